@@ -1,0 +1,1 @@
+"""What every application stands on: settings, environment, logs, health, Celery."""

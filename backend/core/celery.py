@@ -1,0 +1,66 @@
+"""The Celery application; tasks run in the tenant that sent them.
+
+https://docs.celeryq.dev/en/stable/django/first-steps-with-django.html
+"""
+
+from typing import Any
+
+import structlog
+from celery import signals
+from django.db import Error as DatabaseError
+from django.db import connection
+from django_structlog.celery.steps import DjangoStructLogInitStep
+from tenant_schemas_celery.app import CeleryApp, get_schema_name_from_task
+from tenant_schemas_celery.task import TenantTask
+
+from core.heartbeat import HeartbeatStep
+
+log = structlog.get_logger(__name__)
+
+
+class Task(TenantTask):
+    """A task that runs in the tenant that sent it, or not at all.
+
+    The library changes schema in a signal handler, whose exceptions Celery only logs: a task
+    of a tenant that is gone would run in the public schema.
+    """
+
+    abstract = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        wanted = get_schema_name_from_task(self, kwargs)
+        if wanted and wanted != connection.schema_name:
+            raise LookupError(f"no tenant {wanted!r} for task {self.name}")
+        return super().__call__(*args, **kwargs)
+
+
+app = CeleryApp("homeport", task_cls=Task)
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+app.steps["worker"].add(DjangoStructLogInitStep)
+app.steps["consumer"].add(HeartbeatStep)
+
+
+@signals.setup_logging.connect
+def keep_django_logging(**kwargs: Any) -> None:
+    """Keep the log that Django configured: a receiver stops Celery from making its own."""
+
+
+@signals.worker_ready.connect
+def say_what_is_reached(sender: Any, **kwargs: Any) -> None:
+    """Log the queues listened on and whether the database answers."""
+    queues = sorted(sender.app.amqp.queues.consume_from)
+    log.info("listening", queues=queues, broker=sender.connection.as_uri())
+    try:
+        connection.ensure_connection()
+        log.info("database reached", host=connection.settings_dict["HOST"])
+    except DatabaseError as error:
+        log.error("database not reached", error=str(error))
+    finally:
+        connection.close()
+
+
+@app.task(name="core.echo")
+def echo(message: str) -> dict[str, str]:
+    """Return the message and the tenant the task ran in; shows that the worker works."""
+    return {"message": message, "tenant": connection.schema_name}

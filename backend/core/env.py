@@ -1,0 +1,605 @@
+"""The environment contract: every variable Homeport knows, declared once.
+
+Settings read their values from here, `.env.example` and the reference table are generated
+from here, and tests compare the Compose files with it. Adding a variable means adding one
+`Variable` to `CONTRACT`.
+
+    python -m core.env get SERVER  # print values; refuses a bad environment
+    python -m core.env example     # print .env.example
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import environ
+
+MODES = ("local", "test", "build", "production")
+SETTINGS = {mode: f"core.settings.{mode}" for mode in MODES}
+
+
+class EnvironmentProblems(Exception):
+    """The environment cannot be used; the text lists every problem and its remedy."""
+
+
+# --- parsers: text -> value, ValueError with the fault ------------------------------------
+
+
+def text(value: str) -> str:
+    return value
+
+
+def boolean(value: str) -> bool:
+    # django-environ reads any unknown word as False; a typo must not switch a guard off.
+    words = {"true": True, "1": True, "yes": True, "on": True}
+    words |= {"false": False, "0": False, "no": False, "off": False}
+    try:
+        return words[value.strip().lower()]
+    except KeyError:
+        raise ValueError("is neither true nor false") from None
+
+
+def whole_number(minimum: int, maximum: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        try:
+            number = int(value)
+        except ValueError:
+            raise ValueError("is not a whole number") from None
+        if not minimum <= number <= maximum:
+            raise ValueError(f"is not between {minimum} and {maximum}")
+        return number
+
+    return parse
+
+
+def optional(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Read an empty value as None."""
+    return lambda value: parse(value) if value else None
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value not in choices:
+            raise ValueError(f"is not one of {', '.join(choices)}")
+        return value
+
+    return parse
+
+
+def words(value: str) -> list[str]:
+    return [word.strip() for word in value.split(",") if word.strip()]
+
+
+def database_url(value: str) -> dict[str, Any]:
+    """Return Django's database settings for a `postgres://` URL."""
+    # Any other engine parses too, and would fail much later without schemas.
+    if not re.match(r"postgres(ql)?://", value):
+        raise ValueError("does not start with postgres://")
+    try:
+        config = environ.Env.db_url_config(value)
+    except Exception as error:
+        raise ValueError(f"is not a database URL ({error})") from None
+    missing = [part for part in ("USER", "HOST", "NAME") if not config.get(part)]
+    if missing:
+        raise ValueError(f"names no {' and no '.join(missing).lower()}")
+    return config
+
+
+def redis_url(value: str) -> str:
+    if not re.fullmatch(r"rediss?://[^/\s]+(/\d+)?(\?\S*)?", value):
+        raise ValueError("is not a Redis URL")
+    return value
+
+
+def address(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    if not (host and colon and port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError("is not HOST:PORT")
+    return value
+
+
+def schema_name(value: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,55}", value):
+        raise ValueError("is not a tenant's schema name (a-z, 0-9, _; letter first; 56 at most)")
+    return value
+
+
+# --- the contract -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One environment variable.
+
+    Args:
+        name: as it stands in the environment.
+        group: heading it is documented under.
+        why: what it is for, in one or two lines.
+        parse: turns the text into the value settings use; raises ValueError with the fault.
+        default: the text used when the variable is unset or empty; None if there is none.
+        example: a valid value, shown in errors and in the documentation.
+        required_in: modes in which the default does not count and a value must be given.
+        secret: True if the value must never be printed.
+        reader: "backend" for what the application reads, "compose" for what only
+            Compose files and database containers read.
+    """
+
+    name: str
+    group: str
+    why: str
+    parse: Callable[[str], Any] = text
+    default: str | None = ""
+    example: str = ""
+    required_in: frozenset[str] = field(default_factory=frozenset)
+    secret: bool = False
+    reader: str = "backend"
+
+
+PRODUCTION = frozenset({"production"})
+
+CONTRACT: tuple[Variable, ...] = (
+    Variable(
+        "DJANGO_SETTINGS_MODULE",
+        "Django",
+        "Which settings are in force. Compose sets it; nothing guesses it.",
+        one_of(*SETTINGS.values()),
+        default=None,
+        example="core.settings.local",
+        required_in=frozenset(MODES),
+    ),
+    Variable(
+        "SECRET_KEY",
+        "Django",
+        "Signs sessions and tokens. The local default is public, so it protects nothing.",
+        default="local-only-key-that-protects-nothing",
+        example="$(python -c 'import secrets; print(secrets.token_urlsafe(50))')",
+        required_in=PRODUCTION,
+        secret=True,
+    ),
+    Variable(
+        "ALLOWED_HOSTS",
+        "Django",
+        "Host names answered, comma separated; a leading dot includes subdomains.",
+        words,
+        default=".localhost,127.0.0.1,[::1],web,.app.github.dev",
+        example="app.example.com,.app.example.com",
+        required_in=PRODUCTION,
+    ),
+    Variable(
+        "CSRF_TRUSTED_ORIGINS",
+        "Django",
+        "Origins whose forms are accepted, with scheme, comma separated. The Codespaces proxy\n"
+        "may report either its own name or localhost.",
+        words,
+        default="https://*.app.github.dev,http://localhost:8000,https://localhost:8000",
+        example="https://app.example.com",
+        required_in=PRODUCTION,
+    ),
+    Variable(
+        "DATABASE_URL",
+        "Database",
+        "PostgreSQL, with the role to log in as: app for web and worker, app_owner for release\n"
+        "and tests.",
+        database_url,
+        default="postgres://app:app@127.0.0.1:5432/homeport",
+        example="postgres://app:PASSWORD@db.internal:5432/homeport",
+        required_in=PRODUCTION,
+        secret=True,
+    ),
+    Variable(
+        "DATABASE_CONN_MAX_AGE",
+        "Database",
+        "Seconds a connection is kept. Reuse is worth about 8 ms a request; an end keeps the\n"
+        "memory that many tenants' tables cost a connection from growing for ever.",
+        whole_number(0, 3600),
+        default="300",
+        example="300",
+    ),
+    Variable(
+        "REDIS_URL",
+        "Redis",
+        "Cache and sessions.",
+        redis_url,
+        default="redis://127.0.0.1:6379/0",
+        example="redis://redis.internal:6379/0",
+        required_in=PRODUCTION,
+        secret=True,
+    ),
+    Variable(
+        "CELERY_BROKER_URL",
+        "Redis",
+        "Queues of background tasks.",
+        redis_url,
+        default="redis://127.0.0.1:6379/1",
+        example="redis://redis.internal:6379/1",
+        required_in=PRODUCTION,
+        secret=True,
+    ),
+    Variable(
+        "CELERY_RESULT_BACKEND",
+        "Redis",
+        "Results of background tasks, kept for an hour.",
+        redis_url,
+        default="redis://127.0.0.1:6379/2",
+        example="redis://redis.internal:6379/2",
+        required_in=PRODUCTION,
+        secret=True,
+    ),
+    Variable(
+        "SERVER",
+        "Processes",
+        "What bin/web starts: gunicorn as in production, or runserver with reload.",
+        one_of("gunicorn", "runserver"),
+        default="gunicorn",
+        example="runserver",
+    ),
+    Variable(
+        "WEB_BIND",
+        "Processes",
+        "Address web listens on inside its container or machine.",
+        address,
+        default="127.0.0.1:8000",
+        example="0.0.0.0:8000",
+    ),
+    Variable(
+        "WEB_CONCURRENCY",
+        "Processes",
+        "Gunicorn worker processes. Empty: two for each CPU the container may use, plus one.",
+        optional(whole_number(1, 64)),
+        example="4",
+    ),
+    Variable(
+        "WEB_THREADS",
+        "Processes",
+        "Threads of each Gunicorn worker.",
+        whole_number(1, 64),
+        default="4",
+        example="4",
+    ),
+    Variable(
+        "WORKER_CONCURRENCY",
+        "Processes",
+        "Processes of the Celery worker.",
+        whole_number(1, 64),
+        default="2",
+        example="4",
+    ),
+    Variable(
+        "WORKER_HEARTBEAT_FILE",
+        "Processes",
+        "File the worker touches every few seconds; its health check looks at the time.",
+        default="/tmp/homeport-worker-heartbeat",
+        example="/run/homeport/worker-heartbeat",
+    ),
+    Variable(
+        "LOG_FORMAT",
+        "Logs",
+        "json: one object a line, as in production. console: coloured, for reading.",
+        one_of("json", "console"),
+        default="json",
+        example="console",
+    ),
+    Variable(
+        "LOG_LEVEL",
+        "Logs",
+        "Least severe level that is written.",
+        one_of("DEBUG", "INFO", "WARNING", "ERROR"),
+        default="INFO",
+        example="DEBUG",
+    ),
+    Variable(
+        "TENANT_BASE_DOMAIN",
+        "Tenants",
+        "Each tenant answers at NAME.this-domain.",
+        default="localhost",
+        example="app.example.com",
+        required_in=PRODUCTION,
+    ),
+    Variable(
+        "TENANT_DEFAULT",
+        "Tenants",
+        "Tenant of a host that names none (localhost, a Codespaces address). Refused in\n"
+        "production: there an unknown host is answered 404.",
+        optional(schema_name),
+        default="test1",
+        example="test1",
+    ),
+    Variable(
+        "TENANT_HEADER",
+        "Tenants",
+        "Whether the X-Tenant header may choose the tenant. Refused in production, where hosts\n"
+        "decide.",
+        boolean,
+        default="true",
+        example="true",
+    ),
+    Variable(
+        "OPERATIONS_HOST",
+        "Tenants",
+        "Host of the operators' admin, where tenants themselves are managed. Empty: none.",
+        default="public.localhost",
+        example="operations.example.com",
+    ),
+    Variable(
+        "STATIC_ROOT",
+        "Files",
+        "Directory collectstatic writes to.",
+        default="/tmp/homeport/static",
+        example="/data/static",
+    ),
+    Variable(
+        "MEDIA_ROOT",
+        "Files",
+        "Directory uploaded files are kept in.",
+        default="/tmp/homeport/media",
+        example="/data/media",
+    ),
+    Variable(
+        "COMPOSE_PROJECT_NAME",
+        "Compose",
+        "Name of the stack; give each checkout of one machine its own. Empty: the name of the\n"
+        "checkout's directory.",
+        example="homeport-two",
+        reader="compose",
+    ),
+    Variable(
+        "WEB_PORT",
+        "Compose",
+        "Port of 127.0.0.1 that web is published on.",
+        default="8000",
+        example="8001",
+        reader="compose",
+    ),
+    Variable(
+        "DB_PORT",
+        "Compose",
+        "Port of 127.0.0.1 that PostgreSQL is published on, for database tools.",
+        default="5432",
+        example="5433",
+        reader="compose",
+    ),
+    Variable(
+        "REDIS_PORT",
+        "Compose",
+        "Port of 127.0.0.1 that Redis is published on.",
+        default="6379",
+        example="6380",
+        reader="compose",
+    ),
+    Variable(
+        "APP_UID",
+        "Compose",
+        "User id of the application in the image. ./dev gives yours, so that files it writes\n"
+        "into the checkout belong to you.",
+        default="1001",
+        example="1000",
+        reader="compose",
+    ),
+    Variable(
+        "APP_GID",
+        "Compose",
+        "Group id of the application in the image.",
+        default="1001",
+        example="1000",
+        reader="compose",
+    ),
+    Variable(
+        "WEB_CPUS",
+        "Compose",
+        "CPUs web may use; also decides how many Gunicorn workers it starts.",
+        default="1.0",
+        example="2.0",
+        reader="compose",
+    ),
+    Variable(
+        "WORKER_CPUS",
+        "Compose",
+        "CPUs the worker may use.",
+        default="1.0",
+        example="2.0",
+        reader="compose",
+    ),
+    Variable(
+        "POSTGRES_PASSWORD",
+        "Compose",
+        "Password of the database's superuser. Counts when the volume is created.",
+        default="postgres",
+        example="postgres",
+        secret=True,
+        reader="compose",
+    ),
+    Variable(
+        "APP_PASSWORD",
+        "Compose",
+        "Password of the role app. Counts when the volume is created.",
+        default="app",
+        example="app",
+        secret=True,
+        reader="compose",
+    ),
+    Variable(
+        "APP_OWNER_PASSWORD",
+        "Compose",
+        "Password of the role app_owner. Counts when the volume is created.",
+        default="app_owner",
+        example="app_owner",
+        secret=True,
+        reader="compose",
+    ),
+)
+
+# What a mode refuses although it parses: (variable, is it refused?, reason).
+REFUSED_IN_PRODUCTION: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    ("SECRET_KEY", lambda key: len(key) < 50, "is shorter than 50 characters"),
+    ("ALLOWED_HOSTS", lambda hosts: "*" in hosts, "contains *, which answers to any name"),
+    ("SERVER", lambda server: server != "gunicorn", "is a development server"),
+    ("TENANT_HEADER", bool, "lets any client choose its tenant"),
+    ("TENANT_DEFAULT", bool, "gives an unknown host a tenant"),
+)
+# Local conveniences that production turns off by itself when nobody sets them.
+PRODUCTION_DEFAULTS = {"TENANT_HEADER": "false", "TENANT_DEFAULT": "", "OPERATIONS_HOST": ""}
+
+
+# --- reading ------------------------------------------------------------------------------
+
+
+class Environment(Mapping[str, Any]):
+    """The parsed values of one mode, by variable name; `mode` names the mode."""
+
+    def __init__(self, mode: str, values: dict[str, Any]) -> None:
+        self.mode = mode
+        self._values = values
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __iter__(self):
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+def read(source: Mapping[str, str]) -> Environment:
+    """Parse and validate every variable the backend reads.
+
+    Args:
+        source: the environment, name to text. Empty text counts as unset.
+
+    Raises:
+        EnvironmentProblems: naming all problems at once, each with an example.
+    """
+    mode = _mode(source)
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for variable in CONTRACT:
+        if variable.reader != "backend":
+            continue
+        raw = source.get(variable.name, "") or _default(variable, mode)
+        if raw is None:
+            problems.append(_problem(variable, "is not set"))
+            continue
+        try:
+            values[variable.name] = variable.parse(raw)
+        except ValueError as error:
+            shown = "" if variable.secret else f" ({raw!r})"
+            problems.append(_problem(variable, f"{error}{shown}"))
+    if mode == "production":
+        by_name = {variable.name: variable for variable in CONTRACT}
+        for name, is_refused, reason in REFUSED_IN_PRODUCTION:
+            if name in values and is_refused(values[name]):
+                problems.append(_problem(by_name[name], f"{reason}: refused in production"))
+    if problems:
+        raise EnvironmentProblems(_report(SETTINGS[mode], problems))
+    return Environment(mode, values)
+
+
+@cache
+def environment() -> Environment:
+    """Return the environment of this process, read once.
+
+    Raises:
+        EnvironmentProblems: as `read`.
+    """
+    return read(os.environ)
+
+
+def _mode(source: Mapping[str, str]) -> str:
+    module = source.get("DJANGO_SETTINGS_MODULE", "")
+    for mode, name in SETTINGS.items():
+        if module == name:
+            return mode
+    fault = f"is {module!r}" if module else "is not set"
+    choices = "\n".join(f"    {name}" for name in SETTINGS.values())
+    raise EnvironmentProblems(
+        f"DJANGO_SETTINGS_MODULE {fault}. Choose one of:\n{choices}\n"
+        "The stack sets it by itself; elsewhere:\n"
+        f"    export DJANGO_SETTINGS_MODULE={SETTINGS['local']}"
+    )
+
+
+def _default(variable: Variable, mode: str) -> str | None:
+    if mode in variable.required_in:
+        return None
+    if mode == "production":
+        return PRODUCTION_DEFAULTS.get(variable.name, variable.default)
+    return variable.default
+
+
+def _problem(variable: Variable, fault: str) -> str:
+    return f"{variable.name} {fault}\n      e.g. {variable.name}={variable.example}"
+
+
+def _report(settings: str, problems: list[str]) -> str:
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    lines = "\n".join(f"  - {problem}" for problem in problems)
+    return (
+        f"{count} in the environment for {settings}:\n{lines}\n"
+        "Every variable is described in .env.example."
+    )
+
+
+# --- documentation ------------------------------------------------------------------------
+
+
+def example_file() -> str:
+    """Return the text of `.env.example`: every variable, commented out, with its default."""
+    lines = [
+        "# Every variable Homeport knows. Generated from backend/core/env.py; do not edit.",
+        "#",
+        "# None is needed to start: what is commented out is the local default. To change one,",
+        "# copy its line into a file called .env beside this one, without the leading '# '.",
+        "# Never commit .env. Values marked SECRET must be random and unique in production,",
+        "# and come from a secret store there, not from a file.",
+    ]
+    for group in _groups(CONTRACT):
+        lines += ["", f"# --- {group} " + "-" * (88 - len(group))]
+        for variable in CONTRACT:
+            if variable.group == group:
+                lines += ["", *_example_lines(variable)]
+    return "\n".join(lines) + "\n"
+
+
+def _groups(contract: Iterable[Variable]) -> list[str]:
+    return list(dict.fromkeys(variable.group for variable in contract))
+
+
+def _example_lines(variable: Variable) -> list[str]:
+    lines = [f"# {line}" for line in variable.why.splitlines()]
+    if variable.secret:
+        lines.append("# SECRET.")
+    if variable.required_in:
+        lines.append(f"# Must be set in: {', '.join(sorted(variable.required_in))}.")
+    if variable.example and variable.example != variable.default:
+        lines.append(f"# e.g. {variable.name}={variable.example}")
+    lines.append(f"# {variable.name}={variable.default or ''}")
+    return lines
+
+
+def main(arguments: list[str]) -> int:
+    """Run `get NAME ...` or `example`; return the exit status."""
+    match arguments:
+        case ["get", *names] if names:
+            try:
+                values = environment()
+            except EnvironmentProblems as problems:
+                print(problems, file=sys.stderr)
+                return 1
+            for name in names:
+                print(values[name])
+        case ["example"]:
+            print(example_file(), end="")
+        case _:
+            print(__doc__, file=sys.stderr)
+            return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

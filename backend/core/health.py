@@ -1,0 +1,171 @@
+"""Liveness and readiness: is this process alive, and what can it reach?
+
+A probe is a function without arguments that returns quietly, or raises with the fault.
+Applications add their own with `register`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.core.cache import cache
+from django.db import connection, connections
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from core.heartbeat import living_workers
+
+TIME_LIMIT = 1.5  # seconds each probe may take; they run side by side, so also all together
+
+Probe = Callable[[], None]
+_probes: dict[str, Probe] = {}
+
+
+def register(name: str) -> Callable[[Probe], Probe]:
+    """Add a probe to the readiness answer under this name."""
+
+    def add(probe: Probe) -> Probe:
+        _probes[name] = probe
+        return probe
+
+    return add
+
+
+# --- views --------------------------------------------------------------------------------
+
+
+@require_safe
+@never_cache
+def live(request: HttpRequest) -> JsonResponse:
+    """Answer 200 while this process serves requests, whatever the rest of the stack does."""
+    return JsonResponse({"status": "ok"})
+
+
+@require_safe
+@never_cache
+def ready(request: HttpRequest) -> JsonResponse:
+    """Answer 200, or 503 when a dependency is down, with one entry for each of them."""
+    checks = {name: result.as_dict() for name, result in run_probes().items()}
+    down = [name for name, check in checks.items() if check["status"] != "ok"]
+    body = {
+        "status": "fail" if down else "ok",
+        "down": down,
+        "server": _server_name(request),
+        "checks": checks,
+    }
+    return JsonResponse(body, status=503 if down else 200)
+
+
+def _server_name(request: HttpRequest) -> str:
+    software = request.META.get("SERVER_SOFTWARE", "")
+    return "gunicorn" if software.startswith("gunicorn") else "runserver"
+
+
+# --- running probes -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Result:
+    """Outcome of one probe: latency in milliseconds, and the fault if there is one."""
+
+    latency_ms: float
+    error: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        if self.error:
+            return {"status": "fail", "latency_ms": self.latency_ms, "error": self.error}
+        return {"status": "ok", "latency_ms": self.latency_ms}
+
+
+def run_probes() -> dict[str, Result]:
+    """Run every probe side by side, each for `TIME_LIMIT` seconds at most."""
+    started = time.monotonic()
+    running = {name: _start(name, probe) for name, probe in _probes.items()}
+    return {name: _result(future, started) for name, future in running.items()}
+
+
+# A probe that hangs cannot be stopped; the next request waits for that one instead of adding
+# another, so that an outage never piles up threads and connections.
+_running: dict[str, Future[float]] = {}
+_running_lock = threading.Lock()
+
+
+def _start(name: str, probe: Probe) -> Future[float]:
+    with _running_lock:
+        if name in _running:
+            return _running[name]
+        future: Future[float] = Future()
+        _running[name] = future
+
+    def run() -> None:
+        started = time.monotonic()
+        try:
+            probe()
+        except Exception as error:
+            outcome, failure = 0.0, error
+        else:
+            outcome, failure = time.monotonic() - started, None
+        finally:
+            connections.close_all()  # this thread's own
+        with _running_lock:
+            del _running[name]
+        if failure is None:
+            future.set_result(outcome)
+        else:
+            future.set_exception(failure)
+
+    # A daemon, because a stuck probe must not hold up the end of the process.
+    threading.Thread(target=run, name=f"probe-{name}", daemon=True).start()
+    return future
+
+
+def _result(future: Future[float], started: float) -> Result:
+    remaining = TIME_LIMIT - (time.monotonic() - started)
+    try:
+        return Result(round(future.result(timeout=max(0.0, remaining)) * 1000, 1))
+    except FutureTimeout:
+        error = f"no answer within {TIME_LIMIT} s"
+    except Exception as failure:
+        # Text only: a driver's message names the host, never the password.
+        error = f"{type(failure).__name__}: {failure}".strip().splitlines()[0]
+    return Result(round((time.monotonic() - started) * 1000, 1), error)
+
+
+# --- probes -------------------------------------------------------------------------------
+
+
+@register("database")
+def probe_database() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+@register("cache")
+def probe_cache() -> None:
+    cache.get("health")
+
+
+@register("broker")
+def probe_broker() -> None:
+    _broker().ping()
+
+
+@register("worker")
+def probe_worker() -> None:
+    if not living_workers(_broker()):
+        raise RuntimeError("no worker has been heard from; see its log: ./dev logs worker")
+
+
+def _broker() -> redis.Redis:
+    return redis.Redis.from_url(
+        settings.CELERY_BROKER_URL, socket_connect_timeout=1, socket_timeout=1
+    )

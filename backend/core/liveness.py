@@ -1,0 +1,66 @@
+"""Is this container's process alive? `bin/healthy web` and `bin/healthy worker` ask here.
+
+Liveness only: restarting a container because its database is down helps nobody. What the
+stack can reach is answered at /api/v1/health/ (see core/health.py).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+from core.env import EnvironmentProblems, environment
+
+HEARTBEAT_INTERVAL = 5  # seconds between two signs of life of the worker
+HEARTBEAT_TIME_TO_LIVE = 20  # seconds a worker may be silent before it counts as gone
+
+
+def heartbeat_file() -> Path:
+    """Return the file whose modification time is the worker's last sign of life."""
+    return Path(environment()["WORKER_HEARTBEAT_FILE"])
+
+
+def check_web() -> str:
+    """Ask the server of this container; return what was found.
+
+    Raises:
+        OSError: when it does not answer 200 within 4 seconds.
+    """
+    port = environment()["WEB_BIND"].rpartition(":")[2]
+    url = f"http://127.0.0.1:{port}/api/v1/health/live/"
+    with urllib.request.urlopen(url, timeout=4) as response:
+        return f"{url} answered {response.status}"
+
+
+def check_worker() -> str:
+    """Look at the worker's last heartbeat; return what was found.
+
+    Raises:
+        OSError: when there is none, or it is too old.
+    """
+    age = time.time() - heartbeat_file().stat().st_mtime
+    if age > HEARTBEAT_TIME_TO_LIVE:
+        raise TimeoutError(f"the last heartbeat is {age:.0f} s old")
+    return f"heartbeat {age:.0f} s ago"
+
+
+CHECKS = {"web": check_web, "worker": check_worker}
+
+
+def main(arguments: list[str]) -> int:
+    """Run one check by name; return the exit status."""
+    if len(arguments) != 1 or arguments[0] not in CHECKS:
+        print(f"usage: healthy {'|'.join(CHECKS)}", file=sys.stderr)
+        return 2
+    try:
+        print(CHECKS[arguments[0]]())
+    except (OSError, EnvironmentProblems) as error:
+        print(f"unhealthy: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,122 @@
+"""One log for every process: web, Gunicorn, worker, release.
+
+Every line has `timestamp`, `level`, `logger` and `event`; lines of a request or task also
+carry `request_id`, `tenant` and `task_id`. Each goes to standard output.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import structlog
+from structlog.typing import EventDict
+
+LIVENESS_PATH = "/api/v1/health/live/"
+
+
+def logging_config(log_format: str, level: str) -> dict[str, Any]:
+    """Configure structlog and return the matching `logging.config.dictConfig` dictionary.
+
+    Args:
+        log_format: "json" or "console".
+        level: name of the least severe level written.
+
+    Source: https://www.structlog.org/en/stable/standard-library.html
+    """
+    shared = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    renderers = {
+        "json": [
+            structlog.processors.format_exc_info,
+            put_first_things_first,
+            structlog.processors.JSONRenderer(),
+        ],
+        "console": [structlog.dev.ConsoleRenderer()],
+    }
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "structured": {
+                "()": structlog.stdlib.ProcessorFormatter,
+                "processors": [
+                    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                    *renderers[log_format],
+                ],
+                # A record of Gunicorn, Celery or Django, which do not know structlog.
+                "foreign_pre_chain": [add_access_fields, *shared],
+                "pass_foreign_args": True,
+            }
+        },
+        "filters": {"quiet_probes": {"()": QuietProbes}},
+        "handlers": {
+            "stdout": {
+                "class": "logging.StreamHandler",
+                "stream": "ext://sys.stdout",
+                "formatter": "structured",
+                "filters": ["quiet_probes"],
+            }
+        },
+        "root": {"handlers": ["stdout"], "level": level},
+        "loggers": {
+            # These bring handlers of their own; here they only pass on.
+            "django": {"level": level, "handlers": [], "propagate": True},
+            "django.server": {"level": level, "handlers": [], "propagate": True},
+            "gunicorn.error": {"level": level, "handlers": [], "propagate": True},
+            "gunicorn.access": {"level": level, "handlers": [], "propagate": True},
+            "celery": {"level": level, "handlers": [], "propagate": True},
+            # "Task received" and "succeeded": django_structlog says both, with context.
+            "celery.app.trace": {"level": "WARNING"},
+            "celery.worker.strategy": {"level": "WARNING"},
+        },
+    }
+
+
+class QuietProbes(logging.Filter):
+    """Drop lines about a liveness probe that succeeded: several a minute, for ever."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno > logging.INFO:
+            return True
+        message = record.msg.get("request", "") if isinstance(record.msg, dict) else ""
+        return LIVENESS_PATH not in (message or record.getMessage())
+
+
+def add_access_fields(logger: Any, name: str, event: EventDict) -> EventDict:
+    """Turn the atoms of a Gunicorn access record into fields.
+
+    Source: https://docs.gunicorn.org/en/stable/settings.html#access-log-format
+    """
+    arguments = event.pop("positional_args", ())
+    if event["_record"].name == "gunicorn.access":
+        event |= {
+            "method": arguments["m"],
+            "path": arguments["U"],
+            "code": int(arguments["s"]),
+            "bytes": int(arguments["B"] or 0),
+            "duration_ms": round(int(arguments["D"]) / 1000, 1),
+            "request_id": arguments["{x-request-id}o"],
+        }
+    return event
+
+
+def put_first_things_first(logger: Any, name: str, event: EventDict) -> EventDict:
+    """Order the fields so that a line can be read from its beginning."""
+    first = ("timestamp", "level", "event", "tenant", "logger")
+    return {key: event[key] for key in first if key in event} | event

@@ -1,0 +1,183 @@
+"""Settings shared by every mode, by subject. Values that differ come from the contract."""
+
+from pathlib import Path
+
+from core.env import environment
+from core.logging import logging_config
+
+env = environment()
+
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+
+# --- Django -------------------------------------------------------------------------------
+# https://docs.djangoproject.com/en/5.2/ref/settings/
+
+SECRET_KEY = env["SECRET_KEY"]
+DEBUG = False
+ALLOWED_HOSTS = env["ALLOWED_HOSTS"]
+CSRF_TRUSTED_ORIGINS = env["CSRF_TRUSTED_ORIGINS"]
+WSGI_APPLICATION = "core.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Applications -------------------------------------------------------------------------
+# https://django-tenants.readthedocs.io/en/latest/install.html
+# Both lists hold the accounts: operators' live in public, a tenant's in its own schema.
+
+ACCOUNT_APPS = [
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "django.contrib.admin",
+    "users",
+]
+SHARED_APPS = [
+    "tenants",  # before django_tenants: its commands replace those of the same name
+    "django_tenants",
+    *ACCOUNT_APPS,
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_structlog",
+    "core",
+]
+TENANT_APPS = [*ACCOUNT_APPS]
+INSTALLED_APPS = list(dict.fromkeys(SHARED_APPS + TENANT_APPS))
+
+# --- HTTP ---------------------------------------------------------------------------------
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+    "tenants.middleware.TenantMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "core.urls"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+# --- Database -----------------------------------------------------------------------------
+# https://docs.djangoproject.com/en/5.2/ref/databases/#postgresql-notes
+
+DATABASES = {
+    "default": {
+        **env["DATABASE_URL"],
+        "ENGINE": "tenants.postgresql",
+        "CONN_MAX_AGE": env["DATABASE_CONN_MAX_AGE"],
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"connect_timeout": 3},
+    }
+}
+DATABASE_ROUTERS = ["django_tenants.routers.TenantSyncRouter"]
+
+# --- Tenants ------------------------------------------------------------------------------
+
+TENANT_MODEL = "tenants.Tenant"
+TENANT_DOMAIN_MODEL = "tenants.Domain"
+# Set the schema once for each change of tenant, not before every cursor.
+TENANT_LIMIT_SET_CALLS = True
+TENANT_BASE_DOMAIN = env["TENANT_BASE_DOMAIN"]
+TENANT_DEFAULT = env["TENANT_DEFAULT"]
+TENANT_HEADER = env["TENANT_HEADER"]
+OPERATIONS_HOST = env["OPERATIONS_HOST"]
+# Answered without a tenant, so that they work when the database does not.
+TENANT_FREE_PATHS = ("/api/v1/health/",)
+
+# --- Cache and sessions -------------------------------------------------------------------
+# https://docs.djangoproject.com/en/5.2/topics/cache/#redis
+
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": env["REDIS_URL"],
+        # Every key carries the schema, or one tenant reads another's entries and sessions.
+        "KEY_FUNCTION": "django_tenants.cache.make_key",
+        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 2},
+    }
+}
+SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+
+# --- Accounts -----------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "users.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+# --- Language and time --------------------------------------------------------------------
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+# --- Files --------------------------------------------------------------------------------
+# https://whitenoise.readthedocs.io/en/stable/django.html
+
+STATIC_URL = "/static/"
+STATIC_ROOT = env["STATIC_ROOT"]
+MEDIA_URL = "/media/"
+MEDIA_ROOT = env["MEDIA_ROOT"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    # Names carry a hash of the content, so browsers may keep files for ever.
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+# --- Background tasks ---------------------------------------------------------------------
+# https://docs.celeryq.dev/en/stable/userguide/configuration.html
+
+CELERY_BROKER_URL = env["CELERY_BROKER_URL"]
+CELERY_RESULT_BACKEND = env["CELERY_RESULT_BACKEND"]
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_SERIALIZER = "json"
+CELERY_RESULT_SERIALIZER = "json"
+CELERY_RESULT_EXPIRES = 3600
+# A task is done when it has ended, not when it was taken: a killed worker's tasks run again.
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_SOFT_TIME_LIMIT = 270
+CELERY_TASK_TIME_LIMIT = 300
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    # Longer than the longest task, or Redis hands a running task out a second time.
+    "visibility_timeout": 2 * CELERY_TASK_TIME_LIMIT,
+    "socket_connect_timeout": 2,
+    "socket_keepalive": True,
+}
+# Someone waits for the request that sends a task: give up after about a second.
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 2, "interval_start": 0.2, "interval_max": 0.5}
+# Logs are configured once, by Django.
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_REDIRECT_STDOUTS = False
+
+# --- Logs ---------------------------------------------------------------------------------
+# https://django-structlog.readthedocs.io/en/latest/configuration.html
+
+LOGGING = logging_config(env["LOG_FORMAT"], env["LOG_LEVEL"])
+DJANGO_STRUCTLOG_CELERY_ENABLED = True
+# One line a request, when it ends.
+DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = 10  # DEBUG

@@ -1,0 +1,20 @@
+"""Settings of a developer's machine: as production, but talkative and reachable."""
+
+from core.settings.base import *  # noqa: F403
+from core.settings.base import STORAGES, TEMPLATES
+
+DEBUG = True
+
+# Under Gunicorn Django would cache templates even here; an edit is to show at once.
+TEMPLATES[0]["APP_DIRS"] = False
+TEMPLATES[0]["OPTIONS"]["loaders"] = [
+    "django.template.loaders.filesystem.Loader",
+    "django.template.loaders.app_directories.Loader",
+]
+
+# Gunicorn serves static files from where they are written, without collectstatic.
+STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = True
+
+EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"

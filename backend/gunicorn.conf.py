@@ -1,0 +1,50 @@
+"""Gunicorn's configuration, read by itself from the directory bin/web starts it in.
+
+https://docs.gunicorn.org/en/stable/settings.html
+"""
+
+import os
+from pathlib import Path
+
+from core.env import environment
+from core.logging import logging_config
+
+env = environment()
+
+
+def available_cpus() -> float:
+    """Return how many CPUs this process may use: the container's limit if it has one.
+
+    Source: https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files
+    """
+    cpus = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+    for quota_file, period_file in (
+        ("/sys/fs/cgroup/cpu.max", None),  # version 2: "QUOTA PERIOD" or "max PERIOD"
+        ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
+    ):
+        try:
+            fields = Path(quota_file).read_text().split()
+            fields += Path(period_file).read_text().split() if period_file else []
+        except OSError:
+            continue
+        quota, period = fields[:2]
+        if quota not in ("max", "-1"):
+            cpus = min(cpus, int(quota) / int(period))
+    return cpus
+
+
+bind = env["WEB_BIND"]
+workers = env["WEB_CONCURRENCY"] or int(2 * available_cpus() + 1)
+threads = env["WEB_THREADS"]
+worker_class = "gthread"
+timeout = 60
+graceful_timeout = 25  # below the container's grace period, so that requests can end
+keepalive = 5
+# Heartbeats of workers are files; on a busy disk they would be late.
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
+# One path for every project of a home directory; nothing here uses it.
+control_socket_disable = True
+
+accesslog = "-"
+access_log_format = "%(m)s %(U)s %(s)s"
+logconfig_dict = logging_config(env["LOG_FORMAT"], env["LOG_LEVEL"])

@@ -1,0 +1,1 @@
+"""Tenants: one row in tenant_config, one schema and one database role each."""

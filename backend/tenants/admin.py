@@ -1,0 +1,58 @@
+from django.contrib import admin
+from django.db import connection
+from django.http import HttpRequest
+from django_tenants.utils import get_public_schema_name
+
+from tenants.models import Domain, Tenant
+
+
+def on_operators_site() -> bool:
+    """Tell whether this request runs in public, the only place that holds the tenants."""
+    return connection.schema_name == get_public_schema_name()
+
+
+class OperatorsOnly:
+    """Shows a model on the operators' site only; a tenant's role could not read it."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return on_operators_site() and super().has_module_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj=None) -> bool:
+        return on_operators_site() and super().has_view_permission(request, obj)
+
+    def has_add_permission(self, request: HttpRequest, obj=None) -> bool:
+        return on_operators_site() and super().has_add_permission(request, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj=None) -> bool:
+        return on_operators_site() and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj=None) -> bool:
+        return on_operators_site() and super().has_delete_permission(request, obj)
+
+
+class DomainInline(OperatorsOnly, admin.TabularInline):
+    model = Domain
+    extra = 0
+
+
+@admin.register(Tenant)
+class TenantAdmin(OperatorsOnly, admin.ModelAdmin):
+    """A tenant added here gets its schema at the next release."""
+
+    list_display = ["schema_name", "name", "is_active", "is_released", "created_at"]
+    list_filter = ["is_active"]
+    search_fields = ["schema_name", "name", "domains__domain"]
+    readonly_fields = ["created_at", "migrations_stamp"]
+    inlines = [DomainInline]
+
+    @admin.display(boolean=True, description="released")
+    def is_released(self, tenant: Tenant) -> bool:
+        return bool(tenant.migrations_stamp)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Tenant | None = None) -> list[str]:
+        # Renaming a row would not rename its schema.
+        return [*self.readonly_fields, "schema_name"] if obj else self.readonly_fields
+
+    def has_delete_permission(self, request: HttpRequest, obj: Tenant | None = None) -> bool:
+        # Without its row a schema would be orphaned.
+        return False

@@ -1,0 +1,26 @@
+from django.core.management.base import BaseCommand, CommandError
+from django.db import Error as DatabaseError
+
+from core.env import environment
+from tenants.release import ReleaseFailed, release
+
+
+class Command(BaseCommand):
+    """Bring the database up to this code; bin/release runs it before web and worker start."""
+
+    help = "Migrate public and every tenant, and make the tenants that lack a schema."
+    requires_system_checks = []
+    requires_migrations_checks = False
+
+    def handle(self, *args, **options) -> None:
+        try:
+            release()
+        except ReleaseFailed as failure:
+            raise CommandError(str(failure)) from failure
+        except DatabaseError as error:
+            place = environment()["DATABASE_URL"]
+            raise CommandError(
+                f"the database at {place['HOST']}:{place['PORT'] or 5432} refused: "
+                f"{' '.join(str(error).split())}\nIs it up, with space on its disk? Look: "
+                "./dev status, ./dev logs db"
+            ) from error

@@ -1,0 +1,42 @@
+"""Puts each request into its tenant before anything else can touch the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+from django.conf import settings
+from django.db import connection
+from django.http import HttpRequest, HttpResponse
+from django.utils.cache import patch_vary_headers
+
+from core.problems import problem
+from tenants.resolution import HEADER, SuspendedTenant, UnknownTenant, resolve
+
+
+class TenantMiddleware:
+    """Sets `request.tenant` and the connection's schema and role.
+
+    Answers 404 for an unknown tenant and 403 for a suspended one.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        connection.set_schema_to_public()
+        if request.path.startswith(settings.TENANT_FREE_PATHS):
+            return self.get_response(request)
+        try:
+            request.tenant = resolve(request)
+        except UnknownTenant as error:
+            return problem(404, str(error))
+        except SuspendedTenant as error:
+            return problem(403, str(error))
+        connection.set_tenant(request.tenant)
+        structlog.contextvars.bind_contextvars(tenant=request.tenant.schema_name)
+        response = self.get_response(request)
+        if settings.TENANT_HEADER:
+            # A shared cache must not give one tenant's page to another.
+            patch_vary_headers(response, [HEADER])
+        return response

@@ -1,0 +1,59 @@
+"""The tenants and the domains they answer at."""
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models.functions import Now
+from django_tenants.models import DomainMixin, TenantMixin
+
+from tenants.names import RESERVED, SCHEMA_NAME, is_tenant_name
+
+
+def validate_schema_name(value: str) -> None:
+    """Refuse what PostgreSQL or the role names would not bear."""
+    if not is_tenant_name(value):
+        raise ValidationError(
+            "A tenant's name has lower-case letters, digits and _, begins with a letter, has "
+            "56 characters at most, does not begin with pg_, and is not one of "
+            f"{', '.join(RESERVED)}."
+        )
+
+
+class Tenant(TenantMixin):
+    """A row of tenant_config. A release makes the schema and role that a new row lacks."""
+
+    # Only release may make schemas: web's role has no right to.
+    auto_create_schema = False
+
+    schema_name = models.CharField(max_length=63, unique=True, validators=[validate_schema_name])
+    name = models.CharField(max_length=100)
+    is_active = models.BooleanField(
+        default=True, db_default=True, help_text="Requests of an inactive tenant are refused."
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    migrations_stamp = models.CharField(
+        max_length=64, blank=True, default="", db_default="", editable=False
+    )
+
+    class Meta:
+        db_table = "tenant_config"
+        ordering = ["schema_name"]
+        constraints = [
+            models.CheckConstraint(
+                name="tenant_config_schema_name",
+                condition=models.Q(schema_name__regex=SCHEMA_NAME)
+                & ~models.Q(schema_name__regex="^pg_")
+                & ~models.Q(schema_name__in=RESERVED),
+                violation_error_message="This cannot be a tenant's name.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Domain(DomainMixin):
+    """A host name, besides NAME.base-domain, that a tenant answers at."""
+
+    class Meta:
+        db_table = "tenant_domain"
+        ordering = ["domain"]

@@ -1,0 +1,21 @@
+"""Names a tenant may have, and the names that follow from them."""
+
+import re
+
+# The init script and the table's own constraint say the same; a test compares them.
+SCHEMA_NAME = r"^[a-z][a-z0-9_]{0,55}$"
+RESERVED = ("public", "information_schema")
+
+
+def is_tenant_name(name: str) -> bool:
+    """Tell whether a tenant may be called this.
+
+    Roles live in the whole cluster and hold 63 bytes, so that with its prefix the longest
+    name still fits and none can be that of a log-in role.
+    """
+    return bool(re.match(SCHEMA_NAME, name)) and not name.startswith("pg_") and name not in RESERVED
+
+
+def role_of(schema_name: str) -> str:
+    """Return the database role that owns this tenant's schema."""
+    return f"tenant_{schema_name}"

@@ -1,0 +1,111 @@
+"""Which tenant a request is for: header, else subdomain, else domain row, else the default.
+
+The host and the header choose a tenant; they authorise nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import connection
+from django.http import HttpRequest
+from django.http.request import split_domain_port
+from django_tenants.utils import get_public_schema_name
+
+from tenants.models import Tenant
+from tenants.names import is_tenant_name
+
+HEADER = "X-Tenant"
+CACHE_SECONDS = 30  # how long a process may not notice that a tenant was changed
+
+
+class UnknownTenant(LookupError):
+    """The request names a tenant that does not exist, or none where one is needed."""
+
+
+class SuspendedTenant(LookupError):
+    """The tenant exists and is not active."""
+
+
+@dataclass(frozen=True)
+class Operators:
+    """Stands in for a tenant on the operators' host, which lives in the public schema."""
+
+    schema_name: str = get_public_schema_name()
+    name: str = "Operators"
+    tenant_type: None = None
+
+
+def resolve(request: HttpRequest) -> Tenant | Operators:
+    """Return whose site the request is for.
+
+    Raises:
+        UnknownTenant: naming what was asked for.
+        SuspendedTenant: when that tenant is not active.
+        DisallowedHost: when the host is not in ALLOWED_HOSTS.
+    """
+    host, _port = split_domain_port(request.get_host())
+    if name := _name_in_header(request):
+        return _active(_by_name(name), name)
+    if host == settings.OPERATIONS_HOST:
+        return Operators()
+    if name := _name_in_host(host):
+        return _active(_by_name(name), name)
+    if tenant := _by_domain(host):
+        return _active(tenant, host)
+    if settings.TENANT_DEFAULT:
+        return _active(_by_name(settings.TENANT_DEFAULT), settings.TENANT_DEFAULT)
+    raise UnknownTenant(f"No tenant answers at {host}.")
+
+
+def _name_in_header(request: HttpRequest) -> str:
+    return request.headers.get(HEADER, "") if settings.TENANT_HEADER else ""
+
+
+def _name_in_host(host: str) -> str:
+    """Return NAME of NAME.base-domain, else an empty string."""
+    suffix = f".{settings.TENANT_BASE_DOMAIN}"
+    name = host.removesuffix(suffix) if host.endswith(suffix) else ""
+    return "" if name == "www" else name
+
+
+def _active(tenant: Tenant | None, asked_for: str) -> Tenant:
+    if tenant is None:
+        raise UnknownTenant(f"There is no tenant {asked_for!r}.")
+    if not tenant.is_active:
+        raise SuspendedTenant(f"The tenant {asked_for!r} is suspended.")
+    return tenant
+
+
+# --- look-ups, remembered for a short while ------------------------------------------------
+
+# Only hits are remembered, so that unknown names cannot fill the memory.
+_remembered: dict[tuple[str, str], tuple[float, Tenant]] = {}
+
+
+def forget() -> None:
+    """Forget every remembered tenant of this process."""
+    _remembered.clear()
+
+
+def _by_name(name: str) -> Tenant | None:
+    if not is_tenant_name(name):
+        return None
+    return _look_up(("name", name), Tenant.objects.filter(schema_name=name))
+
+
+def _by_domain(host: str) -> Tenant | None:
+    return _look_up(("domain", host), Tenant.objects.filter(domains__domain=host))
+
+
+def _look_up(key: tuple[str, str], rows) -> Tenant | None:
+    found = _remembered.get(key)
+    if found and time.monotonic() - found[0] < CACHE_SECONDS:
+        return found[1]
+    connection.set_schema_to_public()
+    tenant = rows.first()
+    if tenant is not None:
+        _remembered[key] = (time.monotonic(), tenant)
+    return tenant

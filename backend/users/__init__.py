@@ -1,0 +1,1 @@
+"""Accounts: people log in by e-mail address."""
