@@ -1,3 +1,5 @@
+from typing import Any
+
 from django.contrib import admin
 from django.db import connection
 from django.http import HttpRequest
@@ -17,17 +19,17 @@ class OperatorsOnly:
     def has_module_permission(self, request: HttpRequest) -> bool:
         return on_operators_site() and super().has_module_permission(request)
 
-    def has_view_permission(self, request: HttpRequest, obj=None) -> bool:
-        return on_operators_site() and super().has_view_permission(request, obj)
+    def has_view_permission(self, request: HttpRequest, *args: Any) -> bool:
+        return on_operators_site() and super().has_view_permission(request, *args)
 
-    def has_add_permission(self, request: HttpRequest, obj=None) -> bool:
-        return on_operators_site() and super().has_add_permission(request, obj)
+    def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
+        return on_operators_site() and super().has_add_permission(request, *args)
 
-    def has_change_permission(self, request: HttpRequest, obj=None) -> bool:
-        return on_operators_site() and super().has_change_permission(request, obj)
+    def has_change_permission(self, request: HttpRequest, *args: Any) -> bool:
+        return on_operators_site() and super().has_change_permission(request, *args)
 
-    def has_delete_permission(self, request: HttpRequest, obj=None) -> bool:
-        return on_operators_site() and super().has_delete_permission(request, obj)
+    def has_delete_permission(self, request: HttpRequest, *args: Any) -> bool:
+        return on_operators_site() and super().has_delete_permission(request, *args)
 
 
 class DomainInline(OperatorsOnly, admin.TabularInline):

@@ -12,16 +12,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
+import psycopg
 import structlog
 from django.core.management import call_command
-from django.db import connection, connections
+from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django_tenants.utils import get_public_schema_name, schema_exists
 
 from tenants.models import Tenant
 from tenants.names import role_of
 
-LOCK = 0x686F6D65  # "home": the advisory lock's number in this database
+LOCK = 0x686F6D65  # "home": the number of the advisory lock
+MAINTENANCE_DATABASE = "postgres"  # every cluster has it
 APPLICATION_ROLE = "app"
 
 log = structlog.get_logger(__name__)
@@ -122,18 +124,15 @@ def _exclusively() -> Iterator[None]:
     """Hold the advisory lock of releases, waiting for it as long as it takes.
 
     On a connection of its own: migrating closes Django's after every schema, and the lock
-    would go with it.
+    would go with it. In the maintenance database, because the tenants' roles belong to the
+    whole cluster and advisory locks to one database.
     """
-    lock_connection = connections.create_connection("default")
-    try:
-        with lock_connection.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
-            if cursor.fetchone() == (False,):
-                log.info("waiting for another release")
-                cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK])
-            yield
-    finally:
-        lock_connection.close()  # also gives the lock back
+    params = connection.get_connection_params() | {"dbname": MAINTENANCE_DATABASE}
+    with connection.wrap_database_errors, psycopg.connect(**params, autocommit=True) as own:
+        if not own.execute("SELECT pg_try_advisory_lock(%s)", [LOCK]).fetchone()[0]:
+            log.info("waiting for another release")
+            own.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+        yield
 
 
 def _since(started: float) -> float:

@@ -35,8 +35,8 @@ CREATE TABLE public.tenant_config (
     migrations_stamp varchar(64) DEFAULT '' NOT NULL,
     CONSTRAINT tenant_config_schema_name CHECK (
         schema_name ~ '^[a-z][a-z0-9_]{0,55}$'
-        AND schema_name !~ '^pg_'
-        AND schema_name NOT IN ('public', 'information_schema')
+        AND NOT schema_name ~ '^pg_'
+        AND NOT schema_name IN ('public', 'information_schema')
     )
 );
 

@@ -1,0 +1,176 @@
+"""The environment contract refuses what is wrong, all at once, and documents itself."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.env import CONTRACT, MODES, SETTINGS, EnvironmentProblems, example_file, read
+
+BACKEND = Path(__file__).parents[2]
+BACKEND_VARIABLES = [variable for variable in CONTRACT if variable.reader == "backend"]
+
+PRODUCTION = {
+    "DJANGO_SETTINGS_MODULE": "core.settings.production",
+    "SECRET_KEY": "k" * 50,
+    "ALLOWED_HOSTS": "app.example.com",
+    "CSRF_TRUSTED_ORIGINS": "https://app.example.com",
+    "DATABASE_URL": "postgres://app:secret@db.internal/homeport",
+    "REDIS_URL": "rediss://cache.internal:6379/0",
+    "CELERY_BROKER_URL": "rediss://cache.internal:6379/1",
+    "CELERY_RESULT_BACKEND": "rediss://cache.internal:6379/2",
+    "TENANT_BASE_DOMAIN": "app.example.com",
+}
+
+
+def local(**variables: str) -> dict[str, str]:
+    return {"DJANGO_SETTINGS_MODULE": "core.settings.local", **variables}
+
+
+def problems_of(source: dict[str, str]) -> str:
+    with pytest.raises(EnvironmentProblems) as caught:
+        read(source)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "production"])
+def test_nothing_but_the_settings_module_is_needed_outside_production(mode):
+    assert read({"DJANGO_SETTINGS_MODULE": SETTINGS[mode]}).mode == mode
+
+
+def test_a_complete_production_environment_is_accepted():
+    environment = read(PRODUCTION)
+
+    assert environment["DATABASE_URL"]["HOST"] == "db.internal"
+    assert environment["TENANT_HEADER"] is False
+    assert environment["TENANT_DEFAULT"] is None
+    assert environment["OPERATIONS_HOST"] == ""
+
+
+def test_production_names_every_missing_variable_at_once():
+    text = problems_of({"DJANGO_SETTINGS_MODULE": "core.settings.production"})
+
+    for name in PRODUCTION.keys() - {"DJANGO_SETTINGS_MODULE"}:
+        assert f"{name} is not set" in text
+        assert f"e.g. {name}=" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("SECRET_KEY", "short", "shorter than 50"),
+        ("ALLOWED_HOSTS", "app.example.com,*", "any name"),
+        ("SERVER", "runserver", "development server"),
+        ("TENANT_HEADER", "true", "any client choose"),
+        ("TENANT_DEFAULT", "test1", "unknown host"),
+    ],
+)
+def test_production_refuses_what_is_only_safe_locally(name, value, reason):
+    text = problems_of(PRODUCTION | {name: value})
+
+    assert name in text
+    assert reason in text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("DATABASE_URL", "mysql://app@db/x", "does not start with postgres://"),
+        ("DATABASE_URL", "postgres://db.internal", "names no user and no name"),
+        ("REDIS_URL", "localhost:6379", "is not a Redis URL"),
+        ("TENANT_HEADER", "ture", "is neither true nor false ('ture')"),
+        ("WEB_CONCURRENCY", "many", "is not a whole number ('many')"),
+        ("WEB_CONCURRENCY", "0", "is not between 1 and 64"),
+        ("WEB_BIND", "8000", "is not HOST:PORT"),
+        ("WEB_BIND", "0.0.0.0:70000", "is not HOST:PORT"),
+        ("SERVER", "uwsgi", "is not one of gunicorn, runserver"),
+        ("LOG_FORMAT", "xml", "is not one of json, console"),
+        ("TENANT_DEFAULT", "Test1", "is not a tenant's schema name"),
+    ],
+)
+def test_a_bad_value_is_named_with_its_fault_and_an_example(name, value, reason):
+    text = problems_of(local(**{name: value}))
+
+    assert f"{name} {reason}" in text
+    assert f"e.g. {name}=" in text
+
+
+def test_all_bad_values_are_reported_together():
+    text = problems_of(local(SERVER="uwsgi", LOG_LEVEL="LOUD", WEB_THREADS="x"))
+
+    assert text.startswith("3 problems")
+    assert all(name in text for name in ("SERVER", "LOG_LEVEL", "WEB_THREADS"))
+
+
+def test_a_secret_value_is_never_printed():
+    assert "hunter2" not in problems_of(local(DATABASE_URL="mysql://app:hunter2@db/homeport"))
+
+
+def test_an_empty_value_counts_as_unset():
+    assert read(local(LOG_LEVEL=""))["LOG_LEVEL"] == "INFO"
+
+
+@pytest.mark.parametrize("module", ["", "core.settings", "settings.local"])
+def test_a_missing_or_unknown_settings_module_lists_the_choices(module):
+    text = problems_of({"DJANGO_SETTINGS_MODULE": module})
+
+    for choice in SETTINGS.values():
+        assert choice in text
+
+
+def test_a_command_under_a_bad_environment_ends_with_the_message_and_no_traceback():
+    ended = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=BACKEND,
+        env={"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "core.settings.production"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 1
+    assert "SECRET_KEY is not set" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("script", ["web", "worker", "release"])
+def test_no_process_starts_under_a_bad_environment(script):
+    ended = subprocess.run(
+        [BACKEND / "bin" / script],
+        env={**os.environ, "LOG_LEVEL": "LOUD"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode != 0
+    assert "LOG_LEVEL is not one of" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("variable", BACKEND_VARIABLES, ids=lambda variable: variable.name)
+def test_every_default_is_itself_valid(variable):
+    if variable.default is not None:
+        variable.parse(variable.default)
+
+
+@pytest.mark.parametrize("variable", BACKEND_VARIABLES, ids=lambda variable: variable.name)
+def test_every_declared_variable_is_used(variable):
+    sources = [
+        path.read_text()
+        for path in [*BACKEND.rglob("*.py"), *(BACKEND / "bin").iterdir()]
+        if "tests" not in path.parts and path.name != "env.py" and path.is_file()
+    ]
+    # Django itself reads the settings module.
+    assert variable.name == "DJANGO_SETTINGS_MODULE" or any(
+        variable.name in source for source in sources
+    )
+
+
+def test_env_example_is_up_to_date():
+    stored = BACKEND.parent / ".env.example"
+    assert stored.read_text() == example_file(), (
+        "docker compose run --rm --no-deps -T web python -m core.env example > .env.example"
+    )

@@ -1,0 +1,132 @@
+"""Health answers quickly, names what is down, and survives what hangs."""
+
+import threading
+import time
+
+import pytest
+from django.db import connection
+
+from core import health
+from core.heartbeat import KEY_PREFIX
+
+
+@pytest.fixture
+def worker_heard_from():
+    """Leave a heartbeat, as a worker does."""
+    broker = health._broker()
+    broker.set(f"{KEY_PREFIX}test-worker", "now", ex=60)
+    yield
+    broker.delete(f"{KEY_PREFIX}test-worker")
+
+
+@pytest.fixture
+def probe(monkeypatch):
+    """Replace every probe by one of the test's own."""
+
+    def install(**probes):
+        monkeypatch.setattr(health, "_probes", probes)
+
+    return install
+
+
+def test_liveness_needs_neither_database_nor_tenant(browser):
+    # Without the db fixture any query fails the test.
+    response = browser.get("/api/v1/health/live/", headers={"host": "nosuch.localhost"})
+
+    assert response.status_code == 200
+    assert response.json() == {"status": "ok"}
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("worker_heard_from")
+def test_readiness_has_an_entry_with_latency_for_every_dependency(browser):
+    answer = browser.get("/api/v1/health/")
+
+    assert answer.status_code == 200, answer.json()
+    body = answer.json()
+    assert body["status"] == "ok"
+    assert body["server"] == "runserver"
+    assert set(body["checks"]) == {"database", "migrations", "cache", "broker", "worker"}
+    assert all(check["latency_ms"] >= 0 for check in body["checks"].values())
+
+
+@pytest.mark.django_db
+def test_readiness_names_a_missing_worker(browser):
+    answer = browser.get("/api/v1/health/")
+
+    assert answer.status_code == 503
+    assert answer.json()["down"] == ["worker"]
+    assert "./dev logs worker" in answer.json()["checks"]["worker"]["error"]
+
+
+@pytest.mark.django_db
+def test_readiness_names_the_tenants_with_pending_migrations(browser, monkeypatch):
+    monkeypatch.setattr("tenants.health.stamp", lambda: "of code with one more migration")
+    check = browser.get("/api/v1/health/").json()["checks"]["migrations"]
+
+    assert check["status"] == "fail"
+    assert "test1, test2" in check["error"]
+    assert "./dev migrate" in check["error"]
+
+
+@pytest.mark.django_db
+def test_readiness_names_public_with_pending_migrations(browser, monkeypatch):
+    more = frozenset({("users", "9999_not_applied")})
+    monkeypatch.setattr("tenants.health.migrations_on_disk", lambda: more)
+    check = browser.get("/api/v1/health/").json()["checks"]["migrations"]
+
+    assert "public" in check["error"]
+
+
+def test_a_broken_dependency_is_named_with_its_fault(browser, probe):
+    def broken():
+        raise ConnectionError("refused at db:5432")
+
+    probe(database=broken, cache=lambda: None)
+    answer = browser.get("/api/v1/health/")
+
+    assert answer.status_code == 503
+    assert answer.json()["down"] == ["database"]
+    assert answer.json()["checks"]["database"]["error"] == "ConnectionError: refused at db:5432"
+    assert answer.json()["checks"]["cache"]["status"] == "ok"
+
+
+def test_a_dependency_that_hangs_is_reported_within_two_seconds_and_asked_only_once(
+    browser, probe, monkeypatch
+):
+    monkeypatch.setattr(health, "TIME_LIMIT", 0.2)
+    released = threading.Event()
+    asked = []
+
+    def hangs():
+        asked.append(1)
+        released.wait(30)
+
+    probe(database=hangs, cache=lambda: None)
+    started = time.monotonic()
+    try:
+        answers = [browser.get("/api/v1/health/") for _ in range(3)]
+        elapsed = time.monotonic() - started
+    finally:
+        released.set()
+
+    assert elapsed < 2
+    assert [answer.status_code for answer in answers] == [503] * 3
+    assert "no answer within" in answers[0].json()["checks"]["database"]["error"]
+    assert answers[0].json()["checks"]["cache"]["status"] == "ok"
+    assert len(asked) == 1
+
+
+def test_probes_leave_no_connection_behind(db):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+        before = cursor.fetchone()
+        health.run_probes()
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            )
+            if (after := cursor.fetchone()) == before:
+                break
+    assert after == before

@@ -1,0 +1,168 @@
+"""A release brings public and every tenant up to the code, whoever else is at it."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import psycopg
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import IntegrityError, connection, transaction
+from django_tenants.utils import schema_context, schema_exists
+
+from tenants import release as release_module
+from tenants.models import Tenant
+from tenants.names import RESERVED, SCHEMA_NAME
+from tenants.release import LOCK, MAINTENANCE_DATABASE, release, stamp
+from users.models import User
+
+BACKEND = Path(__file__).parents[2]
+INIT_SCRIPT = BACKEND.parent / "init-scripts" / "postgres" / "01-init-schemas.sql"
+
+pytestmark = pytest.mark.django_db
+
+
+def insert_by_sql(name: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO tenant_config (schema_name, name) VALUES (%s, %s)", [name, name]
+        )
+
+
+def test_a_row_inserted_by_sql_becomes_a_working_tenant():
+    insert_by_sql("third")
+    release()
+
+    assert Tenant.objects.get(schema_name="third").migrations_stamp == stamp()
+    with schema_context("third"):
+        User.objects.create_user("ann@example.com")
+        assert User.objects.count() == 1
+
+
+def test_a_tenant_that_is_up_to_date_is_not_migrated_again(monkeypatch):
+    migrated = []
+    monkeypatch.setattr(release_module, "_migrate", migrated.append)
+    release()
+    assert migrated == ["public"]
+
+
+def test_a_broken_tenant_is_named_and_the_others_are_released(monkeypatch):
+    insert_by_sql("aaa")
+    insert_by_sql("zzz")
+    migrate = release_module._migrate
+
+    def break_aaa(schema_name):
+        if schema_name == "aaa":
+            raise RuntimeError("broken")
+        migrate(schema_name)
+
+    monkeypatch.setattr(release_module, "_migrate", break_aaa)
+    with pytest.raises(CommandError, match="aaa") as caught:
+        call_command("release")
+
+    assert "zzz" not in str(caught.value)
+    assert schema_exists("zzz")
+    assert Tenant.objects.get(schema_name="aaa").migrations_stamp == ""
+
+
+def test_an_unreachable_database_is_one_clear_message():
+    ended = subprocess.run(
+        [BACKEND / "bin" / "release"],
+        env={**os.environ, "DATABASE_URL": "postgres://app_owner:secret@127.0.0.1:1/homeport"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 1
+    assert "the database at 127.0.0.1:1 refused" in ended.stderr
+    assert "./dev status" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "secret" not in ended.stderr + ended.stdout
+
+
+def test_a_release_waits_for_another_one():
+    params = connection.get_connection_params() | {"dbname": MAINTENANCE_DATABASE}
+    with (
+        psycopg.connect(**params, autocommit=True) as other,
+        other.transaction(),
+    ):
+        # Given back when the transaction ends, also if this test fails.
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        waiting = subprocess.Popen(
+            [BACKEND / "bin" / "release"],
+            env={**os.environ, "DATABASE_URL": url_of_test_database()},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert "waiting for another release" in waiting.stdout.readline()
+    with waiting:
+        assert "released" in waiting.stdout.read()
+    assert waiting.returncode == 0
+
+
+def test_three_releases_at_once_all_succeed():
+    environment = {**os.environ, "DATABASE_URL": url_of_test_database()}
+    started = [
+        subprocess.Popen([BACKEND / "bin" / "release"], env=environment, stdout=subprocess.DEVNULL)
+        for _ in range(3)
+    ]
+    assert [process.wait(timeout=120) for process in started] == [0, 0, 0]
+
+
+def url_of_test_database() -> str:
+    """Return the URL of the test database, for processes the test starts."""
+    place = connection.settings_dict
+    return (
+        f"postgres://{place['USER']}:{place['PASSWORD']}@{place['HOST']}:{place['PORT'] or 5432}"
+        f"/{place['NAME']}"
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["public", "pg_x", "information_schema", "Test", "1st", "a-b", "", "x" * 57, "a b"]
+)
+def test_bad_names_are_refused_by_the_database(name):
+    with pytest.raises(IntegrityError), transaction.atomic():
+        insert_by_sql(name)
+
+
+def columns_and_constraints(schema: str) -> tuple[list, list]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT column_name, data_type, character_maximum_length, is_nullable, is_identity,
+                      column_default
+               FROM information_schema.columns
+               WHERE table_schema = %s AND table_name = 'tenant_config' ORDER BY column_name""",
+            [schema],
+        )
+        columns = cursor.fetchall()
+        cursor.execute(
+            """SELECT contype, regexp_replace(pg_get_constraintdef(oid), '[()]|::[a-z ]*', '', 'g')
+               FROM pg_constraint
+               WHERE conrelid = (%s || '.tenant_config')::regclass AND contype <> 'n'
+               ORDER BY 1, 2""",
+            [schema],
+        )
+        return columns, cursor.fetchall()
+
+
+def test_the_init_script_makes_the_table_that_the_model_would_make():
+    statement = re.search(
+        r"CREATE TABLE public\.tenant_config .*?\n\);", INIT_SCRIPT.read_text(), re.S
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE SCHEMA scripted")
+        cursor.execute(statement[0].replace("public.tenant_config", "scripted.tenant_config"))
+
+    scripted, made = columns_and_constraints("scripted"), columns_and_constraints("public")
+    assert scripted[0] == made[0]
+    assert len(scripted[1]) == 3
+    assert scripted[1] == made[1]
+
+
+def test_the_init_script_and_the_code_agree_on_names():
+    script = INIT_SCRIPT.read_text()
+    assert SCHEMA_NAME in script
+    assert all(f"'{name}'" in script for name in RESERVED)
