@@ -37,6 +37,7 @@ bind = env["WEB_BIND"]
 workers = env["WEB_CONCURRENCY"] or int(2 * available_cpus() + 1)
 threads = env["WEB_THREADS"]
 worker_class = "gthread"
+preload_app = True  # see core/wsgi.py
 timeout = 60
 graceful_timeout = 25  # below the container's grace period, so that requests can end
 keepalive = 5

@@ -1,5 +1,10 @@
 """The WSGI application that bin/web serves."""
 
 from django.core.wsgi import get_wsgi_application
+from django.urls import get_resolver
 
 application = get_wsgi_application()
+
+# Django loads the views at the first request. Loaded now, before Gunicorn forks, every worker
+# process serves the same code, shares its memory, and a broken view is noticed at the start.
+get_resolver().url_patterns  # noqa: B018

@@ -1,0 +1,170 @@
+"""What must hold for every Compose file, in every combination."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from compose_files import CHECKOUT, COMBINATIONS, compose_config, read_yaml
+
+ONE_SHOT = {"migrate", "test"}
+
+
+def long_running(services):
+    return {name: service for name, service in services.items() if name not in ONE_SHOT}
+
+
+def test_every_compose_file_is_checked():
+    checked = {file for files in COMBINATIONS.values() for file in files}
+    present = {
+        str(path.relative_to(CHECKOUT))
+        for pattern in ("docker-compose*.yml", ".devcontainer/*compose*.yml")
+        for path in CHECKOUT.glob(pattern)
+    }
+    assert present == checked
+
+
+def test_the_services_are_called_by_their_roles(services):
+    assert {"db", "redis", "migrate", "web", "worker"} <= services.keys()
+
+
+def test_ports_are_published_on_loopback_only(services):
+    published = [port for service in services.values() for port in service.get("ports", [])]
+    assert published
+    assert all(port["host_ip"] == "127.0.0.1" for port in published)
+
+
+def test_every_published_port_can_be_moved(combination):
+    moved = {"WEB_PORT": "18001", "DB_PORT": "15001", "REDIS_PORT": "16001"}
+    services = compose_config(combination, **moved)["services"]
+    published = {
+        port["published"] for service in services.values() for port in service.get("ports", [])
+    }
+    assert published == set(moved.values())
+
+
+def test_no_container_has_a_fixed_name(services):
+    assert not [name for name, service in services.items() if "container_name" in service]
+
+
+def test_images_are_pinned(services):
+    for name, service in services.items():
+        _image, colon, tag = service["image"].rpartition(":")
+        assert colon, f"{name}: {service['image']} names no version"
+        assert tag != "latest", name
+
+
+def test_nothing_is_privileged(services):
+    for name, service in services.items():
+        assert not service.get("privileged"), name
+        assert service.get("network_mode", "") != "host", name
+        assert not service.get("cap_add"), name
+        mounted = [volume.get("source", "") for volume in service.get("volumes", [])]
+        assert not [source for source in mounted if source.endswith("docker.sock")], name
+
+
+def test_no_service_asks_for_root(services):
+    for name, service in services.items():
+        assert str(service.get("user", "")).split(":")[0] not in ("root", "0"), name
+
+
+def test_long_running_services_have_a_quick_health_check(services):
+    for name, service in long_running(services).items():
+        check = service["healthcheck"]
+        assert check["test"], name
+        assert not check.get("disable"), name
+        assert check["start_interval"] == "1s", name
+        assert check["start_period"], name
+
+
+def test_one_shot_services_do_not_restart(services):
+    assert {service.get("restart") for name, service in services.items() if name in ONE_SHOT} == {
+        "no"
+    }
+
+
+def test_services_wait_for_what_they_need(services):
+    for name, service in services.items():
+        for dependency, how in service.get("depends_on", {}).items():
+            one_shot = dependency in ONE_SHOT
+            wanted = "service_completed_successfully" if one_shot else "service_healthy"
+            assert how["condition"] == wanted, f"{name} -> {dependency}"
+    for name in ("web", "worker"):
+        assert {"db", "redis", "migrate"} <= services[name]["depends_on"].keys()
+
+
+def test_every_dependency_states_its_condition(combination):
+    for file in combination:
+        for name, service in read_yaml(file)["services"].items():
+            assert isinstance(service.get("depends_on", {}), dict), f"{file}: {name}"
+
+
+def test_every_service_has_limits_and_an_init(services):
+    for name, service in services.items():
+        limits = service["deploy"]["resources"]["limits"]
+        assert limits["memory"], name
+        assert limits["cpus"], name
+        assert service["init"] is True, name
+
+
+def test_the_named_volumes_exist(config):
+    assert {"postgres_data", "redis_data", "media_data", "static_data"} <= config["volumes"].keys()
+
+
+def test_every_path_exists(services):
+    for name, service in services.items():
+        for volume in service.get("volumes", []):
+            if volume["type"] == "bind":
+                assert Path(volume["source"]).exists(), f"{name}: {volume['source']}"
+        if "build" in service:
+            context = Path(service["build"]["context"])
+            dockerfile = (context / service["build"]["dockerfile"]).read_text()
+            assert re.search(rf"AS {service['build']['target']}$", dockerfile, re.M), name
+
+
+def test_every_command_is_a_script_of_the_backend(services):
+    for name, service in services.items():
+        if "build" not in service or name == "test":
+            continue
+        script, *arguments = service["command"]
+        assert script.startswith("bin/"), name
+        assert not arguments, f"{name}: a command line belongs into {script}"
+        assert os.access(CHECKOUT / "backend" / script, os.X_OK), script
+
+
+@pytest.mark.parametrize(
+    "file", sorted({file for files in COMBINATIONS.values() for file in files})
+)
+def test_there_is_no_obsolete_version_key(file):
+    assert "version" not in read_yaml(file)
+
+
+def test_redis_keeps_what_it_was_given(services):
+    assert "--appendonly yes" in " ".join(services["redis"]["command"])
+
+
+def test_gunicorn_is_the_default_and_runserver_a_variable_away(combination):
+    def server(**variables):
+        return compose_config(combination, **variables)["services"]["web"]["environment"]["SERVER"]
+
+    assert server() == "gunicorn"
+    assert server(SERVER="runserver") == "runserver"
+
+
+def test_web_and_worker_are_not_the_databases_owner(services):
+    def user(service):
+        return re.match(r"postgres://(\w+):", services[service]["environment"]["DATABASE_URL"])[1]
+
+    assert user("web") == user("worker") == "app"
+    assert user("migrate") == "app_owner"
+
+
+def test_tests_use_redis_databases_of_their_own(services):
+    names = ("REDIS_URL", "CELERY_BROKER_URL", "CELERY_RESULT_BACKEND")
+    used = {
+        service: {services[service]["environment"][name] for name in names}
+        for service in ("web", "test")
+    }
+    assert not used["web"] & used["test"]

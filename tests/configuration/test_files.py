@@ -1,0 +1,99 @@
+"""The image, the scripts and the checks around them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+
+import pytest
+from compose_files import CHECKOUT, read_yaml
+
+DOCKERFILE = (CHECKOUT / "backend" / "Dockerfile").read_text()
+
+
+def stages() -> dict[str, str]:
+    """Return the text of each stage of the Dockerfile, by name."""
+    parts = re.split(r"^FROM \S+ AS (\w[\w-]*)$", DOCKERFILE, flags=re.M)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def tracked_files() -> list[str]:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return listed.stdout.splitlines()
+
+
+def test_the_image_has_the_stages_of_the_design():
+    assert {"base", "development", "build", "production"} <= stages().keys()
+
+
+@pytest.mark.parametrize("stage", ["development", "production"])
+def test_the_image_does_not_run_as_root(stage):
+    assert re.findall(r"^USER (.*)$", stages()[stage], re.M)[-1] == "$APP_UID:$APP_GID"
+
+
+def test_the_user_of_the_image_is_1001_unless_told_otherwise():
+    assert "ARG APP_UID=1001" in DOCKERFILE
+    assert "ARG APP_GID=1001" in DOCKERFILE
+
+
+def test_the_image_can_be_built_where_no_registry_is_reachable():
+    assert not re.search(r"^# *syntax=", DOCKERFILE, re.M)
+    assert "@sha256:" not in DOCKERFILE
+
+
+def test_requirements_are_installed_by_hash_and_without_a_compiler():
+    assert DOCKERFILE.count("pip sync --require-hashes") == 2
+    assert not re.search(r"\b(gcc|build-essential|libpq-dev)\b", DOCKERFILE)
+
+
+def test_no_secret_is_written_into_the_image():
+    assert not re.search(r"(SECRET|PASSWORD|TOKEN)\w*=", DOCKERFILE)
+
+
+@pytest.mark.parametrize("script", sorted((CHECKOUT / "backend" / "bin").iterdir()), ids=str)
+def test_scripts_can_be_executed(script):
+    assert os.access(script, os.X_OK)
+    assert script.read_text().startswith("#!")
+
+
+def test_no_file_has_windows_line_endings():
+    with_crlf = [
+        name
+        for name in tracked_files()
+        if (CHECKOUT / name).is_file() and b"\r\n" in (CHECKOUT / name).read_bytes()
+    ]
+    assert not with_crlf
+
+
+def test_yours_alone_is_never_committed():
+    for name in (".env", ".dev/ports.json", ".venv/bin/python"):
+        ignored = subprocess.run(
+            ["git", "check-ignore", "--quiet", name], cwd=CHECKOUT, check=False
+        )
+        assert ignored.returncode == 0, name
+
+
+def test_checks_before_a_commit_come_from_one_place_and_are_pinned():
+    repositories = read_yaml(".pre-commit-config.yaml")["repos"]
+    assert [repository["repo"] for repository in repositories] == ["local"]
+    for hook in repositories[0]["hooks"]:
+        for requirement in hook.get("additional_dependencies", []):
+            assert re.fullmatch(r"[\w-]+==[\d.]+", requirement), hook["id"]
+
+
+def test_the_top_level_holds_what_the_design_names():
+    known = {
+        ".ci", ".devcontainer", ".dockerignore", ".editorconfig", ".env.example", ".gitattributes",
+        ".github", ".gitignore", ".pre-commit-config.yaml", ".vscode", "CHANGELOG.md",
+        "CONTRIBUTING.md", "LICENSE", "README.md", "backend", "dev", "devtools",
+        "docker-compose.prod.yml", "docker-compose.yml", "docs", "init-scripts", "requirements",
+        "ruff.toml", "tests",
+    }  # fmt: skip
+    assert {name.split("/")[0] for name in tracked_files()} <= known

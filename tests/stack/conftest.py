@@ -1,0 +1,70 @@
+"""A whole stack for the tests: a copy of the checkout, with a project and ports of its own.
+
+Your own stack, its data and your working tree are never touched.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from running_stack import Stack
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+def copy_checkout(target: Path) -> None:
+    """Copy what git knows or would add: no data, no virtual environment, no .env."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        if (CHECKOUT / name).is_file():  # a deleted file is listed until it is committed
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(CHECKOUT / name, target / name)
+
+
+def why_no_daemon() -> str:
+    """Return why there is no Docker daemon to test with, or nothing when there is one."""
+    if shutil.which("docker") is None:
+        return "Docker is not installed"
+    asked = subprocess.run(["docker", "info"], capture_output=True, text=True, check=False)
+    return "" if asked.returncode == 0 else "no Docker daemon answers"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    reason = why_no_daemon()
+    for item in items:
+        item.add_marker(pytest.mark.stack)
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory) -> Iterator[Stack]:
+    """A running stack, brought up by `./dev up` from nothing, removed at the end."""
+    # World-readable: the container's user is not the one who runs the tests.
+    checkout = tmp_path_factory.mktemp("stack") / "home port"
+    checkout.mkdir(mode=0o755)
+    copy_checkout(checkout)
+    stack = Stack(checkout, project=f"homeport-test-{os.getpid()}")
+    try:
+        stack.first_up = stack.dev("up", "--auto-ports", timeout=600)
+        yield stack
+    finally:
+        stack.dev("clean", "--yes", check=False)
+
+
+@pytest.fixture
+def running(stack) -> Iterator[Stack]:
+    """The stack, up and healthy before and after the test, whatever the test does to it."""
+    stack.dev("up", "--auto-ports")
+    yield stack
+    stack.compose("unpause", check=False)

@@ -1,0 +1,212 @@
+"""The stack as its users meet it: one command, and everything answers."""
+
+from __future__ import annotations
+
+import json
+
+from running_stack import eventually
+
+FIRST_FIELDS = {"timestamp", "level", "event", "logger"}
+VIEW = "backend/core/views.py"
+
+
+def test_one_command_from_nothing_ends_with_everything_healthy(stack):
+    printed = stack.first_up.stdout
+
+    assert "healthy" in printed
+    assert stack.url("/").replace("127.0.0.1", "localhost") in printed
+    states = json.loads(stack.dev("status", "--json").stdout)
+    assert states["health"]["status"] == "ok"
+
+
+def test_both_tenants_answer(running):
+    assert "Test One" in running.get("/", X_Tenant="test1").text
+    assert "Test Two" in running.get("/", X_Tenant="test2").text
+    assert "Test One" in running.get("/").text
+    assert running.get("/", X_Tenant="nosuch").status == 404
+
+
+def test_tenants_answer_at_names_of_their_own(running):
+    port = running.url().rpartition(":")[2].strip("/")
+    assert "Test Two" in running.get("/", Host=f"test2.localhost:{port}").text
+
+
+def test_the_init_script_made_both_tenants_and_a_login_that_is_no_superuser(running):
+    query = "SELECT string_agg(schema_name, ' ' ORDER BY 1) FROM tenant_config"
+    assert running.dev("psql", "-Atc", query).stdout.strip() == "test1 test2"
+
+    code = "from django.db import connection as c; k = c.cursor(); "
+    code += (
+        "k.execute('SELECT current_user, rolsuper FROM pg_roles WHERE rolname = current_user'); "
+    )
+    code += "print(*k.fetchone())"
+    assert running.python(code) == "app False"
+
+
+def test_processes_are_not_root(running):
+    for service in ("web", "worker"):
+        assert running.compose("exec", "-T", service, "id", "-u").stdout.strip() != "0"
+
+
+def test_gunicorn_is_the_default(running):
+    assert running.health()["server"] == "gunicorn"
+
+
+def test_a_task_goes_through_the_worker_in_its_tenant_and_with_its_context(running):
+    code = (
+        "import structlog\n"
+        "from core.celery import echo\n"
+        "from django_tenants.utils import schema_context\n"
+        "structlog.contextvars.bind_contextvars(request_id='from-the-test')\n"
+        "with schema_context('test2'):\n"
+        "    print(echo.delay('hello').get(timeout=20))\n"
+    )
+    assert running.python(code).endswith("{'message': 'hello', 'tenant': 'test2'}")
+
+    def entries():
+        return [e for e in running.log_entries("worker") if e.get("request_id") == "from-the-test"]
+
+    started = eventually(entries, within=10)[0]
+    assert started["tenant"] == "test2"
+    assert started["task_id"]
+
+
+def test_every_log_line_is_json_of_one_shape(running):
+    running.get("/")
+    for entry in running.log_entries("migrate", "web", "worker"):
+        assert entry.keys() >= FIRST_FIELDS, entry
+
+
+def test_the_worker_says_what_it_listens_to_and_that_it_reached_the_database(running):
+    events = {entry["event"]: entry for entry in running.log_entries("worker")}
+    assert events["listening"]["queues"] == ["default"]
+    assert "database reached" in events
+
+
+def test_a_second_up_changes_nothing(running):
+    before = running.containers()
+    printed = running.dev("up").stdout
+
+    assert "nothing changed" in printed
+    assert running.containers() == before
+
+
+def test_plain_compose_up_agrees_that_all_is_well(running):
+    running.compose("up", "--detach", "--wait")
+
+
+def test_a_view_edited_under_runserver_shows_at_once_and_under_gunicorn_does_not(running):
+    others = ("db", "redis", "worker")
+    before = running.containers(*others)
+    view = running.checkout / VIEW
+    original = view.read_text()
+    try:
+        running.dev("serve", "runserver")
+        assert running.health()["server"] == "runserver"
+        edited = original.replace("name = tenant.name", 'name = "First edit of " + tenant.name')
+        assert edited != original
+        view.write_text(edited)
+        eventually(lambda: "First edit of Test One" in running.get("/").text)
+
+        running.dev("serve", "gunicorn")
+        assert running.health()["server"] == "gunicorn"
+        assert "First edit of Test One" in running.get("/").text
+        view.write_text(edited.replace("First edit", "Second edit"))
+        answers = {running.get("/").text for _ in range(20)}
+        assert not any("Second edit" in answer for answer in answers)
+    finally:
+        view.write_text(original)
+        running.compose("restart", "web")
+    assert running.containers(*others) == before
+
+
+def test_a_dependency_that_hangs_is_named_and_the_others_still_answer(running):
+    assert running.get("/api/v1/health/").status == 200
+    running.compose("pause", "db")
+    try:
+        answer = running.get("/api/v1/health/", timeout=2)
+    finally:
+        running.compose("unpause", "db")
+
+    assert answer.status == 503
+    assert set(answer.json()["down"]) == {"database", "migrations"}
+    assert answer.json()["checks"]["cache"]["status"] == "ok"
+    eventually(lambda: running.get("/api/v1/health/").status == 200)
+
+
+def test_a_stopped_worker_is_named_and_comes_back(running):
+    running.compose("stop", "worker")
+    assert running.health()["down"] == ["worker"]
+    running.dev("restart", "worker")
+    eventually(lambda: running.health()["status"] == "ok")
+
+
+def test_a_killed_worker_is_restarted(running):
+    running.compose("kill", "worker")
+    # A kill from outside is the user's wish; Compose leaves it. The stack brings it back.
+    running.dev("up")
+    eventually(lambda: running.health()["status"] == "ok")
+
+
+def test_data_and_queued_tasks_survive_down_and_up(running):
+    code = (
+        "from users.models import User\n"
+        "from django_tenants.utils import schema_context\n"
+        "with schema_context('test1'):\n"
+        "    User.objects.filter(email='kept@example.com').delete()\n"
+        "    User.objects.create_user('kept@example.com')\n"
+    )
+    running.python(code)
+    running.compose("stop", "worker")
+    running.python("from core.celery import echo; print(echo.delay('kept').id)")
+
+    running.dev("down")
+    left = running.run("docker", "ps", "-aq", "--filter", f"name={running.project}").stdout
+    assert left == ""
+    networks = running.run("docker", "network", "ls", "-q", "--filter", f"name={running.project}")
+    assert networks.stdout == ""
+
+    running.dev("up")
+    found = running.python(
+        "from users.models import User\n"
+        "from django_tenants.utils import schema_context\n"
+        "with schema_context('test1'):\n"
+        "    print(User.objects.filter(email='kept@example.com').count())\n"
+    )
+    assert found == "1"
+    eventually(lambda: [e for e in running.log_entries("worker") if e["event"] == "task_succeeded"])
+
+
+def test_three_releases_at_once_all_succeed(running):
+    running.dev("psql", "-qc", "UPDATE tenant_config SET migrations_stamp = ''")
+    script = "bin/release & bin/release & bin/release & wait -n; a=$?; wait -n; b=$?; wait -n; "
+    script += "exit $((a + b + $?))"
+    running.compose("run", "--rm", "-T", "--entrypoint", "bash", "migrate", "-c", script)
+    assert running.health()["status"] == "ok"
+
+
+def test_the_backends_tests_run_with_one_command_and_report_their_status(running):
+    passed = running.dev("test", "-q", "core/tests/test_celery.py")
+    assert " passed" in passed.stdout
+    none = running.dev("test", "-q", "-k", "no_test_has_this_name", check=False)
+    assert none.returncode == 5
+    plain = running.compose("run", "--rm", "-T", "test", "-q", "core/tests/test_env.py")
+    assert " passed" in plain.stdout
+
+
+def test_migrations_are_written_as_the_caller(running):
+    model = running.checkout / "backend" / "users" / "models.py"
+    original = model.read_text()
+    model.write_text(
+        original.replace(
+            "    USERNAME_FIELD",
+            '    note = models.CharField(max_length=9, default="")\n\n    USERNAME_FIELD',
+        )
+    )
+    try:
+        running.dev("makemigrations", "users")
+        (made,) = (model.parent / "migrations").glob("0002*.py")
+        assert made.stat().st_uid == running.checkout.stat().st_uid
+        made.unlink()
+    finally:
+        model.write_text(original)
