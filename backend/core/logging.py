@@ -80,6 +80,8 @@ def logging_config(log_format: str, level: str) -> dict[str, Any]:
             "django.server": {"level": level, "handlers": [], "propagate": True},
             "gunicorn.error": {"level": level, "handlers": [], "propagate": True},
             "gunicorn.access": {"level": level, "handlers": [], "propagate": True},
+            # django_structlog logs each refused request already.
+            "django.request": {"level": "ERROR"},
             "celery": {"level": level, "handlers": [], "propagate": True},
             # "Task received" and "succeeded": django_structlog says both, with context.
             "celery.app.trace": {"level": "WARNING"},

@@ -1,0 +1,102 @@
+"""This checkout: where it is, which variables were chosen for it, what ./dev remembers."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from . import dotenv
+from .errors import DevError
+from .terminal import Mark, Terminal
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Checkout:
+    """One clone of the workspace. `variables` are those of the process."""
+
+    def __init__(self, root: Path = ROOT, variables: Mapping[str, str] = os.environ) -> None:
+        self.root = root
+        self.variables = variables
+
+    @cached_property
+    def dotenv(self) -> dotenv.Dotenv:
+        """What `.env` defines."""
+        return dotenv.load(self.root / ".env")
+
+    def chosen(self, variable: str) -> str:
+        """The value somebody gave `variable`, by the environment or `.env`; else empty."""
+        return self.variables.get(variable) or self.dotenv.values.get(variable, "")
+
+    def where_chosen(self, variable: str) -> str:
+        """Where `chosen` found it, in words."""
+        return "the environment" if self.variables.get(variable) else ".env"
+
+    def remember(self, subject: str, facts: Mapping[str, Any]) -> None:
+        """Keep `facts` under `subject` for later commands. Raises DevError if it cannot."""
+        path = self.state / f"{subject}.json"
+        part = path.with_suffix(".part")
+        try:
+            part.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+            part.replace(path)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def recall(self, subject: str) -> dict[str, Any]:
+        """What was remembered under `subject`; nothing if that cannot be read."""
+        try:
+            facts = json.loads((self._state / f"{subject}.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return facts if isinstance(facts, dict) else {}
+
+    def forget(self, subject: str) -> None:
+        """Drop what was remembered under `subject`."""
+        with contextlib.suppress(FileNotFoundError):
+            (self._state / f"{subject}.json").unlink()
+
+    @property
+    def state(self) -> Path:
+        """The directory of what ./dev remembers, made if need be."""
+        try:
+            self._state.mkdir(exist_ok=True)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        return self._state
+
+    @contextlib.contextmanager
+    def lock(self, terminal: Terminal, work: str, name: str = "stack") -> Iterator[None]:
+        """Do `work` alone: a second command that wants the same lock says so and waits."""
+        path = self.state / f"{name}.lock"
+        try:
+            file = path.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise self._unwritable(error) from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                holder = file.read().strip() or "another ./dev"
+                terminal.mark(Mark.BUSY, f"{holder} is at work here; waiting for it to end")
+                fcntl.flock(file, fcntl.LOCK_EX)
+            file.truncate(0)
+            file.write(f"`./dev {work}` (process {os.getpid()})")
+            file.flush()
+            yield
+
+    @property
+    def _state(self) -> Path:
+        return self.root / ".dev"
+
+    def _unwritable(self, error: OSError) -> DevError:
+        return DevError(
+            f"{error.filename or self._state} cannot be written: {error.strerror}",
+            f"make the checkout yours: sudo chown -R $(id -u):$(id -g) '{self.root}'",
+        )

@@ -1,0 +1,67 @@
+"""Are the ports free that the stack publishes on this machine?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .. import ports
+from ..docker.project import PROJECT_LABEL, Project, PublishedPort
+from ..errors import Problem
+
+
+def problems(project: Project, services: Sequence[str] | None = None) -> list[Problem]:
+    """The ports of `services`, or of all, that something else holds."""
+    return [explain(project, port) for port in taken(project, services)]
+
+
+def taken(project: Project, services: Sequence[str] | None = None) -> list[PublishedPort]:
+    """The published ports that neither are free nor belong to this project's own containers."""
+    busy = [port for port in project.published(services) if not ports.is_free(port.port, port.host)]
+    if not busy:
+        return []
+    own = {
+        number
+        for container in project.containers().values()
+        if container.running
+        for number in container.server_ports
+    }
+    return [port for port in busy if port.port not in own]
+
+
+def explain(project: Project, port: PublishedPort) -> Problem:
+    """Who needs `port`, who holds it, and how to move one of them."""
+    holder = _holder(project, port.port) or "another program"
+    variable = project.port_variables.get((port.service, port.target))
+    if not variable:
+        return Problem(f"port {port.port} for {port.service} is taken by {holder}")
+    other = f"{variable}={ports.next_free(port.port)}"
+    ways = [f"choose another port: {other} ./dev up   (or put {other} in .env)"]
+    if project.checkout.chosen(variable):
+        where = project.checkout.where_chosen(variable)
+        ways.append(f"or remove it from {where}: ./dev up --auto-ports then finds a free one")
+    else:
+        ways.append("or let free ones be chosen and remembered: ./dev up --auto-ports")
+    what = f"port {port.port} for {port.service} ({variable}) is taken by {holder}"
+    return Problem(what, "\n".join(ways))
+
+
+def move(project: Project, port: PublishedPort, avoid: Sequence[int]) -> tuple[str, int]:
+    """The variable that moves `port` and a free port for it; nothing free or no variable: 0."""
+    variable = project.port_variables.get((port.service, port.target), "")
+    if not variable or project.checkout.chosen(variable):
+        return variable, 0
+    return variable, ports.next_free(port.port, avoid, port.host or ports.LOOPBACK)
+
+
+def _holder(project: Project, port: int) -> str:
+    found = project.docker(
+        "ps",
+        "--filter",
+        f"publish={port}",
+        "--format",
+        f'{{{{.Names}}}}\t{{{{.Label "{PROJECT_LABEL}"}}}}',
+    )
+    for line in found.output.splitlines():
+        name, _, other = line.partition("\t")
+        return f"the container {name}" + (f" of the Compose project {other}" if other else "")
+    return ports.holder(port)

@@ -1,0 +1,142 @@
+"""The stack's own image: built only when what goes into it has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import DevError
+from ..process import stream
+from ..terminal import Terminal
+from .project import Project, Service
+
+SUBJECT = "images"
+LAST_LINES = 30
+
+_STAGE = re.compile(r"#\d+ \[(?:\S+ )?(\S+ +\d+/\d+)\] (.*)")
+
+
+def ids(project: Project) -> dict[str, str]:
+    """The id of each image of the stack that is on this machine, by image name."""
+    names = sorted({service.image for service in project.services.values()})
+    # Told apart by what was asked for: an image that is absent prints no line.
+    found = project.docker("image", "inspect", *names)
+    present = json.loads(found.output or "[]")
+    by_tag = {tag: image["Id"] for image in present for tag in image.get("RepoTags") or ()}
+    return {name: by_tag[_tagged(name)] for name in names if _tagged(name) in by_tag}
+
+
+def up_to_date(project: Project, present: dict[str, str]) -> bool:
+    """Whether every image is present and every built one was built from what is here now."""
+    known = project.checkout.recall(SUBJECT)
+    return all(service.image in present for service in project.services.values()) and all(
+        known.get(service.image) == _record(project, service, present[service.image])
+        for service in _built(project)
+    )
+
+
+def ensure(project: Project, terminal: Terminal, force: bool = False) -> None:
+    """Pull and build what is missing or outdated, or build anyway with `force`.
+
+    Raises DevError with the last lines of the build if that fails.
+    """
+    present = ids(project)
+    if up_to_date(project, present) and not force:
+        return
+    _pull_missing(project, terminal, present)
+    known = project.checkout.recall(SUBJECT)
+    for service in _built(project):
+        record = _record(project, service, present.get(service.image, ""))
+        if force or known.get(service.image) != record:
+            _build(project, service, terminal)
+            known[service.image] = _record(project, service, ids(project)[service.image])
+            project.checkout.remember(SUBJECT, known)
+
+
+def fingerprint(project: Project, service: Service) -> str:
+    """A digest of what the service's image is built from."""
+    build = service.declaration["build"]
+    context = Path(build["context"])
+    digest = hashlib.sha256(json.dumps(build, sort_keys=True).encode())
+    for path in _inputs(project, context, context / build.get("dockerfile", "Dockerfile")):
+        digest.update(str(path).encode() + b"\0")
+        if path.is_file():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _inputs(project: Project, context: Path, dockerfile: Path) -> Iterator[Path]:
+    # The code is mounted, not copied: only what is installed makes an image old.
+    yield dockerfile
+    yield context / ".dockerignore"
+    yield Path(f"{dockerfile}.dockerignore")
+    yield from sorted((project.checkout.root / "requirements").glob("*.txt"))
+
+
+def _record(project: Project, service: Service, image_id: str) -> dict[str, str]:
+    return {"built_from": fingerprint(project, service), "id": image_id}
+
+
+def _built(project: Project) -> list[Service]:
+    """One service for each image that is built here."""
+    return list({s.image: s for s in project.services.values() if s.built}.values())
+
+
+def _pull_missing(project: Project, terminal: Terminal, present: dict[str, str]) -> None:
+    for service in project.services.values():
+        if service.built or service.image in present:
+            continue
+        with terminal.step(f"pulling {service.image}"):
+            pulled = project.compose("pull", "--quiet", service.name, timeout=1800)
+            if not pulled.ok:
+                raise DevError(
+                    f"the image {service.image} is not on this machine and cannot be pulled: "
+                    f"{pulled.last_words}",
+                    f"is the registry reachable? try: docker pull {service.image}",
+                )
+        present[service.image] = ""
+
+
+def _build(project: Project, service: Service, terminal: Terminal) -> None:
+    log = project.checkout.state / "build.log"
+    tail: deque[str] = deque(maxlen=LAST_LINES)
+    command = ["docker", "compose", "--progress", "plain", "build", service.name]
+    with (
+        terminal.step(f"building {service.image}") as step,
+        log.open("w", encoding="utf-8") as kept,
+    ):
+        shown = set()
+
+        def follow(line: str) -> None:
+            kept.write(line + "\n")
+            if line.strip():
+                tail.append(line)
+            stage = _STAGE.match(line)
+            # BuildKit names a stage again at every change between parallel ones.
+            if stage and stage.group(1) not in shown:
+                shown.add(stage.group(1))
+                step.note(f"[{stage.group(1)}] {' '.join(stage.group(2).split())[:60]}")
+
+        status = stream(
+            command,
+            follow,
+            directory=project.checkout.root,
+            environment=project.environment,
+        )
+        if status == 0:
+            return
+    for line in tail:
+        terminal.say(f"  {line}")
+    raise DevError(
+        f"the image {service.image} could not be built (exit status {status})",
+        f"mend what the lines above name, then run ./dev up again\n"
+        f"the whole build is in {log.relative_to(project.checkout.root)}",
+    )
+
+
+def _tagged(name: str) -> str:
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"

@@ -1,0 +1,289 @@
+"""The Compose project of this checkout: what its files declare and what runs of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from .. import ports
+from ..checkout import Checkout
+from ..errors import DevError
+from ..process import Result, capture
+
+PROJECT_LABEL = "com.docker.compose.project"
+_VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
+
+
+class PublishedPort(NamedTuple):
+    """A port of a service on this machine."""
+
+    service: str
+    host: str
+    port: int
+    target: int
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service as the Compose files declare it."""
+
+    name: str
+    image: str
+    built: bool
+    one_shot: bool
+    declaration: Mapping[str, Any]
+
+    @property
+    def published(self) -> list[PublishedPort]:
+        """Its ports on this machine."""
+        return [
+            PublishedPort(
+                self.name,
+                entry.get("host_ip", ""),
+                int(entry["published"]),
+                int(entry["target"]),
+            )
+            for entry in self.declaration.get("ports") or ()
+            if entry.get("published")
+        ]
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container of the project as the daemon sees it."""
+
+    id: str
+    service: str
+    one_off: bool
+    state: str
+    health: str
+    exit_status: int
+    restarts: int
+    started_at: str
+    image_id: str
+    directory: str
+    server_ports: tuple[int, ...]
+
+    @property
+    def running(self) -> bool:
+        return self.state == "running"
+
+    @property
+    def well(self) -> bool:
+        """Running, and healthy where it has a health check."""
+        return self.running and self.health in ("healthy", "")
+
+    @property
+    def run(self) -> tuple[str, str]:
+        """This one start of this container: changes when it is started again."""
+        return self.id, self.started_at
+
+
+class Project:
+    """Asks the `docker` command. Everything it declares is read once and kept."""
+
+    def __init__(self, checkout: Checkout) -> None:
+        self.checkout = checkout
+
+    # What is declared
+
+    @cached_property
+    def configuration(self) -> dict[str, Any]:
+        """The Compose files with every variable filled in. Raises DevError if they are faulty."""
+        return json.loads(self._configured("--format", "json").output)
+
+    @property
+    def name(self) -> str:
+        return self.configuration["name"]
+
+    @cached_property
+    def services(self) -> dict[str, Service]:
+        """The services that `up` starts, in the order of what they wait for."""
+        declared = self.configuration["services"]
+        awaited = {
+            name
+            for declaration in declared.values()
+            for name, link in (declaration.get("depends_on") or {}).items()
+            if link.get("condition") == "service_completed_successfully"
+        }
+        return {
+            name: Service(
+                name=name,
+                image=declared[name].get("image") or f"{self.name}-{name}",
+                built="build" in declared[name],
+                one_shot=name in awaited,
+                declaration=declared[name],
+            )
+            for name in _by_dependency(declared)
+        }
+
+    @property
+    def long_running(self) -> list[str]:
+        """The names of the services that stay."""
+        return [name for name, service in self.services.items() if not service.one_shot]
+
+    def published(self, services: Sequence[str] | None = None) -> list[PublishedPort]:
+        """The ports on this machine, of `services` or of all."""
+        return [
+            port
+            for name, service in self.services.items()
+            if services is None or name in services
+            for port in service.published
+        ]
+
+    @cached_property
+    def port_variables(self) -> dict[tuple[str, int], str]:
+        """For (service, port in the container): the variable that moves it on this machine."""
+        found = self.compose("config", "--no-interpolate", "--format", "json")
+        if not found.ok:
+            return {}
+        return {
+            (name, target): variable
+            for name, declaration in json.loads(found.output)["services"].items()
+            for target, variable in map(_port_variable, declaration.get("ports") or ())
+            if variable
+        }
+
+    def digest(self, service: Service) -> str:
+        """A digest of all that is declared for `service`: changes when its container must.
+
+        Compose has a hash of its own, but `docker compose config --hash` does not print the
+        one that it compares for services with an `env_file`.
+        """
+        return hashlib.sha256(json.dumps(service.declaration, sort_keys=True).encode()).hexdigest()
+
+    # What runs
+
+    def containers(self) -> dict[str, Container]:
+        """The services' containers by service name."""
+        return {c.service: c for c in self.all_containers() if not c.one_off}
+
+    def all_containers(self) -> list[Container]:
+        """Every container of the project, those of single commands included."""
+        listed = self.docker(
+            "ps", "-aq", "--no-trunc", "--filter", f"label={PROJECT_LABEL}={self.name}"
+        )
+        identifiers = listed.output.split()
+        if not identifiers:
+            return []
+        # One that vanishes in between is left out of the answer and sets the exit status.
+        inspected = self.docker("inspect", "--type", "container", *identifiers)
+        return [_container(facts) for facts in json.loads(inspected.output or "[]")]
+
+    def volumes(self) -> list[str]:
+        """The names of the volumes that exist of this project."""
+        found = self.docker("volume", "ls", "-q", "--filter", f"label={PROJECT_LABEL}={self.name}")
+        return sorted(found.output.split())
+
+    # How to ask
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that every `docker` command of this checkout gets."""
+        environment = dict(self.checkout.variables)
+        # Which profiles run is for the commands to say: with the tests' profile in the
+        # environment or `.env`, `up` would run the tests.
+        environment["COMPOSE_PROFILES"] = ""
+        environment.update(ports.remembered(self.checkout))
+        if os.getuid() != 0:
+            for variable, value in (("APP_UID", os.getuid()), ("APP_GID", os.getgid())):
+                if not self.checkout.chosen(variable):
+                    environment[variable] = str(value)
+        return environment
+
+    def docker(self, *arguments: str, timeout: float = 60) -> Result:
+        """Run `docker` to its end."""
+        return capture(
+            ["docker", *arguments],
+            directory=self.checkout.root,
+            environment=self.environment,
+            timeout=timeout,
+        )
+
+    def compose(self, *arguments: str, timeout: float = 60) -> Result:
+        """Run `docker compose` to its end."""
+        return self.docker("compose", *arguments, timeout=timeout)
+
+    def forget_configuration(self) -> None:
+        """Read the declarations anew: a variable has changed."""
+        self.__dict__.pop("configuration", None)
+        self.__dict__.pop("services", None)
+
+    def _configured(self, *arguments: str) -> Result:
+        found = self.compose("config", *arguments)
+        if not found.ok:
+            raise DevError(
+                f"the Compose files, or variables they use, are faulty: {found.last_words}",
+                self._configuration_remedy(),
+            )
+        return found
+
+    def _configuration_remedy(self) -> str:
+        wrong = [
+            f"{variable}={self.checkout.chosen(variable)!r} "
+            f"(in {self.checkout.where_chosen(variable)}) must be a port from 1 to 65535"
+            for variable in self.port_variables.values()
+            if self.checkout.chosen(variable) and not ports.valid(self.checkout.chosen(variable))
+        ]
+        if self.checkout.chosen("COMPOSE_FILE"):
+            wrong.append(
+                f"COMPOSE_FILE={self.checkout.chosen('COMPOSE_FILE')} "
+                f"(in {self.checkout.where_chosen('COMPOSE_FILE')}) decides which files are read"
+            )
+        return "\n".join(wrong) or "see all of it with: docker compose config"
+
+
+def _by_dependency(declared: Mapping[str, Any]) -> list[str]:
+    ordered: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in ordered or name not in declared:
+            return
+        for needed in sorted(declared[name].get("depends_on") or ()):
+            visit(needed)
+        ordered.append(name)
+
+    for name in declared:
+        visit(name)
+    return ordered
+
+
+def _port_variable(entry: Any) -> tuple[int, str]:
+    """Target and variable of a port written in Compose's short or long form."""
+    if isinstance(entry, dict):
+        target, published = str(entry.get("target", 0)), str(entry.get("published", ""))
+    else:
+        published, _, target = str(entry).rpartition(":")
+    variable = _VARIABLE.search(published)
+    number = re.match(r"\d+", target)
+    return int(number.group()) if number else 0, variable.group(1) if variable else ""
+
+
+def _container(facts: Mapping[str, Any]) -> Container:
+    labels = facts["Config"].get("Labels") or {}
+    state = facts["State"]
+    bindings = (facts["HostConfig"].get("PortBindings") or {}).values()
+    return Container(
+        id=facts["Id"],
+        service=labels.get("com.docker.compose.service", ""),
+        one_off=labels.get("com.docker.compose.oneoff") == "True",
+        state=state["Status"],
+        health=(state.get("Health") or {}).get("Status", "").replace("none", ""),
+        exit_status=state["ExitCode"],
+        restarts=facts.get("RestartCount", 0),
+        started_at=state["StartedAt"],
+        image_id=facts["Image"],
+        directory=labels.get("com.docker.compose.project.working_dir", ""),
+        server_ports=tuple(
+            int(binding["HostPort"])
+            for group in bindings
+            for binding in group or ()
+            if binding.get("HostPort")
+        ),
+    )

@@ -1,0 +1,469 @@
+"""The engine with Docker: the stack as docker-compose.yml declares it."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from types import MappingProxyType
+from typing import Any, Callable
+
+from .. import health, ports
+from ..checkout import Checkout
+from ..checks import disk, docker, environment_file, line_endings, project_name
+from ..checks import ports as port_checks
+from ..docker import image, watch
+from ..docker.project import Container, Project, Service
+from ..errors import DevError, Problem, UsageError
+from ..nearest import nearest
+from ..process import background, hand_over, stream
+from ..terminal import Mark, Terminal
+from .base import Engine, ServiceStatus, StackStatus
+
+# The roles that the commands speak of.
+WEB = "web"
+DATABASE = "db"
+CACHE = "redis"
+RELEASE = "migrate"
+TESTS = "test"
+
+SERVER = "SERVER"
+
+SUBJECT = "stack"
+
+# The container knows its own names: they are not repeated here.
+_PSQL = 'exec psql --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" "$@"'
+
+_QUIETLY = ("--progress", "quiet")
+
+_PORT_RACE = re.compile(r":(\d+)(?: failed: port is already allocated|: bind: address already)")
+
+
+class ComposeEngine(Engine):
+    """Talks to `docker compose`; keeps nothing but what Project keeps."""
+
+    name = "compose"
+
+    def __init__(self, checkout: Checkout, terminal: Terminal) -> None:
+        self.checkout = checkout
+        self.terminal = terminal
+        self.project = Project(checkout)
+        self._docker_answers = False
+
+    # The stack
+
+    def up(self, *, auto_ports: bool, build: bool, timeout: float) -> bool:
+        self._check()
+        with self.checkout.lock(self.terminal, "up"):
+            if not build and self._nothing_changed():
+                return False
+            self._warn_of_disk()
+            self._prepare(auto_ports=auto_ports, build=build)
+            self._stop_unwell()
+            self._start(["up", "--detach", "--no-build"], list(self.project.services), timeout)
+            self.checkout.remember(SUBJECT, self._record(self.project.containers()))
+            return True
+
+    def down(self, *, volumes: bool) -> None:
+        self._check_docker()
+        with self.checkout.lock(self.terminal, "down"):
+            there = [container.service for container in self.project.all_containers()]
+            if not there and not volumes:
+                self.terminal.mark(Mark.GOOD, "nothing was up")
+                return
+            with self.terminal.step("stopping and removing " + (", ".join(there) or "volumes")):
+                self._down(*(["--volumes"] if volumes else []))
+
+    def status(self) -> StackStatus:
+        self._check_docker()
+        containers = self.project.containers()
+        return StackStatus(
+            engine=self.name,
+            project=self.project.name,
+            services=[
+                self._service_status(name, containers.get(name)) for name in self.project.services
+            ],
+            health=self._ask_health() if _runs(containers, WEB) else None,
+            addresses=self._addresses(containers),
+            tenants=self._tenants(containers),
+        )
+
+    def logs(self, services: Sequence[str], *, follow: bool, tail: int | None) -> int:
+        self._check_docker()
+        arguments = ["--follow"] if follow else []
+        arguments += ["--tail", str(tail)] if tail is not None else []
+        arguments += self._known(services)
+        if self.terminal.live:
+            return self._hand_over("logs", *arguments)
+        return stream(
+            ["docker", "compose", "logs", *arguments],
+            lambda line: self.terminal.say(watch.plain(line)),
+            directory=self.checkout.root,
+            environment=self.project.environment,
+        )
+
+    def restart(self, services: Sequence[str], *, timeout: float) -> None:
+        self._check()
+        names = self._known(services) or self.project.long_running
+        with self.checkout.lock(self.terminal, "restart"):
+            self._must_exist(names)
+            # Without it, what depends on them would restart too.
+            self._start(["restart", "--no-deps"], names, timeout)
+
+    def serve(self, server: str, *, timeout: float) -> bool:
+        self._check()
+        with self.checkout.lock(self.terminal, "serve"):
+            self._must_exist([WEB])
+            if _runs(self.project.containers(), WEB) and self._answers(server):
+                return False
+            self._stop_unwell(only=WEB)
+            self._start(
+                # Alone, so that nothing it depends on is touched or run again.
+                ["up", "--detach", "--no-deps", "--no-build"],
+                [WEB],
+                timeout,
+                variables={SERVER: server},
+                arrived=lambda: self._answers(server),
+            )
+            return True
+
+    def remains(self) -> list[str]:
+        self._check_docker()
+        containers = [f"container {found.service}" for found in self.project.all_containers()]
+        images = [f"image {name}" for name in self._own_images()]
+        volumes = [f"volume {name}" for name in self.project.volumes()]
+        return containers + volumes + images
+
+    def data(self) -> list[str]:
+        self._check_docker()
+        return self.project.volumes()
+
+    def clean(self) -> None:
+        with self.checkout.lock(self.terminal, "clean"):
+            with self.terminal.step("deleting containers and volumes"):
+                self._down("--volumes")
+            for name in self._own_images():
+                removed = self.project.docker("image", "rm", name)
+                if not removed.ok:
+                    self.terminal.warn(Problem(f"{name} stays: {removed.last_words}"))
+            for subject in (SUBJECT, image.SUBJECT, ports.SUBJECT):
+                self.checkout.forget(subject)
+
+    # Commands inside it
+
+    def manage(self, arguments: Sequence[str], *, writes_code: bool = False) -> int:
+        caller = ["--user", _caller()] if writes_code else []
+        return self._run(RELEASE, *caller, command=["python", "manage.py", *arguments])
+
+    def release(self) -> int:
+        return self._run(RELEASE)
+
+    def shell(self, arguments: Sequence[str]) -> int:
+        return self._exec(WEB, "python", "manage.py", "shell", *arguments)
+
+    def psql(self, arguments: Sequence[str]) -> int:
+        return self._exec(DATABASE, "sh", "-c", _PSQL, "psql", *arguments)
+
+    def test(self, arguments: Sequence[str], *, auto_ports: bool, build: bool) -> int:
+        return self._run(TESTS, command=arguments, auto_ports=auto_ports, build=build)
+
+    # Before a start
+
+    def _check(self) -> None:
+        """Raise one DevError with all that would keep the stack from starting."""
+        self._check_docker(line_endings.problems(self.checkout))
+
+    def _check_docker(self, others: Sequence[Problem] = ()) -> None:
+        """Raise one DevError with `others` and all that keeps Docker from being asked."""
+        if self._docker_answers and not others:
+            return
+        found = [
+            *environment_file.problems(self.checkout),
+            *others,
+            *docker.problems(self.checkout),
+        ]
+        # Only then can the project be read, and only then is it known whose it is.
+        found = found or project_name.problems(self.project)
+        if found:
+            raise DevError.of(found)
+        self._docker_answers = True
+
+    def _prepare(
+        self,
+        *,
+        auto_ports: bool = False,
+        build: bool = False,
+        services: Sequence[str] | None = None,
+    ) -> None:
+        """Free ports and a current image for `services`, or for all."""
+        self._settle_ports(auto_ports, services)
+        image.ensure(self.project, self.terminal, force=build)
+
+    def _settle_ports(self, auto_ports: bool, services: Sequence[str] | None) -> None:
+        taken = port_checks.taken(self.project, services)
+        if not taken:
+            return
+        given = ports.remembered(self.checkout)
+        stuck = []
+        for port in taken:
+            avoid = [*map(int, given.values()), *(p.port for p in self.project.published())]
+            variable, number = ("", 0)
+            if auto_ports:
+                variable, number = port_checks.move(self.project, port, avoid)
+            if not number:
+                stuck.append(port)
+                continue
+            given[variable] = str(number)
+            moved = f"{port.service} gets port {number} ({variable}): {port.port} is taken"
+            self.terminal.mark(Mark.WARNING, moved)
+        if stuck:
+            raise DevError.of(port_checks.explain(self.project, port) for port in stuck)
+        self.checkout.remember(ports.SUBJECT, given)
+        self.project.forget_configuration()
+
+    def _nothing_changed(self) -> bool:
+        """Whether the last `up` still stands: as declared, healthy, migrated, image current."""
+        containers = self.project.containers()
+        services = self.project.services
+        if not all(_fulfilled(service, containers.get(n)) for n, service in services.items()):
+            return False
+        if self.checkout.recall(SUBJECT) != self._record(containers):
+            return False
+        present = image.ids(self.project)
+        return (
+            all(containers[n].image_id == present.get(s.image) for n, s in services.items())
+            and image.up_to_date(self.project, present)
+            and self._is_ready()
+        )
+
+    def _record(self, containers: Mapping[str, Container]) -> dict[str, dict[str, str]]:
+        """Which container runs which declaration: either one that was replaced shows."""
+        return {
+            name: {
+                "container": containers[name].id,
+                "declaration": self.project.digest(service),
+            }
+            for name, service in self.project.services.items()
+        }
+
+    def _warn_of_disk(self) -> None:
+        for problem in disk.problems(self.project):
+            self.terminal.warn(problem)
+
+    # Starting and following
+
+    def _start(
+        self,
+        arguments: Sequence[str],
+        names: Sequence[str],
+        timeout: float,
+        variables: Mapping[str, str] = MappingProxyType({}),
+        arrived: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Run `docker compose` with `arguments` on `names` and follow until they are well,
+        or until `arrived` says that waiting may end sooner."""
+        before = self.project.containers()
+        with background(
+            ["docker", "compose", "--progress", "plain", *arguments, *names],
+            directory=self.checkout.root,
+            environment={**self.project.environment, **variables},
+        ) as command:
+            try:
+                watch.follow(self.project, self.terminal, command, names, before, timeout, arrived)
+            except DevError:
+                self._explain_port_race(command.output)
+                raise
+
+    def _explain_port_race(self, output: str) -> None:
+        """Raise the better error if a port was taken in between, or where it cannot be seen."""
+        numbers = set(map(int, _PORT_RACE.findall(output)))
+        lost = [port for port in self.project.published() if port.port in numbers]
+        if lost:
+            raise DevError.of(port_checks.explain(self.project, port) for port in lost)
+
+    def _stop_unwell(self, only: str = "") -> None:
+        """Stop what crashes or is unhealthy: the start then begins anew, without its back-off."""
+        names = [
+            name
+            for name, container in self.project.containers().items()
+            if (container.state == "restarting" or container.health == "unhealthy")
+            and name == (only or name)
+        ]
+        if names:
+            with self.terminal.step("stopping what does not work: " + ", ".join(names)):
+                self.project.compose("stop", *names)
+
+    def _down(self, *options: str) -> None:
+        # Every profile: containers of single commands and of the tests go too.
+        found = self.project.compose(
+            "--profile", "*", "down", "--remove-orphans", *options, timeout=180
+        )
+        if not found.ok:
+            raise DevError(
+                f"docker compose could not take the stack down: {found.last_words}",
+                "see what is left with: ./dev status",
+            )
+
+    # Commands inside
+
+    def _run(
+        self,
+        service: str,
+        *options: str,
+        command: Sequence[str] = (),
+        auto_ports: bool = False,
+        build: bool = False,
+    ) -> int:
+        """Run `command` in a container of its own, with the database and Redis beside it."""
+        self._check()
+        with self.checkout.lock(self.terminal, service):
+            needed = self._data_services()
+            self._prepare(auto_ports=auto_ports, build=build, services=needed)
+            there = self.project.containers()
+            if not all(name in there and there[name].well for name in needed):
+                self._start(["up", "--detach", "--no-deps"], needed, timeout=60)
+                self.terminal.say(f"  {' and '.join(needed)} stay up; ./dev down stops them")
+        options = (*_no_tty(), *options)
+        return self._hand_over(*_QUIETLY, "run", "--rm", "--no-deps", *options, service, *command)
+
+    def _data_services(self) -> list[str]:
+        needs = self.project.services[RELEASE].declaration.get("depends_on") or {}
+        return [name for name in self.project.services if name in needs]
+
+    def _exec(self, service: str, *command: str) -> int:
+        self._check_docker()
+        if not _runs(self.project.containers(), service):
+            raise DevError(f"{service} is not running", "start the stack: ./dev up")
+        return self._hand_over("exec", *_no_tty(), service, *command)
+
+    def _hand_over(self, *arguments: str) -> int:
+        return hand_over(
+            ["docker", "compose", *arguments],
+            directory=self.checkout.root,
+            environment=self.project.environment,
+        )
+
+    def _known(self, services: Sequence[str]) -> list[str]:
+        for name in services:
+            if name not in self.project.services:
+                raise UsageError(
+                    f"there is no service {name!r}", nearest(name, self.project.services)
+                )
+        return list(services)
+
+    def _must_exist(self, services: Sequence[str]) -> None:
+        missing = set(services) - set(self.project.containers())
+        if missing:
+            raise DevError(f"not up: {', '.join(sorted(missing))}", "start the stack: ./dev up")
+
+    # What there is
+
+    def _service_status(self, name: str, container: Container | None) -> ServiceStatus:
+        service = self.project.services[name]
+        started = _moment(container.started_at) if container else None
+        runs = container is not None and container.running
+        return ServiceStatus(
+            name=name,
+            state=_state(service, container),
+            well=_fulfilled(service, container),
+            since=started.isoformat() if started else None,
+            uptime_seconds=_seconds_since(started) if started and runs else None,
+            address=next((f"{p.host}:{p.port}" for p in service.published), None) if runs else None,
+        )
+
+    def _addresses(self, containers: Mapping[str, Container]) -> dict[str, str]:
+        addresses = {}
+        if _runs(containers, WEB):
+            base = f"http://localhost:{self._port(WEB)}"
+            addresses = {
+                WEB: f"{base}/",
+                "admin": f"{base}/admin/",
+                "health": f"{base}{health.PATH}",
+            }
+        if _runs(containers, DATABASE):
+            settings = self._environment_of(DATABASE)
+            user, name = settings.get("POSTGRES_USER", ""), settings.get("POSTGRES_DB", "")
+            addresses[DATABASE] = f"postgresql://{user}@localhost:{self._port(DATABASE)}/{name}"
+        if _runs(containers, CACHE):
+            addresses[CACHE] = f"redis://localhost:{self._port(CACHE)}"
+        return addresses
+
+    def _tenants(self, containers: Mapping[str, Container]) -> dict[str, str]:
+        """The address of each tenant in the database; none while that does not answer."""
+        if not (_runs(containers, WEB) and _runs(containers, DATABASE)):
+            return {}
+        query = "SELECT schema_name FROM tenant_config WHERE is_active ORDER BY schema_name"
+        found = self.project.docker(
+            "exec", containers[DATABASE].id, "sh", "-c", _PSQL, "psql", "-Atc", query
+        )
+        names = found.output.split() if found.ok else []
+        return {name: f"http://{name}.localhost:{self._port(WEB)}/" for name in names}
+
+    def _environment_of(self, service: str) -> Mapping[str, Any]:
+        return self.project.services[service].declaration.get("environment") or {}
+
+    def _port(self, service: str) -> int:
+        return self.project.services[service].published[0].port
+
+    def _ask_health(self) -> health.Health | None:
+        return health.ask(self._port(WEB))
+
+    def _is_ready(self) -> bool:
+        answer = self._ask_health()
+        return answer is not None and answer.ok
+
+    def _answers(self, server: str) -> bool:
+        answer = self._ask_health()
+        return answer is not None and answer.server == server
+
+    def _own_images(self) -> list[str]:
+        built = {service.image for service in self.project.services.values() if service.built}
+        return sorted(built & image.ids(self.project).keys())
+
+
+def _runs(containers: Mapping[str, Container], service: str) -> bool:
+    return service in containers and containers[service].running
+
+
+def _fulfilled(service: Service, container: Container | None) -> bool:
+    """Whether the container is in the state that its service aims at."""
+    if container is None:
+        return False
+    if service.one_shot:
+        return container.state == "exited" and container.exit_status == 0
+    return container.well
+
+
+def _state(service: Service, container: Container | None) -> str:
+    if container is None:
+        return "not up"
+    if container.running:
+        return container.health or "running"
+    if container.state == "created":
+        return "not started"
+    if container.state != "exited":
+        return container.state
+    if _fulfilled(service, container):
+        return "completed"
+    return f"stopped (exit status {container.exit_status})"
+
+
+def _moment(timestamp: str) -> datetime | None:
+    """The daemon's time stamp; None for a container that never started (year 1)."""
+    moment = datetime.strptime(timestamp[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
+    return moment if moment.year > 1 else None
+
+
+def _seconds_since(moment: datetime) -> int:
+    return max(0, int((datetime.now(timezone.utc) - moment).total_seconds()))
+
+
+def _no_tty() -> list[str]:
+    """Compose asks for a terminal by itself, and fails where only one end is one."""
+    return [] if sys.stdin.isatty() and sys.stdout.isatty() else ["-T"]
+
+
+def _caller() -> str:
+    return f"{os.getuid()}:{os.getgid()}"

@@ -1,0 +1,139 @@
+"""The checkout's own Python, `.venv`: for the workspace's tests, the checks and the locks."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from .checkout import Checkout
+from .errors import DevError
+from .process import Result, capture
+from .terminal import Terminal
+
+MINIMUM = (3, 11)
+CANDIDATES = ("python3.13", "python3.12", "python3.11", "python3.14", "python3")
+
+REQUIREMENTS = "requirements/local.txt"
+_STAMP = "installed"
+
+
+def ensure(checkout: Checkout, terminal: Terminal) -> Path:
+    """The path of a Python with everything that REQUIREMENTS locks, installed if need be.
+
+    Raises DevError if this machine has no Python that will do, or an installation fails.
+    """
+    with checkout.lock(terminal, "set-up of .venv", name="venv"):
+        python = _uv_ready(checkout, terminal)
+        stamp = _home(checkout) / _STAMP
+        wanted = hashlib.sha256(_locked(checkout).encode()).hexdigest()
+        if not stamp.is_file() or stamp.read_text() != wanted:
+            stamp.unlink(missing_ok=True)  # an interrupted installation begins again
+            with terminal.step(f"installing {REQUIREMENTS} into .venv"):
+                _do(checkout, [str(python), *_SYNC, REQUIREMENTS], "the installation")
+            stamp.write_text(wanted)
+    return python
+
+
+def ensure_uv(checkout: Checkout, terminal: Terminal) -> Path:
+    """The path of a Python with `uv`, and maybe nothing else. Raises DevError as `ensure`."""
+    with checkout.lock(terminal, "set-up of .venv", name="venv"):
+        return _uv_ready(checkout, terminal)
+
+
+def activated(checkout: Checkout) -> dict[str, str]:
+    """The variables of a shell in which `.venv` is active."""
+    programs = _python(checkout).parent
+    path = f"{programs}:{checkout.variables.get('PATH', '')}"
+    return {**checkout.variables, "PATH": path, "VIRTUAL_ENV": str(_home(checkout))}
+
+
+_SYNC = ("-m", "uv", "pip", "sync", "--quiet", "--require-hashes")
+
+
+def _uv_ready(checkout: Checkout, terminal: Terminal) -> Path:
+    python = _python(checkout)
+    if not python.exists() or not _try(checkout, [str(python), "-c", ""]).ok:
+        base = _find_python(checkout)
+        with terminal.step(f"making .venv with {base}"):
+            _do(checkout, [base, "-m", "venv", "--clear", str(_home(checkout))], "making .venv")
+    pin, block = _uv_pin(checkout)
+    version = _try(checkout, [str(python), "-m", "uv", "--version"]).output.split()[1:2]
+    if version != [pin]:
+        listing = _home(checkout) / "uv.txt"
+        listing.write_text(block)
+        with terminal.step(f"installing uv {pin} into .venv"):
+            install = ["-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(listing)]
+            _do(checkout, [str(python), *install], "the installation of uv")
+    return python
+
+
+def _uv_pin(checkout: Checkout) -> tuple[str, str]:
+    """The version of uv that is locked, and its entry with the hashes."""
+    entry = re.search(r"^uv==([^\s;\\]+)(?:.*\\\n)*.*", _locked(checkout), re.MULTILINE)
+    if not entry:
+        raise DevError(f"{REQUIREMENTS} does not lock uv", f"git checkout {REQUIREMENTS}")
+    return entry.group(1), entry.group(0) + "\n"
+
+
+def _locked(checkout: Checkout) -> str:
+    try:
+        return (checkout.root / REQUIREMENTS).read_text(encoding="utf-8")
+    except OSError as error:
+        raise DevError(
+            f"{REQUIREMENTS} cannot be read: {error.strerror}", f"git checkout {REQUIREMENTS}"
+        ) from error
+
+
+def _find_python(checkout: Checkout) -> str:
+    path = checkout.variables.get("PATH")
+    tried = []
+    for candidate in _candidates(path):
+        check = f"import sys, ensurepip; sys.exit(sys.version_info < {MINIMUM})"
+        found = _try(checkout, [candidate, "-c", check])
+        if found.ok:
+            return candidate
+        tried.append(candidate)
+        if "ensurepip" in found.errors:
+            raise DevError(
+                f"{candidate} cannot make virtual environments: its venv module is not complete",
+                "on Debian and Ubuntu: sudo apt install python3-venv",
+            )
+    raise DevError(
+        f"this needs Python {'.'.join(map(str, MINIMUM))} or newer; found only: {', '.join(tried)}",
+        "install one from your system's packages or https://www.python.org/downloads/",
+    )
+
+
+def _candidates(path: str) -> Iterator[str]:
+    yield sys.executable
+    yield from filter(None, (shutil.which(name, path=path) for name in CANDIDATES))
+
+
+def _try(checkout: Checkout, command: list[str]) -> Result:
+    return capture(command, directory=checkout.root, environment=checkout.variables)
+
+
+def _do(checkout: Checkout, command: list[str], what: str) -> None:
+    done = capture(
+        command,
+        directory=checkout.root,
+        environment={**checkout.variables, "VIRTUAL_ENV": str(_home(checkout))},
+        timeout=1800,
+    )
+    if not done.ok:
+        raise DevError(
+            f"{what} failed: {done.last_words}",
+            "is the package index reachable? run the same command again: it goes on from there",
+        )
+
+
+def _home(checkout: Checkout) -> Path:
+    return checkout.root / ".venv"
+
+
+def _python(checkout: Checkout) -> Path:
+    return _home(checkout) / "bin" / "python"

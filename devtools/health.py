@@ -1,0 +1,55 @@
+"""What the running application says about itself at its health address."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .ports import LOOPBACK
+
+PATH = "/api/v1/health/"
+
+
+@dataclass(frozen=True)
+class Health:
+    """One answer of the health address."""
+
+    status: str
+    server: str
+    checks: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def ok(self) -> bool:
+        return self.status == "ok"
+
+    @property
+    def failing(self) -> dict[str, str]:
+        """The entries that are not ok, each with its reason."""
+        return {
+            name: str(entry.get("error") or entry.get("status"))
+            for name, entry in self.checks.items()
+            if entry.get("status") != "ok"
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        return {"status": self.status, "checks": {k: dict(v) for k, v in self.checks.items()}}
+
+
+def ask(port: int, timeout: float = 3) -> Health | None:
+    """Ask the web server on `port` of this machine; None if no application answers in time.
+
+    It says 503 when something is down, with the same body as when all is well.
+    """
+    # By hand, not urllib: a proxy in the environment must not stand between.
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=timeout)
+    try:
+        connection.request("GET", PATH, headers={"Host": f"localhost:{port}"})
+        answer = json.loads(connection.getresponse().read())
+        return Health(answer["status"], answer.get("server", ""), answer.get("checks", {}))
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    finally:
+        connection.close()

@@ -1,0 +1,67 @@
+"""Locking the requirements: requirements/*.in to requirements/*.txt, by uv."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from .checkout import Checkout
+from .errors import DevError
+from .process import capture
+from .terminal import Terminal
+
+DIRECTORY = "requirements"
+# The oldest Python that a host may have; the locks hold for every newer one and every platform.
+PYTHON = "3.11"
+
+_COMPILE = (
+    *("-m", "uv", "pip", "compile", "--quiet", "--universal", "--python-version", PYTHON),
+    *("--generate-hashes", "--no-emit-index-url", "--custom-compile-command", "./dev lock"),
+)
+
+
+def write(checkout: Checkout, python: Path, terminal: Terminal, *, upgrade: bool = False) -> None:
+    """Write every lock anew; versions change only where they must, or all with `upgrade`.
+
+    Raises DevError if the requirements contradict each other.
+    """
+    directory = checkout.root / DIRECTORY
+    for source in _sources(directory):
+        with terminal.step(f"locking {DIRECTORY}/{source.name}"):
+            _compile(checkout, python, source, upgrade)
+
+
+def outdated(checkout: Checkout, python: Path, terminal: Terminal) -> list[str]:
+    """The names of the locks that `write` would change."""
+    directory = checkout.root / DIRECTORY
+    with tempfile.TemporaryDirectory() as temporary:
+        copy = Path(temporary) / DIRECTORY
+        shutil.copytree(directory, copy)
+        with terminal.step("comparing the locks with what they are made from"):
+            for source in _sources(copy):
+                _compile(checkout, python, source, upgrade=False)
+        return [lock.name for lock in sorted(copy.glob("*.txt")) if not _same(lock, directory)]
+
+
+def _sources(directory: Path) -> list[Path]:
+    return sorted(directory.glob("*.in"))
+
+
+def _compile(checkout: Checkout, python: Path, source: Path, upgrade: bool) -> None:
+    lock = source.with_suffix(".txt").name
+    command = [str(python), *_COMPILE, "-o", lock, source.name]
+    done = capture(
+        [*command, *(["--upgrade"] if upgrade else [])],
+        # uv writes into the lock which file asked for what, as seen from where it runs.
+        directory=source.parent,
+        environment=checkout.variables,
+        timeout=600,
+    )
+    if not done.ok:
+        raise DevError(f"{source.name} cannot be locked: {done.last_words}", done.errors.strip())
+
+
+def _same(lock: Path, directory: Path) -> bool:
+    other = directory / lock.name
+    return other.is_file() and lock.read_bytes() == other.read_bytes()

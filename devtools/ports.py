@@ -1,0 +1,79 @@
+"""Ports of this machine: which are free, who holds one, which ones this checkout was given."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Container
+from pathlib import Path
+
+from .checkout import Checkout
+
+LOOPBACK = "127.0.0.1"
+LARGEST = 65535
+SUBJECT = "ports"
+
+
+def valid(text: str) -> bool:
+    """Whether `text` is a port number."""
+    return text.isascii() and text.isdigit() and 1 <= int(text) <= LARGEST
+
+
+def is_free(port: int, host: str = LOOPBACK) -> bool:
+    """Whether a server could listen on `port` now."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # Connections that just ended keep no server from listening.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            # A port below 1024 may be refused to us and yet be free for the daemon.
+            return error.errno != errno.EADDRINUSE
+    return True
+
+
+def next_free(after: int, taken: Container[int] = (), host: str = LOOPBACK) -> int:
+    """The first free port above `after` that is not in `taken`; 0 if there is none."""
+    candidates = range(after + 1, LARGEST + 1)
+    return next((port for port in candidates if port not in taken and is_free(port, host)), 0)
+
+
+def holder(port: int) -> str:
+    """The process that listens on `port`, as `name (process 123)`; empty if it is hidden."""
+    inodes = {
+        fields[9]
+        for table in ("tcp", "tcp6")
+        for fields in _sockets(Path("/proc/net") / table)
+        if fields[3] == _LISTENING and int(fields[1].rpartition(":")[2], 16) == port
+    }
+    if not inodes:
+        return ""
+    links = {f"socket:[{inode}]" for inode in inodes}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if any(str(file.readlink()) in links for file in (process / "fd").iterdir()):
+                name = (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
+                return f"{name} (process {process.name})"
+        except OSError:
+            continue  # gone, or another user's
+    return ""
+
+
+def remembered(checkout: Checkout) -> dict[str, str]:
+    """The ports that `--auto-ports` gave this checkout, by variable, unless others were chosen."""
+    return {
+        variable: str(port)
+        for variable, port in checkout.recall(SUBJECT).items()
+        if valid(str(port)) and not checkout.chosen(variable)
+    }
+
+
+_LISTENING = "0A"
+
+
+def _sockets(table: Path) -> list[list[str]]:
+    try:
+        return [line.split() for line in table.read_text(encoding="ascii").splitlines()[1:]]
+    except OSError:
+        return []

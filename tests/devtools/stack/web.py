@@ -1,0 +1,23 @@
+"""A web server that knows one address: its health."""
+
+import json
+import os
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+
+class Health(BaseHTTPRequestHandler):
+    def do_GET(self):
+        pending = Path("pending").exists()
+        checks = {
+            "database": {"status": "ok", "latency_ms": 1.2},
+            "migrations": {"status": "fail", "error": "pending"} if pending else {"status": "ok"},
+        }
+        status = "fail" if pending else "ok"
+        answer = {"status": status, "server": os.environ["SERVER"], "checks": checks}
+        self.send_response(503 if pending else 200)
+        self.end_headers()
+        self.wfile.write(json.dumps(answer).encode())
+
+
+HTTPServer(("", 8000), Health).serve_forever()

@@ -1,0 +1,74 @@
+"""What a checkout remembers, and that one command at a time works on it."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+
+from front_door import ROOT
+
+from devtools.checkout import Checkout
+from devtools.terminal import Terminal
+
+HOLD = """
+import sys
+sys.path.insert(0, {root!r})
+from pathlib import Path
+from devtools.checkout import Checkout
+from devtools.terminal import Terminal
+with Checkout(Path({checkout!r}), {{}}).lock(Terminal(), "up"):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_facts_are_remembered_until_they_are_forgotten(tmp_path):
+    checkout = Checkout(tmp_path, {})
+    checkout.remember("images", {"web": 1})
+    assert checkout.recall("images") == {"web": 1}
+    checkout.forget("images")
+    checkout.forget("images")
+    assert checkout.recall("images") == {}
+
+
+def test_recalling_makes_nothing(tmp_path):
+    assert Checkout(tmp_path, {}).recall("images") == {}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_environment_wins_over_dotenv(tmp_path):
+    (tmp_path / ".env").write_text("A=file\nB=file\n")
+    checkout = Checkout(tmp_path, {"A": "process", "B": ""})
+    assert (checkout.chosen("A"), checkout.where_chosen("A")) == ("process", "the environment")
+    assert (checkout.chosen("B"), checkout.where_chosen("B")) == ("file", ".env")
+
+
+def test_a_second_command_says_that_it_waits_and_then_works(tmp_path):
+    code = HOLD.format(root=str(ROOT), checkout=str(tmp_path))
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with (
+        subprocess.Popen([sys.executable, "-c", code], **pipes) as first,
+        subprocess.Popen([sys.executable, "-c", "input()\n" + code], **pipes) as second,
+    ):
+        assert first.stdout.readline() == "held\n"
+        second.stdin.write("go\n")
+        second.stdin.flush()
+        waiting = second.stdout.readline()
+        assert f"`./dev up` (process {first.pid}) is at work here; waiting" in waiting
+        first.communicate("done\n")
+        assert second.stdout.readline() == "held\n"
+        second.communicate("done\n")
+    assert (first.returncode, second.returncode) == (0, 0)
+
+
+def test_a_lock_is_free_when_its_holder_was_killed(tmp_path):
+    code = HOLD.format(root=str(ROOT), checkout=str(tmp_path))
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as first:
+        assert first.stdout.readline() == "held\n"
+        first.kill()
+    out = io.StringIO()
+    with Checkout(tmp_path, {}).lock(Terminal(out, out, {}), "down"):
+        assert out.getvalue() == ""

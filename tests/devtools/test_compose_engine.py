@@ -1,0 +1,311 @@
+"""The commands against a real daemon, with a small stack in place of the application's."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import uuid
+from pathlib import Path
+
+import pytest
+from front_door import ROOT, Workspace
+
+STACK = Path(__file__).parent / "stack"
+BASE_IMAGE = (STACK / "backend" / "Dockerfile").read_text().split()[1]
+
+
+def _has_base_image() -> bool:
+    if not shutil.which("docker"):
+        return False
+    found = subprocess.run(["docker", "image", "inspect", BASE_IMAGE], capture_output=True)
+    return found.returncode == 0
+
+
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.skipif(
+        not _has_base_image(), reason=f"no Docker daemon answers, or it lacks {BASE_IMAGE}"
+    ),
+]
+
+
+@pytest.fixture
+def stack(workspace: Workspace):
+    """The small stack in a checkout, project and ports of its own; down, and removed at the end."""
+    shutil.copytree(STACK, workspace.root, dirs_exist_ok=True)
+    workspace.variables["COMPOSE_PROJECT_NAME"] = f"devtools-{uuid.uuid4().hex[:8]}"
+    with socket.socket() as web, socket.socket() as db, socket.socket() as redis:
+        for variable, probe in (("WEB_PORT", web), ("DB_PORT", db), ("REDIS_PORT", redis)):
+            probe.bind(("127.0.0.1", 0))
+            workspace.variables[variable] = str(probe.getsockname()[1])
+    yield workspace
+    (workspace.root / "hold").unlink(missing_ok=True)
+    cleaned = workspace.dev("clean", "--yes")
+    assert cleaned.returncode == 0, cleaned.stderr
+
+
+def _up(stack: Workspace, *arguments: str) -> str:
+    done = stack.dev("up", *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def _containers(stack: Workspace) -> dict[str, str]:
+    """Container ids by service, with the time of their last start."""
+    listed = subprocess.run(
+        ["docker", "compose", "ps", "-aq", "--no-trunc"],
+        cwd=stack.root,
+        env=stack.variables,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    form = '{{index .Config.Labels "com.docker.compose.service"}} {{.Id}}@{{.State.StartedAt}}'
+    inspected = subprocess.run(
+        ["docker", "inspect", "--format", form, *listed.stdout.split()],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return dict(line.split() for line in inspected.stdout.splitlines())
+
+
+def _read_until(child: subprocess.Popen[str], words: str) -> None:
+    for line in child.stdout:
+        if words in line:
+            return
+    raise AssertionError(f"{words!r} was not printed: {child.stderr.read()}")
+
+
+def test_up_shows_each_service_and_a_second_one_changes_nothing(stack):
+    first = _up(stack)
+    for service in ("db", "redis", "web", "worker"):
+        assert any(line.split()[1:3] == [service, "healthy"] for line in first.splitlines())
+    assert "migrate  completed" in first
+    assert f"http://localhost:{stack.variables['WEB_PORT']}/" in first
+    before = _containers(stack)
+
+    assert "already up, nothing changed" in _up(stack)
+    assert _containers(stack) == before
+
+    stack.write("pending", "")  # health says that migrations are pending: release runs
+    assert "migrate  completed" in _up(stack)
+    after = _containers(stack)
+    assert {name for name in after if after[name] != before[name]} == {"migrate"}
+
+
+def test_serve_replaces_web_and_nothing_else(stack):
+    _up(stack)
+    before = _containers(stack)
+    assert "runserver serves after" in stack.dev("serve", "runserver").stdout
+    after = _containers(stack)
+    assert {name for name in after if after[name] != before[name]} == {"web"}
+    assert json.loads(stack.dev("status", "--json").stdout)["server"] == "runserver"
+    assert "serves already" in stack.dev("serve", "runserver").stdout
+    assert "served by gunicorn" in _up(stack)
+
+
+def test_status_says_what_is_down_and_up_repairs_it(stack):
+    down = stack.dev("status", "--json")
+    assert down.returncode == 0
+    assert json.loads(down.stdout)["state"] == "down"
+    _up(stack)
+    well = json.loads(stack.dev("status", "--json").stdout)
+    assert well["state"] == "up"
+    assert [*well] == [
+        *("engine", "project", "state", "server", "services", "health", "addresses", "tenants")
+    ]
+    assert {service["name"] for service in well["services"]} == {
+        *("db", "redis", "migrate", "web", "worker")
+    }
+    assert well["health"]["checks"]["database"] == {"status": "ok", "latency_ms": 1.2}
+
+    project = stack.variables["COMPOSE_PROJECT_NAME"]
+    subprocess.run(["docker", "stop", f"{project}-worker-1"], check=True, capture_output=True)
+    failing = stack.dev("status")
+    assert failing.returncode == 1
+    assert "stopped" in failing.stdout
+    _up(stack)
+    assert stack.dev("status").returncode == 0
+
+
+def test_a_failing_service_is_named_with_its_last_words(stack):
+    stack.write("crash", "")
+    done = stack.dev("up")
+    assert done.returncode == 1
+    assert "the worker's last words" in done.stdout
+    assert "error: worker: crashing" in done.stderr
+    assert "./dev logs worker" in done.stderr
+    (stack.root / "crash").unlink()
+    _up(stack)
+
+
+def test_what_is_not_ready_in_time_is_named(stack):
+    stack.write("hold", "")
+    done = stack.dev("up", "--timeout", "3")
+    assert done.returncode == 1
+    assert "error: migrate: not ready after 3 s (running)" in done.stderr
+
+
+def test_ctrl_c_leaves_the_stack_as_it_is_and_says_how(stack):
+    stack.write("hold", "")
+    with stack.start("up") as child:
+        _read_until(child, "migrate  running")
+        child.send_signal(signal.SIGINT)
+        output, errors = child.communicate(timeout=30)
+    assert child.returncode == 130
+    assert errors == ""
+    assert "stopped watching: db healthy, redis healthy, migrate running" in output
+    assert "./dev up goes on from here" in output
+
+
+def test_of_two_at_once_the_second_waits(stack):
+    stack.write("hold", "")
+    with stack.start("up") as first:
+        _read_until(first, "migrate  running")
+        with stack.start("up") as second:
+            _read_until(second, "is at work here")
+            (stack.root / "hold").unlink()
+            output, errors = second.communicate(timeout=60)
+        first.communicate(timeout=60)
+    assert (first.returncode, second.returncode) == (0, 0), errors
+    assert "already up, nothing changed" in output
+    assert (stack.root / "releases").read_text() == "released\n"
+
+
+def test_a_taken_port_is_explained_and_auto_ports_moves_it(stack):
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+
+        stack.variables["WEB_PORT"] = str(port)
+        done = stack.dev("up")
+        assert done.returncode == 1
+        assert f"error: port {port} for web (WEB_PORT) is taken by " in done.stderr
+        assert f"(process {os.getpid()})" in done.stderr
+        assert "WEB_PORT=" in done.stderr
+        chosen = stack.dev("up", "--auto-ports")  # what was chosen is not moved
+        assert chosen.returncode == 1
+        assert "remove it from the environment" in chosen.stderr
+
+        compose = stack.root / "docker-compose.yml"
+        compose.write_text(compose.read_text().replace("${WEB_PORT:-0}", f"${{WEB_PORT:-{port}}}"))
+        del stack.variables["WEB_PORT"]
+        assert "./dev up --auto-ports" in stack.dev("up").stderr
+        moved = _up(stack, "--auto-ports")
+        remembered = json.loads((stack.root / ".dev" / "ports.json").read_text())["WEB_PORT"]
+        assert f"http://localhost:{remembered}/" in moved
+        assert "already up" in _up(stack)
+
+
+def test_a_port_held_by_a_container_names_its_project(stack, tmp_path):
+    _up(stack)
+    other = Workspace(tmp_path / "other", {**stack.variables})
+    shutil.copytree(stack.root, other.root, ignore=shutil.ignore_patterns(".dev"))
+    other.variables["COMPOSE_PROJECT_NAME"] += "-other"
+    done = other.dev("up")
+    assert done.returncode == 1
+    assert f"of the Compose project {stack.variables['COMPOSE_PROJECT_NAME']}" in done.stderr
+    assert done.stderr.count("error: port ") == 3
+
+
+def test_another_checkout_of_the_same_name_is_left_alone(stack, tmp_path):
+    _up(stack)
+    other = Workspace(tmp_path / "other", stack.variables)
+    shutil.copytree(stack.root, other.root)
+    for command in (("up",), ("down",), ("restart",), ("clean", "--yes")):
+        done = other.dev(*command)
+        assert done.returncode == 1
+        assert f"the checkout in {stack.root} already runs under the project name" in done.stderr
+    assert stack.dev("status").returncode == 0
+
+
+def test_the_image_is_built_when_its_inputs_change_and_only_then(stack):
+    assert "building" in _up(stack)
+    dockerfile = stack.root / "backend" / "Dockerfile"
+    sound = dockerfile.read_text()
+    dockerfile.write_text(f"{sound}RUN echo the step that fails; exit 3\n")
+    done = stack.dev("up")
+    assert done.returncode == 1
+    assert "the step that fails" in done.stdout
+    assert "could not be built" in done.stderr
+    assert "the step that fails" in (stack.root / ".dev" / "build.log").read_text()
+    dockerfile.write_text(sound)
+    assert "already up, nothing changed" in _up(stack)
+
+
+def test_profiles_in_the_environment_do_not_start_the_tests(stack):
+    stack.write(".env", "COMPOSE_PROFILES=test\n")
+    _up(stack)
+    assert "test" not in _containers(stack)
+
+
+@pytest.mark.parametrize(("arguments", "status"), [((), 0), (("-k", "name"), 2), (("--", "-h"), 1)])
+def test_the_tests_arguments_and_exit_status_are_passed_through(stack, arguments, status):
+    done = stack.dev("test", *arguments)
+    assert done.returncode == status
+    passed = " ".join(word for word in arguments if word != "--")
+    assert f"tested: {passed}" in done.stdout
+    assert ("tests passed" in done.stdout) is (status == 0)
+    assert "db and redis stay up; ./dev down stops them" in done.stdout
+    assert set(_containers(stack)) == {"db", "redis"}
+
+
+def test_manage_runs_beside_the_database_and_its_files_are_the_callers(stack):
+    done = stack.dev("makemigrations", "users", "--name", "it")
+    assert done.returncode == 0, done.stderr
+    assert "managed: makemigrations users --name it" in done.stdout
+    assert (stack.root / "written").stat().st_uid == os.getuid()
+
+
+def test_a_command_inside_web_needs_web(stack):
+    done = stack.dev("shell")
+    assert done.returncode == 1
+    assert "error: web is not running\n  start the stack: ./dev up" in done.stderr
+
+
+def test_down_keeps_the_data_and_clean_deletes_it_only_when_told(stack):
+    _up(stack)
+    volume = f"{stack.variables['COMPOSE_PROJECT_NAME']}_data"
+    assert volume in stack.dev("down").stdout
+    assert "nothing was up" in stack.dev("down").stdout
+    for command in (("clean",), ("down", "--volumes")):
+        refused = stack.dev(*command)
+        assert refused.returncode == 1
+        assert f"{volume}" in refused.stdout
+        assert "add --yes" in refused.stderr
+    assert _volumes(stack) == [volume]
+    assert stack.dev("clean", "--yes").returncode == 0
+    assert _volumes(stack) == []
+
+
+def _volumes(stack: Workspace) -> list[str]:
+    label = f"label=com.docker.compose.project={stack.variables['COMPOSE_PROJECT_NAME']}"
+    listed = subprocess.run(
+        ["docker", "volume", "ls", "-q", "--filter", label],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return listed.stdout.split()
+
+
+def test_the_small_stack_has_the_services_of_the_real_one():
+    assert _services(STACK) <= _services(ROOT)
+
+
+def _services(directory: Path) -> set[str]:
+    listed = subprocess.run(
+        ["docker", "compose", "--profile", "*", "config", "--services"],
+        cwd=directory,
+        env={**os.environ, "DB_PORT": "1", "REDIS_PORT": "2", "COMPOSE_PROJECT_NAME": "devtools"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(listed.stdout.split())

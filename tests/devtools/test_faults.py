@@ -1,0 +1,103 @@
+"""What keeps a stack from starting is said at once, in one shape, with the mend."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from devtools.checkout import Checkout
+from devtools.errors import DevError
+
+ANSWERS = 'echo \'{"Client": {}, "Server": {"Version": "%s"}}\''
+
+
+def _docker(engine: str = "26.1.5", compose: str = "echo 2.26.1") -> str:
+    return f'case "$1" in\nversion) {ANSWERS % engine} ;;\ncompose) {compose} ;;\nesac'
+
+
+def test_without_docker(workspace, tmp_path):
+    python_only = tmp_path / "bin"
+    python_only.mkdir()
+    (python_only / "python3").symlink_to(sys.executable)
+    workspace.variables["PATH"] = str(python_only)
+    done = workspace.dev("up")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert re.fullmatch(
+        r"error: Docker is not installed\n  install Docker Engine .*https://.*\n", done.stderr
+    )
+
+
+@pytest.mark.parametrize(
+    ("script", "what", "remedy"),
+    [
+        (
+            "echo 'Cannot connect to the Docker daemon at unix:///var/run/docker.sock. "
+            "Is the docker daemon running?' >&2; exit 1",
+            "its daemon is not running",
+            "Docker Desktop",
+        ),
+        (
+            "echo 'permission denied while trying to connect to the Docker daemon' >&2; exit 1",
+            "permission denied",
+            "sudo usermod -aG docker $USER",
+        ),
+        ("echo 'error: a strange thing' >&2; exit 1", "a strange thing", "docker context ls"),
+        (_docker(engine="24.0.7"), "Docker Engine 24.0.7 is too old", "25 or newer"),
+        (_docker(compose="echo v2.23.3"), "Docker Compose v2.23.3 is too old", "2.24 or newer"),
+        (_docker(compose="exit 1"), "Docker Compose is not installed", "docker-compose-plugin"),
+    ],
+)
+@pytest.mark.parametrize("command", ["up", "status", "test"])
+def test_a_docker_that_will_not_do(workspace, fake_docker, script, what, remedy, command):
+    fake_docker(script)
+    done = workspace.dev(command)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert what in done.stderr
+    assert remedy in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_every_problem_is_named_in_one_run(workspace, fake_docker):
+    fake_docker(_docker(engine="20.10", compose="echo 2.17.0"))
+    workspace.write(".env", "A B=1\nC='\n")
+    workspace.write("backend/bin/web", "#!/bin/sh\r\nexec true\r\n", mode=0o755)
+    done = workspace.dev("up")
+    assert done.returncode == 1
+    assert done.stderr.count("error: ") == 5
+
+
+@pytest.mark.parametrize("name", ["backend/bin/web", "init-scripts/postgres/01-init.sql", "dev"])
+def test_windows_line_ends_are_named_with_their_mend(workspace, fake_docker, name):
+    fake_docker(_docker())
+    path = workspace.root / name
+    content = path.read_bytes() if path.exists() else b"#!/bin/sh\nexec true\n"
+    workspace.write(name, content.replace(b"\n", b"\r\n"), mode=0o755)
+    done = subprocess.run(
+        # By name: the kernel itself refuses a launcher with such line ends.
+        [sys.executable, workspace.root / "dev", "up"],
+        env=workspace.variables,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert f"error: {name} has Windows line ends" in done.stderr
+    assert f"sed -i 's/\\r$//' {name}" in done.stderr
+
+
+def test_a_checkout_that_cannot_be_written_is_named(workspace):
+    # A file in the place of the state directory refuses root as well.
+    workspace.write(".dev", "")
+    with pytest.raises(DevError, match="cannot be written"):
+        Checkout(workspace.root, {}).remember("ports", {})
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "soon"])
+def test_a_timeout_that_is_none_is_a_usage_error(workspace, value):
+    done = workspace.dev("up", f"--timeout={value}")
+    assert done.returncode == 2
+    assert "not a whole number above 0" in done.stderr

@@ -1,0 +1,82 @@
+"""The health address is read whatever its status, and never waited for too long."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from devtools import health
+from devtools.health import Health
+
+WELL = {"status": "ok", "server": "gunicorn", "checks": {"cache": {"status": "ok"}}}
+ILL = {
+    "status": "fail",
+    "server": "gunicorn",
+    "checks": {"cache": {"status": "fail", "error": "x"}},
+}
+
+
+@pytest.fixture
+def answer():
+    """Start a server that gives one answer; return its port."""
+    servers = []
+
+    def start(status: int, body: str) -> int:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(status if self.path == health.PATH else 404)
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            def log_message(self, *_):
+                pass
+
+        server = HTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever).start()
+        servers.append(server)
+        return server.server_port
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_all_is_well(answer):
+    found = health.ask(answer(200, json.dumps(WELL)))
+    assert found == Health(**WELL)
+    assert found.ok
+    assert found.failing == {}
+
+
+def test_what_fails_is_named_with_its_reason(answer):
+    found = health.ask(answer(503, json.dumps(ILL)))
+    assert not found.ok
+    assert found.failing == {"cache": "x"}
+
+
+@pytest.mark.parametrize("body", ["", "<html>", "[]", "{}", "null"])
+def test_another_program_on_the_port_is_no_answer(answer, body):
+    assert health.ask(answer(200, body)) is None
+
+
+def test_a_proxy_in_the_environment_is_not_asked(answer, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert health.ask(answer(200, json.dumps(WELL))).ok
+
+
+def test_nobody_there_is_no_answer():
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        assert health.ask(closed.getsockname()[1]) is None
+
+
+def test_a_server_that_hangs_is_no_answer():
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        assert health.ask(silent.getsockname()[1], timeout=0.1) is None

@@ -1,0 +1,108 @@
+"""`./dev` starts from anywhere, on old Pythons too, and explains itself."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+
+import pytest
+from front_door import ROOT
+
+from devtools.cli import COMMANDS
+
+SOURCES = [ROOT / "dev", *sorted((ROOT / "devtools").rglob("*.py"))]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_file_is_python_3_9(path):
+    ast.parse(path.read_text(), feature_version=(3, 9))
+
+
+def test_the_launcher_parses_where_it_can_only_refuse():
+    ast.parse((ROOT / "dev").read_text(), feature_version=(3, 4))
+
+
+def test_an_old_python_is_refused_in_one_line(workspace):
+    code = "import runpy, sys; sys.version_info = (3, 8, 1); runpy.run_path('dev')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=workspace.root, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "needs Python 3.9 or newer" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_it_runs_from_another_directory(workspace, tmp_path):
+    assert workspace.dev("help", cwd=tmp_path).returncode == 0
+
+
+def test_it_runs_through_a_link(workspace, tmp_path):
+    link = tmp_path / "dev-link"
+    link.symlink_to(workspace.root / "dev")
+    done = subprocess.run([link, "help"], env=workspace.variables, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "./dev" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [(), ("help",), ("--help",), ("-h",)])
+def test_the_overview_names_every_command(workspace, arguments):
+    done = workspace.dev(*arguments)
+    assert done.returncode == 0
+    for name in COMMANDS:
+        assert f"  {name} " in done.stdout
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_has_help_with_an_example(workspace, name):
+    done = workspace.dev(name, "--help")
+    assert done.returncode == 0
+    assert f"usage: ./dev {name}" in done.stdout
+    assert "examples:\n  " in done.stdout
+    assert workspace.dev("help", name).stdout == done.stdout
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("logz", "logs"), ("statsu", "status"), ("ups", "up")]
+)
+def test_an_unknown_command_offers_the_nearest(workspace, typed, meant):
+    done = workspace.dev(typed)
+    assert done.returncode == 2
+    assert f"there is no command '{typed}'" in done.stderr
+    assert f"did you mean {meant}?" in done.stderr
+
+
+def test_an_unknown_option_names_the_help(workspace):
+    done = workspace.dev("up", "--bild")
+    assert done.returncode == 2
+    assert "--bild" in done.stderr
+    assert "./dev up --help" in done.stderr
+
+
+@pytest.mark.parametrize("where", ["option", "variable", "dotenv"])
+def test_an_unknown_engine_offers_the_nearest(workspace, where):
+    if where == "variable":
+        workspace.variables["DEV_ENGINE"] = "compos"
+    if where == "dotenv":
+        workspace.write(".env", "DEV_ENGINE=compos\n")
+    done = workspace.dev(*(["--engine", "compos"] if where == "option" else []), "status")
+    assert done.returncode == 2
+    assert "did you mean compose?" in done.stderr
+
+
+def test_a_reader_that_leaves_early_causes_no_traceback(workspace):
+    done = subprocess.run(
+        ["sh", "-c", "./dev help | true"],
+        cwd=workspace.root,
+        env=workspace.variables,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr == ""
+
+
+def test_a_fault_of_its_own_is_called_one(workspace):
+    workspace.write("devtools/nearest.py", "def nearest(*_):\n    raise KeyError('gone')\n")
+    done = workspace.dev("nosuch")
+    assert done.returncode == 1
+    assert "error: ./dev itself is at fault: KeyError" in done.stderr

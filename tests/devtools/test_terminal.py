@@ -1,0 +1,103 @@
+"""Colour and movement on a terminal only; plain lines everywhere else."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import subprocess
+
+import pytest
+
+from devtools.errors import Problem
+from devtools.terminal import Mark, Terminal, seconds, table
+
+
+class Screen(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+def _board(out: io.StringIO) -> None:
+    board = Terminal(out, out, {}).board(["db", "web"])
+    for mark, state in [(Mark.WAITING, "waiting"), (Mark.BUSY, "starting"), (Mark.GOOD, "healthy")]:
+        board.show("db", mark, state)
+        board.show("db", mark, state)
+        board.draw()
+
+
+def test_off_a_terminal_each_change_is_one_line():
+    out = io.StringIO()
+    _board(out)
+    lines = out.getvalue().splitlines()
+    assert [line.split()[1:3] for line in lines] == [["db", "starting"], ["db", "healthy"]]
+    assert "\x1b" not in out.getvalue()
+
+
+def test_on_a_terminal_the_lines_are_written_over():
+    out = Screen()
+    _board(out)
+    assert "\x1b[2A" in out.getvalue()
+    assert out.getvalue().count("web") == 3
+
+
+@pytest.mark.parametrize(
+    ("screen", "variables", "coloured"),
+    [
+        (Screen, {}, True),
+        (Screen, {"NO_COLOR": "1"}, False),
+        (Screen, {"NO_COLOR": ""}, True),
+        (Screen, {"TERM": "dumb"}, False),
+        (io.StringIO, {}, False),
+    ],
+)
+def test_where_colour_is_shown(screen, variables, coloured):
+    out = screen()
+    Terminal(out, out, variables).fail(Problem("it broke", "mend it"))
+    assert ("\x1b[31m" in out.getvalue()) is coloured
+
+
+def test_no_color_holds_on_a_real_terminal(workspace):
+    assert b"\x1b[" in _on_a_terminal(workspace)
+    workspace.variables["NO_COLOR"] = "1"
+    assert b"\x1b[" not in _on_a_terminal(workspace)
+
+
+def _on_a_terminal(workspace) -> bytes:
+    controller, terminal = pty.openpty()
+    with subprocess.Popen(
+        [workspace.root / "dev", "help"],
+        env={**workspace.variables, "TERM": "xterm"},
+        stdout=terminal,
+        stderr=terminal,
+    ):
+        os.close(terminal)
+        shown = b""
+        try:
+            while part := os.read(controller, 4096):
+                shown += part
+        except OSError:  # how Linux says that the other end was closed
+            pass
+        os.close(controller)
+    return shown
+
+
+def test_marks_are_spelled_where_they_cannot_be_shown():
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    Terminal(out, out, {}).mark(Mark.GOOD, "caf\u00e9")
+    assert out.buffer.getvalue() == b"ok caf?\n"
+
+
+def test_a_step_that_fails_is_marked_so():
+    out = Screen()
+    terminal = Terminal(out, out, {"NO_COLOR": "1"})
+    with pytest.raises(ValueError, match="x"), terminal.step("building"):
+        raise ValueError("x")
+    assert out.getvalue().splitlines()[-1].endswith("✖ building  0.0 s")
+
+
+def test_durations_and_tables():
+    assert [seconds(1.94), seconds(125)] == ["1.9 s", "2 min 5 s"]
+    assert table([["a", "b"], ["long", ""]]) == ["a     b", "long"]
