@@ -17,10 +17,11 @@ from typing import Callable, NoReturn
 from . import environment, locking
 from .checkout import Checkout
 from .engines import ENGINES, choose
-from .engines.base import Engine, StackStatus
+from .engines.base import Engine
 from .errors import FAILED, DevError, Problem, UsageError
 from .nearest import nearest
 from .process import SIGNAL_BASE, hand_over
+from .status import StackStatus
 from .terminal import Mark, Terminal, seconds, table
 
 INTERRUPTED = SIGNAL_BASE + signal.SIGINT
@@ -407,16 +408,9 @@ def _test_suite(terminal: Terminal, name: str, suite: Callable[[], int]) -> int:
 
 def _pytest(run: Run, marked: str, *directories: str) -> int:
     python = environment.ensure(run.checkout, run.terminal)
+    paths = [f"tests/{name}" for name in directories]
     return hand_over(
-        [
-            str(python),
-            "-m",
-            "pytest",
-            *(f"tests/{name}" for name in directories),
-            "-m",
-            marked,
-            *run.rest,
-        ],
+        [str(python), "-m", "pytest", *paths, "-m", marked, *run.rest],
         directory=run.checkout.root,
         environment=run.checkout.variables,
     )

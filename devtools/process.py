@@ -78,7 +78,12 @@ def hand_over(command: Sequence[str], *, directory: Path, environment: Mapping[s
         child = subprocess.Popen(
             command, cwd=directory, env=dict(environment), preexec_fn=_restore_interrupt
         )
-        return shell_status(child.wait())
+        try:
+            return shell_status(child.wait())
+        except KeyboardInterrupt:  # told to end, not by the terminal: the program is too
+            child.terminate()
+            child.wait()
+            raise
     except OSError as error:
         raise _not_started(command, error) from error
     finally:
@@ -138,7 +143,7 @@ def shell_status(returncode: int) -> int:
 def _started(
     command: Sequence[str], directory: Path, environment: Mapping[str, str], output: object
 ) -> Iterator[subprocess.Popen[str]]:
-    # A session of its own: Ctrl-C reaches ./dev only, which then ends the program in order.
+    # A process group of its own: Ctrl-C reaches ./dev only, which then ends the program in order.
     try:
         child = subprocess.Popen(
             command,

@@ -16,7 +16,6 @@ from typing import Any
 
 import redis
 from django.conf import settings
-from django.core.cache import cache
 from django.db import connection, connections
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
@@ -151,21 +150,23 @@ def probe_database() -> None:
 
 @register("cache")
 def probe_cache() -> None:
-    cache.get("health")
+    with _redis(settings.CACHES["default"]["LOCATION"]) as client:
+        client.ping()
 
 
 @register("broker")
 def probe_broker() -> None:
-    _broker().ping()
+    with _redis(settings.CELERY_BROKER_URL) as client:
+        client.ping()
 
 
 @register("worker")
 def probe_worker() -> None:
-    if not living_workers(_broker()):
-        raise RuntimeError("no worker has been heard from; see its log: ./dev logs worker")
+    with _redis(settings.CELERY_BROKER_URL) as client:
+        if not living_workers(client):
+            raise RuntimeError("no worker has been heard from; see its log: ./dev logs worker")
 
 
-def _broker() -> redis.Redis:
-    return redis.Redis.from_url(
-        settings.CELERY_BROKER_URL, socket_connect_timeout=1, socket_timeout=1
-    )
+def _redis(url: str) -> redis.Redis:
+    """Return a client of its own: one that hangs must not be shared with requests."""
+    return redis.Redis.from_url(url, socket_connect_timeout=1, socket_timeout=1)

@@ -16,6 +16,13 @@ from ..checkout import Checkout
 from ..errors import DevError
 from ..process import Result, capture
 
+# The roles that the commands speak of.
+WEB = "web"
+DATABASE = "db"
+CACHE = "redis"
+RELEASE = "migrate"
+TESTS = "test"
+
 PROJECT_LABEL = "com.docker.compose.project"
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 
@@ -38,6 +45,14 @@ class Service:
     built: bool
     one_shot: bool
     declaration: Mapping[str, Any]
+
+    def fulfilled_by(self, container: Container | None) -> bool:
+        """Whether the container is in the state that the service aims at."""
+        if container is None:
+            return False
+        if self.one_shot:
+            return container.state == "exited" and container.exit_status == 0
+        return container.well
 
     @property
     def published(self) -> list[PublishedPort]:

@@ -6,35 +6,25 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
 from types import MappingProxyType
-from typing import Any, Callable
+from typing import Callable
 
-from .. import health, ports
+from .. import ports
 from ..checkout import Checkout
-from ..checks import disk, docker, environment_file, line_endings, project_name
+from ..checks import disk, docker, environment_file, line_endings, permissions, project_name
 from ..checks import ports as port_checks
-from ..docker import image, watch
-from ..docker.project import Container, Project, Service
+from ..docker import image, report, watch
+from ..docker.project import DATABASE, RELEASE, TESTS, WEB, Container, Project
 from ..errors import DevError, Problem, UsageError
 from ..nearest import nearest
 from ..process import background, hand_over, stream
+from ..status import StackStatus
 from ..terminal import Mark, Terminal
-from .base import Engine, ServiceStatus, StackStatus
-
-# The roles that the commands speak of.
-WEB = "web"
-DATABASE = "db"
-CACHE = "redis"
-RELEASE = "migrate"
-TESTS = "test"
+from .base import Engine
 
 SERVER = "SERVER"
 
 SUBJECT = "stack"
-
-# The container knows its own names: they are not repeated here.
-_PSQL = 'exec psql --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" "$@"'
 
 _QUIETLY = ("--progress", "quiet")
 
@@ -78,17 +68,7 @@ class ComposeEngine(Engine):
 
     def status(self) -> StackStatus:
         self._check_docker()
-        containers = self.project.containers()
-        return StackStatus(
-            engine=self.name,
-            project=self.project.name,
-            services=[
-                self._service_status(name, containers.get(name)) for name in self.project.services
-            ],
-            health=self._ask_health() if _runs(containers, WEB) else None,
-            addresses=self._addresses(containers),
-            tenants=self._tenants(containers),
-        )
+        return report.status(self.project, self.name)
 
     def logs(self, services: Sequence[str], *, follow: bool, tail: int | None) -> int:
         self._check_docker()
@@ -116,7 +96,7 @@ class ComposeEngine(Engine):
         self._check()
         with self.checkout.lock(self.terminal, "serve"):
             self._must_exist([WEB])
-            if _runs(self.project.containers(), WEB) and self._answers(server):
+            if report.runs(self.project.containers(), WEB) and self._answers(server):
                 return False
             self._stop_unwell(only=WEB)
             self._start(
@@ -164,7 +144,7 @@ class ComposeEngine(Engine):
         return self._exec(WEB, "python", "manage.py", "shell", *arguments)
 
     def psql(self, arguments: Sequence[str]) -> int:
-        return self._exec(DATABASE, "sh", "-c", _PSQL, "psql", *arguments)
+        return self._exec(DATABASE, "sh", "-c", report.PSQL, "psql", *arguments)
 
     def test(self, arguments: Sequence[str], *, auto_ports: bool, build: bool) -> int:
         return self._run(TESTS, command=arguments, auto_ports=auto_ports, build=build)
@@ -173,7 +153,8 @@ class ComposeEngine(Engine):
 
     def _check(self) -> None:
         """Raise one DevError with all that would keep the stack from starting."""
-        self._check_docker(line_endings.problems(self.checkout))
+        files = [*line_endings.problems(self.checkout), *permissions.problems(self.checkout)]
+        self._check_docker(files)
 
     def _check_docker(self, others: Sequence[Problem] = ()) -> None:
         """Raise one DevError with `others` and all that keeps Docker from being asked."""
@@ -227,7 +208,7 @@ class ComposeEngine(Engine):
         """Whether the last `up` still stands: as declared, healthy, migrated, image current."""
         containers = self.project.containers()
         services = self.project.services
-        if not all(_fulfilled(service, containers.get(n)) for n, service in services.items()):
+        if not all(service.fulfilled_by(containers.get(n)) for n, service in services.items()):
             return False
         if self.checkout.recall(SUBJECT) != self._record(containers):
             return False
@@ -334,7 +315,7 @@ class ComposeEngine(Engine):
 
     def _exec(self, service: str, *command: str) -> int:
         self._check_docker()
-        if not _runs(self.project.containers(), service):
+        if not report.runs(self.project.containers(), service):
             raise DevError(f"{service} is not running", "start the stack: ./dev up")
         return self._hand_over("exec", *_no_tty(), service, *command)
 
@@ -358,106 +339,17 @@ class ComposeEngine(Engine):
         if missing:
             raise DevError(f"not up: {', '.join(sorted(missing))}", "start the stack: ./dev up")
 
-    # What there is
-
-    def _service_status(self, name: str, container: Container | None) -> ServiceStatus:
-        service = self.project.services[name]
-        started = _moment(container.started_at) if container else None
-        runs = container is not None and container.running
-        return ServiceStatus(
-            name=name,
-            state=_state(service, container),
-            well=_fulfilled(service, container),
-            since=started.isoformat() if started else None,
-            uptime_seconds=_seconds_since(started) if started and runs else None,
-            address=next((f"{p.host}:{p.port}" for p in service.published), None) if runs else None,
-        )
-
-    def _addresses(self, containers: Mapping[str, Container]) -> dict[str, str]:
-        addresses = {}
-        if _runs(containers, WEB):
-            base = f"http://localhost:{self._port(WEB)}"
-            addresses = {
-                WEB: f"{base}/",
-                "admin": f"{base}/admin/",
-                "health": f"{base}{health.PATH}",
-            }
-        if _runs(containers, DATABASE):
-            settings = self._environment_of(DATABASE)
-            user, name = settings.get("POSTGRES_USER", ""), settings.get("POSTGRES_DB", "")
-            addresses[DATABASE] = f"postgresql://{user}@localhost:{self._port(DATABASE)}/{name}"
-        if _runs(containers, CACHE):
-            addresses[CACHE] = f"redis://localhost:{self._port(CACHE)}"
-        return addresses
-
-    def _tenants(self, containers: Mapping[str, Container]) -> dict[str, str]:
-        """The address of each tenant in the database; none while that does not answer."""
-        if not (_runs(containers, WEB) and _runs(containers, DATABASE)):
-            return {}
-        query = "SELECT schema_name FROM tenant_config WHERE is_active ORDER BY schema_name"
-        found = self.project.docker(
-            "exec", containers[DATABASE].id, "sh", "-c", _PSQL, "psql", "-Atc", query
-        )
-        names = found.output.split() if found.ok else []
-        return {name: f"http://{name}.localhost:{self._port(WEB)}/" for name in names}
-
-    def _environment_of(self, service: str) -> Mapping[str, Any]:
-        return self.project.services[service].declaration.get("environment") or {}
-
-    def _port(self, service: str) -> int:
-        return self.project.services[service].published[0].port
-
-    def _ask_health(self) -> health.Health | None:
-        return health.ask(self._port(WEB))
-
     def _is_ready(self) -> bool:
-        answer = self._ask_health()
+        answer = report.ask_health(self.project)
         return answer is not None and answer.ok
 
     def _answers(self, server: str) -> bool:
-        answer = self._ask_health()
+        answer = report.ask_health(self.project)
         return answer is not None and answer.server == server
 
     def _own_images(self) -> list[str]:
         built = {service.image for service in self.project.services.values() if service.built}
         return sorted(built & image.ids(self.project).keys())
-
-
-def _runs(containers: Mapping[str, Container], service: str) -> bool:
-    return service in containers and containers[service].running
-
-
-def _fulfilled(service: Service, container: Container | None) -> bool:
-    """Whether the container is in the state that its service aims at."""
-    if container is None:
-        return False
-    if service.one_shot:
-        return container.state == "exited" and container.exit_status == 0
-    return container.well
-
-
-def _state(service: Service, container: Container | None) -> str:
-    if container is None:
-        return "not up"
-    if container.running:
-        return container.health or "running"
-    if container.state == "created":
-        return "not started"
-    if container.state != "exited":
-        return container.state
-    if _fulfilled(service, container):
-        return "completed"
-    return f"stopped (exit status {container.exit_status})"
-
-
-def _moment(timestamp: str) -> datetime | None:
-    """The daemon's time stamp; None for a container that never started (year 1)."""
-    moment = datetime.strptime(timestamp[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
-    return moment if moment.year > 1 else None
-
-
-def _seconds_since(moment: datetime) -> int:
-    return max(0, int((datetime.now(timezone.utc) - moment).total_seconds()))
 
 
 def _no_tty() -> list[str]:

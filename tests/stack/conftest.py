@@ -41,7 +41,8 @@ def why_no_daemon() -> str:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     reason = why_no_daemon()
-    for item in items:
+    # Given all tests of the run, not only those of this directory.
+    for item in (item for item in items if item.path.is_relative_to(Path(__file__).parent)):
         item.add_marker(pytest.mark.stack)
         if reason:
             item.add_marker(pytest.mark.skip(reason=reason))

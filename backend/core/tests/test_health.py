@@ -4,6 +4,7 @@ import threading
 import time
 
 import pytest
+from django.conf import settings
 from django.db import connection
 
 from core import health
@@ -13,10 +14,10 @@ from core.heartbeat import KEY_PREFIX
 @pytest.fixture
 def worker_heard_from():
     """Leave a heartbeat, as a worker does."""
-    broker = health._broker()
-    broker.set(f"{KEY_PREFIX}test-worker", "now", ex=60)
-    yield
-    broker.delete(f"{KEY_PREFIX}test-worker")
+    with redis.Redis.from_url(settings.CELERY_BROKER_URL) as broker:
+        broker.set(f"{KEY_PREFIX}test-worker", "now", ex=60)
+        yield
+        broker.delete(f"{KEY_PREFIX}test-worker")
 
 
 @pytest.fixture

@@ -1,0 +1,117 @@
+"""What runs of the Compose project, and where to open it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+
+from .. import health
+from ..status import ServiceStatus, StackStatus
+from .project import CACHE, DATABASE, WEB, Container, Project, Service
+
+# The container knows its own names: they are not repeated here.
+PSQL = 'exec psql --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" "$@"'
+
+_TENANTS = "SELECT schema_name FROM tenant_config WHERE is_active ORDER BY schema_name"
+
+
+def status(project: Project, engine: str) -> StackStatus:
+    """The whole stack now."""
+    containers = project.containers()
+    ports = {name: _port(project, name) for name in containers if runs(containers, name)}
+    return StackStatus(
+        engine=engine,
+        project=project.name,
+        services=[
+            _service_status(service, containers.get(name))
+            for name, service in project.services.items()
+        ],
+        health=ask_health(project) if runs(containers, WEB) else None,
+        addresses=_addresses(project, ports),
+        tenants=_tenants(project, containers, ports),
+    )
+
+
+def ask_health(project: Project) -> health.Health | None:
+    """What web says about itself; None if it does not answer."""
+    port = _port(project, WEB)
+    return health.ask(port) if port else None
+
+
+def runs(containers: Mapping[str, Container], service: str) -> bool:
+    """Whether `service` has a container that runs."""
+    return service in containers and containers[service].running
+
+
+def _port(project: Project, service: str) -> int:
+    """The first port of `service` on this machine; 0 if it has none."""
+    published = project.published([service])
+    return published[0].port if published else 0
+
+
+def _service_status(service: Service, container: Container | None) -> ServiceStatus:
+    started = _moment(container.started_at) if container else None
+    running = container is not None and container.running
+    addresses = [f"{port.host}:{port.port}" for port in service.published if running]
+    return ServiceStatus(
+        name=service.name,
+        state=_state(service, container),
+        well=service.fulfilled_by(container),
+        since=started.isoformat() if started else None,
+        uptime_seconds=_seconds_since(started) if started and running else None,
+        address=addresses[0] if addresses else None,
+    )
+
+
+def _state(service: Service, container: Container | None) -> str:
+    if container is None:
+        return "not up"
+    if container.running:
+        return container.health or "running"
+    if container.state == "created":
+        return "not started"
+    if container.state != "exited":
+        return container.state
+    if service.fulfilled_by(container):
+        return "completed"
+    return f"stopped (exit status {container.exit_status})"
+
+
+def _addresses(project: Project, ports: Mapping[str, int]) -> dict[str, str]:
+    addresses = {}
+    if ports.get(WEB):
+        base = f"http://localhost:{ports[WEB]}"
+        addresses = {
+            WEB: f"{base}/",
+            "admin": f"{base}/admin/",
+            "health": f"{base}{health.PATH}",
+        }
+    if ports.get(DATABASE):
+        settings = project.services[DATABASE].declaration.get("environment") or {}
+        user, name = settings.get("POSTGRES_USER", ""), settings.get("POSTGRES_DB", "")
+        addresses[DATABASE] = f"postgresql://{user}@localhost:{ports[DATABASE]}/{name}"
+    if ports.get(CACHE):
+        addresses[CACHE] = f"redis://localhost:{ports[CACHE]}"
+    return addresses
+
+
+def _tenants(
+    project: Project, containers: Mapping[str, Container], ports: Mapping[str, int]
+) -> dict[str, str]:
+    """The address of each tenant in the database; none while that does not answer."""
+    if not (ports.get(WEB) and runs(containers, DATABASE)):
+        return {}
+    psql = ("sh", "-c", PSQL, "psql", "-Atc", _TENANTS)
+    found = project.docker("exec", containers[DATABASE].id, *psql)
+    names = found.output.split() if found.ok else []
+    return {name: f"http://{name}.localhost:{ports[WEB]}/" for name in names}
+
+
+def _moment(timestamp: str) -> datetime | None:
+    """The daemon's time stamp; None for a container that never started (year 1)."""
+    moment = datetime.strptime(timestamp[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
+    return moment if moment.year > 1 else None
+
+
+def _seconds_since(moment: datetime) -> int:
+    return max(0, int((datetime.now(timezone.utc) - moment).total_seconds()))

@@ -1,0 +1,72 @@
+"""What runs now, whatever runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .health import Health
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """One service now. `since` is when it last started, UTC in ISO 8601; None if it never did."""
+
+    name: str
+    state: str
+    well: bool
+    since: str | None
+    uptime_seconds: int | None
+    address: str | None
+
+
+@dataclass(frozen=True)
+class StackStatus:
+    """The whole stack now: `addresses` by service or page, `tenants` by tenant."""
+
+    engine: str
+    project: str
+    services: Sequence[ServiceStatus]
+    health: Health | None
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    tenants: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def up(self) -> bool:
+        """Whether every service is well."""
+        return all(service.well for service in self.services)
+
+    @property
+    def down(self) -> bool:
+        """Whether nothing of it runs or should run."""
+        return all(service.since is None for service in self.services)
+
+    @property
+    def failing(self) -> dict[str, str]:
+        """What is wrong, by the name of the service or of the health entry."""
+        unwell = {s.name: s.state for s in self.services if not s.well}
+        return {**unwell, **(self.health.failing if self.health else {})}
+
+    def as_json(self) -> dict[str, Any]:
+        """The shape of `./dev status --json`; keys are only ever added."""
+        return {
+            "engine": self.engine,
+            "project": self.project,
+            "state": "down" if self.down else "failing" if self.failing else "up",
+            "server": self.health.server if self.health else None,
+            "services": [
+                {
+                    "name": service.name,
+                    "state": service.state,
+                    "well": service.well,
+                    "since": service.since,
+                    "uptime_seconds": service.uptime_seconds,
+                    "address": service.address,
+                }
+                for service in self.services
+            ],
+            "health": self.health.as_json() if self.health else None,
+            "addresses": dict(self.addresses),
+            "tenants": dict(self.tenants),
+        }
