@@ -4,6 +4,7 @@ import threading
 import time
 
 import pytest
+import redis
 from django.conf import settings
 from django.db import connection
 
