@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running_stack import Stack
+from running_stack import Stack, free_ports
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -55,9 +55,10 @@ def stack(tmp_path_factory) -> Iterator[Stack]:
     checkout = tmp_path_factory.mktemp("stack") / "home port"
     checkout.mkdir(mode=0o755)
     copy_checkout(checkout)
-    stack = Stack(checkout, project=f"homeport-test-{os.getpid()}")
+    ports = free_ports("WEB_PORT", "DB_PORT", "REDIS_PORT")
+    stack = Stack(checkout, f"homeport-test-{os.getpid()}", ports)
     try:
-        stack.first_up = stack.dev("up", "--auto-ports", timeout=600)
+        stack.first_up = stack.dev("up", timeout=600)
         yield stack
     finally:
         stack.dev("clean", "--yes", check=False)
@@ -66,6 +67,6 @@ def stack(tmp_path_factory) -> Iterator[Stack]:
 @pytest.fixture
 def running(stack) -> Iterator[Stack]:
     """The stack, up and healthy before and after the test, whatever the test does to it."""
-    stack.dev("up", "--auto-ports")
+    stack.dev("up")
     yield stack
     stack.compose("unpause", check=False)

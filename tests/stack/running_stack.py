@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +30,12 @@ class Answer:
 
 @dataclass
 class Stack:
-    """A checkout and the Compose project that runs from it."""
+    """A checkout, the Compose project that runs from it, and the variables of its ports."""
 
     checkout: Path
     project: str
+    ports: dict[str, str]
     first_up: subprocess.CompletedProcess[str] | None = None
-    variables: dict[str, str] = field(default_factory=dict)
 
     def run(
         self, *command: str, check: bool = True, timeout: float = 300, **variables: str
@@ -48,13 +50,7 @@ class Stack:
         ended = subprocess.run(
             command,
             cwd=self.checkout,
-            env={
-                **os.environ,
-                "COMPOSE_PROJECT_NAME": self.project,
-                "NO_COLOR": "1",
-                **self.variables,
-                **variables,
-            },
+            env={**self.environment(), **variables},
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
@@ -67,16 +63,18 @@ class Stack:
             )
         return ended
 
+    def environment(self) -> dict[str, str]:
+        """Return the variables a command runs with: project and ports are this stack's own."""
+        own = {"COMPOSE_PROJECT_NAME": self.project, **self.ports, "NO_COLOR": "1"}
+        return {**os.environ, **own}
+
     def dev(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run `./dev ARGUMENTS`."""
         return self.run("./dev", *arguments, **options)
 
     def compose(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-        """Run `docker compose ARGUMENTS`, with the ports that ./dev chose."""
-        remembered = self.checkout / ".dev" / "ports.json"
-        ports = json.loads(remembered.read_text()) if remembered.exists() else {}
-        chosen = {name: str(port) for name, port in ports.items()}
-        return self.run("docker", "compose", *arguments, **{**chosen, **options})
+        """Run `docker compose ARGUMENTS`."""
+        return self.run("docker", "compose", *arguments, **options)
 
     def containers(self, *services: str) -> dict[str, str]:
         """Return the ids of the running containers, by service."""
@@ -119,6 +117,16 @@ class Stack:
         ended = [self.run("docker", "logs", container) for container in ids]
         lines = [line for logs in ended for line in (logs.stdout + logs.stderr).splitlines()]
         return [json.loads(line) for line in lines]
+
+
+def free_ports(*variables: str) -> dict[str, str]:
+    """Return a free port of this machine for each variable."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in variables]
+        for bound in sockets:
+            bound.bind(("127.0.0.1", 0))
+        ports = [str(bound.getsockname()[1]) for bound in sockets]
+    return dict(zip(variables, ports, strict=True))
 
 
 def eventually(condition: Callable[[], Any], within: float = 60) -> Any:
