@@ -17,7 +17,7 @@ from tenants.names import is_tenant_name
 from tenants.operators import Operators
 
 HEADER = "X-Tenant"
-CACHE_SECONDS = 30  # how long a process may not notice that a tenant was changed
+CACHE_SECONDS = 5  # how long a process may not notice that a tenant was changed
 
 
 class UnknownTenant(LookupError):

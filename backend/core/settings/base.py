@@ -136,8 +136,10 @@ STATIC_URL = "/static/"
 STATIC_ROOT = env["STATIC_ROOT"]
 MEDIA_URL = "/media/"
 MEDIA_ROOT = env["MEDIA_ROOT"]
+EXPORT_ROOT = env["EXPORT_ROOT"]
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    # Each tenant's files are in a directory of its own, which paths cannot leave.
+    "default": {"BACKEND": "tenants.storage.TenantFileSystemStorage"},
     # Names carry a hash of the content, so browsers may keep files for ever.
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
