@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 from django.core.cache import cache
 from django.db import connection
@@ -10,6 +11,7 @@ from django.test.utils import setup_databases, teardown_databases
 from django_tenants.utils import schema_context, tenant_context
 from hypothesis import settings
 
+from tenants.exclusive import LOCK, MAINTENANCE_DATABASE
 from tenants.models import Tenant
 from tenants.release import release
 from tenants.resolution import forget
@@ -49,6 +51,19 @@ def django_db_setup(
             teardown_databases(made, verbosity=0)
 
 
+@pytest.fixture(scope="module")
+def alone(django_db_setup) -> Iterator[None]:
+    """Keep other test processes out while this module makes tenants.
+
+    Their roles belong to the whole cluster. One that is made in a test's transaction would let
+    another process wait for it, which may hold the lock that this test needs next.
+    """
+    params = connection.get_connection_params() | {"dbname": MAINTENANCE_DATABASE}
+    with psycopg.connect(**params, autocommit=True) as own:
+        own.execute("SELECT pg_advisory_lock(%s)", [~LOCK])
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _start_outside_any_tenant() -> Iterator[None]:
     forget()
@@ -59,10 +74,16 @@ def _start_outside_any_tenant() -> Iterator[None]:
 
 @pytest.fixture
 def empty_cache() -> Iterator[None]:
-    """Give the test an empty Redis cache, in the database that only tests use."""
-    cache.clear()
+    """Give the test an empty cache: its process's part of the Redis database for tests."""
+    _empty_cache()
     yield
-    cache.clear()
+    _empty_cache()
+
+
+def _empty_cache() -> None:
+    client = cache._cache.get_client(write=True)
+    for key in client.scan_iter(match=f"*:{cache.key_prefix}:*", count=1000):
+        client.delete(key)
 
 
 @pytest.fixture

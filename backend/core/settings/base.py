@@ -96,7 +96,8 @@ TENANT_DEFAULT = env["TENANT_DEFAULT"]
 TENANT_HEADER = env["TENANT_HEADER"]
 OPERATIONS_HOST = env["OPERATIONS_HOST"]
 # Answered without a tenant, so that they work when the database does not.
-TENANT_FREE_PATHS = ("/api/v1/health/",)
+# The choice of a tenant lists them all, which no tenant's role may.
+TENANT_FREE_PATHS = ("/api/v1/health/", "/choose-tenant/")
 
 # --- Cache and sessions -------------------------------------------------------------------
 # https://docs.djangoproject.com/en/5.2/topics/cache/#redis

@@ -26,7 +26,7 @@ from users.models import User
 BACKEND = Path(__file__).parents[2]
 INIT_SCRIPT = BACKEND.parent / "init-scripts" / "postgres" / "01-init-schemas.sql"
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("alone")]
 
 
 def insert_by_sql(name: str) -> None:
