@@ -1,24 +1,25 @@
-"""Which tenant a request is for: header, else subdomain, else domain row, else the default.
+"""Which tenant a request is for: header, else host, else cookie, else the default.
 
-The host and the header choose a tenant; they authorise nothing.
+All of them choose a tenant; they authorise nothing. Header and cookie are heard only where the
+contract allows it (TENANT_HEADER), which is never in production.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest
 from django.http.request import split_domain_port
-from django_tenants.utils import get_public_schema_name
 
 from tenants.models import Tenant
 from tenants.names import is_tenant_name
+from tenants.operators import Operators
 
 HEADER = "X-Tenant"
-CACHE_SECONDS = 30  # how long a process may not notice that a tenant was changed
+COOKIE = "tenant"  # set by tenants.views.choose, where a browser has no host to choose with
+CACHE_SECONDS = 5  # how long a process may not notice that a tenant was changed
 
 
 class UnknownTenant(LookupError):
@@ -27,15 +28,6 @@ class UnknownTenant(LookupError):
 
 class SuspendedTenant(LookupError):
     """The tenant exists and is not active."""
-
-
-@dataclass(frozen=True)
-class Operators:
-    """Stands in for a tenant on the operators' host, which lives in the public schema."""
-
-    schema_name: str = get_public_schema_name()
-    name: str = "Operators"
-    tenant_type: None = None
 
 
 def resolve(request: HttpRequest) -> Tenant | Operators:
@@ -55,6 +47,8 @@ def resolve(request: HttpRequest) -> Tenant | Operators:
         return _active(_by_name(name), name)
     if tenant := _by_domain(host):
         return _active(tenant, host)
+    if chosen := _from_cookie(request):
+        return chosen
     if settings.TENANT_DEFAULT:
         return _active(_by_name(settings.TENANT_DEFAULT), settings.TENANT_DEFAULT)
     raise UnknownTenant(f"No tenant answers at {host}.")
@@ -64,11 +58,21 @@ def _name_in_header(request: HttpRequest) -> str:
     return request.headers.get(HEADER, "") if settings.TENANT_HEADER else ""
 
 
+def _from_cookie(request: HttpRequest) -> Tenant | Operators | None:
+    """Return what the cookie names if that can be entered; a stale cookie names nothing."""
+    name = request.COOKIES.get(COOKIE, "") if settings.TENANT_HEADER else ""
+    if name == Operators.schema_name:
+        return Operators() if settings.OPERATIONS_HOST else None
+    tenant = _by_name(name)
+    return tenant if tenant and tenant.is_active else None
+
+
 def _name_in_host(host: str) -> str:
     """Return NAME of NAME.base-domain, else an empty string."""
     suffix = f".{settings.TENANT_BASE_DOMAIN}"
     name = host.removesuffix(suffix) if host.endswith(suffix) else ""
-    return "" if name == "www" else name
+    # Host names have no underscores and tenants' names no hyphens.
+    return "" if name == "www" else name.replace("-", "_")
 
 
 def _active(tenant: Tenant | None, asked_for: str) -> Tenant:
