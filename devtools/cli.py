@@ -300,7 +300,7 @@ def clean(run: Run) -> int:
     "manage",
     INSIDE,
     "run a manage.py command as the database's owner",
-    "./dev manage createsuperuser",
+    "./dev manage createsuperuser --tenant test1",
     "./dev manage showmigrations",
     passes_on="manage.py",
 )
