@@ -1,41 +1,21 @@
-"""Tenants of the running stack: both at once, through the published port.
-
-Asks the stack at HOMEPORT_URL, or the one this checkout's Compose project runs.
-"""
+"""Tenants of the running stack: both at once, through the published port."""
 
 from __future__ import annotations
 
 import collections
 import http.client
-import os
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-CHECKOUT = Path(__file__).parents[2]
 REQUESTS, CLIENTS = 2_000, 8
 
-pytestmark = pytest.mark.stack
 
-
-@pytest.fixture(scope="module")
-def address() -> str:
+@pytest.fixture
+def address(running) -> str:
     """Return HOST:PORT of web."""
-    if url := os.environ.get("HOMEPORT_URL"):
-        return urlsplit(url).netloc
-    asked = subprocess.run(
-        ["docker", "compose", "port", "web", "8000"],
-        cwd=CHECKOUT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if asked.returncode or not asked.stdout.strip():
-        pytest.skip("no stack runs; start one with ./dev up, or set HOMEPORT_URL")
-    return asked.stdout.strip()
+    return urlsplit(running.url()).netloc
 
 
 def hammer(address: str, client: int) -> collections.Counter:
