@@ -1,4 +1,5 @@
-"""The checkout's own Python, `.venv`: for the workspace's tests, the checks and the locks."""
+"""The checkout's own Python, `.venv`: for the embedded engine, the workspace's tests, the checks
+and the locks."""
 
 from __future__ import annotations
 
@@ -17,25 +18,39 @@ from .terminal import Terminal
 MINIMUM = (3, 11)
 CANDIDATES = ("python3.13", "python3.12", "python3.11", "python3.14", "python3")
 
-REQUIREMENTS = "requirements/local.txt"
+REQUIREMENTS = "requirements/embedded.txt"
 _STAMP = "installed"
 
 
-def ensure(checkout: Checkout, terminal: Terminal) -> Path:
+def ensure(checkout: Checkout, terminal: Terminal, *, anew: bool = False) -> Path:
     """The path of a Python with everything that REQUIREMENTS locks, installed if need be.
 
-    Raises DevError if this machine has no Python that will do, or an installation fails.
+    With `anew` everything is compared with the locks, whatever was installed before. Raises
+    DevError if this machine has no Python that will do, or an installation fails.
     """
     with checkout.lock(terminal, "set-up of .venv", name="venv"):
         python = _uv_ready(checkout, terminal)
         stamp = _home(checkout) / _STAMP
         wanted = hashlib.sha256(_locked(checkout).encode()).hexdigest()
-        if not stamp.is_file() or stamp.read_text() != wanted:
+        if anew or installed(checkout) != wanted:
             stamp.unlink(missing_ok=True)  # an interrupted installation begins again
             with terminal.step(f"installing {REQUIREMENTS} into .venv"):
                 _do(checkout, [str(python), *_SYNC, REQUIREMENTS], "the installation")
             stamp.write_text(wanted)
     return python
+
+
+def python(checkout: Checkout) -> Path:
+    """Where the Python of `.venv` is, once it is made."""
+    return _home(checkout) / "bin" / "python"
+
+
+def installed(checkout: Checkout) -> str:
+    """What tells one state of `.venv` from another."""
+    try:
+        return (_home(checkout) / _STAMP).read_text()
+    except OSError:
+        return ""
 
 
 def ensure_uv(checkout: Checkout, terminal: Terminal) -> Path:
@@ -46,29 +61,35 @@ def ensure_uv(checkout: Checkout, terminal: Terminal) -> Path:
 
 def activated(checkout: Checkout) -> dict[str, str]:
     """The variables of a shell in which `.venv` is active."""
-    programs = _python(checkout).parent
+    programs = python(checkout).parent
     path = f"{programs}:{checkout.variables.get('PATH', '')}"
     return {**checkout.variables, "PATH": path, "VIRTUAL_ENV": str(_home(checkout))}
 
 
-_SYNC = ("-m", "uv", "pip", "sync", "--quiet", "--require-hashes")
+_SYNC = ("-m", "uv", "pip", "sync", "--quiet", "--require-hashes", "--no-build")
 
 
 def _uv_ready(checkout: Checkout, terminal: Terminal) -> Path:
-    python = _python(checkout)
-    if not python.exists() or not _try(checkout, [str(python), "-c", ""]).ok:
-        base = _find_python(checkout)
-        with terminal.step(f"making .venv with {base}"):
-            _do(checkout, [base, "-m", "venv", "--clear", str(_home(checkout))], "making .venv")
+    path = python(checkout)
     pin, block = _uv_pin(checkout)
-    version = _try(checkout, [str(python), "-m", "uv", "--version"]).output.split()[1:2]
-    if version != [pin]:
-        listing = _home(checkout) / "uv.txt"
-        listing.write_text(block)
-        with terminal.step(f"installing uv {pin} into .venv"):
-            install = ["-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(listing)]
-            _do(checkout, [str(python), *install], "the installation of uv")
-    return python
+    if not path.exists() or not _try(checkout, [str(path), "-c", ""]).ok:
+        _make(checkout, terminal)
+    if _try(checkout, [str(path), "-m", "uv", "--version"]).output.split()[1:2] == [pin]:
+        return path
+    if not _try(checkout, [str(path), "-m", "pip", "--version"]).ok:
+        _make(checkout, terminal)  # it was interrupted before it had its installer
+    listing = _home(checkout) / "uv.txt"
+    listing.write_text(block)
+    with terminal.step(f"installing uv {pin} into .venv"):
+        install = ["-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(listing)]
+        _do(checkout, [str(path), *install], "the installation of uv")
+    return path
+
+
+def _make(checkout: Checkout, terminal: Terminal) -> None:
+    base = _find_python(checkout)
+    with terminal.step(f"making .venv with {base}"):
+        _do(checkout, [base, "-m", "venv", "--clear", str(_home(checkout))], "making .venv")
 
 
 def _uv_pin(checkout: Checkout) -> tuple[str, str]:
@@ -133,7 +154,3 @@ def _do(checkout: Checkout, command: list[str], what: str) -> None:
 
 def _home(checkout: Checkout) -> Path:
     return checkout.root / ".venv"
-
-
-def _python(checkout: Checkout) -> Path:
-    return _home(checkout) / "bin" / "python"
