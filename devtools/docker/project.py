@@ -121,12 +121,7 @@ class Project:
     def services(self) -> dict[str, Service]:
         """The services that `up` starts, in the order of what they wait for."""
         declared = self.configuration["services"]
-        awaited = {
-            name
-            for declaration in declared.values()
-            for name, link in (declaration.get("depends_on") or {}).items()
-            if link.get("condition") == "service_completed_successfully"
-        }
+        awaited = one_shots(declared)
         return {
             name: Service(
                 name=name,
@@ -135,7 +130,7 @@ class Project:
                 one_shot=name in awaited,
                 declaration=declared[name],
             )
-            for name in _by_dependency(declared)
+            for name in by_dependency(declared)
         }
 
     @property
@@ -161,7 +156,7 @@ class Project:
         return {
             (name, target): variable
             for name, declaration in json.loads(found.output)["services"].items()
-            for target, variable in map(_port_variable, declaration.get("ports") or ())
+            for target, variable in map(port_variable, declaration.get("ports") or ())
             if variable
         }
 
@@ -254,7 +249,18 @@ class Project:
         return "\n".join(wrong) or "see all of it with: docker compose config"
 
 
-def _by_dependency(declared: Mapping[str, Any]) -> list[str]:
+def one_shots(declared: Mapping[str, Any]) -> set[str]:
+    """The services that end by themselves: others wait for that."""
+    return {
+        name
+        for declaration in declared.values()
+        for name, link in (declaration.get("depends_on") or {}).items()
+        if link.get("condition") == "service_completed_successfully"
+    }
+
+
+def by_dependency(declared: Mapping[str, Any]) -> list[str]:
+    """The names of services, each after those that it waits for."""
     ordered: list[str] = []
 
     def visit(name: str) -> None:
@@ -269,7 +275,7 @@ def _by_dependency(declared: Mapping[str, Any]) -> list[str]:
     return ordered
 
 
-def _port_variable(entry: Any) -> tuple[int, str]:
+def port_variable(entry: Any) -> tuple[int, str]:
     """Target and variable of a port written in Compose's short or long form."""
     if isinstance(entry, dict):
         target, published = str(entry.get("target", 0)), str(entry.get("published", ""))

@@ -10,7 +10,7 @@ import pytest
 
 from devtools import ports
 from devtools.checkout import Checkout
-from devtools.docker.project import _port_variable
+from devtools.docker.project import port_variable
 
 
 @pytest.fixture
@@ -94,4 +94,4 @@ def test_a_damaged_memory_is_no_memory(tmp_path, content):
     ],
 )
 def test_the_variable_that_moves_a_port_is_learned_from_the_declaration(entry, expected):
-    assert _port_variable(entry) == expected
+    assert port_variable(entry) == expected
