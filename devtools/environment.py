@@ -72,7 +72,7 @@ _SYNC = ("-m", "uv", "pip", "sync", "--quiet", "--require-hashes", "--no-build")
 def _uv_ready(checkout: Checkout, terminal: Terminal) -> Path:
     path = python(checkout)
     pin, block = _uv_pin(checkout)
-    if not path.exists() or not _try(checkout, [str(path), "-c", ""]).ok:
+    if not _runs(checkout, path):
         _make(checkout, terminal)
     if _try(checkout, [str(path), "-m", "uv", "--version"]).output.split()[1:2] == [pin]:
         return path
@@ -84,6 +84,13 @@ def _uv_ready(checkout: Checkout, terminal: Terminal) -> Path:
         install = ["-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(listing)]
         _do(checkout, [str(path), *install], "the installation of uv")
     return path
+
+
+def _runs(checkout: Checkout, path: Path) -> bool:
+    try:
+        return _try(checkout, [str(path), "-c", ""]).ok
+    except DevError:
+        return False  # it is not there, or not for this user
 
 
 def _make(checkout: Checkout, terminal: Terminal) -> None:

@@ -12,6 +12,7 @@ SERVICE=web, SERVICE=db in its environment, and prints the names of the services
 import json
 import signal
 import sys
+import time
 
 import psutil
 
@@ -55,13 +56,30 @@ def end(processes: list[psutil.Process], number: int) -> None:
                 process.send_signal(number)
         except psutil.NoSuchProcess:
             continue
-    _, alive = psutil.wait_procs(processes, timeout=PATIENCE)
-    for process in alive:
+    for process in wait(processes):
         try:
             process.kill()
         except psutil.NoSuchProcess:
             continue
-    psutil.wait_procs(alive, timeout=PATIENCE)
+    wait(processes)
+
+
+def wait(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Wait until all of `processes` have ended, at most PATIENCE; return those that have not."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        alive = [process for process in processes if not ended(process)]
+        if not alive or time.monotonic() > end:
+            return alive
+        time.sleep(0.02)
+
+
+def ended(process: psutil.Process) -> bool:
+    """Whether it runs no more, even if its new parent has not taken notice yet."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 if __name__ == "__main__":

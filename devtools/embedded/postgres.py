@@ -41,9 +41,7 @@ class Postgres:
     def program(self) -> Program:
         """The server as a process."""
         port = str(self.stack.ports["db"])
-        command = self._server(
-            self._cluster, "-p", port, "-c", f"listen_addresses={ports.LOOPBACK}"
-        )
+        command = self._server(self._home, "-p", port, "-c", f"listen_addresses={ports.LOOPBACK}")
         return Program(
             self.service,
             self.stack.script(self.service, Path("/"), shlex.join(command)),
@@ -70,6 +68,12 @@ class Postgres:
         for name in ("initdb", "postgres"):  # named now, not by a crash later
             if not (self.programs / name).exists():
                 raise DevError(f"{self.programs / name} is missing", "delete .venv: rm -r .venv")
+        if self._places.outside in (*self._usable_programs.parents, *self._home.parents):
+            self._places.outside.mkdir(mode=0o755, exist_ok=True)
+        if not self._usable_programs.exists():
+            self._copy_programs()
+        if self._home != self._cluster and not self._cluster.is_symlink():
+            self._move_out()
         self._socket.mkdir(mode=0o700, exist_ok=True)
         self._account.own(self._socket)
         if not self._home.exists():
@@ -111,27 +115,37 @@ class Postgres:
         return account.choose(self.stack.checkout)
 
     @cached_property
-    def _reachable(self) -> Path:
+    def _usable_programs(self) -> Path:
         """The programs where the account can run them: a copy, if .venv is closed to it."""
         if self._account.reaches(self.stack.checkout, self.programs):
             return self.programs
-        package = next((p for p in self.programs.parents if p.name == _PACKAGE), None)
-        if package is None:
-            raise DevError(f"PostgreSQL's account cannot read {self.programs}", "chmod o+rx it")
-        copy = self._places.outside / "programs" / self.programs.relative_to(package.parent)
-        if not copy.exists():
-            part = self._places.outside / "programs.part"
-            shutil.rmtree(part, ignore_errors=True)
-            # What belongs to the package and lies beside it: the libraries it brings.
-            for source in package.parent.glob(f"{_PACKAGE}*"):
-                if source == package:
-                    own = self.programs.parent
-                    shutil.copytree(own, part / own.relative_to(package.parent), symlinks=True)
-                elif source.suffix == ".libs":
-                    shutil.copytree(source, part / source.name, symlinks=True)
-            part.chmod(0o755)
-            part.replace(self._places.outside / "programs")
-        return copy
+        return self._copies / self.programs.relative_to(self._package.parent)
+
+    @property
+    def _copies(self) -> Path:
+        return self._places.outside / "programs"
+
+    @property
+    def _package(self) -> Path:
+        found = next((path for path in self.programs.parents if path.name == _PACKAGE), None)
+        if found is None:
+            raise DevError(
+                f"PostgreSQL's account may not run {self.programs}/postgres",
+                f"let everybody: sudo chmod o+rx {shlex.quote(str(self.programs))}",
+            )
+        return found
+
+    def _copy_programs(self) -> None:
+        part = self._copies.with_suffix(".part")
+        shutil.rmtree(part, ignore_errors=True)
+        # With the libraries that the package brings, which lie beside it.
+        for source in (self.programs.parent, *self._package.parent.glob(f"{_PACKAGE}*.libs")):
+            copy = part / source.relative_to(self._package.parent)
+            shutil.copytree(source, copy, symlinks=True)
+        for directory in (part, *part.rglob("*")):
+            if directory.is_dir():
+                directory.chmod(0o755)
+        part.replace(self._copies)
 
     @cached_property
     def _home(self) -> Path:
@@ -140,12 +154,12 @@ class Postgres:
             return self._cluster.resolve()
         if self._account.reaches(self.stack.checkout, self._cluster.parent):
             return self._cluster
-        home = self._places.outside / self._cluster.name
-        home.parent.mkdir(mode=0o755, exist_ok=True)
+        return self._places.outside / self._cluster.name
+
+    def _move_out(self) -> None:
         if self._cluster.exists():
-            shutil.move(str(self._cluster), home)
-        self._cluster.symlink_to(home)
-        return home
+            shutil.move(str(self._cluster), self._home)
+        self._cluster.symlink_to(self._home)
 
     # The cluster
 
@@ -165,7 +179,7 @@ class Postgres:
         try:
             self._do(
                 *self._account.prefix,
-                *(str(self._reachable / "initdb"), "--pgdata", str(new)),
+                *(str(self._usable_programs / "initdb"), "--pgdata", str(new)),
                 *("--username", self.user, "--pwfile", str(secret), "--auth=scram-sha-256"),
                 *("--encoding=UTF8", "--locale=C"),
                 *shlex.split(self.settings.get("POSTGRES_INITDB_ARGS", "")),
@@ -232,7 +246,13 @@ class Postgres:
     # Running its programs
 
     def _server(self, cluster: Path, *options: str) -> list[str]:
-        program = [str(self._reachable / "postgres"), "-D", str(cluster), "-k", str(self._socket)]
+        program = [
+            str(self._usable_programs / "postgres"),
+            "-D",
+            str(cluster),
+            "-k",
+            str(self._socket),
+        ]
         return [*self._account.prefix, *program, *options]
 
     def _answers(self, host: str, port: str) -> bool:

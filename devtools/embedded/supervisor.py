@@ -14,6 +14,7 @@ import xmlrpc.client
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .. import readiness
 from ..errors import DevError
@@ -161,7 +162,7 @@ class Supervisor:
     def _mark(self) -> dict[str, str]:
         return {MARK: str(self._places.checkout.root)}
 
-    def _ask(self, method: str, *arguments: object):
+    def _ask(self, method: str, *arguments: object) -> Any:
         try:
             return getattr(self._proxy, method)(*arguments)
         except xmlrpc.client.Fault as fault:
@@ -235,8 +236,15 @@ class _UnixTransport(xmlrpc.client.Transport):
         super().__init__()
         self._path = path
 
-    def make_connection(self, host: object) -> http.client.HTTPConnection:
-        return _UnixConnection(self._path)
+    def request(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return super().request(*arguments, **options)
+        finally:
+            self.close()
+
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+        self._connection = host, _UnixConnection(self._path)
+        return self._connection[1]
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -455,7 +455,7 @@ class EmbeddedEngine(Engine):
 
     def _end_orphans(self) -> list[str]:
         """End what runs without its supervisor, if there may be something."""
-        if self.supervisor.answers or not self.places.supervisor_socket.exists():
+        if not self._orphaned:
             return []
         services = _stopping(self._present().declaration.services.values())
         signals = [(s.name, "INT" if s.name == DATABASE else "TERM") for s in services]
@@ -465,6 +465,16 @@ class EmbeddedEngine(Engine):
             self.terminal.mark(Mark.WARNING, f"ended what a killed supervisor left: {names}")
         self._forget_run()
         return found
+
+    @property
+    def _orphaned(self) -> float:
+        """When the supervisor started that is gone without having stopped; 0 if none is."""
+        if self.supervisor.answers:
+            return 0
+        try:
+            return self.places.supervisor_socket.stat().st_ctime
+        except OSError:
+            return 0
 
     def _forget_run(self) -> None:
         self.checkout.forget(SUBJECT)
@@ -525,6 +535,9 @@ class EmbeddedEngine(Engine):
     # What there is
 
     def _service_status(self, stack: Stack, service: Service, state: State | None) -> ServiceStatus:
+        if state is None and self._orphaned:
+            since = datetime.fromtimestamp(self._orphaned, timezone.utc).isoformat()
+            return ServiceStatus(service.name, "no supervisor", False, since, None, None)
         if state is None or not state.since:
             return ServiceStatus(service.name, "not up", False, None, None, None)
         program = self._programs(stack)[service.name]
