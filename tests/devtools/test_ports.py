@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,13 @@ def test_the_holder_of_a_port_is_named(listener):
     with socket.socket() as closed:
         closed.bind((ports.LOOPBACK, 0))
         assert ports.holder(closed.getsockname()[1]) == ""
+
+
+def test_a_port_is_held_by_the_group_that_listens(listener):
+    assert ports.held_by(os.getpgid(0), listener)
+    with subprocess.Popen(["sleep", "30"], start_new_session=True) as other:
+        assert not ports.held_by(other.pid, listener)
+        other.kill()
 
 
 @pytest.mark.parametrize("text", ["", "0", "65536", "-1", "8000x", "८०००"])
