@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Callable, NoReturn
 
-from . import environment, locking
+from . import bench, environment, locking
 from .checkout import Checkout
 from .engines import ENGINES, choose
 from .engines.base import Engine
@@ -440,6 +440,28 @@ def lint(run: Run) -> int:
         directory=run.checkout.root,
         environment=environment.activated(run.checkout),
     )
+
+
+def _bench_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("part", choices=bench.PARTS, help="what shall be measured")
+    parser.add_argument(
+        "--rounds", type=_positive, default=3, metavar="N", help="how often (%(default)s)"
+    )
+
+
+@command(
+    "bench",
+    QUALITY,
+    "measure how long things take, beside what they should",
+    "./dev bench embedded",
+    "./dev bench embedded --rounds 5",
+    options=_bench_options,
+)
+def measured(run: Run) -> int:
+    measures = bench.PARTS[run.options.part](run.checkout, run.terminal, run.options.rounds)
+    for line in bench.report(measures):
+        run.terminal.say(line)
+    return 0
 
 
 def _lock_options(parser: argparse.ArgumentParser) -> None:
