@@ -12,8 +12,8 @@ from pathlib import Path
 
 from .checkout import Checkout
 from .errors import DevError
-from .process import Result, capture
-from .terminal import Terminal
+from .process import Result, capture, stream
+from .terminal import Step, Terminal
 
 MINIMUM = (3, 11)
 CANDIDATES = ("python3.13", "python3.12", "python3.11", "python3.14", "python3")
@@ -34,8 +34,8 @@ def ensure(checkout: Checkout, terminal: Terminal, *, anew: bool = False) -> Pat
         wanted = hashlib.sha256(_locked(checkout).encode()).hexdigest()
         if anew or installed(checkout) != wanted:
             stamp.unlink(missing_ok=True)  # an interrupted installation begins again
-            with terminal.step(f"installing {REQUIREMENTS} into .venv"):
-                _do(checkout, [str(python), *_SYNC, REQUIREMENTS], "the installation")
+            with terminal.step(f"installing {REQUIREMENTS} into .venv") as step:
+                _do(checkout, step, [str(python), *_SYNC, REQUIREMENTS], "the installation")
             stamp.write_text(wanted)
     return python
 
@@ -66,7 +66,7 @@ def activated(checkout: Checkout) -> dict[str, str]:
     return {**checkout.variables, "PATH": path, "VIRTUAL_ENV": str(_home(checkout))}
 
 
-_SYNC = ("-m", "uv", "pip", "sync", "--quiet", "--require-hashes", "--no-build")
+_SYNC = ("-m", "uv", "pip", "sync", "--require-hashes", "--no-build")
 
 
 def _uv_ready(checkout: Checkout, terminal: Terminal) -> Path:
@@ -80,9 +80,9 @@ def _uv_ready(checkout: Checkout, terminal: Terminal) -> Path:
         _make(checkout, terminal)  # it was interrupted before it had its installer
     listing = _home(checkout) / "uv.txt"
     listing.write_text(block)
-    with terminal.step(f"installing uv {pin} into .venv"):
+    with terminal.step(f"installing uv {pin} into .venv") as step:
         install = ["-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(listing)]
-        _do(checkout, [str(path), *install], "the installation of uv")
+        _do(checkout, step, [str(path), *install], "the installation of uv")
     return path
 
 
@@ -95,8 +95,8 @@ def _runs(checkout: Checkout, path: Path) -> bool:
 
 def _make(checkout: Checkout, terminal: Terminal) -> None:
     base = _find_python(checkout)
-    with terminal.step(f"making .venv with {base}"):
-        _do(checkout, [base, "-m", "venv", "--clear", str(_home(checkout))], "making .venv")
+    with terminal.step(f"making .venv with {base}") as step:
+        _do(checkout, step, [base, "-m", "venv", "--clear", str(_home(checkout))], "making .venv")
 
 
 def _uv_pin(checkout: Checkout) -> tuple[str, str]:
@@ -145,16 +145,23 @@ def _try(checkout: Checkout, command: list[str]) -> Result:
     return capture(command, directory=checkout.root, environment=checkout.variables)
 
 
-def _do(checkout: Checkout, command: list[str], what: str) -> None:
-    done = capture(
+def _do(checkout: Checkout, step: Step, command: list[str], what: str) -> None:
+    lines: list[str] = []
+
+    def hear(line: str) -> None:
+        lines.append(line)
+        if line[:1].isalpha():  # a step of the work, not one of its many packages
+            step.note(line)
+
+    status = stream(
         command,
+        hear,
         directory=checkout.root,
         environment={**checkout.variables, "VIRTUAL_ENV": str(_home(checkout))},
-        timeout=1800,
     )
-    if not done.ok:
+    if status:
         raise DevError(
-            f"{what} failed: {done.last_words}",
+            f"{what} failed: {Result(status, chr(10).join(lines), '').last_words}",
             "is the package index reachable? run the same command again: it goes on from there",
         )
 

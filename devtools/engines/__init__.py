@@ -42,7 +42,7 @@ def _fitting(checkout: Checkout, terminal: Terminal) -> tuple[str, str]:
     if EmbeddedEngine(checkout, terminal).runs:
         return EmbeddedEngine.name, "the stack is up on it"
     try:
-        problem = next(iter(docker.problems(checkout)), None)
+        problem = docker.silence(checkout)
     except DevError as error:
         problem = error.problems[0]
     if problem:
