@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
 
 from ..terminal import Terminal
 
@@ -20,26 +19,24 @@ class LogFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: IO[str] | None = None
-        self._rest = ""
+        self._inode = 0
+        self._read = 0
+        self._rest = b""
 
     def read(self) -> list[str]:
         """The complete lines since the last time; a file that was replaced begins anew."""
-        if self._file is None or self._replaced():
-            try:
-                self._file = self._path.open(encoding="utf-8", errors="replace")
-            except OSError:
-                return []
-        *lines, self._rest = (self._rest + self._file.read()).split("\n")
-        return lines
-
-    def _replaced(self) -> bool:
         try:
-            now = self._path.stat()
+            with self._path.open("rb") as file:
+                found = os.fstat(file.fileno())
+                if found.st_ino != self._inode or found.st_size < self._read:
+                    self._inode, self._read, self._rest = found.st_ino, 0, b""
+                file.seek(self._read)
+                new = file.read()
         except OSError:
-            return False  # being rotated
-        open_one = os.fstat(self._file.fileno())
-        return now.st_ino != open_one.st_ino or now.st_size < self._file.tell()
+            return []  # not made yet, or being replaced
+        self._read += len(new)
+        *lines, self._rest = (self._rest + new).split(b"\n")
+        return [line.decode("utf-8", errors="replace") for line in lines]
 
 
 def show(

@@ -59,8 +59,10 @@ def venv() -> Path:
 
 @pytest.fixture(scope="module")
 def stack(venv, tmp_path_factory):
-    """A stack that is up for all tests that leave it so, in a directory with a space."""
-    checkout = EmbeddedCheckout.make(tmp_path_factory.mktemp("embedded") / "my checkout", venv)
+    """A stack that is up for all tests that leave it so, in a directory with a difficult name."""
+    checkout = EmbeddedCheckout.make(
+        tmp_path_factory.mktemp("embedded") / "it's my 100% checkout; #2", venv
+    )
     yield checkout
     checkout.clean()
 
