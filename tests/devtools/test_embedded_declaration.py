@@ -17,8 +17,8 @@ from devtools.checkout import Checkout
 from devtools.embedded import declaration
 from devtools.embedded.places import Places
 from devtools.embedded.stack import Stack
-from devtools.engines.embedded import CACHE, DATABASE
 from devtools.errors import DevError
+from devtools.services import CACHE, DATABASE
 
 CHOSEN = {"APP_PASSWORD": "a b'c", "LOG_FORMAT": "console", "SERVER": "", "DB_PORT": "15432"}
 GIVEN = {"db": 15432, "redis": 16379, "web": 18000}

@@ -120,7 +120,7 @@ def test_windows_line_ends_are_named_with_their_mend(workspace, fake_docker, nam
 
 def test_a_directory_that_the_containers_user_cannot_read_is_named(workspace):
     workspace.write("init-scripts/postgres/01.sql", "SELECT 1;", mode=0o600)
-    done = workspace.dev("up")
+    done = workspace.dev("--engine", "compose", "up")
     assert done.returncode == 1
     assert "error: init-scripts is closed to other users" in done.stderr
     assert "chmod -R o+rX init-scripts" in done.stderr

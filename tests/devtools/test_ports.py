@@ -11,7 +11,7 @@ import pytest
 
 from devtools import ports
 from devtools.checkout import Checkout
-from devtools.docker.project import port_variable
+from devtools.services import port_variable
 
 
 @pytest.fixture
