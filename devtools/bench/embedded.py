@@ -14,7 +14,7 @@ from typing import Callable
 from .. import environment, ports
 from ..checkout import Checkout
 from ..embedded.places import Places
-from ..engines.embedded import SUBJECT
+from ..embedded.runner import SUBJECT
 from ..errors import DevError
 from ..process import capture
 from ..services import WEB

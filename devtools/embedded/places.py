@@ -41,10 +41,16 @@ class Places:
         return self.scripts / service
 
     def make(self) -> None:
-        """Make the directories. Raises DevError if they cannot be made or are not ours."""
+        """Make the directories in the checkout. Raises DevError if they cannot be made."""
         try:
             for directory in (self.checkout.state, self.data, self.logs, self.scripts):
                 directory.mkdir(exist_ok=True)
+        except OSError as error:
+            raise self.checkout.unwritable(error) from error
+
+    def make_sockets(self) -> None:
+        """Make the directory of sockets. Raises DevError if that cannot be, or is not ours."""
+        try:
             self.sockets.mkdir(mode=0o711, exist_ok=True)
             link = self.sockets / "dev"
             if not link.is_symlink():

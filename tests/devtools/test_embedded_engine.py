@@ -196,6 +196,7 @@ def test_down_stops_in_order_and_the_data_stays(up):
     up.sql("CREATE TABLE IF NOT EXISTS public.kept (word text)")
     up.sql("INSERT INTO public.kept VALUES ('before')")
     assert up.dev("down").returncode == 0
+    assert not up.places.sockets.exists()
     log = (up.root / ".dev" / "logs" / "supervisor.log").read_text()
     assert re.findall(r"stopped: (\w+)", log)[-4:] == ["web", "worker", "redis", "db"]
     database = (up.root / ".dev" / "logs" / "db.log").read_text()
@@ -238,7 +239,7 @@ def test_taken_ports_are_replaced_and_remembered(checkout):
 def test_a_killed_process_comes_back_without_loss(up, service):
     up.sql("CREATE TABLE IF NOT EXISTS public.survived (service text)")
     if service == "redis":
-        up.supervisor.stop(["worker"], {"worker": 30})  # what is sent must be kept
+        up.supervisor.stop({"worker": 30})  # what is sent must be kept
     ids = up.python(SEND.format(count=100))
     up.sql(f"INSERT INTO public.survived VALUES ('{service}')")
     before = up.pids()
@@ -402,6 +403,10 @@ def test_root_brings_it_up_in_a_checkout_that_is_closed_to_others(checkout, name
         checkout.variables["PATH"] = checkout.variables["PATH"].partition(":")[2]
         checkout.up()
         assert checkout.sql("SELECT count(*) FROM public.kept") == "0"
+    assert checkout.dev("down", "--volumes", "--yes").returncode == 0
+    assert not (checkout.places.outside / "postgres").exists()
+    checkout.clean()
+    assert not checkout.places.outside.exists()
 
 
 # A fresh machine

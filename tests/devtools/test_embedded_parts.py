@@ -54,7 +54,7 @@ def test_a_directory_that_somebody_else_made_is_not_trusted(places, tmp_path):
     places.sockets.symlink_to(tmp_path)
     try:
         with pytest.raises(DevError, match="belongs to somebody else"):
-            places.make()
+            places.make_sockets()
     finally:
         places.sockets.unlink()
 
