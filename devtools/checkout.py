@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -46,7 +47,7 @@ class Checkout:
             part.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
             part.replace(path)
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise self.unwritable(error) from error
 
     def recall(self, subject: str) -> dict[str, Any]:
         """What was remembered under `subject`; nothing if that cannot be read."""
@@ -67,7 +68,7 @@ class Checkout:
         try:
             self._state.mkdir(exist_ok=True)
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise self.unwritable(error) from error
         return self._state
 
     @contextlib.contextmanager
@@ -77,7 +78,7 @@ class Checkout:
         try:
             file = path.open("a+", encoding="utf-8")
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise self.unwritable(error) from error
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -91,12 +92,17 @@ class Checkout:
             file.flush()
             yield
 
+    def unwritable(self, error: OSError) -> DevError:
+        """The error for a file of this checkout that `error` kept from being written."""
+        remedy = f"make the checkout yours: sudo chown -R $(id -u):$(id -g) '{self.root}'"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            remedy = f"make room on its disk: df -h '{self.root}'"
+        elif error.errno == errno.EROFS:
+            remedy = "clone it to a disk that can be written"
+        return DevError(
+            f"{error.filename or self._state} cannot be written: {error.strerror}", remedy
+        )
+
     @property
     def _state(self) -> Path:
         return self.root / ".dev"
-
-    def _unwritable(self, error: OSError) -> DevError:
-        return DevError(
-            f"{error.filename or self._state} cannot be written: {error.strerror}",
-            f"make the checkout yours: sudo chown -R $(id -u):$(id -g) '{self.root}'",
-        )

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Callable, NoReturn
 
-from . import environment, locking
+from . import bench, environment, locking
 from .checkout import Checkout
 from .engines import ENGINES, choose
 from .engines.base import Engine
@@ -119,10 +119,13 @@ def _start_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--auto-ports",
         action="store_true",
-        help="choose free ports in place of taken ones and remember them for this checkout",
+        help="choose free ports in place of taken ones and remember them for this checkout; "
+        "without Docker that is always done",
     )
     parser.add_argument(
-        "--build", action="store_true", help="build the image even if nothing in it changed"
+        "--build",
+        action="store_true",
+        help="build the image even if nothing in it changed; without Docker, install anew",
     )
 
 
@@ -146,6 +149,7 @@ def _timeout_option(parser: argparse.ArgumentParser) -> None:
     options=_up_options,
 )
 def up(run: Run) -> int:
+    _say_engine(run)
     began = time.monotonic()
     changed = run.engine.up(
         auto_ports=run.options.auto_ports, build=run.options.build, timeout=run.options.timeout
@@ -207,6 +211,7 @@ def status(run: Run) -> int:
     if run.options.json:
         run.terminal.say(json.dumps(found.as_json(), indent=2))
     else:
+        _say_engine(run)
         _print_status(run.terminal, found)
     return FAILED if found.failing and not found.down else 0
 
@@ -280,7 +285,7 @@ def serve(run: Run) -> int:
 @command(
     "clean",
     STACK,
-    "delete containers, data, image and remembered ports: asks first",
+    "delete all that the stack made, its data and remembered ports too: asks first",
     "./dev clean",
     "./dev clean --yes   in a script",
     options=_yes_option,
@@ -376,7 +381,7 @@ def _test_options(parser: argparse.ArgumentParser) -> None:
     "./dev test",
     "./dev test -k health -x     what ./dev does not know goes to pytest",
     "./dev test -- --help        and all after --",
-    "./dev test --workspace      needs no Docker, but Python 3.11 or newer on this machine",
+    "./dev test --workspace      needs Python 3.11 or newer on this machine",
     "./dev test --stack          brings up stacks of their own; yours is not touched",
     options=_test_options,
     passes_on="pytest",
@@ -384,15 +389,19 @@ def _test_options(parser: argparse.ArgumentParser) -> None:
 def test(run: Run) -> int:
     options = run.options
     suites = {
-        "backend": lambda: run.engine.test(
-            run.rest, auto_ports=options.auto_ports, build=options.build
-        ),
+        "backend": lambda: _backend_tests(run),
         "workspace": lambda: _pytest(run, "not stack", "configuration", "devtools"),
         "stack": lambda: _pytest(run, "stack", "stack", "devtools"),
     }
     chosen = [name for name in suites if options.all or getattr(options, name, False)]
     statuses = [_test_suite(run.terminal, name, suites[name]) for name in chosen or ["backend"]]
     return next(filter(None, statuses), 0)
+
+
+def _backend_tests(run: Run) -> int:
+    _say_engine(run)
+    options = run.options
+    return run.engine.test(run.rest, auto_ports=options.auto_ports, build=options.build)
 
 
 def _test_suite(terminal: Terminal, name: str, suite: Callable[[], int]) -> int:
@@ -433,6 +442,28 @@ def lint(run: Run) -> int:
     )
 
 
+def _bench_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("part", choices=bench.PARTS, help="what shall be measured")
+    parser.add_argument(
+        "--rounds", type=_positive, default=3, metavar="N", help="how often (%(default)s)"
+    )
+
+
+@command(
+    "bench",
+    QUALITY,
+    "measure how long things take, beside what they should",
+    "./dev bench embedded",
+    "./dev bench embedded --rounds 5",
+    options=_bench_options,
+)
+def measured(run: Run) -> int:
+    measures = bench.PARTS[run.options.part](run.checkout, run.terminal, run.options.rounds)
+    for line in bench.report(measures):
+        run.terminal.say(line)
+    return 0
+
+
 def _lock_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions allowed")
     parser.add_argument(
@@ -460,6 +491,11 @@ def lock(run: Run) -> int:
 
 
 # What they print
+
+
+def _say_engine(run: Run) -> None:
+    engine = run.engine
+    run.terminal.say(run.terminal.faint(f"engine: {engine.name} ({engine.reason})"))
 
 
 def _print_status(terminal: Terminal, found: StackStatus) -> None:

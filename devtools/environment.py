@@ -1,4 +1,5 @@
-"""The checkout's own Python, `.venv`: for the workspace's tests, the checks and the locks."""
+"""The checkout's own Python, `.venv`: for the embedded engine, the workspace's tests, the checks
+and the locks."""
 
 from __future__ import annotations
 
@@ -11,31 +12,45 @@ from pathlib import Path
 
 from .checkout import Checkout
 from .errors import DevError
-from .process import Result, capture
-from .terminal import Terminal
+from .process import Result, capture, stream
+from .terminal import Step, Terminal
 
 MINIMUM = (3, 11)
 CANDIDATES = ("python3.13", "python3.12", "python3.11", "python3.14", "python3")
 
-REQUIREMENTS = "requirements/local.txt"
+REQUIREMENTS = "requirements/embedded.txt"
 _STAMP = "installed"
 
 
-def ensure(checkout: Checkout, terminal: Terminal) -> Path:
+def ensure(checkout: Checkout, terminal: Terminal, *, anew: bool = False) -> Path:
     """The path of a Python with everything that REQUIREMENTS locks, installed if need be.
 
-    Raises DevError if this machine has no Python that will do, or an installation fails.
+    With `anew` everything is compared with the locks, whatever was installed before. Raises
+    DevError if this machine has no Python that will do, or an installation fails.
     """
     with checkout.lock(terminal, "set-up of .venv", name="venv"):
         python = _uv_ready(checkout, terminal)
         stamp = _home(checkout) / _STAMP
         wanted = hashlib.sha256(_locked(checkout).encode()).hexdigest()
-        if not stamp.is_file() or stamp.read_text() != wanted:
+        if anew or installed(checkout) != wanted:
             stamp.unlink(missing_ok=True)  # an interrupted installation begins again
-            with terminal.step(f"installing {REQUIREMENTS} into .venv"):
-                _do(checkout, [str(python), *_SYNC, REQUIREMENTS], "the installation")
+            with terminal.step(f"installing {REQUIREMENTS} into .venv") as step:
+                _do(checkout, step, [str(python), *_SYNC, REQUIREMENTS], "the installation")
             stamp.write_text(wanted)
     return python
+
+
+def python(checkout: Checkout) -> Path:
+    """Where the Python of `.venv` is, once it is made."""
+    return _home(checkout) / "bin" / "python"
+
+
+def installed(checkout: Checkout) -> str:
+    """What tells one state of `.venv` from another."""
+    try:
+        return (_home(checkout) / _STAMP).read_text()
+    except OSError:
+        return ""
 
 
 def ensure_uv(checkout: Checkout, terminal: Terminal) -> Path:
@@ -46,29 +61,42 @@ def ensure_uv(checkout: Checkout, terminal: Terminal) -> Path:
 
 def activated(checkout: Checkout) -> dict[str, str]:
     """The variables of a shell in which `.venv` is active."""
-    programs = _python(checkout).parent
+    programs = python(checkout).parent
     path = f"{programs}:{checkout.variables.get('PATH', '')}"
     return {**checkout.variables, "PATH": path, "VIRTUAL_ENV": str(_home(checkout))}
 
 
-_SYNC = ("-m", "uv", "pip", "sync", "--quiet", "--require-hashes")
+_SYNC = ("-m", "uv", "pip", "sync", "--require-hashes", "--no-build")
 
 
 def _uv_ready(checkout: Checkout, terminal: Terminal) -> Path:
-    python = _python(checkout)
-    if not python.exists() or not _try(checkout, [str(python), "-c", ""]).ok:
-        base = _find_python(checkout)
-        with terminal.step(f"making .venv with {base}"):
-            _do(checkout, [base, "-m", "venv", "--clear", str(_home(checkout))], "making .venv")
+    path = python(checkout)
     pin, block = _uv_pin(checkout)
-    version = _try(checkout, [str(python), "-m", "uv", "--version"]).output.split()[1:2]
-    if version != [pin]:
-        listing = _home(checkout) / "uv.txt"
-        listing.write_text(block)
-        with terminal.step(f"installing uv {pin} into .venv"):
-            install = ["-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(listing)]
-            _do(checkout, [str(python), *install], "the installation of uv")
-    return python
+    if not _runs(checkout, path):
+        _make(checkout, terminal)
+    if _try(checkout, [str(path), "-m", "uv", "--version"]).output.split()[1:2] == [pin]:
+        return path
+    if not _try(checkout, [str(path), "-m", "pip", "--version"]).ok:
+        _make(checkout, terminal)  # it was interrupted before it had its installer
+    listing = _home(checkout) / "uv.txt"
+    listing.write_text(block)
+    with terminal.step(f"installing uv {pin} into .venv") as step:
+        install = ["-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(listing)]
+        _do(checkout, step, [str(path), *install], "the installation of uv")
+    return path
+
+
+def _runs(checkout: Checkout, path: Path) -> bool:
+    try:
+        return _try(checkout, [str(path), "-c", ""]).ok
+    except DevError:
+        return False  # it is not there, or not for this user
+
+
+def _make(checkout: Checkout, terminal: Terminal) -> None:
+    base = _find_python(checkout)
+    with terminal.step(f"making .venv with {base}") as step:
+        _do(checkout, step, [base, "-m", "venv", "--clear", str(_home(checkout))], "making .venv")
 
 
 def _uv_pin(checkout: Checkout) -> tuple[str, str]:
@@ -117,23 +145,26 @@ def _try(checkout: Checkout, command: list[str]) -> Result:
     return capture(command, directory=checkout.root, environment=checkout.variables)
 
 
-def _do(checkout: Checkout, command: list[str], what: str) -> None:
-    done = capture(
+def _do(checkout: Checkout, step: Step, command: list[str], what: str) -> None:
+    lines: list[str] = []
+
+    def hear(line: str) -> None:
+        lines.append(line)
+        if line[:1].isalpha():  # a step of the work, not one of its many packages
+            step.note(line)
+
+    status = stream(
         command,
+        hear,
         directory=checkout.root,
         environment={**checkout.variables, "VIRTUAL_ENV": str(_home(checkout))},
-        timeout=1800,
     )
-    if not done.ok:
+    if status:
         raise DevError(
-            f"{what} failed: {done.last_words}",
+            f"{what} failed: {Result(status, chr(10).join(lines), '').last_words}",
             "is the package index reachable? run the same command again: it goes on from there",
         )
 
 
 def _home(checkout: Checkout) -> Path:
     return checkout.root / ".venv"
-
-
-def _python(checkout: Checkout) -> Path:
-    return _home(checkout) / "bin" / "python"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections.abc import Container
 from pathlib import Path
@@ -41,23 +42,32 @@ def next_free(after: int, taken: Container[int] = (), host: str = LOOPBACK) -> i
 
 def holder(port: int) -> str:
     """The process that listens on `port`, as `name (process 123)`; empty if it is hidden."""
-    inodes = {
-        fields[9]
-        for table in ("tcp", "tcp6")
-        for fields in _sockets(Path("/proc/net") / table)
-        if fields[3] == _LISTENING and int(fields[1].rpartition(":")[2], 16) == port
-    }
-    if not inodes:
-        return ""
-    links = {f"socket:[{inode}]" for inode in inodes}
-    for process in Path("/proc").glob("[0-9]*"):
+    sockets = _listening(port)
+    for process in Path("/proc").glob("[0-9]*") if sockets else ():
         try:
-            if any(str(file.readlink()) in links for file in (process / "fd").iterdir()):
+            if _has_open(process, sockets):
                 name = (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
                 return f"{name} (process {process.name})"
         except OSError:
             continue  # gone, or another user's
     return ""
+
+
+def held_by(group: int, port: int) -> bool:
+    """Whether a process of the process group `group` listens on `port`.
+
+    Where a system does not say who listens: whether anybody does.
+    """
+    if not _TABLES[0].exists():
+        return not is_free(port)
+    sockets = _listening(port)
+    for process in Path("/proc").glob("[0-9]*") if sockets else ():
+        try:
+            if os.getpgid(int(process.name)) == group and _has_open(process, sockets):
+                return True
+        except OSError:
+            continue  # gone
+    return False
 
 
 def remembered(checkout: Checkout) -> dict[str, str]:
@@ -70,6 +80,21 @@ def remembered(checkout: Checkout) -> dict[str, str]:
 
 
 _LISTENING = "0A"
+_TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+
+
+def _listening(port: int) -> set[str]:
+    """The sockets that listen on `port`, as a process's open files name them."""
+    return {
+        f"socket:[{fields[9]}]"
+        for table in _TABLES
+        for fields in _sockets(table)
+        if fields[3] == _LISTENING and int(fields[1].rpartition(":")[2], 16) == port
+    }
+
+
+def _has_open(process: Path, sockets: set[str]) -> bool:
+    return any(str(file.readlink()) in sockets for file in (process / "fd").iterdir())
 
 
 def _sockets(table: Path) -> list[list[str]]:

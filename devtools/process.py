@@ -126,11 +126,15 @@ class Background:
 
 @contextlib.contextmanager
 def background(
-    command: Sequence[str], *, directory: Path, environment: Mapping[str, str]
+    command: Sequence[str],
+    *,
+    directory: Path,
+    environment: Mapping[str, str],
+    stop: signal.Signals = signal.SIGTERM,
 ) -> Iterator[Background]:
-    """Run `command` while the block runs; what is left of it at the end is told to stop."""
+    """Run `command` while the block runs; what is left of it at the end is told to `stop`."""
     log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
-    with log, _started(command, directory, environment, log) as child:
+    with log, _started(command, directory, environment, log, stop) as child:
         yield Background(child, log)
 
 
@@ -141,7 +145,11 @@ def shell_status(returncode: int) -> int:
 
 @contextlib.contextmanager
 def _started(
-    command: Sequence[str], directory: Path, environment: Mapping[str, str], output: object
+    command: Sequence[str],
+    directory: Path,
+    environment: Mapping[str, str],
+    output: object,
+    stop: signal.Signals = signal.SIGTERM,
 ) -> Iterator[subprocess.Popen[str]]:
     # A process group of its own: Ctrl-C reaches ./dev only, which then ends the program in order.
     try:
@@ -162,11 +170,11 @@ def _started(
         try:
             yield child
         finally:
-            _end(child)
+            _end(child, stop)
 
 
-def _end(child: subprocess.Popen[str], patience: float = 10) -> None:
-    for stop in (signal.SIGTERM, signal.SIGKILL):
+def _end(child: subprocess.Popen[str], first: signal.Signals, patience: float = 10) -> None:
+    for stop in (first, signal.SIGKILL):
         if child.poll() is not None:
             return
         with contextlib.suppress(ProcessLookupError):

@@ -21,18 +21,9 @@ _INSTALL = "https://docs.docker.com/engine/install/"
 
 def problems(checkout: Checkout) -> list[Problem]:
     """What is wrong with Docker here; nothing if the stack can run on it."""
-    if not shutil.which("docker", path=checkout.variables.get("PATH")):
-        return [
-            Problem(
-                "Docker is not installed",
-                f"install Docker Engine {_spell(MINIMUM_ENGINE)} or newer "
-                f"with its Compose plugin: {_INSTALL}",
-            )
-        ]
-    found = _ask(checkout, "version", "--format", "{{json .}}")
-    server = _server(found)
-    if server is None:
-        return [_silent_daemon(found)]
+    silent, server = _look(checkout)
+    if silent:
+        return [silent]
     return [
         problem
         for problem in (
@@ -41,6 +32,24 @@ def problems(checkout: Checkout) -> list[Problem]:
         )
         if problem
     ]
+
+
+def silence(checkout: Checkout) -> Problem | None:
+    """Why no daemon answers; None if one does, whether or not the stack can run on it."""
+    return _look(checkout)[0]
+
+
+def _look(checkout: Checkout) -> tuple[Problem | None, dict[str, Any]]:
+    if not shutil.which("docker", path=checkout.variables.get("PATH")):
+        absent = Problem(
+            "Docker is not installed",
+            f"install Docker Engine {_spell(MINIMUM_ENGINE)} or newer "
+            f"with its Compose plugin: {_INSTALL}",
+        )
+        return absent, {}
+    found = _ask(checkout, "version", "--format", "{{json .}}")
+    server = _server(found)
+    return (_silent_daemon(found), {}) if server is None else (None, server)
 
 
 def _ask(checkout: Checkout, *arguments: str) -> Result:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,16 +14,9 @@ from .. import ports
 from ..checkout import Checkout
 from ..errors import DevError
 from ..process import Result, capture
-
-# The roles that the commands speak of.
-WEB = "web"
-DATABASE = "db"
-CACHE = "redis"
-RELEASE = "migrate"
-TESTS = "test"
+from ..services import by_dependency, one_shots, port_variable
 
 PROJECT_LABEL = "com.docker.compose.project"
-_VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 
 
 class PublishedPort(NamedTuple):
@@ -121,12 +113,7 @@ class Project:
     def services(self) -> dict[str, Service]:
         """The services that `up` starts, in the order of what they wait for."""
         declared = self.configuration["services"]
-        awaited = {
-            name
-            for declaration in declared.values()
-            for name, link in (declaration.get("depends_on") or {}).items()
-            if link.get("condition") == "service_completed_successfully"
-        }
+        awaited = one_shots(declared)
         return {
             name: Service(
                 name=name,
@@ -135,7 +122,7 @@ class Project:
                 one_shot=name in awaited,
                 declaration=declared[name],
             )
-            for name in _by_dependency(declared)
+            for name in by_dependency(declared)
         }
 
     @property
@@ -161,7 +148,7 @@ class Project:
         return {
             (name, target): variable
             for name, declaration in json.loads(found.output)["services"].items()
-            for target, variable in map(_port_variable, declaration.get("ports") or ())
+            for target, variable in map(port_variable, declaration.get("ports") or ())
             if variable
         }
 
@@ -252,32 +239,6 @@ class Project:
                 f"(in {self.checkout.where_chosen('COMPOSE_FILE')}) decides which files are read"
             )
         return "\n".join(wrong) or "see all of it with: docker compose config"
-
-
-def _by_dependency(declared: Mapping[str, Any]) -> list[str]:
-    ordered: list[str] = []
-
-    def visit(name: str) -> None:
-        if name in ordered or name not in declared:
-            return
-        for needed in sorted(declared[name].get("depends_on") or ()):
-            visit(needed)
-        ordered.append(name)
-
-    for name in declared:
-        visit(name)
-    return ordered
-
-
-def _port_variable(entry: Any) -> tuple[int, str]:
-    """Target and variable of a port written in Compose's short or long form."""
-    if isinstance(entry, dict):
-        target, published = str(entry.get("target", 0)), str(entry.get("published", ""))
-    else:
-        published, _, target = str(entry).rpartition(":")
-    variable = _VARIABLE.search(published)
-    number = re.match(r"\d+", target)
-    return int(number.group()) if number else 0, variable.group(1) if variable else ""
 
 
 def _container(facts: Mapping[str, Any]) -> Container:

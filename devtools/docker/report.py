@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timezone
 
-from .. import health
+from .. import addresses, health
+from ..services import CACHE, DATABASE, WEB
 from ..status import ServiceStatus, StackStatus
-from .project import CACHE, DATABASE, WEB, Container, Project, Service
+from .project import Container, Project, Service
 
 # The container knows its own names: they are not repeated here.
 PSQL = 'exec psql --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" "$@"'
-
-_TENANTS = "SELECT schema_name FROM tenant_config WHERE is_active ORDER BY schema_name"
 
 
 def status(project: Project, engine: str) -> StackStatus:
@@ -52,14 +51,14 @@ def _port(project: Project, service: str) -> int:
 def _service_status(service: Service, container: Container | None) -> ServiceStatus:
     started = _moment(container.started_at) if container else None
     running = container is not None and container.running
-    addresses = [f"{port.host}:{port.port}" for port in service.published if running]
+    published = [f"{port.host}:{port.port}" for port in service.published if running]
     return ServiceStatus(
         name=service.name,
         state=_state(service, container),
         well=service.fulfilled_by(container),
         since=started.isoformat() if started else None,
         uptime_seconds=_seconds_since(started) if started and running else None,
-        address=addresses[0] if addresses else None,
+        address=published[0] if published else None,
     )
 
 
@@ -78,21 +77,16 @@ def _state(service: Service, container: Container | None) -> str:
 
 
 def _addresses(project: Project, ports: Mapping[str, int]) -> dict[str, str]:
-    addresses = {}
+    found = {}
     if ports.get(WEB):
-        base = f"http://localhost:{ports[WEB]}"
-        addresses = {
-            WEB: f"{base}/",
-            "admin": f"{base}/admin/",
-            "health": f"{base}{health.PATH}",
-        }
+        found.update(addresses.pages(ports[WEB]))
     if ports.get(DATABASE):
         settings = project.services[DATABASE].declaration.get("environment") or {}
         user, name = settings.get("POSTGRES_USER", ""), settings.get("POSTGRES_DB", "")
-        addresses[DATABASE] = f"postgresql://{user}@localhost:{ports[DATABASE]}/{name}"
+        found[DATABASE] = addresses.database(user, ports[DATABASE], name)
     if ports.get(CACHE):
-        addresses[CACHE] = f"redis://localhost:{ports[CACHE]}"
-    return addresses
+        found[CACHE] = addresses.cache(ports[CACHE])
+    return found
 
 
 def _tenants(
@@ -101,10 +95,9 @@ def _tenants(
     """The address of each tenant in the database; none while that does not answer."""
     if not (ports.get(WEB) and runs(containers, DATABASE)):
         return {}
-    psql = ("sh", "-c", PSQL, "psql", "-Atc", _TENANTS)
+    psql = ("sh", "-c", PSQL, "psql", "-Atc", addresses.TENANTS_QUERY)
     found = project.docker("exec", containers[DATABASE].id, *psql)
-    names = found.output.split() if found.ok else []
-    return {name: f"http://{name}.localhost:{ports[WEB]}/" for name in names}
+    return addresses.tenants(found.output.split() if found.ok else (), ports[WEB])
 
 
 def _moment(timestamp: str) -> datetime | None:

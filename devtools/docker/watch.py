@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from typing import Callable, NamedTuple
+from typing import Callable
 
+from .. import readiness
 from ..errors import DevError
 from ..process import Background
-from ..terminal import Board, Mark, Terminal
+from ..readiness import Verdict
+from ..terminal import Mark, Terminal
 from .project import Container, Project, Service
 
-INTERVAL = 0.25
-LAST_LINES = 20
 # A service that crashes once at a start may still come up; one that does so again does not.
 CRASHES = 3
-
-
-class Verdict(NamedTuple):
-    """Where a service stands, and the words for it."""
-
-    mark: Mark
-    state: str
 
 
 def judge(
@@ -57,71 +49,45 @@ def follow(
     Raises DevError, after the failing service's last log lines, if one fails, if the command
     does, or if `timeout` seconds pass. On Ctrl-C says where things stand and raises it on.
     """
-    board = terminal.board(names)
-    try:
-        while True:
-            # Asked first: what the containers say afterwards is then final.
-            status = command.status
-            verdicts = _look(project, board, names, before, settled=status is not None)
-            failed = [name for name, verdict in verdicts.items() if verdict.mark is Mark.BAD]
-            if failed:
-                raise failure(project, terminal, failed[0], verdicts[failed[0]].state)
-            if status:
-                raise _command_failure(command.output)
-            if all(verdict.mark is Mark.GOOD for verdict in verdicts.values()):
-                return
-            if status is not None and arrived():
-                for name in names:
-                    board.show(name, Mark.GOOD, "answering")
-                board.draw()
-                return
-            if board.elapsed > timeout:
-                late = next(n for n, verdict in verdicts.items() if verdict.mark is not Mark.GOOD)
-                state = f"not ready after {timeout:.0f} s ({verdicts[late].state})"
-                raise failure(project, terminal, late, state)
-            time.sleep(INTERVAL)
-    except KeyboardInterrupt:
-        standing = ", ".join(f"{name} {state}" for name, state in board.states().items())
-        terminal.say(f"\nstopped watching: {standing}")
-        terminal.say("  ./dev up goes on from here, ./dev down stops it all")
-        raise
+    status: int | None = None
+
+    def look() -> dict[str, Verdict]:
+        nonlocal status
+        # Asked first: what the containers say afterwards is then final.
+        status = command.status
+        now = project.containers()
+        return {
+            name: judge(
+                project.services[name], now.get(name), before.get(name), settled=status is not None
+            )
+            for name in names
+        }
+
+    def settled() -> bool:
+        if status:
+            raise _command_failure(command.output)
+        return status is not None and arrived()
+
+    readiness.follow(
+        terminal,
+        names,
+        look,
+        lambda name, state: failure(project, terminal, name, state),
+        timeout,
+        arrived=settled,
+    )
 
 
 def failure(project: Project, terminal: Terminal, name: str, state: str) -> DevError:
     """The error for a service that failed; prints its last log lines."""
-    logs = project.compose("logs", "--no-color", "--no-log-prefix", "--tail", str(LAST_LINES), name)
-    lines = plain(logs.output + logs.errors).rstrip().splitlines()
-    if lines:
-        terminal.heading(f"the last lines of {name}:")
-        for line in lines[-LAST_LINES:]:
-            terminal.say(f"  {line}")
-    return DevError(
-        f"{name}: {state}",
-        f"./dev logs {name}   shows all it said; mend the cause, then run ./dev up again",
-    )
+    lines = str(readiness.LAST_LINES)
+    logs = project.compose("logs", "--no-color", "--no-log-prefix", "--tail", lines, name)
+    return readiness.failure(terminal, name, state, plain(logs.output + logs.errors))
 
 
 def plain(text: str) -> str:
     """Log lines without the sequence that Compose writes before each, even into a pipe."""
     return text.replace("\x1b[2K", "")
-
-
-def _look(
-    project: Project,
-    board: Board,
-    names: Sequence[str],
-    before: Mapping[str, Container],
-    settled: bool,
-) -> dict[str, Verdict]:
-    now = project.containers()
-    verdicts = {
-        name: judge(project.services[name], now.get(name), before.get(name), settled)
-        for name in names
-    }
-    for name, verdict in verdicts.items():
-        board.show(name, verdict.mark, verdict.state)
-    board.draw()
-    return verdicts
 
 
 def _judge_one_shot(container: Container) -> Verdict:

@@ -5,26 +5,46 @@ from __future__ import annotations
 from typing import Callable
 
 from ..checkout import Checkout
-from ..errors import UsageError
+from ..checks import docker
+from ..errors import DevError, UsageError
 from ..nearest import nearest
 from ..terminal import Terminal
 from .base import Engine
 from .compose import ComposeEngine
+from .embedded import EmbeddedEngine
 
 VARIABLE = "DEV_ENGINE"
 AUTO = "auto"
 
-ENGINES: dict[str, Callable[[Checkout, Terminal], Engine]] = {ComposeEngine.name: ComposeEngine}
+ENGINES: dict[str, Callable[[Checkout, Terminal], Engine]] = {
+    ComposeEngine.name: ComposeEngine,
+    EmbeddedEngine.name: EmbeddedEngine,
+}
 
 
 def choose(asked: str, checkout: Checkout, terminal: Terminal) -> Engine:
     """The engine that `--engine` asks for, else DEV_ENGINE, else the one that fits this machine.
 
-    Raises UsageError for a name that is none.
+    Its `reason` says why it is this one. Raises UsageError for a name that is none.
     """
     name = asked or checkout.chosen(VARIABLE) or AUTO
+    reason = "--engine says so" if asked else f"{VARIABLE} says so"
     if name == AUTO:
-        name = ComposeEngine.name
+        name, reason = _fitting(checkout, terminal)
     if name not in ENGINES:
         raise UsageError(f"there is no engine {name!r}", nearest(name, [AUTO, *ENGINES]))
-    return ENGINES[name](checkout, terminal)
+    engine = ENGINES[name](checkout, terminal)
+    engine.reason = reason
+    return engine
+
+
+def _fitting(checkout: Checkout, terminal: Terminal) -> tuple[str, str]:
+    if EmbeddedEngine(checkout, terminal).runs:
+        return EmbeddedEngine.name, "the stack is up on it"
+    try:
+        problem = docker.silence(checkout)
+    except DevError as error:
+        problem = error.problems[0]
+    if problem:
+        return EmbeddedEngine.name, problem.what
+    return ComposeEngine.name, "a Docker daemon answers"

@@ -13,6 +13,8 @@ class Engine(ABC):
     those that hand the terminal to a program return its exit status."""
 
     name: str
+    # Why it is this engine that runs the stack, in words.
+    reason = ""
 
     # The stack
 

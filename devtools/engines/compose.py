@@ -14,10 +14,11 @@ from ..checkout import Checkout
 from ..checks import disk, docker, environment_file, line_endings, permissions, project_name
 from ..checks import ports as port_checks
 from ..docker import image, report, watch
-from ..docker.project import DATABASE, RELEASE, TESTS, WEB, Container, Project
+from ..docker.project import Container, Project
 from ..errors import DevError, Problem, UsageError
 from ..nearest import nearest
 from ..process import background, hand_over, stream
+from ..services import DATABASE, RELEASE, TESTS, WEB
 from ..status import StackStatus
 from ..terminal import Mark, Terminal
 from .base import Engine

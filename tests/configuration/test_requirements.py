@@ -18,7 +18,7 @@ def pins(path) -> dict[str, str]:
 
 def test_every_input_has_its_lock():
     assert [path.stem for path in INPUTS] == [path.stem for path in LOCKS]
-    assert {"base", "local", "production", "test"} == {path.stem for path in INPUTS}
+    assert {"base", "embedded", "local", "production", "test"} == {path.stem for path in INPUTS}
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.stem)

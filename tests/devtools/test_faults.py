@@ -18,17 +18,46 @@ def _docker(engine: str = "26.1.5", compose: str = "echo 2.26.1") -> str:
     return f'case "$1" in\nversion) {ANSWERS % engine} ;;\ncompose) {compose} ;;\nesac'
 
 
-def test_without_docker(workspace, tmp_path):
+@pytest.fixture
+def without_docker(workspace, tmp_path):
     python_only = tmp_path / "bin"
     python_only.mkdir()
     (python_only / "python3").symlink_to(sys.executable)
     workspace.variables["PATH"] = str(python_only)
-    done = workspace.dev("up")
+
+
+def test_without_docker_compose_says_so(workspace, without_docker):
+    done = workspace.dev("--engine", "compose", "up")
     assert done.returncode == 1
-    assert done.stdout == ""
+    assert done.stdout == "engine: compose (--engine says so)\n"
     assert re.fullmatch(
         r"error: Docker is not installed\n  install Docker Engine .*https://.*\n", done.stderr
     )
+
+
+def test_without_docker_the_other_engine_is_chosen_and_the_reason_said(workspace, without_docker):
+    workspace.write("docker-compose.yml", "services: {}\n")
+    done = workspace.dev("status")
+    assert done.returncode == 0
+    assert "engine: embedded (Docker is not installed)\n" in done.stdout
+
+
+def test_a_daemon_that_answers_is_used(workspace, fake_docker):
+    fake_docker(_docker())
+    assert "engine: compose (a Docker daemon answers)\n" in workspace.dev("up").stdout
+
+
+@pytest.mark.parametrize("where", ["option", "variable", "dotenv"])
+def test_an_engine_can_be_asked_for(workspace, fake_docker, where):
+    fake_docker(_docker())
+    workspace.write("docker-compose.yml", "services: {}\n")
+    if where == "variable":
+        workspace.variables["DEV_ENGINE"] = "embedded"
+    if where == "dotenv":
+        workspace.write(".env", "DEV_ENGINE=embedded\n")
+    done = workspace.dev("status", *(["--engine", "embedded"] if where == "option" else []))
+    assert done.returncode == 0
+    assert "engine: embedded (" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -54,7 +83,7 @@ def test_without_docker(workspace, tmp_path):
 @pytest.mark.parametrize("command", ["up", "status", "test"])
 def test_a_docker_that_will_not_do(workspace, fake_docker, script, what, remedy, command):
     fake_docker(script)
-    done = workspace.dev(command)
+    done = workspace.dev("--engine", "compose", command)
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert what in done.stderr
@@ -66,7 +95,7 @@ def test_every_problem_is_named_in_one_run(workspace, fake_docker):
     fake_docker(_docker(engine="20.10", compose="echo 2.17.0"))
     workspace.write(".env", "A B=1\nC='\n")
     workspace.write("backend/bin/web", "#!/bin/sh\r\nexec true\r\n", mode=0o755)
-    done = workspace.dev("up")
+    done = workspace.dev("--engine", "compose", "up")
     assert done.returncode == 1
     assert done.stderr.count("error: ") == 5
 
@@ -91,7 +120,7 @@ def test_windows_line_ends_are_named_with_their_mend(workspace, fake_docker, nam
 
 def test_a_directory_that_the_containers_user_cannot_read_is_named(workspace):
     workspace.write("init-scripts/postgres/01.sql", "SELECT 1;", mode=0o600)
-    done = workspace.dev("up")
+    done = workspace.dev("--engine", "compose", "up")
     assert done.returncode == 1
     assert "error: init-scripts is closed to other users" in done.stderr
     assert "chmod -R o+rX init-scripts" in done.stderr

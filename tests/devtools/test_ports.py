@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from devtools import ports
 from devtools.checkout import Checkout
-from devtools.docker.project import _port_variable
+from devtools.services import port_variable
 
 
 @pytest.fixture
@@ -59,6 +60,13 @@ def test_the_holder_of_a_port_is_named(listener):
         assert ports.holder(closed.getsockname()[1]) == ""
 
 
+def test_a_port_is_held_by_the_group_that_listens(listener):
+    assert ports.held_by(os.getpgid(0), listener)
+    with subprocess.Popen(["sleep", "30"], start_new_session=True) as other:
+        assert not ports.held_by(other.pid, listener)
+        other.kill()
+
+
 @pytest.mark.parametrize("text", ["", "0", "65536", "-1", "8000x", "८०००"])
 def test_what_is_no_port(text):
     assert not ports.valid(text)
@@ -94,4 +102,4 @@ def test_a_damaged_memory_is_no_memory(tmp_path, content):
     ],
 )
 def test_the_variable_that_moves_a_port_is_learned_from_the_declaration(entry, expected):
-    assert _port_variable(entry) == expected
+    assert port_variable(entry) == expected

@@ -1,0 +1,30 @@
+"""Is there room on the checkout's disk for what the embedded engine makes?"""
+
+from __future__ import annotations
+
+import shutil
+
+from .. import environment
+from ..checkout import Checkout
+from ..errors import Problem
+
+MEGABYTE = 1024**2
+# .venv takes 250 MB, and about as much again while packages are unpacked.
+FOR_SET_UP = 600 * MEGABYTE
+# A new cluster takes 40 MB; PostgreSQL stops the moment that it cannot write.
+FOR_DATA = 150 * MEGABYTE
+
+
+def problems(checkout: Checkout) -> list[Problem]:
+    """The disk, if it is too full to start."""
+    needed = FOR_DATA if environment.installed(checkout) else FOR_SET_UP
+    free = shutil.disk_usage(checkout.root).free
+    if free >= needed:
+        return []
+    return [
+        Problem(
+            f"only {free // MEGABYTE} MB are free on the disk of {checkout.root}; "
+            f"the stack needs {needed // MEGABYTE} MB",
+            f"make room: df -h '{checkout.root}'",
+        )
+    ]

@@ -1,0 +1,68 @@
+"""Whom PostgreSQL runs as: it refuses to run as root."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..checkout import Checkout
+from ..errors import DevError
+from ..process import capture
+from .places import OTHER_USER
+
+
+@dataclass(frozen=True)
+class Account:
+    """`prefix` before a command changes to it; its files belong to `uid` and `gid`."""
+
+    prefix: Sequence[str]
+    uid: int
+    gid: int
+
+    def reaches(self, checkout: Checkout, *paths: Path) -> bool:
+        """Whether it may read and enter all of `paths`."""
+        condition = 'for path; do test -r "$path" -a -x "$path" || exit 1; done'
+        return _works(checkout, *self.prefix, "sh", "-c", condition, "sh", *map(str, paths))
+
+    def own(self, path: Path) -> None:
+        """Make it the owner of `path` and all below. Only root gives files away."""
+        if os.getuid() != 0 or path.stat().st_uid == self.uid:
+            return
+        # From below: should it be interrupted, the top still says that it has to be done.
+        for directory, _, files in os.walk(path, topdown=False):
+            for name in [*files, "."]:
+                os.chown(Path(directory, name), self.uid, self.gid, follow_symlinks=False)
+        os.chown(path, self.uid, self.gid)
+
+
+def choose(checkout: Checkout) -> Account:
+    """The account for this machine and this user. Raises DevError if root finds none."""
+    if os.getuid() != 0:
+        return Account((), os.getuid(), os.getgid())
+    other = pwd.getpwnam(OTHER_USER)
+    inside = (
+        *("unshare", "--user", f"--map-user={other.pw_uid}", f"--map-group={other.pw_gid}", "--"),
+    )
+    # Another user only in its own view: its files stay root's, wherever the checkout is.
+    if _works(checkout, *inside, "true"):
+        return Account(inside, 0, 0)
+    changed = (
+        *("setpriv", f"--reuid={other.pw_uid}", f"--regid={other.pw_gid}", "--clear-groups", "--"),
+    )
+    if _works(checkout, *changed, "true"):
+        return Account(changed, other.pw_uid, other.pw_gid)
+    raise DevError(
+        "PostgreSQL refuses to run as root, and this machine allows root neither a user "
+        f"namespace (unshare) nor to become {OTHER_USER} (setpriv)",
+        "run ./dev as an ordinary user",
+    )
+
+
+def _works(checkout: Checkout, *command: str) -> bool:
+    try:
+        return capture(command, directory=Path("/"), environment=checkout.variables).ok
+    except DevError:
+        return False

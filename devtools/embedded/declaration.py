@@ -1,0 +1,178 @@
+"""What docker-compose.yml declares, for processes of this machine in place of containers.
+
+Commands, environments, defaults, ports, health checks and who waits for whom are read from
+there, so that both engines run one stack.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable
+
+from ..checkout import Checkout
+from ..errors import DevError
+from ..process import capture
+from ..services import by_dependency, one_shots, port_variable
+
+FILE = "docker-compose.yml"
+SUBJECT = "declaration"
+
+# YAML needs a library, which is in .venv and not in the Python that ./dev runs on.
+_READ = "import json, sys, yaml; json.dump(yaml.safe_load(open(sys.argv[1])), sys.stdout)"
+_VARIABLE = re.compile(r"\$(?:(\$)|\{(\w+)(?::?-([^}]*))?\}|(\w+))")
+_SECONDS = {"h": 3600, "m": 60, "s": 1, "ms": 0.001}
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port of a service: `target` in its container, moved on this machine by `variable`."""
+
+    service: str
+    target: int
+    variable: str
+    default: int
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service as it is declared; variables are not yet filled in."""
+
+    name: str
+    one_shot: bool
+    declaration: Mapping[str, Any]
+
+    @property
+    def built(self) -> bool:
+        """Whether it runs this checkout's own code."""
+        return "build" in self.declaration
+
+    @property
+    def needs(self) -> Sequence[str]:
+        """What must be well before it starts."""
+        return list(self.declaration.get("depends_on") or {})
+
+    @property
+    def reads_dotenv(self) -> bool:
+        return "env_file" in self.declaration
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return self.declaration.get("environment") or {}
+
+    @property
+    def command(self) -> list[str]:
+        """What is run, entrypoint first, as words."""
+        return _words(self.declaration.get("entrypoint")) + _words(self.declaration.get("command"))
+
+    @property
+    def health_check(self) -> str:
+        """The shell command that ends with 0 while it is healthy; empty if there is none."""
+        return str((self.declaration.get("healthcheck") or {}).get("test", ""))
+
+    @property
+    def start_period(self) -> float:
+        """Seconds that it may take to become healthy."""
+        return seconds((self.declaration.get("healthcheck") or {}).get("start_period", "0s"))
+
+    @property
+    def stop_grace_period(self) -> float:
+        """Seconds that it may take to stop."""
+        return seconds(self.declaration.get("stop_grace_period", "10s"))
+
+    @property
+    def ports(self) -> list[Port]:
+        found = []
+        for entry in self.declaration.get("ports") or ():
+            target, variable = port_variable(entry)
+            default = fill_in(str(entry), lambda _: "").split(":")[-2]
+            found.append(Port(self.name, target, variable, int(default or target)))
+        return found
+
+    @property
+    def volumes(self) -> dict[str, str]:
+        """What is mounted: path in the container to volume or path of the checkout."""
+        entries = (entry.split(":") for entry in self.declaration.get("volumes") or ())
+        return {target: source for source, target, *_ in entries}
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """All services, in the order of what they wait for; `extra` are those of profiles."""
+
+    services: Mapping[str, Service]
+    extra: Mapping[str, Service]
+
+    @property
+    def long_running(self) -> list[str]:
+        return [name for name, service in self.services.items() if not service.one_shot]
+
+    @property
+    def ports(self) -> list[Port]:
+        return [port for service in self.services.values() for port in service.ports]
+
+
+def load(checkout: Checkout, python: Path) -> Declaration:
+    """Read FILE with `python`, or what `python` last read if it has not changed.
+
+    Raises DevError if the file is faulty. Before `.venv` was made: nothing declared.
+    """
+    try:
+        text = (checkout.root / FILE).read_bytes()
+    except OSError as error:
+        raise DevError(
+            f"{FILE} cannot be read: {error.strerror}", f"git checkout {FILE}"
+        ) from error
+    digest = hashlib.sha256(text).hexdigest()
+    known = checkout.recall(SUBJECT)
+    if known.get("digest") != digest and python.exists():
+        known = {"digest": digest, "services": _read(checkout, python)}
+        checkout.remember(SUBJECT, known)
+    return parse(known.get("services") or {})
+
+
+def parse(declared: Mapping[str, Any]) -> Declaration:
+    """The declaration that the `services` of a Compose file make."""
+    awaited = one_shots(declared)
+    ordered = {
+        name: Service(name, name in awaited, declared[name]) for name in by_dependency(declared)
+    }
+    extra = {name for name, service in ordered.items() if service.declaration.get("profiles")}
+    return Declaration(
+        services={name: service for name, service in ordered.items() if name not in extra},
+        extra={name: service for name, service in ordered.items() if name in extra},
+    )
+
+
+def fill_in(text: str, value: Callable[[str], str]) -> str:
+    """`text` with `${NAME:-default}` and its like replaced; an empty value counts as unset."""
+
+    def replace(match: re.Match[str]) -> str:
+        dollar, braced, default, bare = match.groups()
+        return dollar or value(braced or bare) or default or ""
+
+    return _VARIABLE.sub(replace, text)
+
+
+def seconds(duration: str) -> float:
+    """A duration of Compose (`1m30s`) in seconds."""
+    parts = re.findall(r"([\d.]+)(ms|h|m|s)", str(duration))
+    return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+
+
+def _read(checkout: Checkout, python: Path) -> dict[str, Any]:
+    done = capture(
+        [str(python), "-c", _READ, FILE], directory=checkout.root, environment=checkout.variables
+    )
+    if not done.ok:
+        raise DevError(f"{FILE} is faulty: {done.last_words}", f"git diff {FILE}")
+    return json.loads(done.output)["services"]
+
+
+def _words(command: Any) -> list[str]:
+    return shlex.split(command) if isinstance(command, str) else list(map(str, command or ()))

@@ -1,0 +1,76 @@
+"""Which port of this machine each service gets: processes have none of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from .. import ports
+from ..checkout import Checkout
+from ..errors import DevError, Problem
+from ..terminal import Mark, Terminal
+from .declaration import Port
+
+
+def wanted(checkout: Checkout, port: Port) -> int:
+    """The chosen, remembered or default number. Raises DevError if what was chosen is none."""
+    chosen = checkout.chosen(port.variable)
+    if chosen and not ports.valid(chosen):
+        raise DevError(
+            f"{port.variable}={chosen!r} (in {checkout.where_chosen(port.variable)}) "
+            "must be a port from 1 to 65535"
+        )
+    return int(chosen or ports.remembered(checkout).get(port.variable, port.default))
+
+
+def settle(
+    checkout: Checkout, terminal: Terminal, declared: Sequence[Port], own: Mapping[str, int]
+) -> dict[str, int]:
+    """A port for each service: the wanted one if it is free or its `own`, else the next free one.
+
+    What was picked is said and remembered. Raises DevError if a chosen one is taken.
+    """
+    remembered = ports.remembered(checkout)
+    given: dict[str, int] = {}
+    taken = []
+    for port in declared:
+        number = wanted(checkout, port)
+        free = ports.is_free(number) and number not in given.values()
+        if free or own.get(port.service) == number:
+            given[port.service] = number
+        elif checkout.chosen(port.variable):
+            taken.append(_explain(checkout, port, number))
+        else:
+            others = {*given.values(), *(wanted(checkout, other) for other in declared)}
+            given[port.service] = ports.next_free(number, others)
+            remembered[port.variable] = str(given[port.service])
+            terminal.mark(
+                Mark.WARNING,
+                f"{port.service} gets port {given[port.service]} ({port.variable}): "
+                f"{number} is taken by {_holder(number)}",
+            )
+    if taken:
+        raise DevError.of(taken)
+    if remembered:
+        checkout.remember(ports.SUBJECT, remembered)
+    return given
+
+
+def lost(port: Port, number: int) -> DevError:
+    """The error for a port that was free when it was picked."""
+    return DevError(
+        f"{port.service}: port {number} ({port.variable}) was taken meanwhile by {_holder(number)}",
+        "./dev up   finds another",
+    )
+
+
+def _explain(checkout: Checkout, port: Port, number: int) -> Problem:
+    where = checkout.where_chosen(port.variable)
+    return Problem(
+        f"port {number} for {port.service} ({port.variable}) is taken by {_holder(number)}",
+        f"remove {port.variable} from {where}: a free one is then found\n"
+        f"or choose another: {port.variable}={ports.next_free(number)} ./dev up",
+    )
+
+
+def _holder(number: int) -> str:
+    return ports.holder(number) or "another program"

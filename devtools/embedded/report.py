@@ -1,0 +1,87 @@
+"""What runs of the embedded stack, and where to open it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import datetime, timezone
+
+from .. import addresses, health, ports
+from ..process import capture
+from ..services import CACHE, DATABASE, WEB
+from ..status import ServiceStatus, StackStatus
+from ..terminal import Mark
+from .postgres import Postgres
+from .runner import Runner, verdict
+from .stack import Program, Stack
+from .supervisor import State
+
+
+def status(
+    stack: Stack, programs: Mapping[str, Program], runner: Runner, engine: str
+) -> StackStatus:
+    """The whole stack now."""
+    states = runner.states
+    running = {name for name, state in states.items() if state.running}
+    return StackStatus(
+        engine=engine,
+        project=stack.checkout.root.name,
+        services=[
+            _service_status(stack, program, states.get(name), runner)
+            for name, program in programs.items()
+        ],
+        health=health.ask(stack.ports[WEB]) if WEB in running else None,
+        addresses=_addresses(stack, running),
+        tenants=_tenants(stack, running),
+    )
+
+
+def _service_status(
+    stack: Stack, program: Program, state: State | None, runner: Runner
+) -> ServiceStatus:
+    name = program.service.name
+    if state is None and runner.left_alone_since:
+        since = _moment(runner.left_alone_since)
+        return ServiceStatus(name, "no supervisor", False, since, None, None)
+    if state is None or not state.since:
+        return ServiceStatus(name, "not up", False, None, None, None)
+    found = verdict(stack, program, state)
+    port = stack.ports.get(name)
+    return ServiceStatus(
+        name=name,
+        state=found.state,
+        well=found.mark is Mark.GOOD,
+        since=_moment(state.since),
+        uptime_seconds=max(0, int(time.time() - state.since)) if state.running else None,
+        address=f"{ports.LOOPBACK}:{port}" if port and state.running else None,
+    )
+
+
+def _addresses(stack: Stack, running: set[str]) -> dict[str, str]:
+    found = {}
+    if WEB in running:
+        found.update(addresses.pages(stack.ports[WEB]))
+    if DATABASE in running:
+        postgres = Postgres(stack)
+        port = stack.ports[DATABASE]
+        found[DATABASE] = addresses.database(postgres.user, port, postgres.database)
+    if CACHE in running:
+        found[CACHE] = addresses.cache(stack.ports[CACHE])
+    return found
+
+
+def _tenants(stack: Stack, running: set[str]) -> dict[str, str]:
+    """The address of each tenant in the database; none while that does not answer."""
+    if not {WEB, DATABASE} <= running:
+        return {}
+    postgres = Postgres(stack)
+    found = capture(
+        postgres.psql("-Atc", addresses.TENANTS_QUERY),
+        directory=stack.checkout.root,
+        environment=postgres.psql_environment,
+    )
+    return addresses.tenants(found.output.split() if found.ok else (), stack.ports[WEB])
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(int(seconds), timezone.utc).isoformat()

@@ -1,0 +1,248 @@
+"""Bringing programs up under the supervisor, each when what it needs is well, and down again."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Iterable, Mapping
+from typing import Callable
+
+from .. import environment, ports, readiness
+from ..checkout import Checkout
+from ..errors import DevError
+from ..readiness import Verdict
+from ..terminal import Mark, Terminal
+from . import port_choice
+from .declaration import Declaration, Service
+from .places import Places
+from .postgres import STOP_SIGNAL
+from .stack import Program, Stack
+from .supervisor import State, Supervisor
+
+# The ports of what was started last, by service.
+SUBJECT = "embedded"
+
+
+class Runner:
+    """What runs of this checkout, and how that is changed."""
+
+    def __init__(self, checkout: Checkout, terminal: Terminal, places: Places) -> None:
+        self.checkout = checkout
+        self.terminal = terminal
+        self.places = places
+        self.supervisor = Supervisor(places, environment.python(checkout))
+
+    # What there is
+
+    @property
+    def states(self) -> dict[str, State]:
+        """Every process that the supervisor knows, by service; none without a supervisor."""
+        return self.supervisor.states() if self.supervisor.answers else {}
+
+    @property
+    def ports_in_use(self) -> dict[str, int]:
+        """The ports of the services that run, by service."""
+        recorded = self.checkout.recall(SUBJECT)
+        return {
+            name: recorded[name]
+            for name, state in self.states.items()
+            if state.at_work and name in recorded
+        }
+
+    @property
+    def left_alone_since(self) -> float:
+        """When the supervisor was started that is gone without having stopped; 0 if none is."""
+        if self.supervisor.answers:
+            return 0
+        try:
+            return self.places.supervisor_socket.stat().st_ctime
+        except OSError:
+            return 0
+
+    def all_well(self, stack: Stack, programs: Mapping[str, Program]) -> bool:
+        """Whether exactly `programs` run, as they are now and well."""
+        states = self.states
+        return (
+            set(states) == set(programs)
+            and not self.supervisor.configured_otherwise(programs.values())
+            and not any(map(self._differs, programs.values()))
+            and all(
+                verdict(stack, program, states[name]).mark is Mark.GOOD
+                for name, program in programs.items()
+            )
+        )
+
+    # Up
+
+    def supervise(self, stack: Stack, programs: Mapping[str, Program]) -> None:
+        """See to a supervisor that knows `programs` and no others."""
+        listed = list(programs.values())
+        if self.supervisor.answers and self.supervisor.configured_otherwise(listed):
+            self.stop_all(stack.declaration)
+        self.checkout.remember(SUBJECT, dict(stack.ports))
+        if not self.supervisor.answers:
+            self.places.make_sockets()
+            self.supervisor.configure(listed)
+            self.supervisor.launch(stack.kept())
+
+    def start(
+        self,
+        stack: Stack,
+        programs: Mapping[str, Program],
+        timeout: float,
+        *,
+        anew: bool = True,
+        arrived: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Start what of `programs` does not run as it should and follow all until they are well.
+
+        Without `anew` each is started as it was the last time. `arrived` as `readiness.follow`.
+        """
+        going = self._as_they_should(stack, programs, anew)
+        for name, program in programs.items():
+            if name not in going:
+                self._prepare(program, anew)
+        well: dict[str, tuple[int, Verdict]] = {}
+
+        def look() -> dict[str, Verdict]:
+            for name, program in programs.items():
+                needed = [other for other in program.service.needs if other in programs]
+                if name not in going and all(other in well for other in needed):
+                    self.supervisor.start(name)
+                    going.add(name)
+            states = self.states
+            verdicts = {}
+            for name, program in programs.items():
+                state = states[name]
+                if name not in going:
+                    verdicts[name] = Verdict(Mark.WAITING, "waiting")
+                elif name in well and well[name][0] == state.pid:
+                    verdicts[name] = well[name][1]  # asking it again costs time
+                else:
+                    verdicts[name] = verdict(stack, program, state)
+                    well.pop(name, None)
+                if verdicts[name].mark is Mark.GOOD:
+                    well[name] = (state.pid, verdicts[name])
+            return verdicts
+
+        readiness.follow(
+            self.terminal,
+            list(programs),
+            look,
+            lambda name, state: self._failure(stack, name, state),
+            timeout,
+            arrived=arrived,
+            interval=readiness.QUICK,
+        )
+
+    def _as_they_should(
+        self, stack: Stack, programs: Mapping[str, Program], anew: bool
+    ) -> set[str]:
+        """The names of what can stay; what runs otherwise than it should is stopped."""
+        states = self.states
+        at_work = [name for name in programs if states[name].at_work]
+        wrong = [
+            name
+            for name in at_work
+            if not states[name].running
+            or (anew and self._differs(programs[name]))
+            or verdict(stack, programs[name], states[name]).mark is Mark.BAD
+        ]
+        if wrong:
+            self.stop(stack.declaration, wrong)
+        return set(at_work) - set(wrong)
+
+    def _prepare(self, program: Program, anew: bool) -> None:
+        step = self.terminal.step(program.preparation) if program.preparation else None
+        with step or contextlib.nullcontext():
+            program.prepare()
+        script = self.places.script(program.service.name)
+        if anew or not script.exists():
+            self.places.write(script, program.script, mode=0o700)
+
+    def _differs(self, program: Program) -> bool:
+        """Whether it was last started in another way."""
+        try:
+            return self.places.script(program.service.name).read_text() != program.script
+        except OSError:
+            return True
+
+    def _failure(self, stack: Stack, name: str, state: str) -> DevError:
+        found = self.states.get(name)
+        for port in stack.declaration.services[name].ports:
+            number = stack.ports[name]
+            if not ports.is_free(number) and not (found and ports.held_by(found.pid, number)):
+                return port_choice.lost(port, number)
+        try:
+            log = self.places.log(name).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            log = ""
+        return readiness.failure(self.terminal, name, state, log)
+
+    # Down
+
+    def stop(self, declared: Declaration, names: Iterable[str]) -> None:
+        """Stop `names`, one after the other, each as long as it may take."""
+        names = list(names)
+        # Of a service that is declared no more only the name is known.
+        grace = {name: 10.0 for name in names if name not in declared.services}
+        for service in stopping(declared):
+            if service.name in names:
+                grace[service.name] = service.stop_grace_period
+        with self.terminal.step("stopping " + (", ".join(grace) or "the supervisor")):
+            self.supervisor.stop(grace)
+
+    def stop_all(self, declared: Declaration) -> None:
+        """Stop everything, and the supervisor."""
+        self.stop(declared, [name for name, state in self.states.items() if state.at_work])
+        self.supervisor.shut_down()
+        self._forget()
+
+    def end_orphans(self, declared: Declaration) -> list[str]:
+        """End what runs without its supervisor, and say so; return the services' names."""
+        if not self.left_alone_since:
+            return []
+        signals = [
+            (service.name, STOP_SIGNAL.get(service.name, "TERM")) for service in stopping(declared)
+        ]
+        found = self.supervisor.end_orphans(signals)
+        if found:
+            names = ", ".join(found)
+            self.terminal.mark(Mark.WARNING, f"ended what a killed supervisor left: {names}")
+        self._forget()
+        return found
+
+    def _forget(self) -> None:
+        self.checkout.forget(SUBJECT)
+        shutil.rmtree(self.places.sockets, ignore_errors=True)
+
+
+def verdict(stack: Stack, program: Program, state: State) -> Verdict:
+    """Where a service stands that was started."""
+    service = program.service
+    if service.one_shot:
+        if state.at_work:
+            return Verdict(Mark.BUSY, "running")
+        if state.exit_status or state.word != "EXITED":
+            return Verdict(Mark.BAD, f"failed (exit status {state.exit_status})")
+        return Verdict(Mark.GOOD, "completed")
+    if state.word == "FATAL":
+        return Verdict(Mark.BAD, f"crashed (exit status {state.exit_status})")
+    if state.word == "STOPPED":
+        return Verdict(Mark.BAD, "stopped")
+    if not state.running:
+        return Verdict(Mark.BUSY, "crashing")
+    port = stack.ports.get(service.name)
+    # Another program may have taken the port since it was found free, and answer.
+    if (not port or ports.held_by(state.pid, port)) and program.ready(state.since):
+        return Verdict(Mark.GOOD, "healthy")
+    if time.time() - state.since > service.start_period:
+        return Verdict(Mark.BAD, "unhealthy")
+    return Verdict(Mark.BUSY, "starting")
+
+
+def stopping(declared: Declaration) -> list[Service]:
+    """Services in the order in which they stop: the application first, then what it uses."""
+    services = list(declared.services.values())
+    return [s for s in services if s.built] + [s for s in reversed(services) if not s.built]

@@ -1,0 +1,258 @@
+"""The supervisor of this checkout: its configuration, how it is started and asked.
+
+http://supervisord.org/configuration.html, http://supervisord.org/api.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import socket
+import xmlrpc.client
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import readiness
+from ..errors import DevError
+from ..process import capture
+from .places import Places
+from .stack import MARK, MARK_SERVICE, Program
+
+RETRIES = 3
+_ANSWER_WITHIN = 10  # seconds
+_LOG_BYTES = "10MB"
+
+_ORPHANS = Path(__file__).with_name("orphans.py")
+
+
+@dataclass(frozen=True)
+class State:
+    """One process as the supervisor sees it; `since` is its last start, 0 if it had none."""
+
+    name: str
+    word: str
+    pid: int
+    since: int
+    exit_status: int
+    complaint: str
+
+    @property
+    def running(self) -> bool:
+        return self.word in ("STARTING", "RUNNING")
+
+    @property
+    def at_work(self) -> bool:
+        """Whether the supervisor runs it, or will do so by itself."""
+        return self.running or self.word in ("BACKOFF", "STOPPING")
+
+
+class Supervisor:
+    """Talks to one supervisord, which may be there or not."""
+
+    def __init__(self, places: Places, python: Path) -> None:
+        self._places = places
+        self._python = python
+        self._configuration = places.scripts / "supervisord.conf"
+        self._proxy = xmlrpc.client.ServerProxy(
+            "http://supervisor", transport=_UnixTransport(str(places.supervisor_socket))
+        ).supervisor
+
+    @property
+    def answers(self) -> bool:
+        """Whether it runs."""
+        if not self._places.supervisor_socket.exists():
+            return False
+        try:
+            return self._proxy.getState()["statename"] == "RUNNING"
+        except (OSError, http.client.HTTPException, xmlrpc.client.Error):
+            return False
+
+    def states(self) -> dict[str, State]:
+        """Every process, by service."""
+        return {
+            found["name"]: State(
+                name=found["name"],
+                word=found["statename"],
+                pid=found["pid"],
+                since=found["start"],
+                exit_status=found["exitstatus"],
+                complaint=found["spawnerr"],
+            )
+            for found in self._ask("getAllProcessInfo")
+        }
+
+    def start(self, name: str) -> None:
+        """Start one process and return at once."""
+        self._ask("startProcess", name, False)
+
+    def stop(self, patience: Mapping[str, float]) -> None:
+        """Stop processes, one after the other; each may take its `patience` in seconds."""
+        for name, seconds in patience.items():
+            if not self.states()[name].at_work:
+                continue
+            with contextlib.suppress(_NotRunning):
+                self._ask("stopProcess", name, False)
+            # The supervisor ends what does not stop in time. It looks once a second, or
+            # whenever it is asked.
+            readiness.wait_until(
+                lambda name=name: not self.states()[name].at_work,
+                seconds + 5,
+                f"{name} did not stop",
+            )
+
+    # The supervisor itself
+
+    def configure(self, programs: Iterable[Program]) -> None:
+        """Write what the next supervisor shall know."""
+        self._places.write(self._configuration, _configuration(list(programs)))
+
+    def configured_otherwise(self, programs: Iterable[Program]) -> bool:
+        """Whether the present one knows other programs."""
+        try:
+            return self._configuration.read_text() != _configuration(list(programs))
+        except OSError:
+            return True
+
+    def launch(self, environment: Mapping[str, str]) -> None:
+        """Start it in the background, with nothing started yet. Raises DevError if it fails."""
+        self._places.supervisor_socket.unlink(missing_ok=True)
+        started = capture(
+            # By the link that no strange character is in: see Places.
+            [
+                *(str(self._python), "-m", "supervisor.supervisord"),
+                *("-c", f"{self._places.sockets}/dev/run/{self._configuration.name}"),
+            ],
+            directory=Path("/"),
+            environment={**environment, **self._mark},
+        )
+        if not started.ok:
+            raise DevError(f"the supervisor did not start: {started.last_words}")
+        readiness.wait_until(lambda: self.answers, 20, "the supervisor did not answer")
+
+    def shut_down(self) -> None:
+        """End it, once its processes are stopped."""
+        self._ask("shutdown")
+        readiness.wait_until(
+            lambda: not self._places.supervisor_socket.exists(), 20, "the supervisor did not end"
+        )
+
+    def end_orphans(self, programs: Sequence[tuple[str, str]]) -> list[str]:
+        """End what a supervisor that is gone left behind; return the services' names.
+
+        `programs` are services with their stop signals, in the order in which they stop.
+        """
+        done = capture(
+            [
+                *(str(self._python), "-B", str(_ORPHANS)),
+                *map(json.dumps, [(MARK, self._mark[MARK], MARK_SERVICE), *programs]),
+            ],
+            directory=Path("/"),
+            environment=dict(os.environ),
+            timeout=120,
+        )
+        if not done.ok:
+            raise DevError(f"what an earlier supervisor left could not be ended: {done.last_words}")
+        return done.output.split()
+
+    @property
+    def _mark(self) -> dict[str, str]:
+        return {MARK: str(self._places.checkout.root)}
+
+    def _ask(self, method: str, *arguments: object) -> Any:
+        try:
+            return getattr(self._proxy, method)(*arguments)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode == _NOT_RUNNING:
+                raise _NotRunning(fault.faultString) from fault
+            raise DevError(f"the supervisor refused {method}: {fault.faultString}") from fault
+        except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
+            raise DevError(
+                f"the supervisor does not answer: {error}", "./dev up   starts a new one"
+            ) from error
+
+
+_NOT_RUNNING = 70  # http://supervisord.org/api.html#xml-rpc-api-documentation
+
+
+class _NotRunning(DevError):
+    """It ended before it was told to."""
+
+
+def _configuration(programs: Sequence[Program]) -> str:
+    sections = [
+        {
+            "": "supervisord",
+            # %(here)s is the link in the directory of sockets: no character in it is special.
+            "logfile": "%(here)s/../logs/supervisor.log",
+            "logfile_maxbytes": _LOG_BYTES,
+            "logfile_backups": 1,
+            "pidfile": "%(here)s/supervisord.pid",
+            "directory": "/",
+            "nocleanup": "true",
+            # Said, or it warns at each start.
+            **({"user": "root"} if os.getuid() == 0 else {}),
+        },
+        {"": "unix_http_server", "file": "%(here)s/../../supervisor.sock", "chmod": "0700"},
+        {
+            "": "rpcinterface:supervisor",
+            "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface",
+        },
+        *(
+            {
+                "": f"program:{program.service.name}",
+                "command": f"%(here)s/{program.service.name}",
+                "priority": number,
+                "autostart": "false",
+                "autorestart": "false" if program.service.one_shot else "true",
+                "startsecs": program.steady,
+                "startretries": RETRIES,
+                "stopsignal": program.stop_signal,
+                "stopwaitsecs": int(program.service.stop_grace_period),
+                "stopasgroup": "true" if program.stop_group else "false",
+                "killasgroup": "true",
+                "redirect_stderr": "true",
+                "stdout_logfile": f"%(here)s/../logs/{program.service.name}.log",
+                "stdout_logfile_maxbytes": _LOG_BYTES,
+                "stdout_logfile_backups": 1,
+            }
+            for number, program in enumerate(programs)
+        ),
+    ]
+    lines = ["; Written by ./dev."]
+    for section in sections:
+        lines += ["", f"[{section.pop('')}]"]
+        lines += [f"{name}={value}" for name, value in section.items()]
+    return "\n".join(lines) + "\n"
+
+
+class _UnixTransport(xmlrpc.client.Transport):
+    """XML-RPC through a socket file."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
+
+    def request(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return super().request(*arguments, **options)
+        finally:
+            self.close()
+
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+        self._connection = host, _UnixConnection(self._path)
+        return self._connection[1]
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=_ANSWER_WITHIN)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)

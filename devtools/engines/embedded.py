@@ -1,0 +1,311 @@
+"""The engine without Docker: the same services as processes of this machine."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+from .. import environment, health, ports
+from ..checkout import Checkout
+from ..checks import environment_file, line_endings, space
+from ..embedded import application, declaration, logs, port_choice, report, runner
+from ..embedded.declaration import Declaration, Service
+from ..embedded.places import Places
+from ..embedded.postgres import Postgres
+from ..embedded.runner import Runner
+from ..embedded.stack import Program, Stack
+from ..embedded.valkey import Valkey
+from ..errors import DevError, UsageError
+from ..nearest import nearest
+from ..process import hand_over
+from ..services import CACHE, DATABASE, RELEASE, TESTS, WEB
+from ..status import StackStatus
+from ..terminal import Mark, Terminal
+from .base import Engine
+
+SERVER = "SERVER"
+
+# What runs in place of the services that are not this checkout's own code.
+STAND_INS = {DATABASE: Postgres, CACHE: Valkey}
+
+
+class EmbeddedEngine(Engine):
+    """Sets `.venv` up and has the declared services run by a supervisor in it."""
+
+    name = "embedded"
+
+    def __init__(self, checkout: Checkout, terminal: Terminal) -> None:
+        self.checkout = checkout
+        self.terminal = terminal
+        self.places = Places(checkout)
+        self.runner = Runner(checkout, terminal, self.places)
+
+    @property
+    def runs(self) -> bool:
+        """Whether something of the stack is up on this engine."""
+        return self.runner.supervisor.answers
+
+    # The stack
+
+    def up(self, *, auto_ports: bool, build: bool, timeout: float) -> bool:
+        self._check()
+        with self.checkout.lock(self.terminal, "up"):
+            declared = self._set_up(anew=build)
+            self.runner.end_orphans(declared)
+            stack = self._stack(declared, self._settle(declared, list(declared.services)))
+            programs = self._programs(stack)
+            if self.runner.all_well(stack, programs) and self._is_ready(stack):
+                return False
+            self.runner.supervise(stack, programs)
+            self.runner.start(stack, programs, timeout)
+            return True
+
+    def down(self, *, volumes: bool) -> None:
+        with self.checkout.lock(self.terminal, "down"):
+            if not self._bring_down() and not volumes:
+                self.terminal.mark(Mark.GOOD, "nothing was up")
+            if volumes:
+                with self.terminal.step("deleting the data"):
+                    self._delete(_inside(self.places.data))
+
+    def status(self) -> StackStatus:
+        stack = self._present()
+        return report.status(stack, self._programs(stack), self.runner, self.name)
+
+    def logs(self, services: Sequence[str], *, follow: bool, tail: int | None) -> int:
+        declared = self._declared()
+        names = self._known(declared, services) or list(declared.services)
+        files = [(name, self.places.log(name)) for name in names]
+        logs.show(self.terminal, files, follow=follow, tail=tail)
+        return 0
+
+    def restart(self, services: Sequence[str], *, timeout: float) -> None:
+        self._check()
+        with self.checkout.lock(self.terminal, "restart"):
+            self._must_run()
+            stack = self._stack(self._set_up(), self._ports_now())
+            names = self._known(stack.declaration, services) or stack.declaration.long_running
+            self.runner.stop(stack.declaration, names)
+            # As they were: a server that `serve` chose stays.
+            self.runner.start(stack, _only(self._programs(stack), names), timeout, anew=False)
+
+    def serve(self, server: str, *, timeout: float) -> bool:
+        self._check()
+        with self.checkout.lock(self.terminal, "serve"):
+            self._must_run()
+            if self._answers(server):
+                return False
+            stack = self._stack(self._set_up(), self._ports_now(), {SERVER: server})
+            web = _only(self._programs(stack), [WEB])
+            self.runner.start(stack, web, timeout, arrived=lambda: self._answers(server))
+            return True
+
+    def remains(self) -> list[str]:
+        states = self.runner.states
+        processes = [f"process {name}" for name, state in states.items() if state.at_work]
+        return processes + [self._short(path) for path in self._made()]
+
+    def data(self) -> list[str]:
+        found = sorted(_inside(self.places.data))
+        # Collected static files are made again.
+        kept = [path for path in found if path.is_dir() and path.name != "static"]
+        return [self._short(path) for path in kept]
+
+    def clean(self) -> None:
+        with self.checkout.lock(self.terminal, "clean"):
+            self._bring_down()
+            with self.terminal.step("deleting data, logs and remembered ports"):
+                self._delete(self._made())
+            for subject in (runner.SUBJECT, declaration.SUBJECT, ports.SUBJECT):
+                self.checkout.forget(subject)
+
+    # Commands inside it
+
+    def manage(self, arguments: Sequence[str], *, writes_code: bool = False) -> int:
+        return self._run(RELEASE, ["python", "manage.py", *arguments])
+
+    def release(self) -> int:
+        return self._run(RELEASE)
+
+    def shell(self, arguments: Sequence[str]) -> int:
+        self._must_run(WEB)
+        stack = self._present()
+        command = ["python", "manage.py", "shell", *arguments]
+        return self._hand_over(stack, stack.declaration.services[WEB], command)
+
+    def psql(self, arguments: Sequence[str]) -> int:
+        self._must_run(DATABASE)
+        postgres = Postgres(self._present())
+        return hand_over(
+            postgres.psql(*arguments),
+            directory=Path.cwd(),
+            environment={**self.checkout.variables, **postgres.psql_environment},
+        )
+
+    def test(self, arguments: Sequence[str], *, auto_ports: bool, build: bool) -> int:
+        return self._run(TESTS, arguments=arguments, anew=build)
+
+    # Before a start
+
+    def _check(self) -> None:
+        """Raise one DevError with all that would keep the stack from starting."""
+        found = [
+            *environment_file.problems(self.checkout),
+            *line_endings.problems(self.checkout),
+            *space.problems(self.checkout),
+        ]
+        if found:
+            raise DevError.of(found)
+
+    def _set_up(self, *, anew: bool = False) -> Declaration:
+        """See to the directories and a `.venv` with all it needs; read what is declared."""
+        self.places.make()
+        environment.ensure(self.checkout, self.terminal, anew=anew)
+        return self._declared()
+
+    def _declared(self) -> Declaration:
+        return declaration.load(self.checkout, environment.python(self.checkout))
+
+    def _stack(
+        self,
+        declared: Declaration,
+        given: Mapping[str, int],
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> Stack:
+        python = environment.python(self.checkout)
+        return Stack(self.checkout, self.places, declared, python, given, variables)
+
+    def _present(self) -> Stack:
+        """The stack as it is, without making anything: for commands that only look."""
+        return self._stack(self._declared(), self._ports_now())
+
+    def _programs(self, stack: Stack) -> dict[str, Program]:
+        """Every service as a process, in the order of what they wait for."""
+        installed = environment.installed(self.checkout)
+        programs = {}
+        for name, service in stack.declaration.services.items():
+            if name in STAND_INS:
+                programs[name] = STAND_INS[name](stack).program()
+            elif service.built:
+                programs[name] = application.program(stack, service, installed)
+            else:
+                raise DevError(
+                    f"the embedded engine has nothing that stands for {name}",
+                    "use Docker: ./dev --engine compose up",
+                )
+        return programs
+
+    def _settle(self, declared: Declaration, names: Sequence[str]) -> dict[str, int]:
+        """Ports for `names` that are free or theirs; for the others what they would get."""
+        needed = [port for port in declared.ports if port.service in names]
+        own = self.runner.ports_in_use
+        settled = port_choice.settle(self.checkout, self.terminal, needed, own)
+        return {**self._ports_now(), **settled}
+
+    def _ports_now(self) -> dict[str, int]:
+        """The port of each service that runs, and the one that each other would want."""
+        declared = self._declared().ports
+        wanted = {port.service: port_choice.wanted(self.checkout, port) for port in declared}
+        return {**wanted, **self.runner.ports_in_use}
+
+    def _must_run(self, name: str = "") -> None:
+        states = self.runner.states
+        if not states:
+            raise DevError("the stack is not up", "start it: ./dev up")
+        if name and not states[name].running:
+            raise DevError(f"{name} is not running", "start the stack: ./dev up")
+
+    def _is_ready(self, stack: Stack) -> bool:
+        answer = health.ask(stack.ports[WEB])
+        return answer is not None and answer.ok
+
+    def _answers(self, server: str) -> bool:
+        port = self.runner.ports_in_use.get(WEB)
+        answer = health.ask(port) if port else None
+        return answer is not None and answer.server == server
+
+    # Commands inside
+
+    def _run(
+        self,
+        name: str,
+        command: Sequence[str] = (),
+        *,
+        arguments: Sequence[str] = (),
+        anew: bool = False,
+    ) -> int:
+        """Run `command`, or the declared one with `arguments`, with the database and Redis."""
+        self._check()
+        with self.checkout.lock(self.terminal, name):
+            declared = self._set_up(anew=anew)
+            self.runner.end_orphans(declared)
+            service = {**declared.services, **declared.extra}[name]
+            stack = self._with_what_it_needs(declared, service)
+            stack.make_places(service)
+        return self._hand_over(stack, service, command or [*service.command, *arguments])
+
+    def _with_what_it_needs(self, declared: Declaration, service: Service) -> Stack:
+        """The stack, with the long-running services up that `service` waits for."""
+        needed = [name for name in declared.long_running if name in service.needs]
+        states = self.runner.states
+        if all(name in states and states[name].running for name in needed):
+            return self._present()
+        stack = self._stack(declared, self._settle(declared, needed))
+        programs = self._programs(stack)
+        self.runner.supervise(stack, programs)
+        self.runner.start(stack, _only(programs, needed), timeout=60)
+        self.terminal.say(f"  {' and '.join(needed)} stay up; ./dev down stops them")
+        return stack
+
+    def _hand_over(self, stack: Stack, service: Service, command: Sequence[str]) -> int:
+        variables = stack.environment(service)
+        program, *arguments = command
+        found = shutil.which(program, path=variables["PATH"]) or program
+        return hand_over([found, *arguments], directory=stack.backend, environment=variables)
+
+    def _known(self, declared: Declaration, services: Sequence[str]) -> list[str]:
+        for name in services:
+            if name not in declared.services:
+                raise UsageError(f"there is no service {name!r}", nearest(name, declared.services))
+        return list(services)
+
+    # Down, and what is left
+
+    def _bring_down(self) -> bool:
+        """Stop all that runs; return whether anything did."""
+        declared = self._declared()
+        if self.runner.supervisor.answers:
+            self.runner.stop_all(declared)
+            return True
+        return bool(self.runner.end_orphans(declared))
+
+    def _made(self) -> list[Path]:
+        made = (self.places.data, self.places.logs, self.places.scripts, self.places.outside)
+        return [path for path in made if path.exists()]
+
+    def _short(self, path: Path) -> str:
+        root = self.checkout.root
+        return str(path.relative_to(root)) if root in path.parents else str(path)
+
+    def _delete(self, paths: Iterable[Path]) -> None:
+        for path in paths:
+            try:
+                if path.is_symlink():
+                    shutil.rmtree(path.resolve(), ignore_errors=True)
+                    path.unlink()
+                elif path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+            except OSError as error:
+                raise self.checkout.unwritable(error) from error
+
+
+def _only(programs: Mapping[str, Program], names: Sequence[str]) -> dict[str, Program]:
+    return {name: program for name, program in programs.items() if name in names}
+
+
+def _inside(directory: Path) -> list[Path]:
+    return list(directory.iterdir()) if directory.is_dir() else []

@@ -1,0 +1,89 @@
+"""Following things that come up until every one of them is well, or one fails."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Callable, NamedTuple
+
+from .errors import DevError
+from .terminal import Mark, Terminal
+
+INTERVAL = 0.25
+# Where asking costs next to nothing.
+QUICK = 0.05
+LAST_LINES = 20
+
+
+class Verdict(NamedTuple):
+    """Where a service stands, and the words for it."""
+
+    mark: Mark
+    state: str
+
+
+def follow(
+    terminal: Terminal,
+    names: Sequence[str],
+    look: Callable[[], Mapping[str, Verdict]],
+    explain: Callable[[str, str], DevError],
+    timeout: float,
+    *,
+    arrived: Callable[[], bool] = lambda: False,
+    interval: float = INTERVAL,
+) -> None:
+    """Show how `names` come up, `look` by `look`, until all are well.
+
+    `arrived` may end the waiting sooner: a server answers before its next health check is due.
+    Raises what `explain` makes of a name and its state if one fails or `timeout` seconds pass,
+    and what `look` and `arrived` raise. On Ctrl-C says where things stand and raises it on.
+    """
+    board = terminal.board(names)
+    try:
+        while True:
+            verdicts = look()
+            for name, verdict in verdicts.items():
+                board.show(name, verdict.mark, verdict.state)
+            board.draw()
+            failed = [name for name, verdict in verdicts.items() if verdict.mark is Mark.BAD]
+            if failed:
+                raise explain(failed[0], verdicts[failed[0]].state)
+            late = [name for name, verdict in verdicts.items() if verdict.mark is not Mark.GOOD]
+            if arrived():
+                for name in late:
+                    board.show(name, Mark.GOOD, "answering")
+                board.draw()
+                return
+            if not late:
+                return
+            if board.elapsed > timeout:
+                state = f"not ready after {timeout:.0f} s ({verdicts[late[0]].state})"
+                raise explain(late[0], state)
+            time.sleep(interval)
+    except KeyboardInterrupt:
+        standing = ", ".join(f"{name} {state}" for name, state in board.states().items())
+        terminal.say(f"\nstopped watching: {standing}")
+        terminal.say("  ./dev up goes on from here, ./dev down stops it all")
+        raise
+
+
+def wait_until(condition: Callable[[], bool], timeout: float, otherwise: str) -> None:
+    """Return once `condition` holds. Raises DevError with `otherwise` after `timeout` seconds."""
+    end = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > end:
+            raise DevError(f"{otherwise} within {timeout:.0f} s")
+        time.sleep(QUICK)
+
+
+def failure(terminal: Terminal, name: str, state: str, log: str) -> DevError:
+    """The error for a service that failed; prints the last lines of its `log`."""
+    lines = log.rstrip().splitlines()
+    if lines:
+        terminal.heading(f"the last lines of {name}:")
+        for line in lines[-LAST_LINES:]:
+            terminal.say(f"  {line}")
+    return DevError(
+        f"{name}: {state}",
+        f"./dev logs {name}   shows all it said; mend the cause, then run ./dev up again",
+    )

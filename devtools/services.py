@@ -1,0 +1,54 @@
+"""The services by their roles, and what a Compose file says of all of them, whoever runs them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+# The roles that the commands speak of.
+WEB = "web"
+WORKER = "worker"
+DATABASE = "db"
+CACHE = "redis"
+RELEASE = "migrate"
+TESTS = "test"
+
+_VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
+
+
+def one_shots(declared: Mapping[str, Any]) -> set[str]:
+    """The services that end by themselves: others wait for that."""
+    return {
+        name
+        for declaration in declared.values()
+        for name, link in (declaration.get("depends_on") or {}).items()
+        if link.get("condition") == "service_completed_successfully"
+    }
+
+
+def by_dependency(declared: Mapping[str, Any]) -> list[str]:
+    """The names of services, each after those that it waits for."""
+    ordered: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in ordered or name not in declared:
+            return
+        for needed in sorted(declared[name].get("depends_on") or ()):
+            visit(needed)
+        ordered.append(name)
+
+    for name in declared:
+        visit(name)
+    return ordered
+
+
+def port_variable(entry: Any) -> tuple[int, str]:
+    """Target and variable of a port written in Compose's short or long form."""
+    if isinstance(entry, dict):
+        target, published = str(entry.get("target", 0)), str(entry.get("published", ""))
+    else:
+        published, _, target = str(entry).rpartition(":")
+    variable = _VARIABLE.search(published)
+    number = re.match(r"\d+", target)
+    return int(number.group()) if number else 0, variable.group(1) if variable else ""

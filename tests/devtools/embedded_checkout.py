@@ -1,0 +1,83 @@
+"""A checkout of its own for the embedded engine, and what a test asks of its stack."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from front_door import ROOT, Workspace
+
+from devtools import environment, health
+from devtools.checkout import Checkout
+from devtools.embedded.places import Places
+from devtools.embedded.supervisor import Supervisor
+
+PARTS = ("dev", "devtools", "backend", "init-scripts", "requirements", "docker-compose.yml")
+KEPT = ("PATH", "HOME", "USER", "LANG", "TMPDIR", "PIP_CERT", "SSL_CERT_FILE")
+
+
+class EmbeddedCheckout(Workspace):
+    """A copy of the checkout in `root`, whose stack runs without Docker."""
+
+    @classmethod
+    def make(cls, root: Path, venv: Path | None) -> EmbeddedCheckout:
+        """Copy what the stack is made of; `venv` is shared, None leaves it to be made."""
+        root.mkdir(parents=True)
+        for part in PARTS:
+            source = ROOT / part
+            if source.is_dir():
+                shutil.copytree(source, root / part, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, root)
+        if venv:
+            (root / ".venv").symlink_to(venv)
+        variables = {name: os.environ[name] for name in KEPT if name in os.environ}
+        return cls(root, {**variables, "DEV_ENGINE": "embedded", "PYTHONIOENCODING": "utf-8"})
+
+    def up(self, *arguments: str) -> str:
+        done = self.dev("up", *arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def clean(self) -> None:
+        done = self.dev("clean", "--yes")
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    # What runs
+
+    @property
+    def places(self) -> Places:
+        return Places(Checkout(self.root, self.variables))
+
+    @property
+    def supervisor(self) -> Supervisor:
+        return Supervisor(self.places, environment.python(self.places.checkout))
+
+    @property
+    def supervisor_pid(self) -> int:
+        return int((self.root / ".dev" / "run" / "supervisord.pid").read_text())
+
+    def pids(self) -> dict[str, int]:
+        return {name: state.pid for name, state in self.supervisor.states().items()}
+
+    def port(self, service: str) -> int:
+        return json.loads((self.root / ".dev" / "embedded.json").read_text())[service]
+
+    def healthy(self) -> bool:
+        answer = health.ask(self.port("web"))
+        return answer is not None and answer.ok
+
+    # What is in it
+
+    def sql(self, statement: str) -> str:
+        done = self.dev("psql", "-AtX", "-c", statement)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def python(self, code: str):
+        """What `code` prints last, as JSON, in the worker's application."""
+        done = self.dev("manage", "shell", "-c", code)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(done.stdout.strip().splitlines()[-1])

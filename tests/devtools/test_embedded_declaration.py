@@ -1,0 +1,159 @@
+"""What the embedded engine reads from docker-compose.yml is what Compose reads there."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from front_door import ROOT
+
+from devtools.checkout import Checkout
+from devtools.embedded import declaration
+from devtools.embedded.places import Places
+from devtools.embedded.stack import Stack
+from devtools.engines.embedded import STAND_INS
+from devtools.errors import DevError
+
+CHOSEN = {"APP_PASSWORD": "a b'c", "LOG_FORMAT": "console", "SERVER": "", "DB_PORT": "15432"}
+GIVEN = {"db": 15432, "redis": 16379, "web": 18000}
+
+
+@pytest.fixture
+def stack(tmp_path) -> Stack:
+    shutil.copy(ROOT / declaration.FILE, tmp_path)
+    checkout = Checkout(tmp_path, {"PATH": os.environ["PATH"], **CHOSEN})
+    declared = declaration.load(checkout, Path(sys.executable))
+    return Stack(checkout, Places(checkout), declared, Path(sys.executable), GIVEN)
+
+
+@pytest.fixture(scope="module")
+def composed() -> dict:
+    if shutil.which("docker") is None:
+        pytest.skip("no docker command to read Compose files with")
+    read = subprocess.run(
+        [
+            *("docker", "compose", "--env-file", "/dev/null", "--profile", "*"),
+            *("config", "--format", "json"),
+        ],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **CHOSEN},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(read.stdout)["services"]
+
+
+def _services(stack: Stack) -> dict[str, declaration.Service]:
+    return {**stack.declaration.services, **stack.declaration.extra}
+
+
+def test_the_services_and_what_they_wait_for_are_the_same(stack, composed):
+    assert _services(stack).keys() == composed.keys()
+    for name, service in _services(stack).items():
+        assert set(service.needs) == set(composed[name].get("depends_on", {})), name
+
+
+def test_commands_and_variables_are_the_same(stack, composed):
+    for name, service in _services(stack).items():
+        theirs = composed[name]
+        whole = [*(theirs.get("entrypoint") or []), *(theirs.get("command") or [])]
+        assert service.command == whole, name
+        filled = {key: stack.filled(value) for key, value in service.environment.items()}
+        # `docker compose config` writes a dollar as two.
+        expected = {k: v.replace("$$", "$") for k, v in theirs.get("environment", {}).items()}
+        assert filled == expected, name
+
+
+def test_ports_are_the_same(stack, composed):
+    for port in stack.declaration.ports:
+        (entry,) = composed[port.service]["ports"]
+        assert port.target == entry["target"]
+        assert str(CHOSEN.get(port.variable) or port.default) == entry["published"]
+
+
+def test_every_service_has_something_that_runs_it(stack):
+    for name, service in stack.declaration.services.items():
+        assert service.built or name in STAND_INS, name
+
+
+def test_hosts_and_paths_of_containers_become_those_of_this_machine(stack):
+    web = stack.settings(stack.declaration.services["web"])
+    assert web["REDIS_URL"] == "redis://127.0.0.1:16379/0"
+    assert web["DATABASE_URL"].endswith("@127.0.0.1:15432/homeport")
+    assert web["WEB_BIND"] == "127.0.0.1:18000"
+    assert web["STATIC_ROOT"] == str(stack.places.data / "static")
+    for service in _services(stack).values():
+        for name, value in stack.settings(service).items():
+            assert not re.search(r"@db:|//redis:|0\.0\.0\.0|^/data/", value), name
+
+
+def test_two_checkouts_share_no_file(stack, tmp_path):
+    settings = stack.settings(stack.declaration.services["worker"])
+    for name in ("WORKER_HEARTBEAT_FILE", "STATIC_ROOT", "MEDIA_ROOT"):
+        assert Path(settings[name]).is_relative_to(tmp_path), name
+
+
+def test_a_process_sees_no_stray_variable_of_the_shell(tmp_path, stack):
+    stack.checkout = Checkout(tmp_path, {"SECRET_KEY": "stray", "TERM": "xterm"})
+    environment = stack.environment(stack.declaration.services["web"])
+    assert "SECRET_KEY" not in environment
+    assert environment["TERM"] == "xterm"
+
+
+def test_dotenv_is_seen_by_the_services_that_declare_it(tmp_path, stack):
+    (tmp_path / ".env").write_text("WEB_THREADS=7\nWEB_CONCURRENCY=2\n")
+    stack.checkout = Checkout(tmp_path, {})
+    web = stack.settings(stack.declaration.services["web"])
+    assert (web["WEB_THREADS"], web["WEB_CONCURRENCY"]) == ("7", "2")
+    assert "WEB_THREADS" not in stack.settings(stack.declaration.extra["test"])
+
+
+def test_as_many_gunicorn_workers_as_in_the_container(stack):
+    assert stack.settings(stack.declaration.services["web"])["WEB_CONCURRENCY"] == "3"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("${A}", "1"),
+        ("$A", "1"),
+        ("${A:-2}", "1"),
+        ("${B:-2}", "2"),
+        ("${B-2}", "2"),
+        ("${B}", ""),
+        ("$$A", "$A"),
+        ("a ${A} b ${B:-c d}", "a 1 b c d"),
+    ],
+)
+def test_variables_are_filled_in(text, expected):
+    assert declaration.fill_in(text, {"A": "1"}.get) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("30s", 30), ("1m30s", 90), ("500ms", 0.5), ("0s", 0), ("", 0)]
+)
+def test_durations(text, expected):
+    assert declaration.seconds(text) == expected
+
+
+def test_it_is_read_once_for_each_content(tmp_path, stack):
+    unable = Path("/bin/false")
+    again = declaration.load(stack.checkout, unable)
+    assert again.services.keys() == stack.declaration.services.keys()
+    (tmp_path / declaration.FILE).write_text("services: [")
+    with pytest.raises(DevError, match=r"docker-compose\.yml is faulty"):
+        declaration.load(stack.checkout, Path(sys.executable))
+
+
+def test_without_a_venv_nothing_is_declared(tmp_path):
+    shutil.copy(ROOT / declaration.FILE, tmp_path)
+    declared = declaration.load(Checkout(tmp_path, {}), tmp_path / "no" / "python")
+    assert declared.services == {}
+    assert not (tmp_path / ".dev").exists()

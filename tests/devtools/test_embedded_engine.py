@@ -1,0 +1,484 @@
+"""The commands without Docker: real PostgreSQL, real Valkey, the real application."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import psutil
+import pytest
+from embedded_checkout import EmbeddedCheckout
+from front_door import ROOT
+
+from devtools import environment
+from devtools.checkout import Checkout
+from devtools.embedded.stack import MARK, MARK_SERVICE
+from devtools.readiness import wait_until
+from devtools.terminal import Terminal
+
+pytestmark = pytest.mark.stack
+
+SERVICES = ["db", "redis", "migrate", "web", "worker"]
+
+SEND = """
+import json
+from core.celery import echo
+print(json.dumps([echo.delay(str(number)).id for number in range({count})]))
+"""
+# What is neither done nor held back for a worker that was killed with it is lost.
+COUNT = """
+import json, time
+from celery.result import AsyncResult
+from core.celery import app
+ids = {ids}
+end = time.monotonic() + 30
+while True:
+    done = sum(AsyncResult(id, app=app).ready() for id in ids)
+    with app.connection_for_read() as connection:
+        held = connection.default_channel.client.hlen("unacked")
+    if done + held >= len(ids) or time.monotonic() > end:
+        break
+    time.sleep(0.2)
+print(json.dumps([done, held]))
+"""
+
+
+@pytest.fixture(scope="module")
+def venv() -> Path:
+    """The `.venv` that all stacks here share."""
+    return environment.ensure(Checkout(ROOT), Terminal()).parent.parent
+
+
+@pytest.fixture(scope="module")
+def stack(venv, tmp_path_factory):
+    """A stack that is up for all tests that leave it so, in a directory with a difficult name."""
+    checkout = EmbeddedCheckout.make(
+        tmp_path_factory.mktemp("embedded") / "it's my 100% checkout; #2", venv
+    )
+    yield checkout
+    checkout.clean()
+
+
+@pytest.fixture
+def up(stack):
+    """The stack, up."""
+    stack.up()
+    return stack
+
+
+@pytest.fixture
+def checkout(venv, tmp_path):
+    """A checkout of its own for a test that needs a fresh one."""
+    made = EmbeddedCheckout.make(tmp_path / "own", venv)
+    yield made
+    made.clean()
+
+
+def _listener(port: int = 0) -> socket.socket:
+    server = socket.socket()
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server.bind(("127.0.0.1", port))
+    server.listen()
+    return server
+
+
+def _alive(pids: dict[str, int]) -> list[str]:
+    """Those of `pids` whose process has not ended."""
+    return [
+        name
+        for name, pid in pids.items()
+        if pid and psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    ]
+
+
+def _read_until(child: subprocess.Popen[str], words: str) -> None:
+    for line in child.stdout:
+        if words in line:
+            return
+    raise AssertionError(f"{words!r} was not printed: {child.stderr.read()}")
+
+
+# The commands
+
+
+def test_up_shows_each_service_and_a_second_one_changes_nothing(stack):
+    first = stack.up()
+    assert "engine: embedded (DEV_ENGINE says so)" in first
+    for service in ("db", "redis", "web", "worker"):
+        assert any(line.split()[1:3] == [service, "healthy"] for line in first.splitlines())
+    assert "migrate  completed" in first
+    assert f"http://test2.localhost:{stack.port('web')}/" in first
+    before = stack.pids()
+    assert "already up, nothing changed" in stack.up()
+    assert stack.pids() == before
+
+
+def test_nothing_listens_beyond_this_machine(up):
+    listening = subprocess.run(["ss", "-ltnH"], capture_output=True, text=True, check=True).stdout
+    for service in ("web", "db", "redis"):
+        addresses = re.findall(rf"(\S+):{up.port(service)}\s", listening)
+        assert addresses == ["127.0.0.1"]
+
+
+def test_status_has_the_keys_of_every_engine(up):
+    found = json.loads(up.dev("status", "--json").stdout)
+    assert [*found] == [
+        *("engine", "project", "state", "server", "services", "health", "addresses", "tenants")
+    ]
+    assert (found["engine"], found["state"], found["server"]) == ("embedded", "up", "gunicorn")
+    assert [service["name"] for service in found["services"]] == SERVICES
+    assert {*found["tenants"]} == {"test1", "test2"}
+
+
+def test_the_database_sorts_and_lets_in_as_the_other_engines_does(up):
+    locale = "SELECT datlocprovider, datlocale FROM pg_database WHERE datname = current_database()"
+    assert up.sql(locale) == "b|C.UTF-8"
+    assert up.sql("SELECT rolname FROM pg_roles WHERE rolname LIKE 'app%' ORDER BY 1") == (
+        "app\napp_owner"
+    )
+    assert up.sql("SHOW server_version_num") >= "170000"
+    assert up.sql("SHOW fsync") == "on"
+    rules = up.sql("SELECT DISTINCT auth_method FROM pg_hba_file_rules")
+    assert rules == "scram-sha-256"
+    assert (up.root / ".dev/data/postgres.pass").stat().st_mode & 0o777 == 0o600
+
+
+def test_web_is_not_the_databases_owner_and_manage_is(up):
+    code = "from django.conf import settings; print(settings.DATABASES['default']['USER'])"
+    assert up.dev("shell", "-c", code).stdout.split()[-1] == "app"
+    assert up.dev("manage", "shell", "-c", code).stdout.split()[-1] == "app_owner"
+
+
+def test_serve_replaces_web_and_nothing_else(up):
+    before = up.pids()
+    assert "runserver serves after" in up.dev("serve", "runserver").stdout
+    after = up.pids()
+    assert {name for name in after if after[name] != before[name]} == {"web"}
+    assert "serves already" in up.dev("serve", "runserver").stdout
+    assert "served by gunicorn" in up.up()
+    assert {n for n, pid in up.pids().items() if pid != after[n]} == {"web"}
+
+
+def test_logs_have_the_services_name_before_each_line(up):
+    done = up.dev("logs", "--tail", "1", "db", "worker")
+    assert [line.split(" ")[0] for line in done.stdout.splitlines()] == ["db", "worker"]
+    with up.start("logs", "-f", "db") as following:
+        _read_until(following, "ready to accept connections")
+        up.dev("psql", "-c", "SELECT no_such_thing")
+        _read_until(following, "no_such_thing")
+        following.send_signal(signal.SIGINT)
+        following.communicate(timeout=10)
+    assert "there is no service 'wbe'" in up.dev("logs", "wbe").stderr
+
+
+def test_the_tests_arguments_and_exit_status_are_passed_through(up):
+    good = up.dev("test", "-q", "core/tests/test_liveness.py")
+    assert good.returncode == 0, good.stdout + good.stderr
+    assert up.dev("test", "-q", "core/tests/nosuch.py").returncode == 4
+
+
+def test_restart_leaves_the_others_alone(up):
+    before = up.pids()
+    assert "restarted in" in up.dev("restart", "worker").stdout
+    after = up.pids()
+    assert {name for name in after if after[name] != before[name]} == {"worker"}
+
+
+def test_down_stops_in_order_and_the_data_stays(up):
+    up.sql("CREATE TABLE IF NOT EXISTS public.kept (word text)")
+    up.sql("INSERT INTO public.kept VALUES ('before')")
+    assert up.dev("down").returncode == 0
+    assert not up.places.sockets.exists()
+    log = (up.root / ".dev" / "logs" / "supervisor.log").read_text()
+    assert re.findall(r"stopped: (\w+)", log)[-4:] == ["web", "worker", "redis", "db"]
+    database = (up.root / ".dev" / "logs" / "db.log").read_text()
+    assert database.rstrip().endswith("database system is shut down")
+    down = up.dev("status", "--json")
+    assert (down.returncode, json.loads(down.stdout)["state"]) == (0, "down")
+    assert "nothing was up" in up.dev("down").stdout
+    up.up()
+    assert "before" in up.sql("SELECT word FROM public.kept")
+
+
+# Ports
+
+
+def test_taken_ports_are_replaced_and_remembered(checkout):
+    compose = checkout.root / "docker-compose.yml"
+    with _listener() as server:
+        taken = server.getsockname()[1]
+        compose.write_text(compose.read_text().replace("WEB_PORT:-8000", f"WEB_PORT:-{taken}"))
+        first = checkout.up()
+        moved = checkout.port("web")
+        assert moved > taken
+        assert f"web gets port {moved} (WEB_PORT): {taken} is taken by " in first
+        assert f"http://localhost:{moved}/" in first
+    assert "nothing changed" in checkout.up()  # remembered, though the first is free again
+    assert checkout.port("web") == moved
+
+    with _listener() as server:
+        chosen = str(server.getsockname()[1])
+        checkout.variables["WEB_PORT"] = chosen
+        done = checkout.dev("up")
+    assert done.returncode == 1
+    assert f"error: port {chosen} for web (WEB_PORT) is taken by " in done.stderr
+
+
+# Faults
+
+
+@pytest.mark.parametrize("service", ["db", "redis", "worker", "web"])
+def test_a_killed_process_comes_back_without_loss(up, service):
+    up.sql("CREATE TABLE IF NOT EXISTS public.survived (service text)")
+    if service == "redis":
+        up.supervisor.stop({"worker": 30})  # what is sent must be kept
+    ids = up.python(SEND.format(count=100))
+    up.sql(f"INSERT INTO public.survived VALUES ('{service}')")
+    before = up.pids()
+    os.kill(before[service], signal.SIGKILL)
+    if service == "redis":
+        wait_until(lambda: up.pids()["redis"] not in (0, before["redis"]), 20, "redis")
+        up.up()
+    wait_until(lambda: up.pids()[service] not in (0, before[service]), 20, f"no new {service}")
+    wait_until(up.healthy, 30, "not healthy again")
+    assert up.sql(f"SELECT count(*) FROM public.survived WHERE service = '{service}'") >= "1"
+    done, held = up.python(COUNT.format(ids=ids))
+    assert done + held == len(ids)
+    assert held <= (2 if service == "worker" else 0)
+    others = {"db", "redis", "web", "worker"} - {service} - ({"worker"} & {*before})
+    assert {name: up.pids()[name] for name in others} == {name: before[name] for name in others}
+    up.python(
+        "import json; from core.celery import app\n"
+        "with app.connection_for_read() as c: c.default_channel.client.delete('unacked')\n"
+        "print(json.dumps(None))"
+    )
+
+
+def test_what_a_killed_supervisor_left_is_ended_and_nothing_else(up):
+    mark = {MARK: str(up.root.parent), MARK_SERVICE: "web"}  # of another checkout
+    with subprocess.Popen(["sleep", "60"], env={**os.environ, **mark}) as stranger:
+        up.sql("CREATE TABLE IF NOT EXISTS public.survived (service text)")
+        up.sql("INSERT INTO public.survived VALUES ('supervisor')")
+        before = up.pids()
+        os.kill(up.supervisor_pid, signal.SIGKILL)
+        wait_until(lambda: not up.supervisor.answers, 10, "the supervisor lives")
+        done = up.dev("status")
+        assert done.returncode == 1
+        assert "no supervisor" in done.stdout
+        assert "ended what a killed supervisor left: web, worker, redis, db" in up.up()
+        assert not _alive(before)
+        assert stranger.poll() is None
+        stranger.kill()
+    assert up.healthy()
+    assert "1" in up.sql("SELECT count(*) FROM public.survived WHERE service = 'supervisor'")
+    log = (up.root / ".dev" / "logs" / "db.log").read_text()
+    assert "database system was shut down at" in log.rpartition("starting PostgreSQL")[2]
+
+
+def test_down_ends_what_a_killed_supervisor_left(up):
+    before = up.pids()
+    os.kill(up.supervisor_pid, signal.SIGKILL)
+    wait_until(lambda: not up.supervisor.answers, 10, "the supervisor lives")
+    assert "ended what a killed supervisor left" in up.dev("down").stdout
+    assert not _alive(before)
+
+
+def test_a_lock_file_whose_server_is_gone_is_no_obstacle(up):
+    up.dev("down")
+    lock = up.root / ".dev" / "data" / "postgres" / "postmaster.pid"
+    # This process lives, and is no server: as if the number had been given out again.
+    lock.write_text(f"{os.getpid()}\n{lock.parent}\n1700000000\n5432\n\n\n 1 2\nready\n")
+    assert "db       healthy" in up.up()
+
+
+def test_of_two_at_once_the_second_waits(checkout):
+    with checkout.start("up") as first:
+        _read_until(first, "starting")
+        with checkout.start("up") as second:
+            output, errors = second.communicate(timeout=90)
+        first.communicate(timeout=90)
+    assert (first.returncode, second.returncode) == (0, 0), errors
+    assert "is at work here; waiting" in output
+    assert "already up, nothing changed" in output
+
+
+@pytest.mark.parametrize("moment", ["making the database", "migrate  running", "worker   starting"])
+def test_an_interrupted_up_is_continued_by_the_next(checkout, moment):
+    with checkout.start("up") as child:
+        _read_until(child, moment)
+        child.send_signal(signal.SIGINT)
+        _, errors = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert "Traceback" not in errors
+    assert "worker   healthy" in checkout.up()
+
+
+def test_a_service_that_fails_is_named_with_its_last_words(up):
+    up.write(".env", "LOG_LEVEL=LOUD\n")
+    try:
+        done = up.dev("up")
+    finally:
+        (up.root / ".env").unlink()
+    assert done.returncode == 1
+    assert "LOG_LEVEL is not one of DEBUG" in done.stdout
+    assert "error: migrate: failed" in done.stderr
+    assert "./dev logs migrate" in done.stderr
+    up.up()
+
+
+def test_a_full_disk_is_named_before_anything_is_made(venv, tmp_path):
+    if os.getuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("this machine lets nobody mount a small disk")
+    try:
+        full = EmbeddedCheckout.make(disk / "own", venv)
+        done = full.dev("up")
+        assert done.returncode == 1
+        assert re.search(r"error: only \d+ MB are free on the disk of ", done.stderr)
+        assert "df -h" in done.stderr
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_checkout_that_cannot_be_written_is_named(venv, tmp_path):
+    checkout = EmbeddedCheckout.make(tmp_path / "own", venv)
+    checkout.write(".dev", "")  # refuses root as well
+    done = checkout.dev("up")
+    assert done.returncode == 1
+    assert "cannot be written" in done.stderr
+    assert "sudo chown" in done.stderr
+
+
+def test_an_older_python_is_told_what_is_needed(tmp_path):
+    checkout = EmbeddedCheckout.make(tmp_path / "own", venv=None)
+    fake = checkout.write("bin/python3.10", "#!/bin/sh\nexit 1\n", mode=0o755)
+    code = (
+        f"import runpy, sys; sys.version_info = (3, 10, 1); sys.executable = {str(fake)!r}; "
+        "sys.argv = ['dev', 'up']; runpy.run_path('dev', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=checkout.root,
+        env={**checkout.variables, "PATH": str(fake.parent)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert f"needs Python 3.11 or newer; found only: {fake}" in done.stderr
+
+
+# Who runs it, and where
+
+
+only_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+
+
+@only_root
+@pytest.mark.parametrize("namespaces", [True, False])
+def test_root_brings_it_up_in_a_checkout_that_is_closed_to_others(checkout, namespaces, tmp_path):
+    assert tmp_path.stat().st_mode & 0o077 == 0  # as /root is
+    if not namespaces:
+        # As where a sandbox forbids them.
+        fake = checkout.write("fake/unshare", "#!/bin/sh\nexit 1\n", mode=0o755)
+        checkout.variables["PATH"] = f"{fake.parent}:{checkout.variables['PATH']}"
+    checkout.up()
+    owner = Path(f"/proc/{checkout.pids()['db']}").stat().st_uid
+    assert owner == (0 if namespaces else 65534)
+    checkout.sql("CREATE TABLE public.kept (word text)")
+    checkout.dev("down")
+    if not namespaces:
+        # The same data in the other way.
+        checkout.variables["PATH"] = checkout.variables["PATH"].partition(":")[2]
+        checkout.up()
+        assert checkout.sql("SELECT count(*) FROM public.kept") == "0"
+    assert checkout.dev("down", "--volumes", "--yes").returncode == 0
+    assert not (checkout.places.outside / "postgres").exists()
+    checkout.clean()
+    assert not checkout.places.outside.exists()
+
+
+# A fresh machine
+
+# What the set-up and the stack may use of the system: no compiler among it.
+SYSTEM = ("cat", "dirname", "env", "grep", "ps", "sh", "test", "true")
+SYSTEM_PYTHON = "/usr/bin/python3"  # one that every user may run
+NOBODY = 65534
+
+
+@pytest.fixture
+def as_ordinary_user():
+    """What to begin a command with, so that an ordinary user runs it."""
+    if os.getuid() != 0:
+        return []
+    prefix = [shutil.which("setpriv"), f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    check = "import sys, ensurepip; sys.exit(sys.version_info < (3, 11))"
+    if subprocess.run([*prefix, SYSTEM_PYTHON, "-c", check], check=False).returncode:
+        pytest.skip(f"{SYSTEM_PYTHON} cannot make a .venv for another user")
+    return prefix
+
+
+@pytest.fixture
+def fresh():
+    """A checkout without a `.venv`, as an ordinary user's, in a place that all may enter."""
+    place = Path(tempfile.mkdtemp(dir="/var/tmp"))
+    place.chmod(0o755)
+    made = EmbeddedCheckout.make(place / "my checkout", venv=None)
+    programs = place / "bin"
+    programs.mkdir()
+    for name in SYSTEM:
+        (programs / name).symlink_to(shutil.which(name))
+    (programs / "python3").symlink_to(SYSTEM_PYTHON if os.getuid() == 0 else sys.executable)
+    made.variables |= {"PATH": str(programs), "HOME": str(place)}
+    if os.getuid() == 0:
+        for path in [place, *place.rglob("*")]:
+            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+    yield made
+    shutil.rmtree(place)
+
+
+def test_an_ordinary_user_brings_up_a_fresh_clone_without_a_compiler(fresh, as_ordinary_user):
+    def dev(*arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*as_ordinary_user, str(fresh.root / "dev"), *arguments],
+            cwd=fresh.root,
+            env=fresh.variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def finish(*arguments: str) -> str:
+        with dev(*arguments) as child:
+            output, errors = child.communicate(timeout=300)
+        assert child.returncode == 0, output + errors
+        return output
+
+    assert shutil.which("cc", path=fresh.variables["PATH"]) is None
+    try:
+        with dev("up") as interrupted:
+            _read_until(interrupted, "installing requirements/")
+            interrupted.send_signal(signal.SIGINT)
+            _, errors = interrupted.communicate(timeout=60)
+        assert interrupted.returncode == 130, errors
+        first = finish("up")
+        assert "installing requirements/" in first
+        assert "worker   healthy" in first
+        before = (fresh.root / ".venv" / "installed").read_text()
+        lock = fresh.root / environment.REQUIREMENTS
+        lock.write_text(lock.read_text() + "# changed, as after a pull\n")
+        assert "installing requirements/" in finish("up")
+        assert (fresh.root / ".venv" / "installed").read_text() != before
+    finally:
+        finish("clean", "--yes")

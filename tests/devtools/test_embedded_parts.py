@@ -1,0 +1,189 @@
+"""The parts of the embedded engine that need no stack."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from devtools.bench import PARTS, report
+from devtools.bench.measure import Measure
+from devtools.checkout import Checkout
+from devtools.checks import space
+from devtools.embedded import account, logs
+from devtools.embedded.places import Places
+from devtools.errors import DevError
+from devtools.readiness import wait_until
+from devtools.terminal import Terminal
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    return Checkout(tmp_path, {"PATH": os.environ["PATH"]})
+
+
+@pytest.fixture
+def places(checkout):
+    made = Places(checkout)
+    yield made
+    shutil.rmtree(made.sockets, ignore_errors=True)
+
+
+# Places
+
+
+def test_a_socket_fits_whatever_the_path_of_the_checkout(tmp_path):
+    deep = Places(Checkout(tmp_path / ("long" * 60), {}))
+    assert len(str(deep.supervisor_socket)) < 60
+
+
+def test_two_checkouts_have_different_sockets(tmp_path):
+    first, second = (Places(Checkout(tmp_path / name, {})) for name in "ab")
+    assert first.sockets != second.sockets
+    assert first.outside != second.outside
+
+
+def test_a_directory_that_somebody_else_made_is_not_trusted(places, tmp_path):
+    places.sockets.symlink_to(tmp_path)
+    try:
+        with pytest.raises(DevError, match="belongs to somebody else"):
+            places.make_sockets()
+    finally:
+        places.sockets.unlink()
+
+
+def test_a_file_is_written_whole_and_for_its_owner_alone(places, tmp_path):
+    for text in ("first\n", "second\n"):
+        places.write(tmp_path / "secret", text)
+        assert (tmp_path / "secret").read_text() == text
+    assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_full_disk_is_not_taken_for_a_foreign_one(places):
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    with pytest.raises(OSError, match="No space left") as caught:
+        Path("/dev/full").write_text("x")
+    error = places.checkout.unwritable(caught.value)
+    assert "make room" in error.problems[0].remedy
+
+
+# Who runs PostgreSQL
+
+
+def _with_programs(tmp_path: Path, **scripts: str) -> Checkout:
+    for name, script in scripts.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    return Checkout(tmp_path, {"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root has to become somebody else")
+def test_root_without_any_way_is_told_so(tmp_path):
+    checkout = _with_programs(tmp_path, unshare="exit 1", setpriv="exit 1")
+    with pytest.raises(DevError, match="refuses to run as root") as caught:
+        account.choose(checkout)
+    assert "ordinary user" in caught.value.problems[0].remedy
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root has to become somebody else")
+def test_root_prefers_a_namespace_and_can_do_without(tmp_path):
+    assert account.choose(_with_programs(tmp_path, unshare="exit 0")).uid == 0
+    without = account.choose(_with_programs(tmp_path, unshare="exit 1", setpriv="exit 0"))
+    assert without.prefix[0] == "setpriv"
+    assert without.uid > 0
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root is no ordinary user")
+def test_an_ordinary_user_stays_who_it_is(checkout):
+    assert account.choose(checkout) == account.Account((), os.getuid(), os.getgid())
+
+
+# Logs
+
+
+def _shown(*files: tuple[str, Path], tail: int | None = None) -> str:
+    out = io.StringIO()
+    logs.show(Terminal(out, out, {}), files, follow=False, tail=tail)
+    return out.getvalue()
+
+
+def test_each_line_names_its_service(tmp_path):
+    (tmp_path / "a.log").write_text("one\ntwo\n")
+    (tmp_path / "b.log").write_text("three\n")
+    files = (("web", tmp_path / "a.log"), ("worker", tmp_path / "b.log"))
+    assert _shown(*files) == "web    | one\nweb    | two\nworker | three\n"
+    assert _shown(*files, tail=1) == "web    | two\nworker | three\n"
+    assert _shown(("db", tmp_path / "none.log")) == ""
+
+
+def test_a_log_is_read_as_it_grows_and_when_it_was_replaced(tmp_path):
+    path = tmp_path / "web.log"
+    path.write_text("one\nunfinish")
+    log = logs.LogFile(path)
+    assert log.read() == ["one"]
+    with path.open("a") as file:
+        file.write("ed\n")
+    assert log.read() == ["unfinished"]
+    path.rename(tmp_path / "web.log.1")
+    path.write_text("new\n")
+    assert log.read() == ["new"]
+
+
+# Waiting, room, figures
+
+
+def test_waiting_ends_as_soon_as_the_condition_holds():
+    event = threading.Event()
+    threading.Timer(0.1, event.set).start()
+    wait_until(event.is_set, 10, "it did not happen")
+    with pytest.raises(DevError, match="it did not happen within 0 s"):
+        wait_until(lambda: False, 0, "it did not happen")
+
+
+def test_too_little_room_is_named_with_what_is_needed(checkout, monkeypatch):
+    assert space.problems(checkout) == []
+    monkeypatch.setattr(space, "FOR_SET_UP", 2**60)
+    (problem,) = space.problems(checkout)
+    assert "are free on the disk of" in problem.what
+    monkeypatch.setattr(space.environment, "installed", lambda _: "all")
+    assert space.problems(checkout) == []  # what is made needs no more room
+
+
+def test_figures_are_shown_as_median_and_spread():
+    lines = report([Measure("up", "s", 4, [3.0, 1.0, 2.0]), Measure("memory", "MB", 500, [])])
+    assert lines[1].split() == ["up", "2.0", "s", "1.0", "s", "3.0", "s", "4.0", "s"]
+    assert "not measurable here" in lines[2]
+    assert PARTS
+
+
+# What a killed supervisor leaves
+
+
+def test_only_what_carries_the_mark_is_found(tmp_path):
+    script = Path(account.__file__).with_name("orphans.py")
+    with (
+        subprocess.Popen(["sleep", "60"], env={"MARK": "here", "NAME": "web"}) as ours,
+        subprocess.Popen(["sleep", "60"], env={"MARK": "elsewhere", "NAME": "web"}) as theirs,
+        subprocess.Popen(["sleep", "60"], env={"MARK": "here", "NAME": "test"}) as other,
+    ):
+        done = subprocess.run(
+            [
+                *(sys.executable, "-B", str(script)),
+                *map(json.dumps, (["MARK", "here", "NAME"], ["web", "TERM"], ["db", "INT"])),
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout == "web\n"
+        assert (ours.wait(5), theirs.poll(), other.poll()) == (-15, None, None)
+        theirs.kill()
+        other.kill()
