@@ -127,7 +127,7 @@ class Variable:
         required_in: modes in which the default does not count and a value must be given.
         secret: True if the value must never be printed.
         reader: "backend" for what the application reads, "compose" for what only
-            Compose files and database containers read.
+            Compose files and database containers read, "dev" for what only ./dev reads.
     """
 
     name: str
@@ -347,6 +347,15 @@ CONTRACT: tuple[Variable, ...] = (
         "them reads every tenant.",
         default="/tmp/homeport/exports",
         example="/data/exports",
+    ),
+    Variable(
+        "DEV_ENGINE",
+        "Front door",
+        "What runs the stack: compose, embedded (no Docker needed), or auto: Compose where a\n"
+        "Docker daemon answers.",
+        default="auto",
+        example="embedded",
+        reader="dev",
     ),
     Variable(
         "COMPOSE_PROJECT_NAME",

@@ -42,6 +42,13 @@ def test_every_variable_declared_for_compose_is_used():
     assert declared <= used
 
 
+def test_every_variable_declared_for_the_front_door_is_used():
+    source = "".join(path.read_text() for path in (CHECKOUT / "devtools").rglob("*.py"))
+    names = [variable.name for variable in CONTRACT if variable.reader == "dev"]
+    assert names
+    assert all(f'"{name}"' in source for name in names)
+
+
 def test_every_variable_given_to_a_container_is_declared(services):
     for name, service in services.items():
         given = set(service.get("environment", {}))
