@@ -88,11 +88,9 @@ def grant_in_public() -> None:
         with connection.cursor() as cursor:
             cursor.execute(f"REVOKE ALL ON SCHEMA {public} FROM PUBLIC")
             cursor.execute(f"GRANT USAGE ON SCHEMA {public} TO {everyone}")
-            cursor.execute(f"REVOKE ALL ON ALL TABLES IN SCHEMA {public} FROM {everyone}")
-            cursor.execute(
-                "GRANT SELECT, INSERT, UPDATE, DELETE "
-                f"ON ALL TABLES IN SCHEMA {public} TO {operators}"
-            )
+            tables = ", ".join(map(name, _own_tables()))
+            cursor.execute(f"REVOKE ALL ON {tables} FROM {everyone}")
+            cursor.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {tables} TO {operators}")
             cursor.execute(f"REVOKE ALL ON {tenants}, django_migrations FROM {operators}")
             cursor.execute(f"GRANT SELECT ON {tenants}, {domains}, django_migrations TO {everyone}")
             cursor.execute(f"GRANT INSERT, UPDATE (name, is_active) ON {tenants} TO {operators}")
@@ -141,6 +139,17 @@ def _role_exists(role: str) -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT FROM pg_roles WHERE rolname = %s", [role])
         return cursor.fetchone() is not None
+
+
+def _own_tables() -> list[str]:
+    """Return the tables in public that are this login's: those of extensions are not."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT tablename FROM pg_tables
+               WHERE schemaname = %s AND tableowner = current_user ORDER BY tablename""",
+            [get_public_schema_name()],
+        )
+        return [table for (table,) in cursor.fetchall()]
 
 
 def _table(model: type) -> str:

@@ -47,6 +47,22 @@ def test_a_row_inserted_by_sql_becomes_a_working_tenant():
         assert User.objects.count() == 1
 
 
+def test_a_table_in_public_that_is_somebody_elses_is_left_alone():
+    # As those of an extension are, or one that a superuser made.
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE somebody")
+        cursor.execute("GRANT somebody TO CURRENT_USER WITH INHERIT FALSE, SET TRUE")
+        cursor.execute("GRANT USAGE, CREATE ON SCHEMA public TO somebody")
+        cursor.execute("SET LOCAL ROLE somebody")
+        cursor.execute("CREATE TABLE public.theirs (id int)")
+        cursor.execute("RESET ROLE")
+    release()
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT has_table_privilege('app', 'public.theirs', 'SELECT')")
+        assert cursor.fetchone() == (False,)
+
+
 def test_a_tenant_that_is_up_to_date_is_not_migrated_again(monkeypatch):
     migrated = []
     monkeypatch.setattr(release_module, "migrate", migrated.append)
