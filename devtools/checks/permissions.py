@@ -32,9 +32,15 @@ def problems(checkout: Checkout) -> list[Problem]:
 
 
 def _below(directory: Path) -> Iterator[Path]:
-    return (path for path in (directory, *directory.rglob("*")) if path.exists())
+    """What is mounted to be read; what tools keep for themselves begins with a dot."""
+    for parent, directories, files in os.walk(directory):
+        directories[:] = [name for name in directories if not name.startswith(".")]
+        yield Path(parent)
+        yield from (Path(parent, name) for name in files if not name.startswith("."))
 
 
 def _closed(path: Path) -> bool:
+    if path.is_symlink():
+        return False
     wanted = 0o005 if path.is_dir() else 0o004
     return path.stat().st_mode & wanted != wanted

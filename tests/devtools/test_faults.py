@@ -126,6 +126,11 @@ def test_a_directory_that_the_containers_user_cannot_read_is_named(workspace):
     assert "chmod -R o+rX init-scripts" in done.stderr
 
 
+def test_what_a_tool_keeps_for_itself_may_be_closed(workspace):
+    workspace.write("init-scripts/.cache/constants", "", mode=0o600)
+    assert "closed to other users" not in workspace.dev("up", "--engine", "compose").stderr
+
+
 def test_a_checkout_that_cannot_be_written_is_named(workspace):
     # A file in the place of the state directory refuses root as well.
     workspace.write(".dev", "")
