@@ -341,6 +341,14 @@ CONTRACT: tuple[Variable, ...] = (
         example="/data/media",
     ),
     Variable(
+        "EXPORT_ROOT",
+        "Files",
+        "Directory the archives of exported tenants are written to. Not for web: whoever reads\n"
+        "them reads every tenant.",
+        default="/tmp/homeport/exports",
+        example="/data/exports",
+    ),
+    Variable(
         "COMPOSE_PROJECT_NAME",
         "Compose",
         "Name of the stack; give each checkout of one machine its own. Empty: the name of the\n"

@@ -51,6 +51,10 @@ class TenantAdmin(OperatorsOnly, admin.ModelAdmin):
     def is_released(self, tenant: Tenant) -> bool:
         return bool(tenant.migrations_stamp)
 
+    def save_model(self, request: HttpRequest, obj: Tenant, form: Any, change: bool) -> None:
+        # The operators' role may write no other column of a row that exists.
+        obj.save(update_fields=form.changed_data if change else None)
+
     def get_readonly_fields(self, request: HttpRequest, obj: Tenant | None = None) -> list[str]:
         # Renaming a row would not rename its schema.
         return [*self.readonly_fields, "schema_name"] if obj else self.readonly_fields

@@ -4,8 +4,8 @@ from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
 from core.health import register
+from tenants.migration import migrations_on_disk, stamp
 from tenants.models import Tenant
-from tenants.release import migrations_on_disk, stamp
 
 
 @register("migrations")

@@ -1,11 +1,16 @@
 """The tenants and the domains they answer at."""
 
+import re
+
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Now
 from django_tenants.models import DomainMixin, TenantMixin
 
 from tenants.names import RESERVED, SCHEMA_NAME, is_tenant_name
+
+_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+DOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 
 
 def validate_schema_name(value: str) -> None:
@@ -15,6 +20,14 @@ def validate_schema_name(value: str) -> None:
             "A tenant's name has lower-case letters, digits and _, begins with a letter, has "
             "56 characters at most, does not begin with pg_, and is not one of "
             f"{', '.join(RESERVED)}."
+        )
+
+
+def validate_domain(value: str) -> None:
+    """Refuse what no request's host could equal: a scheme, a port, capitals."""
+    if not DOMAIN.fullmatch(value):
+        raise ValidationError(
+            f"{value!r} is not a host name: lower-case labels with dots, no scheme and no port."
         )
 
 
@@ -53,6 +66,10 @@ class Tenant(TenantMixin):
 
 class Domain(DomainMixin):
     """A host name, besides NAME.base-domain, that a tenant answers at."""
+
+    domain = models.CharField(
+        max_length=253, unique=True, db_index=True, validators=[validate_domain]
+    )
 
     class Meta:
         db_table = "tenant_domain"

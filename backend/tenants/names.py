@@ -13,9 +13,13 @@ def is_tenant_name(name: str) -> bool:
     Roles live in the whole cluster and hold 63 bytes, so that with its prefix the longest
     name still fits and none can be that of a log-in role.
     """
-    return bool(re.match(SCHEMA_NAME, name)) and not name.startswith("pg_") and name not in RESERVED
+    return (
+        bool(re.fullmatch(SCHEMA_NAME.strip("^$"), name))
+        and not name.startswith("pg_")
+        and name not in RESERVED
+    )
 
 
 def role_of(schema_name: str) -> str:
-    """Return the database role that owns this tenant's schema."""
+    """Return the database role that works in this schema: a tenant's, or the operators'."""
     return f"tenant_{schema_name}"

@@ -6,19 +6,18 @@ The host and the header choose a tenant; they authorise nothing.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest
 from django.http.request import split_domain_port
-from django_tenants.utils import get_public_schema_name
 
 from tenants.models import Tenant
 from tenants.names import is_tenant_name
+from tenants.operators import Operators
 
 HEADER = "X-Tenant"
-CACHE_SECONDS = 30  # how long a process may not notice that a tenant was changed
+CACHE_SECONDS = 5  # how long a process may not notice that a tenant was changed
 
 
 class UnknownTenant(LookupError):
@@ -27,15 +26,6 @@ class UnknownTenant(LookupError):
 
 class SuspendedTenant(LookupError):
     """The tenant exists and is not active."""
-
-
-@dataclass(frozen=True)
-class Operators:
-    """Stands in for a tenant on the operators' host, which lives in the public schema."""
-
-    schema_name: str = get_public_schema_name()
-    name: str = "Operators"
-    tenant_type: None = None
 
 
 def resolve(request: HttpRequest) -> Tenant | Operators:

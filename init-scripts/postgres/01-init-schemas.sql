@@ -1,8 +1,9 @@
 -- What an empty database starts with. PostgreSQL runs it once, on an empty volume, as the
 -- superuser and in the application's database.
 --
--- It makes the two log-in roles and the list of tenants. Schemas and roles of the tenants
--- themselves are made by bin/release, because only the role that makes a role may grant it.
+-- It makes the two log-in roles and the list of tenants. Everything else is made by bin/release
+-- (backend/tenants/provisioning.py): the tenants' roles, because only the role that makes a role
+-- may grant it, and all rights, so that a database without this script has the same ones.
 
 \set ON_ERROR_STOP on
 \getenv app_password APP_PASSWORD
@@ -14,15 +15,8 @@ CREATE ROLE app LOGIN NOINHERIT PASSWORD :'app_password';
 CREATE ROLE app_owner LOGIN INHERIT CREATEROLE CREATEDB PASSWORD :'app_owner_password';
 
 SELECT format('ALTER DATABASE %I OWNER TO app_owner', current_database()) \gexec
-ALTER SCHEMA public OWNER TO app_owner;
-REVOKE ALL ON SCHEMA public FROM PUBLIC;
-GRANT USAGE ON SCHEMA public TO app;
 
 SET ROLE app_owner;
-
--- What release makes in public (the operators' accounts, the tenants) the application may use.
-ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO app;
-ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO app;
 
 -- One row for each tenant. The model tenants.Tenant lives on this table; its first migration
 -- makes the same one where this script did not run.

@@ -89,8 +89,6 @@ DATABASE_ROUTERS = ["django_tenants.routers.TenantSyncRouter"]
 
 TENANT_MODEL = "tenants.Tenant"
 TENANT_DOMAIN_MODEL = "tenants.Domain"
-# Set the schema once for each change of tenant, not before every cursor.
-TENANT_LIMIT_SET_CALLS = True
 TENANT_BASE_DOMAIN = env["TENANT_BASE_DOMAIN"]
 TENANT_DEFAULT = env["TENANT_DEFAULT"]
 TENANT_HEADER = env["TENANT_HEADER"]
@@ -138,8 +136,10 @@ STATIC_URL = "/static/"
 STATIC_ROOT = env["STATIC_ROOT"]
 MEDIA_URL = "/media/"
 MEDIA_ROOT = env["MEDIA_ROOT"]
+EXPORT_ROOT = env["EXPORT_ROOT"]
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    # Each tenant's files are in a directory of its own, which paths cannot leave.
+    "default": {"BACKEND": "tenants.storage.TenantFileSystemStorage"},
     # Names carry a hash of the content, so browsers may keep files for ever.
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }

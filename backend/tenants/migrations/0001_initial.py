@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
             name='Domain',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('domain', models.CharField(db_index=True, max_length=253, unique=True)),
+                ('domain', models.CharField(db_index=True, max_length=253, unique=True, validators=[tenants.models.validate_domain])),
                 ('is_primary', models.BooleanField(db_index=True, default=True)),
                 ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='domains', to='tenants.tenant')),
             ],

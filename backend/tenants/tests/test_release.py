@@ -2,7 +2,9 @@
 
 import os
 import re
+import secrets
 import subprocess
+import sys
 from pathlib import Path
 
 import psycopg
@@ -12,9 +14,13 @@ from django.db import IntegrityError, connection, transaction
 from django_tenants.utils import schema_context, schema_exists
 
 from tenants import release as release_module
+from tenants.exclusive import LOCK, MAINTENANCE_DATABASE
+from tenants.migration import stamp
 from tenants.models import Tenant
 from tenants.names import RESERVED, SCHEMA_NAME
-from tenants.release import LOCK, MAINTENANCE_DATABASE, release, stamp
+from tenants.provisioning import unprovisioned
+from tenants.release import ReleaseFailed, release
+from tenants.tests.logins import APPLICATION
 from users.models import User
 
 BACKEND = Path(__file__).parents[2]
@@ -42,7 +48,7 @@ def test_a_row_inserted_by_sql_becomes_a_working_tenant():
 
 def test_a_tenant_that_is_up_to_date_is_not_migrated_again(monkeypatch):
     migrated = []
-    monkeypatch.setattr(release_module, "_migrate", migrated.append)
+    monkeypatch.setattr(release_module, "migrate", migrated.append)
     release()
     assert migrated == ["public"]
 
@@ -50,14 +56,14 @@ def test_a_tenant_that_is_up_to_date_is_not_migrated_again(monkeypatch):
 def test_a_broken_tenant_is_named_and_the_others_are_released(monkeypatch):
     insert_by_sql("aaa")
     insert_by_sql("zzz")
-    migrate = release_module._migrate
+    migrate = release_module.migrate
 
     def break_aaa(schema_name):
         if schema_name == "aaa":
             raise RuntimeError("broken")
         migrate(schema_name)
 
-    monkeypatch.setattr(release_module, "_migrate", break_aaa)
+    monkeypatch.setattr(release_module, "migrate", break_aaa)
     with pytest.raises(CommandError, match="aaa") as caught:
         call_command("release")
 
@@ -166,3 +172,89 @@ def test_the_init_script_and_the_code_agree_on_names():
     script = INIT_SCRIPT.read_text()
     assert SCHEMA_NAME in script
     assert all(f"'{name}'" in script for name in RESERVED)
+
+
+# --- a database that no init script has seen ----------------------------------------------
+
+
+@pytest.fixture
+def bare_database():
+    """Make an empty database; yield a function that connects to it as a role, and its URL."""
+    name = "bare_" + secrets.token_hex(4)
+    params = connection.get_connection_params() | {"dbname": MAINTENANCE_DATABASE}
+    with psycopg.connect(**params, autocommit=True) as maintenance:
+        maintenance.execute(f"CREATE DATABASE {name}")
+        try:
+            yield name
+        finally:
+            maintenance.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def run_release(database: str, code: str = "pass") -> subprocess.CompletedProcess:
+    """Run the release on another database; `code` runs before it in the same process."""
+    script = (
+        f"import django; django.setup(); {code}; from tenants.release import release; release()"
+    )
+    url = url_of_test_database().rpartition("/")[0] + f"/{database}"
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "DATABASE_URL": url, "PYTHONPATH": str(BACKEND)},
+        cwd=BACKEND,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def log_in(database: str, **login: str) -> psycopg.Connection:
+    params = connection.get_connection_params() | {"dbname": database, **login}
+    params.pop("cursor_factory"), params.pop("context", None)
+    return psycopg.connect(**params, autocommit=True)
+
+
+def test_a_bare_database_is_released_and_the_application_has_its_rights_there(bare_database):
+    assert run_release(bare_database).returncode == 0
+    with log_in(bare_database) as owner:
+        owner.execute("INSERT INTO tenant_config (schema_name, name) VALUES ('test1', 'One')")
+    assert run_release(bare_database).returncode == 0
+
+    with log_in(bare_database, **APPLICATION) as app:
+        assert app.execute("SELECT schema_name FROM tenant_config").fetchall() == [("test1",)]
+        app.execute("SET ROLE tenant_test1")
+        assert app.execute("SELECT count(*) FROM test1.users_user").fetchone() == (0,)
+
+
+def test_a_release_without_the_applications_role_says_so_and_the_next_one_makes_up_for_it(
+    bare_database,
+):
+    missing = "from tenants import provisioning; provisioning.APPLICATION_ROLE = 'no_such_role'"
+    first = run_release(bare_database, missing)
+    assert first.returncode == 0, first.stderr
+    assert "role app is missing" in first.stdout
+    with log_in(bare_database, **APPLICATION) as app, pytest.raises(psycopg.ProgrammingError):
+        app.execute("SELECT schema_name FROM public.tenant_config")
+
+    assert run_release(bare_database).returncode == 0
+    with log_in(bare_database, **APPLICATION) as app:
+        assert app.execute("SELECT schema_name FROM public.tenant_config").fetchall() == []
+
+
+def test_a_grant_that_is_missing_is_given_although_the_migrations_are_up_to_date():
+    insert_by_sql("third")
+    release()
+    with connection.cursor() as cursor:
+        cursor.execute("REVOKE tenant_third FROM app")
+    assert "third" in unprovisioned()
+
+    release()
+    assert "third" not in unprovisioned()
+
+
+def test_a_schema_that_belongs_to_somebody_else_is_refused():
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE SCHEMA squatted")
+    insert_by_sql("squatted")
+
+    with pytest.raises(ReleaseFailed, match="squatted"):
+        release()

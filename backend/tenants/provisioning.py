@@ -1,0 +1,147 @@
+"""Roles, rights and schemas: what a tenant is in PostgreSQL. Runs as app_owner.
+
+All rights are given here, so that a database no init script has seen gets the same ones.
+Grants of roles are written out because since PostgreSQL 16 making a role gives no right to
+become it: https://www.postgresql.org/docs/current/role-attributes.html
+"""
+
+from __future__ import annotations
+
+import structlog
+from django.db import connection, transaction
+from django_tenants.utils import get_public_schema_name
+
+from tenants.models import Domain, Tenant
+from tenants.names import role_of
+from tenants.operators import OPERATORS_ROLE
+
+APPLICATION_ROLE = "app"
+
+log = structlog.get_logger(__name__)
+
+
+class SchemaTaken(Exception):
+    """A schema of that name exists and belongs to somebody else."""
+
+
+def unprovisioned() -> set[str]:
+    """Return the names of the tenants that lack their schema, their role, or a grant of it.
+
+    One query for all of them: asking for each would cost more than all the rest of a release
+    that has nothing to do.
+    """
+    connection.set_schema_to_public()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT schema_name FROM tenant_config
+               LEFT JOIN pg_roles role ON role.rolname = %s || schema_name
+               LEFT JOIN pg_namespace space ON space.nspname = schema_name
+               LEFT JOIN pg_roles app ON app.rolname = %s
+               WHERE role.oid IS NULL OR space.nspowner IS DISTINCT FROM role.oid
+                  OR NOT pg_has_role(current_user, role.oid, 'SET')
+                  OR NOT pg_has_role(app.oid, role.oid, 'SET')""",
+            [role_of(""), APPLICATION_ROLE],
+        )
+        return {name for (name,) in cursor.fetchall()}
+
+
+def provision(tenant: Tenant) -> None:
+    """Make the tenant's role and schema where they are missing.
+
+    Raises:
+        SchemaTaken: when the schema belongs to another role; its tables would, too.
+    """
+    role = role_of(tenant.schema_name)
+    with transaction.atomic():
+        connection.set_schema_to_public()
+        _make_role(role)
+        schema, owner = map(connection.ops.quote_name, (tenant.schema_name, role))
+        with connection.cursor() as cursor:
+            cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {owner}")
+            cursor.execute(
+                "SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = %s",
+                [tenant.schema_name],
+            )
+            owner = cursor.fetchone()[0]
+    if owner != role:
+        raise SchemaTaken(
+            f"the schema {tenant.schema_name} belongs to {owner}, not to {role}; give it and its "
+            f"tables over with ALTER … OWNER TO {role}, or choose another name"
+        )
+
+
+def grant_in_public() -> None:
+    """Give the application its rights in public, the least that work, and nobody else any.
+
+    Without a tenant it reads the list of tenants and the applied migrations. The operators'
+    role may besides keep accounts, and add tenants, rename and suspend them; the schema's name
+    and the stamp are not for the web to change.
+    """
+    name = connection.ops.quote_name
+    operators, tenants, domains = name(OPERATORS_ROLE), *map(_table, (Tenant, Domain))
+    public = name(get_public_schema_name())
+    with transaction.atomic():
+        connection.set_schema_to_public()
+        _make_role(OPERATORS_ROLE)
+        roles = [operators, *([APPLICATION_ROLE] if _role_exists(APPLICATION_ROLE) else [])]
+        everyone = ", ".join(roles)
+        with connection.cursor() as cursor:
+            cursor.execute(f"REVOKE ALL ON SCHEMA {public} FROM PUBLIC")
+            cursor.execute(f"GRANT USAGE ON SCHEMA {public} TO {everyone}")
+            cursor.execute(f"REVOKE ALL ON ALL TABLES IN SCHEMA {public} FROM {everyone}")
+            cursor.execute(
+                "GRANT SELECT, INSERT, UPDATE, DELETE "
+                f"ON ALL TABLES IN SCHEMA {public} TO {operators}"
+            )
+            cursor.execute(f"REVOKE ALL ON {tenants}, django_migrations FROM {operators}")
+            cursor.execute(f"GRANT SELECT ON {tenants}, {domains}, django_migrations TO {everyone}")
+            cursor.execute(f"GRANT INSERT, UPDATE (name, is_active) ON {tenants} TO {operators}")
+    if len(roles) == 1:
+        log.warning(
+            "the role app is missing, so nothing but the owner can use this database; make it "
+            "as init-scripts/postgres does, then release again"
+        )
+
+
+def drop_schema(tenant: Tenant) -> bool:
+    """Drop the tenant's schema with everything in it, and its role.
+
+    Returns:
+        Whether the role is gone. It stays while another database of the cluster needs it.
+    """
+    connection.set_schema_to_public()
+    name = connection.ops.quote_name
+    role = role_of(tenant.schema_name)
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP SCHEMA IF EXISTS {name(tenant.schema_name)} CASCADE")
+        cursor.execute(
+            """SELECT EXISTS (SELECT FROM pg_shdepend
+                              WHERE refclassid = 'pg_authid'::regclass
+                                AND refobjid = to_regrole(%s)
+                                AND classid <> 'pg_auth_members'::regclass)""",
+            [name(role)],
+        )
+        needed_elsewhere = cursor.fetchone()[0]
+        if not needed_elsewhere:
+            cursor.execute(f"DROP ROLE IF EXISTS {name(role)}")
+    return not needed_elsewhere
+
+
+def _make_role(role: str) -> None:
+    quoted = connection.ops.quote_name(role)
+    with connection.cursor() as cursor:
+        if not _role_exists(role):
+            cursor.execute(f"CREATE ROLE {quoted} NOLOGIN")
+        cursor.execute(f"GRANT {quoted} TO CURRENT_USER WITH INHERIT TRUE, SET TRUE")
+        if _role_exists(APPLICATION_ROLE):
+            cursor.execute(f"GRANT {quoted} TO {APPLICATION_ROLE} WITH INHERIT FALSE, SET TRUE")
+
+
+def _role_exists(role: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT FROM pg_roles WHERE rolname = %s", [role])
+        return cursor.fetchone() is not None
+
+
+def _table(model: type) -> str:
+    return connection.ops.quote_name(model._meta.db_table)

@@ -1,0 +1,241 @@
+"""What can be done with a tenant: make, list, suspend, resume, export, drop. Runs as app_owner.
+
+Web and worker remember a tenant for `tenants.resolution.CACHE_SECONDS`; until then they do not
+notice what was done here.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+from django.conf import settings
+from django.core.cache import cache
+from django.core.exceptions import ValidationError
+from django.core.files.storage import default_storage
+from django.db import connection, transaction
+from django_tenants.utils import schema_context
+
+from tenants.archive import check_restorable, restore, write
+from tenants.exclusive import exclusively
+from tenants.migration import stamp
+from tenants.models import Domain, Tenant
+from tenants.provisioning import drop_schema
+from tenants.release import release_tenants
+from tenants.resolution import forget
+
+log = structlog.get_logger(__name__)
+
+
+class NoSuchTenant(LookupError):
+    """There is no tenant of that name."""
+
+
+def create_tenant(
+    name: str, title: str = "", domains: Iterable[str] = (), archive: Path | None = None
+) -> tuple[Tenant, bool]:
+    """Make a tenant with its domains, role and schema; at once, not at the next release.
+
+    A tenant that exists keeps its title, and gets what it lacks.
+
+    Args:
+        name: of the schema, and of the tenant in addresses.
+        title: shown to people; the name if empty.
+        domains: host names it answers at, besides NAME.base-domain.
+        archive: what `export_tenant` wrote, to be loaded into the new tenant.
+
+    Returns:
+        The tenant, and whether it is new.
+
+    Raises:
+        ValidationError: when the name or a domain cannot be used, or belongs to another tenant.
+        tenants.archive.NotRestorable: when the archive does not fit this code.
+        tenants.release.ReleaseFailed: when the schema could not be made; the row is kept, and
+            the next release tries again.
+    """
+    connection.set_schema_to_public()
+    if archive:
+        check_restorable(archive)
+    with exclusively():
+        with transaction.atomic():
+            tenant = Tenant.objects.filter(schema_name=name).first()
+            is_new = tenant is None
+            if archive and not is_new:
+                raise ValidationError(f"{name} exists; an archive is loaded into a new tenant only")
+            if is_new:
+                tenant = Tenant(schema_name=name, name=title or name)
+                tenant.full_clean()
+                tenant.save()
+            for host in domains:
+                _give_domain(tenant, host)
+        release_tenants([tenant])
+        if archive:
+            restore(tenant, archive)
+    forget()
+    return tenant, is_new
+
+
+def _give_domain(tenant: Tenant, host: str) -> None:
+    if tenant.domains.filter(domain=host).exists():
+        return
+    domain = Domain(tenant=tenant, domain=host, is_primary=not tenant.domains.exists())
+    domain.full_clean()
+    domain.save()
+
+
+def get_tenant(name: str) -> Tenant:
+    """Return the tenant of this name.
+
+    Raises:
+        NoSuchTenant: naming those there are.
+    """
+    connection.set_schema_to_public()
+    tenant = Tenant.objects.filter(schema_name=name).first()
+    if tenant is None:
+        known = Tenant.objects.values_list("schema_name", flat=True)[:10]
+        raise NoSuchTenant(f"there is no tenant {name!r}; there are: {', '.join(known) or 'none'}")
+    return tenant
+
+
+def suspend_tenant(name: str) -> bool:
+    """Refuse the tenant's requests from now on; tell whether that is a change.
+
+    Raises:
+        NoSuchTenant: when there is none of that name.
+    """
+    return _set_active(name, False)
+
+
+def resume_tenant(name: str) -> bool:
+    """Answer the tenant's requests again; tell whether that is a change.
+
+    Raises:
+        NoSuchTenant: when there is none of that name.
+    """
+    return _set_active(name, True)
+
+
+def _set_active(name: str, active: bool) -> bool:
+    tenant = get_tenant(name)
+    changed = tenant.is_active != active
+    if changed:
+        tenant.is_active = active
+        tenant.save(update_fields=["is_active"])
+        forget()
+    return changed
+
+
+# --- list ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One tenant as `list_tenants` shows it; `size` is its tables' and indexes' in bytes."""
+
+    name: str
+    title: str
+    state: str
+    domains: tuple[str, ...]
+    released: str
+    size: int
+
+
+def list_tenants() -> list[Summary]:
+    """Return every tenant, by name."""
+    connection.set_schema_to_public()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT nspname, sum(pg_total_relation_size(pg_class.oid))
+               FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+               JOIN tenant_config ON nspname = schema_name
+               WHERE relkind = 'r' GROUP BY nspname"""
+        )
+        sizes = {name: int(size) for name, size in cursor.fetchall()}
+    return [
+        Summary(
+            name=tenant.schema_name,
+            title=tenant.name,
+            state="active" if tenant.is_active else "suspended",
+            domains=(
+                f"{tenant.schema_name}.{settings.TENANT_BASE_DOMAIN}",
+                *(domain.domain for domain in tenant.domains.all()),
+            ),
+            released=_released(tenant),
+            size=sizes.get(tenant.schema_name, 0),
+        )
+        for tenant in Tenant.objects.prefetch_related("domains")
+    ]
+
+
+def _released(tenant: Tenant) -> str:
+    if not tenant.migrations_stamp:
+        return "no"
+    return "yes" if tenant.migrations_stamp == stamp() else "behind"
+
+
+# --- export and drop ----------------------------------------------------------------------
+
+
+def export_tenant(name: str) -> Path:
+    """Write the tenant's rows and files to a new archive in EXPORT_ROOT; return its path.
+
+    Raises:
+        NoSuchTenant: when there is none of that name.
+        OSError: when it cannot be written.
+    """
+    tenant = get_tenant(name)
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    root = Path(settings.EXPORT_ROOT)
+    root.mkdir(parents=True, exist_ok=True)
+    path = root / f"{name}-{moment}.zip"
+    write(tenant, path)
+    return path
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """What `drop_tenant` did: the archive (None without one), and whether the role is gone."""
+
+    archive: Path | None
+    role_dropped: bool
+
+
+def drop_tenant(name: str, *, export: bool = True) -> Dropped:
+    """Export the tenant, then remove its schema, role, row, domains, files and cache entries.
+
+    It is suspended first, so that nothing new is written while it is exported. When the export
+    fails nothing is dropped, and the tenant stays suspended.
+
+    Raises:
+        NoSuchTenant: when there is none of that name.
+        OSError: when the archive cannot be written.
+    """
+    suspend_tenant(name)
+    with exclusively():
+        tenant = get_tenant(name)
+        archive = export_tenant(name) if export and tenant.migrations_stamp else None
+        with transaction.atomic():
+            role_dropped = drop_schema(tenant)
+            tenant.delete()
+    _forget_cache(name)
+    _forget_files(name)
+    forget()
+    log.info("dropped", schema=name, archive=str(archive))
+    return Dropped(archive, role_dropped)
+
+
+def _forget_cache(name: str) -> None:
+    """Delete the tenant's cache entries and sessions: a new tenant may get the same name."""
+    client = cache._cache.get_client(write=True)
+    keys = client.scan_iter(match=f"{name}:*", count=1000)
+    for key in keys:
+        client.unlink(key)
+
+
+def _forget_files(name: str) -> None:
+    with schema_context(name):
+        shutil.rmtree(default_storage.location, ignore_errors=True)
