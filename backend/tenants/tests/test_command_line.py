@@ -16,7 +16,7 @@ BACKEND = Path(__file__).parents[2]
 
 @pytest.fixture
 def manage(as_app):
-    """Return a function that runs manage.py as the owner, on the test database."""
+    """Return a function that runs manage.py as web does, on the test database."""
 
     def run(*arguments, **environment):
         return subprocess.run(
@@ -50,7 +50,7 @@ def test_a_command_that_needs_a_tenant_says_so(manage, command):
 
 def test_a_shell_without_a_tenant_starts_and_says_so(manage):
     ended = manage("shell", "--command", WHERE)
-    assert "role app_owner" in ended.stdout
+    assert "role app\n" in ended.stdout
     assert "in no tenant" in ended.stderr
 
 

@@ -1,74 +1,19 @@
 """A task runs in the tenant that sent it, however it comes to run; by a real worker."""
 
 import json
-import os
-import subprocess
-import sys
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from celery import chain, chord, group
-from django.db import connection
 from django.utils import timezone
 from django_tenants.utils import schema_context
 
 from core.celery import app
-from tenants.tests.logins import APPLICATION
 from tenants.tests.tasks import breaks, look, look_again, send_another
-from users.models import User
 
 TIMEOUT = 10  # seconds; a worker that answers at all needs a fraction of one
 
-pytestmark = pytest.mark.usefixtures("as_app", "accounts")
-
-
-@pytest.fixture
-def accounts(as_app):
-    for tenant in ("test1", "test2"):
-        with schema_context(tenant):
-            User.objects.create(pk=1, email="ann@example.com", first_name=tenant)
-
-
-@pytest.fixture(scope="module")
-def queue(django_db_setup):
-    """Return the name of this test database's queue."""
-    return f"tests-{connection.settings_dict['NAME']}"
-
-
-@pytest.fixture(scope="module")
-def worker(queue, tmp_path_factory):
-    """Start a worker of two processes, logged in as in production; yield the path of its log."""
-    place = connection.settings_dict
-    url = "postgres://{user}:{password}@{HOST}:{PORT}/{NAME}".format(
-        **APPLICATION, **(place | {"PORT": place["PORT"] or 5432})
-    )
-    log = tmp_path_factory.mktemp("worker") / "log"
-    script = (
-        "import django; django.setup();"
-        "from core.celery import app; import tenants.tests.tasks;"
-        # Health's tests count the workers that are heard from.
-        "from core.heartbeat import HeartbeatStep; app.steps['consumer'].remove(HeartbeatStep);"
-        f"app.conf.task_default_queue = {queue!r};"
-        "app.worker_main(['--quiet', 'worker', '--concurrency=2', '--without-gossip',"
-        "'--without-mingle', '--hostname=tests@%n'])"
-    )
-    environment = os.environ | {
-        "DATABASE_URL": url,
-        "DJANGO_SETTINGS_MODULE": "core.settings.test",
-    }
-    with log.open("w") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-c", script],
-            cwd=Path(__file__).parents[2],
-            env=environment,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
-    yield log
-    assert process.poll() is None, log.read_text()
-    process.terminate()
-    process.wait(TIMEOUT)
+pytestmark = pytest.mark.usefixtures("as_app", "one_account_each")
 
 
 @pytest.fixture
