@@ -71,7 +71,8 @@ def _name_in_host(host: str) -> str:
     """Return NAME of NAME.base-domain, else an empty string."""
     suffix = f".{settings.TENANT_BASE_DOMAIN}"
     name = host.removesuffix(suffix) if host.endswith(suffix) else ""
-    return "" if name == "www" else name
+    # Host names have no underscores and tenants' names no hyphens.
+    return "" if name == "www" else name.replace("-", "_")
 
 
 def _active(tenant: Tenant | None, asked_for: str) -> Tenant:

@@ -74,6 +74,11 @@ def test_a_domain_row_chooses(client, settings):
     assert site(client, "shop.example.com") == "test2"
 
 
+def test_a_name_with_underscores_has_hyphens_in_its_host(client):
+    Tenant.objects.create(schema_name="my_shop", name="My Shop")
+    assert site(client, "my-shop.localhost") == "my_shop"
+
+
 def test_an_unknown_tenant_is_answered_with_a_problem_document(client):
     response = client.get("/", headers={"host": "nosuch.localhost"})
 
@@ -254,7 +259,7 @@ class AnyName(TestCase):
     @given(labels)
     def test_in_the_host(self, label):
         answer = site(self.client, f"{label}.localhost")
-        name = label.lower()
+        name = label.lower().replace("-", "_")
         expected = {"public": "public", "www": "test1"} | {name: name for name in EXISTING}
         assert answer in (expected.get(name, 404), 400)
         if name in expected:
