@@ -2,26 +2,66 @@
 
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 from django.core.cache import cache
 from django.db import connection
 from django.test import Client
-from django_tenants.utils import tenant_context
+from django.test.utils import setup_databases, teardown_databases
+from django_tenants.utils import schema_context, tenant_context
+from hypothesis import settings
 
+from tenants.exclusive import LOCK, MAINTENANCE_DATABASE
 from tenants.models import Tenant
 from tenants.release import release
 from tenants.resolution import forget
+from tenants.tests.logins import APPLICATION
 
 TENANTS = ("test1", "test2")
 
+# Failing examples are printed, not kept: the checkout may belong to another user.
+settings.register_profile("homeport", database=None, deadline=None)
+settings.load_profile("homeport")
+
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup, django_db_blocker):
-    """Release both tenants once for each test database; `--reuse-db` finds them there."""
+def django_db_setup(
+    django_test_environment,
+    django_db_modify_db_settings,
+    django_db_blocker,
+    django_db_keepdb,
+    django_db_createdb,
+) -> Iterator[None]:
+    """Make the test database, with both tenants released once; `--reuse-db` finds them there.
+
+    pytest-django's own makes one for marked tests only. Those that log in as the application
+    cannot be marked, because that puts them into a transaction; run alone they would have met
+    the developer's database.
+    """
     with django_db_blocker.unblock():
+        made = setup_databases(
+            verbosity=0, interactive=False, keepdb=django_db_keepdb and not django_db_createdb
+        )
         for name in TENANTS:
             Tenant.objects.get_or_create(schema_name=name, defaults={"name": name.capitalize()})
         release()
+    yield
+    if not django_db_keepdb:
+        with django_db_blocker.unblock():
+            teardown_databases(made, verbosity=0)
+
+
+@pytest.fixture(scope="module")
+def alone(django_db_setup) -> Iterator[None]:
+    """Keep other test processes out while this module makes tenants.
+
+    Their roles belong to the whole cluster. One that is made in a test's transaction would let
+    another process wait for it, which may hold the lock that this test needs next.
+    """
+    params = connection.get_connection_params() | {"dbname": MAINTENANCE_DATABASE}
+    with psycopg.connect(**params, autocommit=True) as own:
+        own.execute("SELECT pg_advisory_lock(%s)", [~LOCK])
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -34,10 +74,16 @@ def _start_outside_any_tenant() -> Iterator[None]:
 
 @pytest.fixture
 def empty_cache() -> Iterator[None]:
-    """Give the test an empty Redis cache, in the database that only tests use."""
-    cache.clear()
+    """Give the test an empty cache: its process's part of the Redis database for tests."""
+    _empty_cache()
     yield
-    cache.clear()
+    _empty_cache()
+
+
+def _empty_cache() -> None:
+    client = cache._cache.get_client(write=True)
+    for key in client.scan_iter(match=f"*:{cache.key_prefix}:*", count=1000):
+        client.delete(key)
 
 
 @pytest.fixture
@@ -46,6 +92,36 @@ def test1(db) -> Iterator[Tenant]:
     tenant = Tenant.objects.get(schema_name="test1")
     with tenant_context(tenant):
         yield tenant
+
+
+@pytest.fixture
+def as_app(django_db_setup, django_db_blocker) -> Iterator[None]:
+    """Log Django in as web and worker are, without the owner's rights.
+
+    The other tests log in as app_owner, who has made the test database and may do too much to
+    prove anything. No transaction surrounds the test: what it writes is seen by other
+    connections, and removed at its end.
+    """
+    owner = {key: connection.settings_dict[key] for key in ("USER", "PASSWORD")}
+    with django_db_blocker.unblock():
+        connection.close()
+        connection.settings_dict.update(USER=APPLICATION["user"], PASSWORD=APPLICATION["password"])
+        try:
+            yield
+        finally:
+            connection.close()
+            connection.settings_dict.update(owner)
+            _remove_rows()
+
+
+def _remove_rows() -> None:
+    connection.set_schema_to_public()
+    Tenant.objects.exclude(schema_name__in=TENANTS).delete()
+    Tenant.objects.update(is_active=True)
+    for name in (*TENANTS, "public"):
+        with schema_context(name), connection.cursor() as cursor:
+            cursor.execute("TRUNCATE users_user CASCADE")
+    connection.close()
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ def main() -> None:
         environment()
     except EnvironmentProblems as problems:
         sys.exit(str(problems))
-    from django.core.management import execute_from_command_line
+    from tenants.command_line import run
 
-    execute_from_command_line(sys.argv)
+    run(sys.argv)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,13 @@ class TenantMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self._answer(request)
+        if settings.TENANT_HEADER:
+            # A shared cache must not give one tenant's page to another.
+            patch_vary_headers(response, [HEADER, "Cookie"])
+        return response
+
+    def _answer(self, request: HttpRequest) -> HttpResponse:
         connection.set_schema_to_public()
         if request.path.startswith(settings.TENANT_FREE_PATHS):
             return self.get_response(request)
@@ -35,8 +42,4 @@ class TenantMiddleware:
             return problem(403, str(error))
         connection.set_tenant(request.tenant)
         structlog.contextvars.bind_contextvars(tenant=request.tenant.schema_name)
-        response = self.get_response(request)
-        if settings.TENANT_HEADER:
-            # A shared cache must not give one tenant's page to another.
-            patch_vary_headers(response, [HEADER])
-        return response
+        return self.get_response(request)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from functools import cache
 
-from django.core.management.sql import emit_post_migrate_signal, emit_pre_migrate_signal
+from django.apps import apps
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
+from django.db.models import signals
 
 
 @cache
@@ -41,19 +43,48 @@ def migrate(schema_name: str) -> None:
         InconsistentMigrationHistory: when a migration was applied before one it needs.
     """
     connection.set_schema(schema_name)
-    executor = MigrationExecutor(connection)
+    executor = _executor()
     executor.loader.check_consistent_history(connection)
     targets = executor.loader.graph.leaf_nodes()
     plan = executor.migration_plan(targets)
     if plan:
-        before = executor._create_project_state(with_applied_migrations=True)
-        _signal(emit_pre_migrate_signal, before, plan)
-        after = executor.migrate(targets, plan=plan, state=before.clone())
+        state = executor._create_project_state(with_applied_migrations=True)
+        about = {"verbosity": 0, "interactive": False, "using": connection.alias, "plan": plan}
+        _send(signals.pre_migrate, apps=state.apps, **about)
+        # Django's command goes on with a copy, whose models it renders once more.
+        state = executor.migrate(targets, plan=plan, state=state)
         # Content types and permissions are made by receivers of this one.
-        after.clear_delayed_apps_cache()
-        _signal(emit_post_migrate_signal, after, plan)
+        state.clear_delayed_apps_cache()
+        _send(signals.post_migrate, apps=state.apps, **about)
     connection.set_schema_to_public()
 
 
-def _signal(emit, state, plan) -> None:
-    emit(verbosity=0, interactive=False, db=connection.alias, apps=state.apps, plan=plan)
+def _executor() -> MigrationExecutor:
+    """Return an executor for the schema the connection is in.
+
+    The graph is read from disk once for all schemas. Squashed migrations make it depend on what
+    a schema has applied; then it is read for each.
+    """
+    executor = MigrationExecutor.__new__(MigrationExecutor)
+    executor.connection = connection
+    executor.progress_callback = None
+    executor.recorder = MigrationRecorder(connection)
+    executor.loader = _loader()
+    if executor.loader.replacements:
+        executor.loader = MigrationLoader(connection)
+    else:
+        executor.loader.applied_migrations = executor.recorder.applied_migrations()
+    return executor
+
+
+@cache
+def _loader() -> MigrationLoader:
+    return MigrationLoader(None)
+
+
+def _send(signal, *, plan, **about) -> None:
+    """Tell the applications that the plan touches; nothing changed for the others."""
+    touched = {migration.app_label for migration, _backwards in plan}
+    for config in apps.get_app_configs():
+        if config.models_module and config.label in touched:
+            signal.send(sender=config, app_config=config, plan=plan, **about)

@@ -17,6 +17,9 @@ from tenants.migration import migrate, stamp
 from tenants.models import Tenant
 from tenants.provisioning import grant_in_public, provision, unprovisioned
 
+# Each costs a connection up to 0.4 MB of memory, and a new connection costs about 10 ms.
+TENANTS_A_CONNECTION = 20
+
 log = structlog.get_logger(__name__)
 
 
@@ -48,11 +51,12 @@ def release_tenants(tenants: list[Tenant]) -> None:
         ReleaseFailed: at the end, naming the tenants that failed.
     """
     incomplete = unprovisioned()
-    failed = [
-        tenant.schema_name
-        for tenant in tenants
-        if not _release(tenant, complete=tenant.schema_name not in incomplete)
-    ]
+    failed = []
+    for number, tenant in enumerate(tenants, start=1):
+        if not _release(tenant, complete=tenant.schema_name not in incomplete):
+            failed.append(tenant.schema_name)
+        if number % TENANTS_A_CONNECTION == 0:
+            _start_afresh()
     if failed:
         raise ReleaseFailed(f"not released: {', '.join(failed)}. The log above says why.")
 
@@ -65,25 +69,23 @@ def _release(tenant: Tenant, *, complete: bool) -> bool:
         return True
     event = "released" if tenant.migrations_stamp else "created"
     try:
-        provision(tenant)
+        if not complete:
+            provision(tenant)
         migrate(tenant.schema_name)
         tenant.migrations_stamp = stamp()
         Tenant.objects.filter(pk=tenant.pk).update(migrations_stamp=tenant.migrations_stamp)
     except Exception:
         log.exception("release failed", schema=tenant.schema_name, seconds=_since(started))
-        return False
-    else:
-        log.info(event, schema=tenant.schema_name, seconds=_since(started))
-        return True
-    finally:
         _start_afresh()
+        return False
+    finally:
+        connection.set_schema_to_public()
+    log.info(event, schema=tenant.schema_name, seconds=_since(started))
+    return True
 
 
 def _start_afresh() -> None:
-    """Drop the connection: it may be broken, and remembers every table it has seen.
-
-    500 tenants' tables cost a connection about 200 MB.
-    """
+    """Drop the connection: it may be broken, and remembers every table it has seen."""
     connection.set_schema_to_public()
     if not connection.in_atomic_block:
         connection.close()

@@ -1,6 +1,7 @@
-"""Which tenant a request is for: header, else subdomain, else domain row, else the default.
+"""Which tenant a request is for: header, else host, else cookie, else the default.
 
-The host and the header choose a tenant; they authorise nothing.
+All of them choose a tenant; they authorise nothing. Header and cookie are heard only where the
+contract allows it (TENANT_HEADER), which is never in production.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from tenants.names import is_tenant_name
 from tenants.operators import Operators
 
 HEADER = "X-Tenant"
+COOKIE = "tenant"  # set by tenants.views.choose, where a browser has no host to choose with
 CACHE_SECONDS = 5  # how long a process may not notice that a tenant was changed
 
 
@@ -45,6 +47,8 @@ def resolve(request: HttpRequest) -> Tenant | Operators:
         return _active(_by_name(name), name)
     if tenant := _by_domain(host):
         return _active(tenant, host)
+    if chosen := _from_cookie(request):
+        return chosen
     if settings.TENANT_DEFAULT:
         return _active(_by_name(settings.TENANT_DEFAULT), settings.TENANT_DEFAULT)
     raise UnknownTenant(f"No tenant answers at {host}.")
@@ -54,11 +58,21 @@ def _name_in_header(request: HttpRequest) -> str:
     return request.headers.get(HEADER, "") if settings.TENANT_HEADER else ""
 
 
+def _from_cookie(request: HttpRequest) -> Tenant | Operators | None:
+    """Return what the cookie names if that can be entered; a stale cookie names nothing."""
+    name = request.COOKIES.get(COOKIE, "") if settings.TENANT_HEADER else ""
+    if name == Operators.schema_name:
+        return Operators() if settings.OPERATIONS_HOST else None
+    tenant = _by_name(name)
+    return tenant if tenant and tenant.is_active else None
+
+
 def _name_in_host(host: str) -> str:
     """Return NAME of NAME.base-domain, else an empty string."""
     suffix = f".{settings.TENANT_BASE_DOMAIN}"
     name = host.removesuffix(suffix) if host.endswith(suffix) else ""
-    return "" if name == "www" else name
+    # Host names have no underscores and tenants' names no hyphens.
+    return "" if name == "www" else name.replace("-", "_")
 
 
 def _active(tenant: Tenant | None, asked_for: str) -> Tenant:

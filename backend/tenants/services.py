@@ -161,7 +161,7 @@ def list_tenants() -> list[Summary]:
             title=tenant.name,
             state="active" if tenant.is_active else "suspended",
             domains=(
-                f"{tenant.schema_name}.{settings.TENANT_BASE_DOMAIN}",
+                f"{tenant.schema_name.replace('_', '-')}.{settings.TENANT_BASE_DOMAIN}",
                 *(domain.domain for domain in tenant.domains.all()),
             ),
             released=_released(tenant),

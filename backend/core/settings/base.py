@@ -27,6 +27,7 @@ ACCOUNT_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.auth",
     "django.contrib.admin",
+    "rest_framework_simplejwt.token_blacklist",
     "users",
 ]
 SHARED_APPS = [
@@ -35,6 +36,7 @@ SHARED_APPS = [
     *ACCOUNT_APPS,
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "rest_framework",
     "django_structlog",
     "core",
 ]
@@ -94,7 +96,8 @@ TENANT_DEFAULT = env["TENANT_DEFAULT"]
 TENANT_HEADER = env["TENANT_HEADER"]
 OPERATIONS_HOST = env["OPERATIONS_HOST"]
 # Answered without a tenant, so that they work when the database does not.
-TENANT_FREE_PATHS = ("/api/v1/health/",)
+# The choice of a tenant lists them all, which no tenant's role may.
+TENANT_FREE_PATHS = ("/api/v1/health/", "/choose-tenant/")
 
 # --- Cache and sessions -------------------------------------------------------------------
 # https://docs.djangoproject.com/en/5.2/topics/cache/#redis
@@ -122,6 +125,28 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+
+# --- API ----------------------------------------------------------------------------------
+# https://www.django-rest-framework.org/api-guide/settings/
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework_simplejwt.authentication.JWTAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+}
+
+# --- Tokens -------------------------------------------------------------------------------
+# https://django-rest-framework-simplejwt.readthedocs.io/en/latest/settings.html
+
+SIMPLE_JWT = {
+    "AUTH_TOKEN_CLASSES": ["users.tokens.AccessToken"],
+    "TOKEN_OBTAIN_SERIALIZER": "users.serializers.LogInSerializer",
+    "TOKEN_REFRESH_SERIALIZER": "users.serializers.RefreshSerializer",
+    # A refresh token is good for one use, so that a stolen one is noticed.
+    "ROTATE_REFRESH_TOKENS": True,
+    "BLACKLIST_AFTER_ROTATION": True,
+    "UPDATE_LAST_LOGIN": True,
+}
 
 # --- Language and time --------------------------------------------------------------------
 

@@ -1,10 +1,15 @@
 """Settings of the backend's tests: real PostgreSQL and Redis, quick passwords."""
 
+import os
+
 from core.settings.base import *  # noqa: F403
-from core.settings.base import STORAGES
+from core.settings.base import CACHES, STORAGES
 
 # The cheapest hasher: tests make many accounts and protect none.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 # Pages are rendered without collecting static files first.
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+
+# Test processes that run side by side share one Redis.
+CACHES["default"]["KEY_PREFIX"] = os.environ.get("PYTEST_XDIST_WORKER", "")

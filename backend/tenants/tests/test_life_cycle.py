@@ -13,7 +13,7 @@ from tenants.migration import stamp
 from tenants.models import Domain, Tenant
 from users.models import User
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_cache")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("alone", "empty_cache")]
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ import re
 import secrets
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psycopg
@@ -26,7 +27,7 @@ from users.models import User
 BACKEND = Path(__file__).parents[2]
 INIT_SCRIPT = BACKEND.parent / "init-scripts" / "postgres" / "01-init-schemas.sql"
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("alone")]
 
 
 def insert_by_sql(name: str) -> None:
@@ -179,7 +180,7 @@ def test_the_init_script_and_the_code_agree_on_names():
 
 @pytest.fixture
 def bare_database():
-    """Make an empty database; yield a function that connects to it as a role, and its URL."""
+    """Make an empty database; yield its name."""
     name = "bare_" + secrets.token_hex(4)
     params = connection.get_connection_params() | {"dbname": MAINTENANCE_DATABASE}
     with psycopg.connect(**params, autocommit=True) as maintenance:
@@ -187,7 +188,12 @@ def bare_database():
         try:
             yield name
         finally:
-            maintenance.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            # A session of app ends a moment after it was closed, and is not ours to terminate.
+            left = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s"
+            deadline = time.monotonic() + 10
+            while maintenance.execute(left, [name]).fetchone()[0] and time.monotonic() < deadline:
+                time.sleep(0.01)
+            maintenance.execute(f"DROP DATABASE {name}")
 
 
 def run_release(database: str, code: str = "pass") -> subprocess.CompletedProcess:

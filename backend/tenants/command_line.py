@@ -1,0 +1,107 @@
+"""Which tenant a management command is for: `manage.py COMMAND … --tenant NAME`.
+
+A command that is given none would work in public, on the operators' accounts; so unless it is
+known to need no tenant, it is refused. Only a shell starts, and says where it is.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import django
+from django.core.management import execute_from_command_line
+from django.db import connection
+
+from tenants.operators import Operators
+
+OPTION = "--tenant"
+
+# They look at no account and at no row of a tenant, or bring public and all tenants along.
+TENANT_FREE = frozenset(
+    {
+        "all_tenants_command",
+        "bench_tenancy",
+        "check",
+        "collectstatic",
+        "compilemessages",
+        "create_tenant",
+        "diffsettings",
+        "drop_tenant",
+        "export_tenant",
+        "findstatic",
+        "help",
+        "list_tenants",
+        "makemessages",
+        "makemigrations",
+        "migrate",
+        "migrate_schemas",
+        "optimizemigration",
+        "release",
+        "resume_tenant",
+        "runserver",
+        "showmigrations",
+        "sqlmigrate",
+        "squashmigrations",
+        "startapp",
+        "suspend_tenant",
+        "tenant_command",
+        "test",
+        "version",
+    }
+)
+
+
+def run(arguments: list[str]) -> None:
+    """Run a management command in the tenant that its arguments name.
+
+    Args:
+        arguments: as in sys.argv; `--tenant public` means the operators.
+
+    Raises:
+        SystemExit: when the command needs a tenant and is given none, or an unknown one.
+    """
+    arguments, name = _take_option(arguments)
+    command = arguments[1] if len(arguments) > 1 else "help"
+    if name:
+        django.setup()
+        try:
+            connection.set_tenant(_tenant(name))
+        except LookupError as error:
+            raise SystemExit(f"{command}: {error}") from error
+    elif _needs_tenant(command, arguments):
+        remedy = (
+            f"Add {OPTION} NAME (./dev manage list_tenants shows them), or {OPTION} public for the "
+            "operators' own accounts."
+        )
+        if command != "shell":
+            raise SystemExit(f"{command} needs a tenant, and was given none. {remedy}")
+        print(f"This shell is in no tenant. {remedy}", file=sys.stderr)
+    execute_from_command_line(arguments)
+
+
+def _take_option(arguments: list[str]) -> tuple[list[str], str]:
+    """Return the arguments without the option, and its value or an empty string."""
+    rest, name = list(arguments), ""
+    for position, word in enumerate(arguments):
+        if word == OPTION and position + 1 < len(arguments):
+            name = arguments[position + 1]
+            del rest[position : position + 2]
+            break
+        if word.startswith(f"{OPTION}="):
+            name = word.partition("=")[2]
+            del rest[position]
+            break
+    return rest, name
+
+
+def _needs_tenant(command: str, arguments: list[str]) -> bool:
+    asks_for_help = {"-h", "--help"} & set(arguments)
+    return not (command in TENANT_FREE or command.startswith("-") or asks_for_help)
+
+
+def _tenant(name: str):
+    if name == Operators.schema_name:
+        return Operators()
+    from tenants.services import get_tenant  # models load only after django.setup()
+
+    return get_tenant(name)

@@ -1,0 +1,90 @@
+"""A management command works in the tenant it is given, and says so when it needs one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django_tenants.utils import schema_context
+
+from tenants.tests.test_release import url_of_test_database
+from users.models import User
+
+BACKEND = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def manage(as_app):
+    """Return a function that runs manage.py as web does, on the test database."""
+
+    def run(*arguments, **environment):
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=BACKEND,
+            env={**os.environ, "DATABASE_URL": url_of_test_database(), **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    return run
+
+
+WHERE = (
+    "from django.db import connection as c; k = c.cursor();"
+    "k.execute('SELECT current_user'); print('role', k.fetchone()[0])"
+)
+
+
+@pytest.mark.parametrize(
+    "command", ["createsuperuser", "changepassword", "dumpdata", "dbshell", "flush"]
+)
+def test_a_command_that_needs_a_tenant_says_so(manage, command):
+    ended = manage(command)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"{command} needs a tenant, and was given none.")
+    assert "--tenant NAME" in ended.stderr
+
+
+def test_a_shell_without_a_tenant_starts_and_says_so(manage):
+    ended = manage("shell", "--command", WHERE)
+    assert "role app\n" in ended.stdout
+    assert "in no tenant" in ended.stderr
+
+
+@pytest.mark.parametrize("option", [["--tenant", "test2"], ["--tenant=test2"]])
+def test_a_command_runs_in_the_tenant_it_is_given(manage, option):
+    assert "role tenant_test2" in manage("shell", "--command", WHERE, *option).stdout
+
+
+def test_public_means_the_operators(manage):
+    ended = manage("shell", "--command", WHERE, "--tenant", "public")
+    assert "role tenant_public" in ended.stdout
+
+
+def test_an_account_is_made_in_the_tenant_that_was_given_and_nowhere_else(manage):
+    ended = manage(
+        *("createsuperuser", "--noinput", "--email", "ann@example.com", "--tenant", "test2"),
+        DJANGO_SUPERUSER_PASSWORD="correct horse battery staple",
+    )
+    assert ended.returncode == 0, ended.stderr
+    with schema_context("test2"):
+        assert User.objects.get().email == "ann@example.com"
+    with schema_context("test1"):
+        assert not User.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["nosuch", "TEST1", 'test1"'])
+def test_an_unknown_tenant_is_answered_with_those_there_are(manage, name):
+    ended = manage("shell", "--tenant", name)
+    assert ended.returncode == 1
+    assert "there is no tenant" in ended.stderr
+    assert "test1, test2" in ended.stderr
+
+
+@pytest.mark.parametrize("command", [["check"], ["list_tenants"], ["shell", "--help"], ["help"]])
+def test_a_command_that_needs_no_tenant_runs_without(manage, command):
+    ended = manage(*command)
+    assert ended.returncode == 0, ended.stderr

@@ -1,0 +1,104 @@
+"""A task runs in the tenant that sent it, however it comes to run; by a real worker."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from celery import chain, chord, group
+from django.utils import timezone
+from django_tenants.utils import schema_context
+
+from core.celery import app
+from tenants.tests.tasks import breaks, look, look_again, send_another
+
+TIMEOUT = 10  # seconds; a worker that answers at all needs a fraction of one
+
+pytestmark = pytest.mark.usefixtures("as_app", "one_account_each")
+
+
+@pytest.fixture
+def send(worker, queue):
+    """Return a function that sends a signature from a tenant and waits for its result."""
+
+    def run(tenant, signature, **options):
+        with schema_context(tenant):
+            sent = signature.apply_async(queue=queue, **options)
+        return sent.get(timeout=TIMEOUT)
+
+    return run
+
+
+TENANTS = pytest.mark.parametrize("tenant", ["test1", "test2"])
+
+
+@TENANTS
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (look.s, 1),
+        (look_again.s, 1),
+        (lambda: chain(look.s(), look.s(), look.s()), 3),
+        (lambda: look.s().set(link=look.s()), 1),
+    ],
+    ids=["direct", "retried", "chained", "linked"],
+)
+def test_a_task_sees_its_tenant_only(send, tenant, make, expected):
+    assert send(tenant, make()) == [[f"tenant_{tenant}", tenant]] * expected
+
+
+@TENANTS
+def test_a_scheduled_task_sees_its_tenant_only(send, tenant):
+    expected = [[f"tenant_{tenant}", tenant]]
+    assert send(tenant, look.s(), countdown=0.2) == expected
+    assert send(tenant, look.s(), eta=timezone.now() + timedelta(seconds=0.2)) == expected
+
+
+@TENANTS
+def test_a_chord_and_its_callback_see_their_tenant_only(send, tenant):
+    parts = [look.s() for _ in range(6)]
+    answers = send(tenant, chord(group(parts), look.s()))
+    assert answers == [[[f"tenant_{tenant}", tenant]]] * 6 + [[f"tenant_{tenant}", tenant]]
+
+
+@TENANTS
+def test_a_task_sent_by_a_task_sees_its_tenant_only(send, tenant, queue):
+    child = app.AsyncResult(send(tenant, send_another.s(queue)))
+    assert child.get(timeout=TIMEOUT) == [[f"tenant_{tenant}", tenant]]
+
+
+def test_a_task_sent_by_name_sees_its_tenant_only(worker, queue):
+    with schema_context("test2"):
+        sent = app.send_task(look.name, queue=queue)
+    assert sent.get(timeout=TIMEOUT) == [["tenant_test2", "test2"]]
+
+
+def test_tasks_of_both_tenants_do_not_mix_even_when_some_break(worker, queue):
+    sent = []
+    for number in range(60):
+        tenant = f"test{number % 2 + 1}"
+        with schema_context(tenant):
+            breaks.apply_async(queue=queue, ignore_result=True)
+            sent.append((tenant, look.apply_async(queue=queue)))
+    answers = [(tenant, result.get(timeout=TIMEOUT)) for tenant, result in sent]
+    assert answers == [(tenant, [[f"tenant_{tenant}", tenant]]) for tenant, _ in answers]
+
+
+def test_a_task_of_a_tenant_that_was_deleted_fails(send):
+    with pytest.raises(LookupError, match="gone"):
+        send("gone", look.s())
+
+
+def test_a_task_without_a_tenant_cannot_read_the_operators_accounts(send):
+    with pytest.raises(Exception, match="permission denied"):
+        send("public", look.s())
+
+
+@TENANTS
+def test_log_lines_of_a_task_carry_its_tenant(send, worker, queue, tenant):
+    with schema_context(tenant):
+        sent = look.apply_async(queue=queue)
+    sent.get(timeout=TIMEOUT)
+    lines = [json.loads(line) for line in worker.read_text().splitlines() if sent.id in line]
+    (own,) = [line for line in lines if line["event"] == "looking"]
+    assert own["tenant"] == tenant
+    assert {line["tenant"] for line in lines if line.get("task_id") == sent.id} == {tenant}
