@@ -182,6 +182,23 @@ CONTRACT: tuple[Variable, ...] = (
         required_in=PRODUCTION,
     ),
     Variable(
+        "CORS_ALLOWED_ORIGINS",
+        "Django",
+        "Origins whose pages may call the API from a browser, with scheme, comma separated.",
+        words,
+        default="http://localhost:3000,http://localhost:5173",
+        example="https://www.example.com",
+    ),
+    Variable(
+        "PROXY_COUNT",
+        "Django",
+        "Proxies in front of web that add to X-Forwarded-For. Log-ins are counted by the\n"
+        "address before them; 0 trusts no header.",
+        whole_number(0, 9),
+        default="0",
+        example="1",
+    ),
+    Variable(
         "DATABASE_URL",
         "Database",
         "PostgreSQL, with the role to log in as: app for web and worker, app_owner for release\n"
@@ -349,6 +366,13 @@ CONTRACT: tuple[Variable, ...] = (
         example="/data/exports",
     ),
     Variable(
+        "EMAIL_FROM",
+        "E-mail",
+        "Sender of every message.",
+        default="Homeport <shop@localhost>",
+        example="Example <shop@example.com>",
+    ),
+    Variable(
         "COMPOSE_PROJECT_NAME",
         "Compose",
         "Name of the stack; give each checkout of one machine its own. Empty: the name of the\n"
@@ -451,7 +475,12 @@ REFUSED_IN_PRODUCTION: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("TENANT_DEFAULT", bool, "gives an unknown host a tenant"),
 )
 # Local conveniences that production turns off by itself when nobody sets them.
-PRODUCTION_DEFAULTS = {"TENANT_HEADER": "false", "TENANT_DEFAULT": "", "OPERATIONS_HOST": ""}
+PRODUCTION_DEFAULTS = {
+    "TENANT_HEADER": "false",
+    "TENANT_DEFAULT": "",
+    "OPERATIONS_HOST": "",
+    "CORS_ALLOWED_ORIGINS": "",
+}
 
 
 # --- reading ------------------------------------------------------------------------------

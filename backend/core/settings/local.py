@@ -1,7 +1,7 @@
 """Settings of a developer's machine: as production, but talkative and reachable."""
 
 from core.settings.base import *  # noqa: F403
-from core.settings.base import STORAGES, TEMPLATES
+from core.settings.base import INSTALLED_APPS, MIDDLEWARE, SHARED_APPS, STORAGES, TEMPLATES
 
 DEBUG = True
 
@@ -18,3 +18,17 @@ WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = True
 
 EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+
+# https://django-debug-toolbar.readthedocs.io/en/stable/installation.html
+SHARED_APPS += ["debug_toolbar"]
+INSTALLED_APPS += ["debug_toolbar"]
+MIDDLEWARE.insert(
+    MIDDLEWARE.index("tenants.middleware.TenantMiddleware"),
+    "debug_toolbar.middleware.DebugToolbarMiddleware",
+)
+DEBUG_TOOLBAR_CONFIG = {"SHOW_TOOLBAR_CALLBACK": "core.settings.local.show_toolbar"}
+
+
+def show_toolbar(request) -> bool:
+    """Measure pages only: a client of the API should not pay for what it cannot see."""
+    return DEBUG and "text/html" in request.headers.get("Accept", "")
