@@ -10,6 +10,7 @@ from core.views import landing, no_such_api
 api = [
     path("auth/", include("users.urls")),
     path("products/", include("products.urls")),
+    path("cart/", include("cart.urls")),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
 ]

@@ -46,7 +46,7 @@ SHARED_APPS = [
     "django_structlog",
     "core",
 ]
-TENANT_APPS = [*ACCOUNT_APPS, "products"]
+TENANT_APPS = [*ACCOUNT_APPS, "products", "cart"]
 INSTALLED_APPS = list(dict.fromkeys(SHARED_APPS + TENANT_APPS))
 
 # --- HTTP ---------------------------------------------------------------------------------
