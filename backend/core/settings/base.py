@@ -46,7 +46,7 @@ SHARED_APPS = [
     "django_structlog",
     "core",
 ]
-TENANT_APPS = [*ACCOUNT_APPS, "products", "cart"]
+TENANT_APPS = [*ACCOUNT_APPS, "products", "cart", "orders"]
 INSTALLED_APPS = list(dict.fromkeys(SHARED_APPS + TENANT_APPS))
 
 # --- HTTP ---------------------------------------------------------------------------------
@@ -175,6 +175,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
+        "OrderStatus": "orders.models.Order.Status",
     },
     "PREPROCESSING_HOOKS": ["core.schema.only_the_newest_version"],
     "POSTPROCESSING_HOOKS": [
