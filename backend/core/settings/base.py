@@ -46,7 +46,7 @@ SHARED_APPS = [
     "django_structlog",
     "core",
 ]
-TENANT_APPS = [*ACCOUNT_APPS, "products", "cart", "orders"]
+TENANT_APPS = [*ACCOUNT_APPS, "products", "cart", "orders", "tickets"]
 INSTALLED_APPS = list(dict.fromkeys(SHARED_APPS + TENANT_APPS))
 
 # --- HTTP ---------------------------------------------------------------------------------
@@ -176,6 +176,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
         "OrderStatus": "orders.models.Order.Status",
+        "TicketStatus": "tickets.models.Ticket.Status",
     },
     "PREPROCESSING_HOOKS": ["core.schema.only_the_newest_version"],
     "POSTPROCESSING_HOOKS": [
