@@ -5,6 +5,10 @@ from core.settings.base import INSTALLED_APPS, MIDDLEWARE, SHARED_APPS, STORAGES
 
 DEBUG = True
 
+# `./dev manage seed_demo`
+SHARED_APPS += ["demo"]
+INSTALLED_APPS += ["demo"]
+
 # Under Gunicorn Django would cache templates even here; an edit is to show at once.
 TEMPLATES[0]["APP_DIRS"] = False
 TEMPLATES[0]["OPTIONS"]["loaders"] = [
