@@ -85,7 +85,13 @@ class UpdateView(APIView):
     @update_schema
     def patch(self, request: Request, pk: int) -> Response:
         """Do the same as PUT; an item has nothing else to change."""
-        return self.put(request, pk)
+        wanted = QuantitySerializer(data=request.data, partial=True)
+        wanted.is_valid(raise_exception=True)
+        if wanted.validated_data:
+            change_item(request.user, pk, **wanted.validated_data)
+        else:
+            items_of(request.user).get(pk=pk)
+        return Response(cart_of(request.user))
 
 
 class RemoveView(APIView):

@@ -6,6 +6,7 @@ from django.urls import reverse
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from core.fields import TextField
 from tickets.attachments import MAX_FILES, checked_type
 from tickets.models import Attachment, Message, Ticket
 
@@ -55,12 +56,21 @@ class TicketDetailSerializer(TicketSerializer):
 
 
 class AnswerSerializer(serializers.Serializer):
-    body = serializers.CharField(max_length=10_000)
+    body = TextField(max_length=10_000)
+
+
+class OpenTicketSerializer(AnswerSerializer):
+    subject = TextField(max_length=200)
+
+
+class AttachmentsSerializer(serializers.Serializer):
+    """What a message may carry when it comes as a multipart form."""
+
     attachments = serializers.ListField(
         child=serializers.FileField(max_length=200),
         max_length=MAX_FILES,
         default=(),
-        help_text="Images, PDF or text; only in a multipart form.",
+        help_text="Images, PDF or text.",
     )
 
     def validate_attachments(self, files: list[UploadedFile]) -> list[UploadedFile]:
@@ -72,5 +82,9 @@ class AnswerSerializer(serializers.Serializer):
         return files
 
 
-class OpenTicketSerializer(AnswerSerializer):
-    subject = serializers.CharField(max_length=200)
+class AnswerFormSerializer(AttachmentsSerializer, AnswerSerializer):
+    pass
+
+
+class OpenTicketFormSerializer(AttachmentsSerializer, OpenTicketSerializer):
+    pass

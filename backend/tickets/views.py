@@ -8,13 +8,17 @@ from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework.generics import ListAPIView, RetrieveAPIView
+from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from core.parsers import JSONParser
 from tickets.models import Attachment, Ticket
 from tickets.serializers import (
+    AnswerFormSerializer,
     AnswerSerializer,
+    OpenTicketFormSerializer,
     OpenTicketSerializer,
     TicketDetailSerializer,
     TicketSerializer,
@@ -57,6 +61,9 @@ detail_example = OpenApiExample("A ticket", DETAIL_EXAMPLE, response_only=True)
 closed = OpenApiResponse(description="The ticket is closed.")
 
 
+PARSERS = (JSONParser, MultiPartParser)  # no other form carries files
+
+
 def with_messages(tickets: QuerySet[Ticket]) -> QuerySet[Ticket]:
     return tickets.prefetch_related("messages__attachments")
 
@@ -87,6 +94,7 @@ def file_response(attachment: Attachment) -> FileResponse:
 
 class TicketListView(ListAPIView):
     serializer_class = TicketSerializer
+    parser_classes = PARSERS
 
     def get_queryset(self) -> QuerySet[Ticket]:
         return tickets_for(self.request.user)
@@ -98,7 +106,10 @@ class TicketListView(ListAPIView):
 
     @extend_schema(
         tags=["tickets"],
-        request=OpenTicketSerializer,
+        request={
+            "application/json": OpenTicketSerializer,
+            "multipart/form-data": OpenTicketFormSerializer,
+        },
         responses={201: TicketDetailSerializer},
         examples=[
             detail_example,
@@ -111,7 +122,7 @@ class TicketListView(ListAPIView):
     )
     def post(self, request: Request) -> Response:
         """Open a ticket."""
-        sent = OpenTicketSerializer(data=request.data)
+        sent = OpenTicketFormSerializer(data=request.data)
         sent.is_valid(raise_exception=True)
         return detail(open_ticket(request.user, **sent.validated_data), 201)
 
@@ -127,9 +138,14 @@ class TicketDetailView(RetrieveAPIView):
 
 
 class AnswerView(APIView):
+    parser_classes = PARSERS
+
     @extend_schema(
         tags=["tickets"],
-        request=AnswerSerializer,
+        request={
+            "application/json": AnswerSerializer,
+            "multipart/form-data": AnswerFormSerializer,
+        },
         responses={201: TicketDetailSerializer, 409: closed},
         examples=[
             detail_example,
@@ -138,7 +154,7 @@ class AnswerView(APIView):
     )
     def post(self, request: Request, pk: int) -> Response:
         """Add a message: the staff's answers the ticket, its owner's opens it again."""
-        sent = AnswerSerializer(data=request.data)
+        sent = AnswerFormSerializer(data=request.data)
         sent.is_valid(raise_exception=True)
         return detail(answer_ticket(request.user, pk, **sent.validated_data), 201)
 

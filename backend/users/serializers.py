@@ -5,6 +5,7 @@ from django.core.exceptions import ValidationError as DjangoValidationError
 from rest_framework import serializers
 from rest_framework_simplejwt.serializers import TokenObtainPairSerializer, TokenRefreshSerializer
 
+from core.fields import TextField
 from users.models import User
 from users.tokens import RefreshToken
 
@@ -29,7 +30,9 @@ class TokenPairSerializer(serializers.Serializer):
 class RegisterSerializer(serializers.ModelSerializer):
     # No UniqueValidator: its answer would tell who has an account.
     email = serializers.EmailField(max_length=254)
-    password = serializers.CharField(max_length=128, write_only=True, trim_whitespace=False)
+    password = TextField(max_length=128, write_only=True, trim_whitespace=False)
+    first_name = TextField(max_length=150, required=False, allow_blank=True)
+    last_name = TextField(max_length=150, required=False, allow_blank=True)
 
     class Meta:
         model = User
@@ -45,6 +48,9 @@ class RegisterSerializer(serializers.ModelSerializer):
 
 
 class ProfileSerializer(serializers.ModelSerializer):
+    first_name = TextField(max_length=150, required=False, allow_blank=True)
+    last_name = TextField(max_length=150, required=False, allow_blank=True)
+
     class Meta:
         model = User
         fields = ["id", "email", "first_name", "last_name", "date_joined"]

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
 
+from core.parsers import JSONParser
 from core.tenancy import in_a_tenant
 from users.models import User
 from users.serializers import (
@@ -110,6 +111,7 @@ class ProfileView(RetrieveUpdateAPIView):
     """The signed-in user's own account."""
 
     serializer_class = ProfileSerializer
+    parser_classes = (JSONParser,)
 
     def get_object(self) -> User:
         return self.request.user
