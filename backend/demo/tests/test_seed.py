@@ -51,6 +51,13 @@ def test_a_second_run_changes_nothing_and_prints_no_password():
     assert counts("test1") == before
 
 
+def test_one_tenant_alone_can_be_filled():
+    with schema_context("test2"):
+        seed_demo()
+    assert counts("test1") == [0] * 5
+    assert counts("test2") == [40, 3, 2, 1, 1]
+
+
 def test_what_somebody_changed_stays():
     seed_demo()
     with schema_context("test1"):

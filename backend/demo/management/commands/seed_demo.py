@@ -4,12 +4,13 @@ from django.core.management.base import BaseCommand
 from django.db import connection
 from django_tenants.utils import tenant_context
 
+from core.tenancy import in_a_tenant
 from demo.services import CATALOGUE, seed
 from tenants.models import Tenant
 
 
 class Command(BaseCommand):
-    """Fill every tenant with sample data; running it again adds only what is missing."""
+    """Fill every tenant, or that of --tenant; running it again adds only what is missing."""
 
     help = "Fill every tenant with sample data, and print the log-ins that were made."
 
@@ -22,11 +23,13 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args, size: int, **options) -> None:
-        connection.set_schema_to_public()
-        for tenant in Tenant.objects.filter(is_active=True):
+        for tenant in [connection.tenant] if in_a_tenant() else self._tenants():
             with tenant_context(tenant):
                 passwords = seed(size)
             self.stdout.write(f"{tenant.schema_name}: {self._report(passwords)}")
+
+    def _tenants(self) -> list[Tenant]:
+        return list(Tenant.objects.filter(is_active=True))
 
     def _report(self, passwords: dict[str, str]) -> str:
         if not passwords:
