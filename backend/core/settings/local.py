@@ -30,7 +30,10 @@ MIDDLEWARE.insert(
     MIDDLEWARE.index("tenants.middleware.TenantMiddleware"),
     "debug_toolbar.middleware.DebugToolbarMiddleware",
 )
-DEBUG_TOOLBAR_CONFIG = {"SHOW_TOOLBAR_CALLBACK": "core.settings.local.show_toolbar"}
+DEBUG_TOOLBAR_CONFIG = {
+    "SHOW_TOOLBAR_CALLBACK": "core.settings.local.show_toolbar",
+    "SHOW_COLLAPSED": True,  # open, it covers a quarter of the page
+}
 
 
 def show_toolbar(request) -> bool:
