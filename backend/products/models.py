@@ -11,6 +11,8 @@ from django.db.models.functions import Now
 # Of a full-text search: how words are cut to their stems. English is part of PostgreSQL's core.
 LANGUAGE = "english"
 
+SHOWN = models.Q(is_active=True)
+
 
 class Currency(models.TextChoices):
     """ISO 4217 codes of the currencies a price may have; each has two decimals."""
@@ -56,11 +58,13 @@ class Product(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        # Each order a list may have, read from its index whatever the size of the catalogue.
+        # Each order a list may have, of the products that lists show: read and counted from
+        # its index, whatever the size of the catalogue.
         indexes = [
             GinIndex(fields=["search"], name="products_search"),
-            models.Index(fields=["price", "-id"], name="products_price"),
-            models.Index(fields=["name", "-id"], name="products_name"),
+            models.Index(fields=["-id"], name="products_new", condition=SHOWN),
+            models.Index(fields=["price", "-id"], name="products_price", condition=SHOWN),
+            models.Index(fields=["name", "-id"], name="products_name", condition=SHOWN),
         ]
         constraints = [
             models.CheckConstraint(

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from core.problems import Conflict
-from products.models import Product
+from products.models import SHOWN, Product
 
 LIST_SECONDS = 60  # how long a list is remembered; changes are seen at once all the same
 VERSION_KEY = "products:version"
@@ -29,7 +29,7 @@ class OutOfStock(Conflict):
 
 def visible_products() -> QuerySet[Product]:
     """Return what customers see; the category comes with it, the search vector does not."""
-    return Product.objects.filter(is_active=True).select_related("category").defer("search")
+    return Product.objects.filter(SHOWN).select_related("category").defer("search")
 
 
 def check_stock(product: Product, quantity: int) -> None:

@@ -48,7 +48,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-id'],
-                'indexes': [django.contrib.postgres.indexes.GinIndex(fields=['search'], name='products_search'), models.Index(fields=['price', '-id'], name='products_price'), models.Index(fields=['name', '-id'], name='products_name')],
+                'indexes': [django.contrib.postgres.indexes.GinIndex(fields=['search'], name='products_search'), models.Index(condition=models.Q(('is_active', True)), fields=['-id'], name='products_new'), models.Index(condition=models.Q(('is_active', True)), fields=['price', '-id'], name='products_price'), models.Index(condition=models.Q(('is_active', True)), fields=['name', '-id'], name='products_name')],
                 'constraints': [models.CheckConstraint(condition=models.Q(('price__gte', 0)), name='products_price_not_negative')],
             },
         ),
