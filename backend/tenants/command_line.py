@@ -20,6 +20,7 @@ OPTION = "--tenant"
 TENANT_FREE = frozenset(
     {
         "all_tenants_command",
+        "bench_api",
         "bench_tenancy",
         "check",
         "collectstatic",
