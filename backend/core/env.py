@@ -97,6 +97,13 @@ def redis_url(value: str) -> str:
     return value
 
 
+def email_url(value: str) -> dict[str, Any]:
+    """Return Django's e-mail settings for an `smtp://` or `consolemail://` URL."""
+    if not re.fullmatch(r"smtp(\+tls|\+ssl)?://\S+|consolemail://", value):
+        raise ValueError("is not an e-mail URL")
+    return environ.Env.email_url_config(value)
+
+
 def address(value: str) -> str:
     host, colon, port = value.rpartition(":")
     if not (host and colon and port.isdigit() and 0 < int(port) < 65536):
@@ -366,6 +373,16 @@ CONTRACT: tuple[Variable, ...] = (
         example="/data/exports",
     ),
     Variable(
+        "EMAIL_URL",
+        "E-mail",
+        "Server that takes messages; smtp+tls:// and smtp+ssl:// encrypt. consolemail:// writes\n"
+        "them to the worker's log.",
+        email_url,
+        default="consolemail://",
+        example="smtp+tls://USER:PASSWORD@smtp.example.com:587",
+        secret=True,
+    ),
+    Variable(
         "EMAIL_FROM",
         "E-mail",
         "Sender of every message.",
@@ -480,6 +497,7 @@ PRODUCTION_DEFAULTS = {
     "TENANT_DEFAULT": "",
     "OPERATIONS_HOST": "",
     "CORS_ALLOWED_ORIGINS": "",
+    "EMAIL_URL": "smtp://localhost:25",
 }
 
 

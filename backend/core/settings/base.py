@@ -226,6 +226,14 @@ STORAGES = {
 # --- E-mail -------------------------------------------------------------------------------
 
 DEFAULT_FROM_EMAIL = env["EMAIL_FROM"]
+EMAIL_BACKEND = env["EMAIL_URL"]["EMAIL_BACKEND"]
+EMAIL_HOST = env["EMAIL_URL"]["EMAIL_HOST"] or "localhost"
+EMAIL_PORT = env["EMAIL_URL"]["EMAIL_PORT"] or 25
+EMAIL_HOST_USER = env["EMAIL_URL"]["EMAIL_HOST_USER"] or ""
+EMAIL_HOST_PASSWORD = env["EMAIL_URL"]["EMAIL_HOST_PASSWORD"] or ""
+EMAIL_USE_TLS = env["EMAIL_URL"].get("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL = env["EMAIL_URL"].get("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = 10  # seconds; an order's row is locked while its confirmation is sent
 
 # --- Background tasks ---------------------------------------------------------------------
 # https://docs.celeryq.dev/en/stable/userguide/configuration.html

@@ -21,8 +21,6 @@ STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.Static
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = True
 
-EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
-
 # https://django-debug-toolbar.readthedocs.io/en/stable/installation.html
 SHARED_APPS += ["debug_toolbar"]
 INSTALLED_APPS += ["debug_toolbar"]
