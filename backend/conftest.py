@@ -1,6 +1,8 @@
 """Fixtures of every backend test: a real PostgreSQL with two released tenants, a real Redis."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -10,12 +12,16 @@ from django.test import Client
 from django.test.utils import setup_databases, teardown_databases
 from django_tenants.utils import schema_context, tenant_context
 from hypothesis import settings
+from rest_framework.test import APIClient
 
+from products.models import Category, Product
 from tenants.exclusive import LOCK, MAINTENANCE_DATABASE
 from tenants.models import Tenant
 from tenants.release import release
 from tenants.resolution import forget
 from tenants.tests.logins import APPLICATION
+from users.models import User
+from users.tokens import AccessToken
 
 TENANTS = ("test1", "test2")
 
@@ -121,6 +127,8 @@ def _remove_rows() -> None:
     for name in (*TENANTS, "public"):
         with schema_context(name), connection.cursor() as cursor:
             cursor.execute("TRUNCATE users_user CASCADE")
+            if name != "public":
+                cursor.execute("TRUNCATE products_category CASCADE")
     connection.close()
 
 
@@ -128,3 +136,72 @@ def _remove_rows() -> None:
 def browser() -> Client:
     """A client that asks at localhost, as a browser on the developer's machine does."""
     return Client(headers={"host": "localhost"})
+
+
+# --- the API ------------------------------------------------------------------------------
+
+
+class SiteClient(APIClient):
+    """A client of the API; a request leaves the test in the tenant it was in."""
+
+    def request(self, **kwargs):
+        tenant = connection.tenant
+        response = super().request(**kwargs)
+        if response.streaming:  # to the end, as a server does, which then leaves the tenant
+            response.streaming_content = [b"".join(response.streaming_content)]
+        connection.set_tenant(tenant)
+        return response
+
+    def log_in(self, user: User) -> "SiteClient":
+        self.credentials(HTTP_AUTHORIZATION=f"Bearer {AccessToken.for_user(user)}")
+        return self
+
+
+@pytest.fixture
+def media(tmp_path, settings) -> Path:
+    """Keep what the test uploads in a directory of its own."""
+    settings.MEDIA_ROOT = tmp_path
+    return tmp_path
+
+
+@pytest.fixture
+def site(test1, empty_cache, media) -> SiteClient:
+    """Nobody's client at test1; what fails is an answer, too."""
+    client = SiteClient(raise_request_exception=False, headers={"host": "test1.localhost"})
+    client.get("/")  # now the tenant is remembered, as it nearly always is
+    return client
+
+
+@pytest.fixture
+def ann(test1) -> User:
+    """A customer."""
+    return User.objects.create_user("ann@example.com", "correct horse battery staple")
+
+
+@pytest.fixture
+def bob(test1) -> User:
+    """Another customer."""
+    return User.objects.create_user("bob@example.com", "correct horse battery staple")
+
+
+@pytest.fixture
+def as_ann(site, ann) -> SiteClient:
+    return site.log_in(ann)
+
+
+@pytest.fixture
+def as_bob(test1, media, bob) -> SiteClient:
+    client = SiteClient(raise_request_exception=False, headers={"host": "test1.localhost"})
+    return client.log_in(bob)
+
+
+@pytest.fixture
+def make_product(test1) -> Callable[..., Product]:
+    """Return a function that makes a product of a category."""
+    return new_product
+
+
+def new_product(sku: str = "MUG", category: str = "kitchen", **fields) -> Product:
+    category, _ = Category.objects.get_or_create(slug=category, name=category.capitalize())
+    values = {"name": f"A {sku.lower()}", "price": Decimal("12.50"), "stock": 10, **fields}
+    return Product.objects.create(sku=sku, category=category, **values)

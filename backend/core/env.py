@@ -97,6 +97,13 @@ def redis_url(value: str) -> str:
     return value
 
 
+def email_url(value: str) -> dict[str, Any]:
+    """Return Django's e-mail settings for an `smtp://` or `consolemail://` URL."""
+    if not re.fullmatch(r"smtp(\+tls|\+ssl)?://\S+|consolemail://", value):
+        raise ValueError("is not an e-mail URL")
+    return environ.Env.email_url_config(value)
+
+
 def address(value: str) -> str:
     host, colon, port = value.rpartition(":")
     if not (host and colon and port.isdigit() and 0 < int(port) < 65536):
@@ -180,6 +187,23 @@ CONTRACT: tuple[Variable, ...] = (
         default="https://*.app.github.dev,http://localhost:8000,https://localhost:8000",
         example="https://app.example.com",
         required_in=PRODUCTION,
+    ),
+    Variable(
+        "CORS_ALLOWED_ORIGINS",
+        "Django",
+        "Origins whose pages may call the API from a browser, with scheme, comma separated.",
+        words,
+        default="http://localhost:3000,http://localhost:5173",
+        example="https://www.example.com",
+    ),
+    Variable(
+        "PROXY_COUNT",
+        "Django",
+        "Proxies in front of web that add to X-Forwarded-For. Log-ins are counted by the\n"
+        "address before them; 0 trusts no header.",
+        whole_number(0, 9),
+        default="0",
+        example="1",
     ),
     Variable(
         "DATABASE_URL",
@@ -358,6 +382,23 @@ CONTRACT: tuple[Variable, ...] = (
         reader="dev",
     ),
     Variable(
+        "EMAIL_URL",
+        "E-mail",
+        "Server that takes messages; smtp+tls:// and smtp+ssl:// encrypt. consolemail:// writes\n"
+        "them to the worker's log.",
+        email_url,
+        default="consolemail://",
+        example="smtp+tls://USER:PASSWORD@smtp.example.com:587",
+        secret=True,
+    ),
+    Variable(
+        "EMAIL_FROM",
+        "E-mail",
+        "Sender of every message.",
+        default="Homeport <shop@localhost>",
+        example="Example <shop@example.com>",
+    ),
+    Variable(
         "COMPOSE_PROJECT_NAME",
         "Compose",
         "Name of the stack; give each checkout of one machine its own. Empty: the name of the\n"
@@ -460,7 +501,13 @@ REFUSED_IN_PRODUCTION: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("TENANT_DEFAULT", bool, "gives an unknown host a tenant"),
 )
 # Local conveniences that production turns off by itself when nobody sets them.
-PRODUCTION_DEFAULTS = {"TENANT_HEADER": "false", "TENANT_DEFAULT": "", "OPERATIONS_HOST": ""}
+PRODUCTION_DEFAULTS = {
+    "TENANT_HEADER": "false",
+    "TENANT_DEFAULT": "",
+    "OPERATIONS_HOST": "",
+    "CORS_ALLOWED_ORIGINS": "",
+    "EMAIL_URL": "smtp://localhost:25",
+}
 
 
 # --- reading ------------------------------------------------------------------------------

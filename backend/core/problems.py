@@ -1,23 +1,44 @@
-"""Errors in one shape: problem details, RFC 9457."""
+"""Errors in one shape: problem details, RFC 9457.
+
+https://www.rfc-editor.org/rfc/rfc9457
+"""
+
+from __future__ import annotations
 
 from http import HTTPStatus
 
 from django.http import JsonResponse
+from rest_framework.exceptions import APIException
+
+CONTENT_TYPE = "application/problem+json"
 
 
-def problem(status: int, detail: str, **extra: object) -> JsonResponse:
-    """Return a problem document.
+class Conflict(Exception):
+    """The request is sound, but the present state of things refuses it. Answered 409.
+
+    The text is shown to the client.
+    """
+
+
+class ContentTooLarge(APIException):
+    """The body is larger than is read. Answered 413."""
+
+    status_code = 413
+    default_detail = "The request's body is too large."
+
+
+def document(status: int, detail: str, **extra: object) -> dict[str, object]:
+    """Return the members of a problem document.
 
     Args:
         status: HTTP status code; also gives the title.
         detail: what is wrong with this request, and what would mend it.
-        extra: further members of the document.
-
-    Source: https://www.rfc-editor.org/rfc/rfc9457
+        extra: further members.
     """
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
-    return JsonResponse(
-        body | {"detail": detail, **extra},
-        status=status,
-        content_type="application/problem+json",
-    )
+    title = HTTPStatus(status).phrase
+    return {"type": "about:blank", "title": title, "status": status, "detail": detail, **extra}
+
+
+def problem(status: int, detail: str, **extra: object) -> JsonResponse:
+    """Return a problem document as Django's response; arguments as of `document`."""
+    return JsonResponse(document(status, detail, **extra), status=status, content_type=CONTENT_TYPE)

@@ -1,12 +1,20 @@
 """Addresses of every tenant."""
 
+from django.conf import settings
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from core.views import landing
+from core.views import landing, no_such_api
 
 api = [
     path("auth/", include("users.urls")),
+    path("products/", include("products.urls")),
+    path("cart/", include("cart.urls")),
+    path("orders/", include("orders.urls")),
+    path("tickets/", include("tickets.urls")),
+    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
 ]
 
 urlpatterns = [
@@ -14,6 +22,17 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("choose-tenant/", include("tenants.urls")),
     path("api/v1/health/", include("core.urls_health")),
-    path("api/v1/", include(api)),
     path("api/", include(api)),  # the address that existing clients use
+    path("api/v1/", include(api)),  # last, so that names lead here
+    re_path(r"^api/", no_such_api),
 ]
+
+if "debug_toolbar" in settings.INSTALLED_APPS:
+    from debug_toolbar.toolbar import debug_toolbar_urls  # not installed in production
+
+    urlpatterns += debug_toolbar_urls()
+
+handler400 = "core.errors.bad_request"
+handler403 = "core.errors.permission_denied"
+handler404 = "core.errors.not_found"
+handler500 = "core.errors.server_error"

@@ -1,9 +1,13 @@
-"""The landing page."""
+"""The landing page, and the end of the API's addresses."""
 
 from django.db import connection
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.shortcuts import render
+from django.urls import Resolver404, resolve
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
+
+from core.problems import problem
 
 
 @require_safe
@@ -12,3 +16,24 @@ def landing(request: HttpRequest) -> HttpResponse:
     tenant = getattr(request, "tenant", None)
     name = tenant.name if tenant else "Operators"
     return render(request, "core/landing.html", {"site": name, "schema": connection.schema_name})
+
+
+@csrf_exempt
+def no_such_api(request: HttpRequest) -> HttpResponse:
+    """Answer 404 as the API does, also where Django would show its debug page.
+
+    Who only reads and forgot the slash at the end is sent to the right address.
+    """
+    if not request.path.endswith("/") and _exists(f"{request.path_info}/"):
+        address = request.get_full_path(force_append_slash=True)
+        if request.method in ("GET", "HEAD"):
+            return HttpResponsePermanentRedirect(address)
+        return problem(404, f"There is nothing at {request.path}; did you mean {address}?")
+    return problem(404, f"There is nothing at {request.path}.")
+
+
+def _exists(path: str) -> bool:
+    try:
+        return resolve(path).func is not no_such_api
+    except Resolver404:
+        return False

@@ -20,6 +20,7 @@ OPTION = "--tenant"
 TENANT_FREE = frozenset(
     {
         "all_tenants_command",
+        "bench_api",
         "bench_tenancy",
         "check",
         "collectstatic",
@@ -39,8 +40,10 @@ TENANT_FREE = frozenset(
         "release",
         "resume_tenant",
         "runserver",
+        "seed_demo",
         "showmigrations",
         "sqlmigrate",
+        "spectacular",
         "squashmigrations",
         "startapp",
         "suspend_tenant",

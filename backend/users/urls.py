@@ -1,10 +1,13 @@
 """Addresses of accounts and their tokens."""
 
 from django.urls import path
-from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
+
+from users.views import LogInView, ProfileView, RefreshView, RegisterView
 
 # No view that only verifies a token: simplejwt's does not know the tenant's claim.
 urlpatterns = [
-    path("login/", TokenObtainPairView.as_view(), name="login"),
-    path("token/refresh/", TokenRefreshView.as_view(), name="token-refresh"),
+    path("register/", RegisterView.as_view(), name="register"),
+    path("login/", LogInView.as_view(), name="login"),
+    path("token/refresh/", RefreshView.as_view(), name="token-refresh"),
+    path("profile/", ProfileView.as_view(), name="profile"),
 ]

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from corsheaders.defaults import default_headers
+
 from core.env import environment
 from core.logging import logging_config
 
@@ -37,10 +39,14 @@ SHARED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "corsheaders",
     "django_structlog",
     "core",
 ]
-TENANT_APPS = [*ACCOUNT_APPS]
+TENANT_APPS = [*ACCOUNT_APPS, "products", "cart", "orders", "tickets"]
 INSTALLED_APPS = list(dict.fromkeys(SHARED_APPS + TENANT_APPS))
 
 # --- HTTP ---------------------------------------------------------------------------------
@@ -49,7 +55,10 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
+    "core.middleware.BodyLimitMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "tenants.middleware.TenantMiddleware",
+    "core.middleware.TenantOnlyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -58,6 +67,14 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "core.urls"
+CSRF_FAILURE_VIEW = "core.errors.csrf_failure"
+REQUEST_BODY_LIMIT = 20 * 1024 * 1024  # bytes; holds the files that one ticket may carry
+
+# https://github.com/adamchainz/django-cors-headers#configuration
+CORS_ALLOWED_ORIGINS = env["CORS_ALLOWED_ORIGINS"]
+CORS_URLS_REGEX = r"^/api/"
+CORS_ALLOW_HEADERS = [*default_headers, "idempotency-key", "x-tenant"]
+CORS_EXPOSE_HEADERS = ["x-request-id"]
 
 TEMPLATES = [
     {
@@ -91,6 +108,7 @@ DATABASE_ROUTERS = ["django_tenants.routers.TenantSyncRouter"]
 
 TENANT_MODEL = "tenants.Tenant"
 TENANT_DOMAIN_MODEL = "tenants.Domain"
+TENANT_COLOR_ADMIN_APPS = False  # nearly every application of the admin would be green
 TENANT_BASE_DOMAIN = env["TENANT_BASE_DOMAIN"]
 TENANT_DEFAULT = env["TENANT_DEFAULT"]
 TENANT_HEADER = env["TENANT_HEADER"]
@@ -133,6 +151,42 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework_simplejwt.authentication.JWTAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": [
+        "core.parsers.JSONParser",
+        "rest_framework.parsers.FormParser",
+        "rest_framework.parsers.MultiPartParser",
+    ],
+    "DEFAULT_PAGINATION_CLASS": "core.pagination.Pagination",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "core.errors.api_exception_handler",
+    # Slow enough that guessing a password is hopeless, for one address or one client.
+    "DEFAULT_THROTTLE_RATES": {"account": "10/min", "client": "60/min"},
+    # Which address of X-Forwarded-For is the client's; the others anyone may write.
+    "NUM_PROXIES": env["PROXY_COUNT"],
+}
+
+# https://drf-spectacular.readthedocs.io/en/latest/settings.html
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Homeport",
+    "DESCRIPTION": "A shop of one tenant: products, cart, orders and support.",
+    "VERSION": "1",
+    "SCHEMA_PATH_PREFIX": r"/api/v1/",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "OrderStatus": "orders.models.Order.Status",
+        "TicketStatus": "tickets.models.Ticket.Status",
+    },
+    "PREPROCESSING_HOOKS": ["core.schema.only_the_newest_version"],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "core.schema.document_errors",
+    ],
+    # No page asks another host.
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
 # --- Tokens -------------------------------------------------------------------------------
@@ -168,6 +222,18 @@ STORAGES = {
     # Names carry a hash of the content, so browsers may keep files for ever.
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
+
+# --- E-mail -------------------------------------------------------------------------------
+
+DEFAULT_FROM_EMAIL = env["EMAIL_FROM"]
+EMAIL_BACKEND = env["EMAIL_URL"]["EMAIL_BACKEND"]
+EMAIL_HOST = env["EMAIL_URL"]["EMAIL_HOST"] or "localhost"
+EMAIL_PORT = env["EMAIL_URL"]["EMAIL_PORT"] or 25
+EMAIL_HOST_USER = env["EMAIL_URL"]["EMAIL_HOST_USER"] or ""
+EMAIL_HOST_PASSWORD = env["EMAIL_URL"]["EMAIL_HOST_PASSWORD"] or ""
+EMAIL_USE_TLS = env["EMAIL_URL"].get("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL = env["EMAIL_URL"].get("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = 10  # seconds; an order's row is locked while its confirmation is sent
 
 # --- Background tasks ---------------------------------------------------------------------
 # https://docs.celeryq.dev/en/stable/userguide/configuration.html

@@ -3,7 +3,7 @@
 import os
 
 from core.settings.base import *  # noqa: F403
-from core.settings.base import CACHES, STORAGES
+from core.settings.base import CACHES, INSTALLED_APPS, SHARED_APPS, STORAGES
 
 # The cheapest hasher: tests make many accounts and protect none.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
@@ -13,3 +13,7 @@ STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.Static
 
 # Test processes that run side by side share one Redis.
 CACHES["default"]["KEY_PREFIX"] = os.environ.get("PYTEST_XDIST_WORKER", "")
+
+# As in local settings.
+SHARED_APPS += ["demo"]
+INSTALLED_APPS += ["demo"]

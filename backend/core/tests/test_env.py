@@ -80,6 +80,7 @@ def test_production_refuses_what_is_only_safe_locally(name, value, reason):
         ("DATABASE_URL", "mysql://app@db/x", "does not start with postgres://"),
         ("DATABASE_URL", "postgres://db.internal", "names no user and no name"),
         ("REDIS_URL", "localhost:6379", "is not a Redis URL"),
+        ("EMAIL_URL", "http://mail.example.com", "is not an e-mail URL"),
         ("TENANT_HEADER", "ture", "is neither true nor false ('ture')"),
         ("WEB_CONCURRENCY", "many", "is not a whole number ('many')"),
         ("WEB_CONCURRENCY", "0", "is not between 1 and 64"),
@@ -106,6 +107,17 @@ def test_all_bad_values_are_reported_together():
 
 def test_a_secret_value_is_never_printed():
     assert "hunter2" not in problems_of(local(DATABASE_URL="mysql://app:hunter2@db/homeport"))
+
+
+def test_a_mail_server_is_named_by_one_url():
+    server = read(local(EMAIL_URL="smtp+tls://me:pass%40word@mail.example.com:587"))["EMAIL_URL"]
+
+    assert server["EMAIL_HOST"] == "mail.example.com"
+    assert server["EMAIL_PORT"] == 587
+    assert server["EMAIL_HOST_PASSWORD"] == "pass@word"
+    assert server["EMAIL_USE_TLS"] is True
+    assert "console" in read(local())["EMAIL_URL"]["EMAIL_BACKEND"]
+    assert "smtp" in read(PRODUCTION)["EMAIL_URL"]["EMAIL_BACKEND"]
 
 
 def test_an_empty_value_counts_as_unset():

@@ -1,0 +1,30 @@
+from django.contrib import admin
+
+from cart.models import Cart, CartItem
+from cart.services import totals_of
+from core.admin import TenantModelAdmin
+
+
+class CartItemInline(admin.TabularInline):
+    model = CartItem
+    extra = 0
+    autocomplete_fields = ["product"]
+
+
+@admin.register(Cart)
+class CartAdmin(TenantModelAdmin):
+    list_display = ["user", "created_at", "total"]
+    list_filter = ["created_at"]
+    list_select_related = ["user"]
+    search_fields = ["user__email"]
+    autocomplete_fields = ["user"]
+    readonly_fields = ["created_at", "total"]
+    inlines = [CartItemInline]
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).prefetch_related("items__product")
+
+    @admin.display
+    def total(self, cart: Cart) -> str:
+        totals = totals_of(cart.items.all()) if cart.pk else {}
+        return ", ".join(f"{amount} {currency}" for currency, amount in totals.items()) or "0"

@@ -1,0 +1,85 @@
+"""How exceptions and refusals become problem details."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, SuspiciousOperation
+from django.http import Http404, HttpRequest, HttpResponse
+from django.views import defaults
+from django.views.csrf import csrf_failure as django_csrf_failure
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import exception_handler, set_rollback
+
+from core.problems import CONTENT_TYPE, Conflict, document, problem
+
+# --- the API's views ----------------------------------------------------------------------
+
+
+def api_exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Answer an exception of a view; None leaves it to Django, which logs it and answers 500.
+
+    https://www.django-rest-framework.org/api-guide/exceptions/
+    """
+    if isinstance(error, Conflict):
+        set_rollback()
+        return Response(document(409, str(error)), status=409, content_type=CONTENT_TYPE)
+    if isinstance(error, ObjectDoesNotExist):  # services look things up with get()
+        error = Http404()
+    if isinstance(error, SuspiciousOperation):
+        error = exceptions.ParseError("The request is malformed or too large.")
+    response = exception_handler(error, context)
+    if response is None:
+        return None
+    response.data = _document_of(error, response)
+    response.content_type = CONTENT_TYPE
+    return response
+
+
+def _document_of(error: Exception, response: Response) -> dict[str, object]:
+    if isinstance(error, exceptions.ValidationError):
+        errors = response.data if isinstance(response.data, dict) else {"": response.data}
+        return document(response.status_code, "The request is not valid.", errors=errors)
+    if isinstance(error, Http404):
+        return document(404, "There is nothing here that you may see.")
+    detail = response.data.get("detail", "") if isinstance(response.data, dict) else ""
+    return document(response.status_code, str(detail))
+
+
+# --- what Django itself refuses -----------------------------------------------------------
+# https://docs.djangoproject.com/en/5.2/ref/urls/#handler400
+
+
+def _is_api(request: HttpRequest) -> bool:
+    return request.path.startswith("/api/")
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if _is_api(request):
+        return problem(400, "The request is malformed.")
+    return defaults.bad_request(request, exception)
+
+
+def permission_denied(request: HttpRequest, exception: PermissionDenied) -> HttpResponse:
+    if _is_api(request):
+        return problem(403, "You may not do this.")
+    return defaults.permission_denied(request, exception)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if _is_api(request):
+        return problem(404, f"There is nothing at {request.path}.")
+    return defaults.page_not_found(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    if _is_api(request):
+        return problem(500, "This is our fault, and it is logged. X-Request-ID names the line.")
+    return defaults.server_error(request)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    if _is_api(request):
+        return problem(403, reason)
+    return django_csrf_failure(request, reason)

@@ -1,0 +1,51 @@
+"""What is decided about a request before any view sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+from core.problems import problem
+from core.tenancy import in_a_tenant
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+
+class BodyLimitMiddleware:
+    """Answers 413 to a body larger than REQUEST_BODY_LIMIT, before anything reads it.
+
+    Django limits the fields of a form, but neither JSON nor the sum of the files. A body
+    without a length is never read: WSGI has none.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        limit = settings.REQUEST_BODY_LIMIT
+        if length.isdecimal() and int(length) > limit:
+            return problem(413, f"The request's body is larger than {limit} bytes.")
+        return self.get_response(request)
+
+
+class TenantOnlyMiddleware:
+    """Answers 404 on the operators' host for what has its tables in tenants only."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        self.applications = set(settings.TENANT_APPS) - set(settings.SHARED_APPS)
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., HttpResponse], *arguments: Any
+    ) -> HttpResponse | None:
+        application = view.__module__.partition(".")[0]
+        if application in self.applications and not in_a_tenant():
+            return problem(404, "The operators' host has no shop; ask at a tenant's.")
+        return None

@@ -1,0 +1,77 @@
+"""The API's schema: what drf-spectacular cannot see by itself.
+
+https://drf-spectacular.readthedocs.io/en/latest/customization.html
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core.problems import CONTENT_TYPE
+
+Operation = dict[str, Any]
+
+PROBLEM = {
+    "type": "object",
+    "description": "Problem details, RFC 9457.",
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string", "description": "The status in words."},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What is wrong with this request."},
+        "errors": {
+            "type": "object",
+            "description": "By field: what is wrong with its value.",
+            "additionalProperties": {},
+        },
+    },
+    "required": ["type", "title", "status", "detail"],
+    "example": {
+        "type": "about:blank",
+        "title": "Bad Request",
+        "status": 400,
+        "detail": "The request is not valid.",
+        "errors": {"quantity": ["Ensure this value is greater than or equal to 1."]},
+    },
+}
+
+
+def only_the_newest_version(endpoints: list[tuple], **kwargs: Any) -> list[tuple]:
+    """Leave out the alias /api/, which would describe every operation twice."""
+    return [endpoint for endpoint in endpoints if endpoint[0].startswith("/api/v1/")]
+
+
+def document_errors(result: dict, generator: Any, request: Any, public: bool) -> dict:
+    """Add to each operation the errors that follow from what it takes."""
+    result["components"]["schemas"]["Problem"] = PROBLEM
+    for path, operations in result["paths"].items():
+        for operation in operations.values():
+            for status, meaning in _errors(path, operation).items():
+                operation["responses"].setdefault(status, {"description": meaning})
+            _give_content(operation["responses"])
+    return result
+
+
+def _errors(path: str, operation: Operation) -> dict[str, str]:
+    parameters = {p["name"] for p in operation.get("parameters", []) if p["in"] == "query"}
+    errors = {"406": "No such representation."}
+    if operation.get("requestBody"):
+        errors |= {
+            "400": "The body is malformed or not valid.",
+            "413": "The body is too large.",
+            "415": "The body's type is not accepted.",
+        }
+    if parameters:
+        errors["400"] = "A parameter is not valid."
+    if {"jwtAuth": []} in operation.get("security", []):
+        errors["401"] = "The token is missing, expired, or of another tenant."
+    if "{" in path or "page" in parameters:
+        errors["404"] = "There is no such thing, or it is not yours."
+    return errors
+
+
+def _give_content(responses: dict[str, Any]) -> None:
+    for status, response in responses.items():
+        if status >= "400":
+            schema = {"$ref": "#/components/schemas/Problem"}
+            response["content"] = {CONTENT_TYPE: {"schema": schema}}

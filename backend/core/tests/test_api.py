@@ -1,0 +1,250 @@
+"""Every refusal has one shape, wherever it comes from, and nothing secret is logged."""
+
+import json
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+from django.urls import reverse
+from rest_framework.test import APIClient
+
+from core.env import read
+from core.tests.test_env import PRODUCTION
+
+pytestmark = pytest.mark.django_db
+
+CART_ADD = "/api/cart/add/"
+
+
+def is_problem(response, status):
+    assert response.status_code == status, response.content
+    assert response["Content-Type"] == "application/problem+json"
+    body = response.json()
+    assert body["status"] == status
+    assert body["title"]
+    assert body["detail"]
+    return True
+
+
+# --- bodies -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b'"text"',
+        b"\xff\xfe",
+        b'{"product": NaN}',
+        b'{"product": 1e400}',
+        b'{"product": "\\u0000"}',
+        b'{"product": "\\ud800"}',
+        b'{"product": ' + b"9" * 5000 + b"}",
+        b"[" * 100_000,
+        '{"product": "\N{PILE OF POO}"}'.encode(),
+    ],
+    ids=lambda body: repr(body[:20]),
+)
+def test_a_malformed_body_is_refused(as_ann, body):
+    assert is_problem(as_ann.generic("POST", CART_ADD, body, "application/json"), 400)
+
+
+def test_a_charset_that_is_none_changes_nothing(as_ann):
+    body = as_ann.generic("POST", CART_ADD, b"{}", "application/json; charset=hex")
+    assert is_problem(body, 400)
+
+
+def test_a_body_of_another_type_is_refused(as_ann):
+    assert is_problem(as_ann.generic("POST", CART_ADD, b"<x/>", "application/xml"), 415)
+
+
+def test_huge_json_is_refused(as_ann, settings):
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
+    body = json.dumps({"product": "x" * 1000}).encode()
+    assert is_problem(as_ann.generic("POST", CART_ADD, body, "application/json"), 413)
+
+
+def test_a_body_beyond_the_limit_is_refused_unread(site, settings):
+    settings.REQUEST_BODY_LIMIT = 1000
+    assert is_problem(site.generic("POST", "/admin/login/", b"x" * 1001, "text/plain"), 413)
+
+
+def test_a_damaged_form_is_refused(as_ann):
+    form = as_ann.generic("POST", "/api/tickets/", b"--x\r\n", "multipart/form-data; boundary=")
+    assert is_problem(form, 400)
+
+
+def test_a_form_with_too_many_fields_is_refused(as_ann, settings):
+    settings.DATA_UPLOAD_MAX_NUMBER_FIELDS = 2
+    form = as_ann.post("/api/tickets/", {f"f{n}": "x" for n in range(4)}, "multipart")
+    assert is_problem(form, 400)
+
+
+# --- addresses ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/",
+        "/api/nosuch/",
+        "/api/v1/nosuch",
+        "/api/v2/products/",
+        "/api/products/x/",
+        "/api/products/-1/",
+        "/api/products/99999999999999999999/",
+        "/api/products/%00/",
+        "/api/%ff%fe/",
+    ],
+)
+def test_what_does_not_exist_is_a_problem(site, path):
+    assert is_problem(site.get(path), 404)
+
+
+def test_a_reader_who_forgot_the_slash_is_sent_on_and_a_writer_is_told(as_ann):
+    response = as_ann.get("/api/products?page=1")
+    assert (response.status_code, response["Location"]) == (301, "/api/products/?page=1")
+
+    refused = as_ann.post("/api/cart/add", {}, "json")
+    assert is_problem(refused, 404)
+    assert "/api/cart/add/" in refused.json()["detail"]
+
+
+def test_another_method_is_refused(site):
+    assert is_problem(site.delete("/api/products/"), 405)
+
+
+def test_another_representation_is_refused(site):
+    assert is_problem(site.get("/api/products/", headers={"accept": "image/png"}), 406)
+
+
+def test_names_lead_to_the_newest_version():
+    assert reverse("product-list") == "/api/v1/products/"
+
+
+def test_the_operators_host_has_no_shop(site):
+    for path in ("/api/products/", "/api/cart/", "/api/orders/1/", "/api/tickets/"):
+        assert is_problem(site.get(path, headers={"host": "public.localhost"}), 404)
+    account = {"email": "new@example.com", "password": "correct horse battery staple"}
+    refused = site.post("/api/auth/register/", account, headers={"host": "public.localhost"})
+    assert is_problem(refused, 404)
+
+
+def test_a_page_that_is_no_api_keeps_its_own_answer(site):
+    assert site.get("/nosuch/")["Content-Type"].startswith("text/html")
+
+
+# --- failures -----------------------------------------------------------------------------
+
+
+def test_a_mistake_of_ours_is_a_problem_that_says_nothing_about_it(site, monkeypatch):
+    def broken(view):
+        raise RuntimeError("the secret inside")
+
+    monkeypatch.setattr("products.views.visible_products", broken)
+    response = site.get("/api/products/1/")
+
+    assert is_problem(response, 500)
+    assert "secret" not in response.content.decode()
+    assert response["X-Request-ID"]
+
+
+def test_a_form_of_another_site_is_refused_as_a_problem(site):
+    client = Client(enforce_csrf_checks=True, headers={"host": "test1.localhost"})
+    refused = client.post("/admin/login/", {"username": "x"})
+    assert refused.status_code == 403
+    assert refused["Content-Type"].startswith("text/html")
+
+
+def test_a_bad_host_is_a_problem(site):
+    assert is_problem(site.get("/api/products/", headers={"host": "evil.example.com"}), 400)
+
+
+def test_what_is_refused_is_logged_without_secrets(site, caplog):
+    caplog.set_level("DEBUG")
+    site.credentials(HTTP_AUTHORIZATION="Bearer eyJ.secret-token.x")
+    site.post("/api/auth/login/", {"email": "ann@example.com", "password": "secret-word"}, "json")
+    site.get("/api/cart/")
+
+    assert "POST /api/auth/login/" in caplog.text
+    assert "GET /api/cart/" in caplog.text
+    assert "secret" not in caplog.text
+
+
+# --- browsers of other origins ------------------------------------------------------------
+
+
+def preflight(client, origin):
+    return client.options(
+        "/api/orders/create/",
+        headers={
+            "origin": origin,
+            "access-control-request-method": "POST",
+            "access-control-request-headers": "authorization,idempotency-key",
+        },
+    )
+
+
+def test_an_origin_of_the_contract_may_call_the_api(site):
+    response = preflight(site, "http://localhost:5173")
+
+    assert response["Access-Control-Allow-Origin"] == "http://localhost:5173"
+    assert "idempotency-key" in response["Access-Control-Allow-Headers"]
+
+
+def test_any_other_origin_may_not(site):
+    assert "Access-Control-Allow-Origin" not in preflight(site, "https://evil.example.com").headers
+
+
+def test_production_allows_no_origin_that_nobody_named():
+    assert read(PRODUCTION)["CORS_ALLOWED_ORIGINS"] == []
+
+
+# --- schema and pages ---------------------------------------------------------------------
+
+
+def test_the_pages_ask_no_other_host(site):
+    page = site.get("/api/v1/docs/").content.decode()
+
+    assert "/static/drf_spectacular_sidecar/swagger-ui" in page
+    assert "https://" not in page
+    assert "//cdn" not in page
+
+
+def test_the_schema_is_valid_and_nothing_in_it_is_guessed(tmp_path):
+    call_command("spectacular", validate=True, fail_on_warn=True, file=str(tmp_path / "schema"))
+
+
+def test_every_operation_is_described_with_an_example_and_its_errors(site):
+    schema = (
+        APIClient().get("/api/v1/schema/?format=json", headers={"host": "test1.localhost"}).json()
+    )
+    operations = {
+        f"{method} {path}": operation
+        for path, methods in schema["paths"].items()
+        for method, operation in methods.items()
+    }
+
+    assert len(operations) >= 25
+    for name, operation in operations.items():
+        assert operation.get("description"), name
+        successes = [r for s, r in operation["responses"].items() if s < "300"]
+        contents = [
+            content
+            for part in (*successes, operation.get("requestBody", {}))
+            for media, content in part.get("content", {}).items()
+            if media == "application/json"
+        ]
+        assert all("examples" in content for content in contents), name
+        for status, response in operation["responses"].items():
+            if status >= "400":
+                assert "application/problem+json" in response["content"], (name, status)
+        if operation.get("security") == [{"jwtAuth": []}]:
+            assert "401" in operation["responses"], name
+
+
+def test_the_toolbar_is_of_local_settings_only(settings):
+    assert "debug_toolbar" not in settings.INSTALLED_APPS

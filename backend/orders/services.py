@@ -1,0 +1,145 @@
+"""The orders' rules: from a cart to an order, and through its life."""
+
+from __future__ import annotations
+
+from django.core.mail import send_mail
+from django.db import transaction
+from django.db.models import QuerySet
+from django.template.loader import render_to_string
+from django.utils import timezone
+
+from cart.services import items_of, locked_cart, totals_of
+from core.problems import Conflict
+from orders import tasks
+from orders.models import Order, OrderItem, StatusChange
+from products.services import return_to_stock, take_from_stock
+from users.models import User
+
+Status = Order.Status
+NEXT: dict[str, set[str]] = {
+    Status.PENDING: {Status.PAID, Status.CANCELLED},
+    Status.PAID: {Status.SHIPPED, Status.CANCELLED},
+    Status.SHIPPED: {Status.DELIVERED},
+    Status.DELIVERED: set(),
+    Status.CANCELLED: set(),
+}
+
+
+class EmptyCart(Conflict):
+    """There is nothing to order."""
+
+    def __init__(self) -> None:
+        super().__init__("The cart is empty.")
+
+
+class MixedCurrencies(Conflict):
+    """An order has one total, so its products have one currency."""
+
+    def __init__(self) -> None:
+        super().__init__("The cart holds more than one currency; order them one after another.")
+
+
+class ImpossibleChange(Conflict):
+    """An order does not go from the one status to the other."""
+
+    def __init__(self, order: Order, status: str) -> None:
+        super().__init__(f"Order {order.number} is {order.status} and cannot become {status}.")
+
+
+def orders_of(user: User) -> QuerySet[Order]:
+    """Return the user's orders, newest first."""
+    return Order.objects.filter(user=user)
+
+
+@transaction.atomic
+def create_order(user: User, idempotency_key: str = "") -> tuple[Order, bool]:
+    """Order what is in the user's cart, and empty it. All of it happens, or nothing.
+
+    Args:
+        user: whose cart.
+        idempotency_key: chosen by the client for this order. When it comes again, the order it
+            made the first time is returned.
+
+    Returns:
+        The order, and whether it is new. A confirmation is sent once it is committed.
+
+    Raises:
+        EmptyCart, MixedCurrencies: when the cart cannot be ordered.
+        products.services.OutOfStock: when somebody was faster.
+    """
+    cart = locked_cart(user)
+    if idempotency_key:
+        earlier = orders_of(user).filter(idempotency_key=idempotency_key).first()
+        if earlier:
+            return earlier, False
+    items = list(items_of(user))
+    if not items:
+        raise EmptyCart
+    products = take_from_stock({item.product_id: item.quantity for item in items})
+    for item in items:
+        item.product = products[item.product_id]  # as it is now that nobody can change it
+    totals = totals_of(items)
+    if len(totals) > 1:
+        raise MixedCurrencies
+    [(currency, total)] = totals.items()
+    order = Order.objects.create(
+        user=user, currency=currency, total=total, idempotency_key=idempotency_key
+    )
+    OrderItem.objects.bulk_create(
+        OrderItem(
+            order=order,
+            product=item.product,
+            sku=item.product.sku,
+            name=item.product.name,
+            unit_price=item.product.price,
+            quantity=item.quantity,
+        )
+        for item in items
+    )
+    StatusChange.objects.create(order=order, status=order.status, by=user)
+    cart.items.all().delete()
+    # The order stands even if no broker takes the task; the admin can send it later.
+    transaction.on_commit(lambda: tasks.send_confirmation.delay(order.pk), robust=True)
+    return order, True
+
+
+@transaction.atomic
+def change_status(order: Order, status: str, by: User | None = None) -> Order:
+    """Move an order on; a cancelled one gives its pieces back to the stock.
+
+    Returns:
+        The order as it is now.
+
+    Raises:
+        ImpossibleChange: when its life does not go that way.
+    """
+    order = Order.objects.select_for_update().get(pk=order.pk)
+    if status not in NEXT[order.status]:
+        raise ImpossibleChange(order, status)
+    order.status = status
+    order.save(update_fields=["status"])
+    StatusChange.objects.create(order=order, status=status, by=by)
+    if status == Status.CANCELLED:
+        return_to_stock({item.product_id: item.quantity for item in order.items.all()})
+    return order
+
+
+@transaction.atomic
+def send_confirmation(order_id: int) -> bool:
+    """Send the confirmation of an order, unless it was sent; tell whether it was sent now.
+
+    The row is locked while it is sent, so that two workers never both send it. Only a process
+    that dies between the mail server's answer and the commit lets it be sent a second time.
+
+    Raises:
+        Order.DoesNotExist: when there is no such order.
+        OSError, smtplib.SMTPException: when the mail server does not take it.
+    """
+    order = Order.objects.select_for_update().get(pk=order_id)
+    if order.confirmation_sent_at:
+        return False
+    body = render_to_string("orders/confirmation.txt", {"order": order, "items": order.items.all()})
+    send_mail(f"Your order {order.number}", body, None, [order.user.email])
+    order.confirmation_sent_at = timezone.now()
+    order.save(update_fields=["confirmation_sent_at"])
+    return True

@@ -1,0 +1,18 @@
+"""What happens after an order is placed."""
+
+from smtplib import SMTPException
+
+from core.celery import app
+
+
+@app.task(
+    name="orders.send_confirmation",
+    autoretry_for=(OSError, SMTPException),
+    retry_backoff=5,  # seconds before the first retry; then twice as long each time
+    retry_backoff_max=600,
+    max_retries=10,
+)
+def send_confirmation(order_id: int) -> bool:
+    from orders import services  # which in turn sends this task
+
+    return services.send_confirmation(order_id)

@@ -1,0 +1,101 @@
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.shortcuts import get_object_or_404
+from django.urls import path, reverse
+from django.utils.html import format_html, format_html_join
+
+from core.admin import TenantModelAdmin
+from tickets.models import Attachment, Message, Ticket
+from tickets.services import answer_ticket, close_ticket
+from tickets.views import file_response
+
+
+def link_to(attachment: Attachment) -> tuple[str, str]:
+    return reverse("admin:tickets_attachment_file", args=[attachment.pk]), attachment.name
+
+
+class MessageInline(admin.StackedInline):
+    """The conversation so far, and room for an answer."""
+
+    model = Message
+    extra = 1
+    can_delete = False
+    fields = ["body", "author", "created_at", "files"]
+    readonly_fields = ["author", "created_at", "files"]
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).prefetch_related("attachments")
+
+    def has_change_permission(self, request, obj=None) -> bool:
+        return False
+
+    @admin.display
+    def files(self, message: Message) -> str:
+        links = map(link_to, message.attachments.all()) if message.pk else ()
+        return format_html_join(", ", '<a href="{}">{}</a>', links) or "-"
+
+
+@admin.register(Ticket)
+class TicketAdmin(TenantModelAdmin):
+    list_display = ["id", "subject", "user", "status", "updated_at"]
+    list_display_links = ["id", "subject"]
+    list_filter = ["status", "created_at"]
+    list_select_related = ["user"]
+    search_fields = ["subject", "user__email", "messages__body"]
+    autocomplete_fields = ["user"]
+    readonly_fields = ["status", "created_at", "updated_at"]
+    inlines = [MessageInline]
+    actions = ["close"]
+
+    def get_readonly_fields(self, request, obj=None) -> list[str]:
+        return [*self.readonly_fields, "user", "subject"] if obj else self.readonly_fields
+
+    def save_formset(self, request, form, formset, change) -> None:
+        # An answer changes the ticket's state, so it takes the same way as one by the API.
+        formset.save(commit=False)
+        for message in formset.new_objects:
+            answer_ticket(request.user, form.instance.pk, message.body)
+
+    @admin.action(description="Close selected tickets", permissions=["change"])
+    def close(self, request, tickets) -> None:
+        for ticket in tickets:
+            close_ticket(request.user, ticket.pk)
+        self.message_user(request, f"{len(tickets)} closed.")
+
+
+@admin.register(Attachment)
+class AttachmentAdmin(TenantModelAdmin):
+    """Files come with messages; here they are found again, and removed."""
+
+    list_display = ["name", "content_type", "size", "ticket"]
+    list_filter = ["content_type"]
+    list_select_related = ["message__ticket"]
+    search_fields = ["name", "message__ticket__subject"]
+    fields = readonly_fields = ["ticket", "content_type", "size", "download"]
+
+    def has_add_permission(self, request) -> bool:
+        return False
+
+    def has_change_permission(self, request, obj=None) -> bool:
+        return False
+
+    @admin.display
+    def ticket(self, attachment: Attachment) -> str:
+        return str(attachment.message.ticket)
+
+    @admin.display
+    def download(self, attachment: Attachment) -> str:
+        return format_html('<a href="{}">{}</a>', *link_to(attachment))
+
+    def get_urls(self) -> list:
+        view = self.admin_site.admin_view(self.send_file)
+        return [
+            path("<int:pk>/file/", view, name="tickets_attachment_file"),
+            *super().get_urls(),
+        ]
+
+    def send_file(self, request, pk: int):
+        attachment = get_object_or_404(Attachment, pk=pk)
+        if not self.has_view_permission(request, attachment):
+            raise PermissionDenied
+        return file_response(attachment)

@@ -1,0 +1,247 @@
+"""Registering and logging in tells nobody who has an account."""
+
+from datetime import timedelta
+
+import pytest
+from django.core import mail
+from django_tenants.utils import schema_context
+from rest_framework.settings import api_settings
+
+from users.models import User
+from users.tasks import send_notice
+from users.throttling import AccountThrottle, ClientThrottle
+from users.tokens import AccessToken
+
+pytestmark = pytest.mark.django_db
+
+REGISTER, LOGIN, REFRESH, PROFILE = (
+    f"/api/auth/{path}/" for path in ("register", "login", "token/refresh", "profile")
+)
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture
+def post(site, django_capture_on_commit_callbacks, monkeypatch):
+    """Return a function that posts JSON, and runs the tasks that are sent."""
+    monkeypatch.setattr(send_notice, "delay", lambda *args: send_notice.apply(args))
+
+    def send(path, **values):
+        with django_capture_on_commit_callbacks(execute=True):
+            return site.post(path, values, "json")
+
+    return send
+
+
+# --- register -----------------------------------------------------------------------------
+
+
+def test_a_new_account_can_log_in(post):
+    response = post(REGISTER, email="new@example.com", password=PASSWORD, first_name="New")
+
+    assert response.status_code == 201
+    assert response.json() == {"email": "new@example.com", "first_name": "New", "last_name": ""}
+    assert post(LOGIN, email="new@example.com", password=PASSWORD).status_code == 200
+    assert "ready" in mail.outbox[0].body
+
+
+@pytest.mark.parametrize("email", ["ann@example.com", "ANN@example.com", "ann@EXAMPLE.com"])
+def test_a_known_address_gets_the_same_answer_and_a_notice(post, ann, email):
+    known = post(REGISTER, email=email, password="another password 1")
+    unknown = post(REGISTER, email="new@example.com", password="another password 1")
+
+    assert known.status_code == unknown.status_code == 201
+    assert known.json() == unknown.json() | {"email": email}
+    assert known.headers.keys() == unknown.headers.keys()
+    assert "has an account already" in mail.outbox[0].body
+    assert User.objects.filter(email__iexact=email).count() == 1
+    assert post(LOGIN, email="ann@example.com", password=PASSWORD).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("password", "reason"),
+    [
+        ("short", "too short"),
+        ("password123", "too common"),
+        ("8245790163", "entirely numeric"),
+        ("someone-new", "too similar"),
+        ("", "blank"),
+        (None, "null"),
+        ("x" * 129, "no more than 128"),
+        ("a\0bcdefghijk", "Null characters"),
+    ],
+)
+def test_a_weak_password_is_explained(post, password, reason):
+    response = post(REGISTER, email="someone-new@example.com", password=password)
+
+    assert response.status_code == 400
+    assert reason in str(response.json()["errors"]["password"])
+    assert not User.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "email", ["", "ann", "a@b", "a b@example.com", "x" * 250 + "@e.com", 7, {}]
+)
+def test_what_is_no_address_is_refused(post, email):
+    assert post(REGISTER, email=email, password=PASSWORD).status_code == 400
+
+
+def test_nobody_registers_as_staff(post):
+    post(REGISTER, email="new@example.com", password=PASSWORD, is_staff=True, is_superuser=True)
+    assert User.objects.filter(is_staff=False, is_superuser=False).count() == 1
+
+
+# --- log in -------------------------------------------------------------------------------
+
+
+def test_wrong_password_unknown_address_and_inactive_account_look_alike(post, ann, bob):
+    bob.is_active = False
+    bob.save()
+    answers = [
+        post(LOGIN, email="ann@example.com", password="wrong"),
+        post(LOGIN, email="nobody@example.com", password=PASSWORD),
+        post(LOGIN, email="bob@example.com", password=PASSWORD),
+    ]
+
+    assert {answer.status_code for answer in answers} == {401}
+    assert len({answer.content for answer in answers}) == 1
+    assert answers[0]["Content-Type"] == "application/problem+json"
+
+
+def test_a_refresh_token_is_good_for_one_use(post, ann):
+    pair = post(LOGIN, email="ann@example.com", password=PASSWORD).json()
+    renewed = post(REFRESH, refresh=pair["refresh"])
+
+    assert renewed.status_code == 200
+    assert renewed.json().keys() == {"access", "refresh"}
+    assert post(REFRESH, refresh=pair["refresh"]).status_code == 401
+
+
+@pytest.mark.parametrize("token", ["", "x", "a.b.c", "x" * 10_000, 7, None, "a\0b"])
+def test_a_bad_refresh_token_is_refused(post, token):
+    response = post(REFRESH, refresh=token)
+    assert response.status_code in (400, 401)
+    assert response["Content-Type"] == "application/problem+json"
+
+
+# --- throttling ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("email", ["ann@example.com", "nobody@example.com"])
+def test_guessing_at_one_account_is_stopped_whether_it_exists_or_not(post, ann, email):
+    answers = [post(LOGIN, email=email, password="wrong") for _ in range(11)]
+
+    assert [answer.status_code for answer in answers] == [401] * 10 + [429]
+    assert int(answers[-1]["Retry-After"]) > 0
+    assert answers[-1]["Content-Type"] == "application/problem+json"
+    assert post(LOGIN, email=email.upper(), password=PASSWORD).status_code == 429
+
+
+def test_a_client_that_tries_many_accounts_is_stopped(post, monkeypatch):
+    monkeypatch.setattr(ClientThrottle, "THROTTLE_RATES", {"client": "3/min"})
+    answers = [post(LOGIN, email=f"{n}@example.com", password="x").status_code for n in range(4)]
+    assert answers == [401, 401, 401, 429]
+
+
+def test_a_header_anyone_may_write_does_not_make_another_client(site, monkeypatch):
+    monkeypatch.setattr(ClientThrottle, "THROTTLE_RATES", {"client": "1/min"})
+    answers = [
+        site.post(
+            LOGIN,
+            {"email": f"{n}@example.com", "password": "x"},
+            "json",
+            headers={"x-forwarded-for": f"10.0.0.{n}"},
+        )
+        for n in range(2)
+    ]
+    assert answers[-1].status_code == 429
+
+
+def test_behind_a_proxy_clients_are_told_apart(site, monkeypatch):
+    monkeypatch.setattr(api_settings, "NUM_PROXIES", 1)
+    monkeypatch.setattr(ClientThrottle, "THROTTLE_RATES", {"client": "1/min"})
+    answers = [
+        site.post(
+            LOGIN,
+            {"email": f"{n}@example.com", "password": "x"},
+            "json",
+            headers={"x-forwarded-for": f"forged, 10.0.0.{n}"},
+        ).status_code
+        for n in (1, 2, 1)
+    ]
+    assert answers == [401, 401, 429]
+
+
+def test_a_tenants_log_ins_are_counted_apart(site, monkeypatch):
+    monkeypatch.setattr(AccountThrottle, "THROTTLE_RATES", {"account": "1/min"})
+    credentials = {"email": "ann@example.com", "password": "x"}
+
+    answers = [
+        site.post(LOGIN, credentials, "json", headers={"host": f"{tenant}.localhost"}).status_code
+        for tenant in ("test1", "test1", "test2")
+    ]
+    assert answers == [401, 429, 401]
+
+
+# --- profile, tokens ----------------------------------------------------------------------
+
+
+def test_an_account_shows_and_changes_its_own_names(as_ann, ann):
+    response = as_ann.patch(PROFILE, {"first_name": "Ann", "is_staff": True, "email": "x"}, "json")
+
+    assert response.json()["first_name"] == "Ann"
+    ann.refresh_from_db()
+    assert (ann.first_name, ann.email, ann.is_staff) == ("Ann", "ann@example.com", False)
+
+
+def expired(user):
+    token = AccessToken.for_user(user)
+    token.set_exp(lifetime=-timedelta(seconds=1))
+    return token
+
+
+def of_another_tenant(user):
+    with schema_context("test2"):
+        return AccessToken.for_user(user)
+
+
+def of_nobody(user):
+    user.delete()
+    user.pk = 10**6
+    return AccessToken.for_user(user)
+
+
+def of_the_inactive(user):
+    token = AccessToken.for_user(user)
+    user.is_active = False
+    user.save()
+    return token
+
+
+def unsigned(user):
+    header, payload, _signature = str(AccessToken.for_user(user)).split(".")
+    return f"{header}.{payload}."
+
+
+def of_an_enormous_id(user):
+    token = AccessToken.for_user(user)
+    token["user_id"] = "9" * 40
+    return token
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [expired, of_another_tenant, of_nobody, of_the_inactive, unsigned, of_an_enormous_id],
+)
+def test_a_token_that_is_not_good_is_refused(site, ann, forge):
+    site.credentials(HTTP_AUTHORIZATION=f"Bearer {forge(ann)}")
+    response = site.get(PROFILE)
+
+    assert response.status_code == 401
+    assert response["Content-Type"] == "application/problem+json"
+    assert response["WWW-Authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize("header", ["Bearer", "Bearer a b", "Bearer ü", "Basic YTpi", "x" * 5000])
+def test_a_bad_header_is_refused(site, header):
+    site.credentials(HTTP_AUTHORIZATION=header)
+    assert site.get(PROFILE).status_code == 401
