@@ -6,11 +6,12 @@ known to need no tenant, it is refused. Only a shell starts, and says where it i
 
 from __future__ import annotations
 
+import re
 import sys
 
 import django
 from django.core.management import execute_from_command_line
-from django.db import connection
+from django.db import DatabaseError, OperationalError, connection
 
 from tenants.operators import Operators
 
@@ -65,6 +66,17 @@ def run(arguments: list[str]) -> None:
     """
     arguments, name = _take_option(arguments)
     command = arguments[1] if len(arguments) > 1 else "help"
+    try:
+        _enter(name, command, arguments)
+        execute_from_command_line(arguments)
+    except DatabaseError as error:
+        mend = _remedy(error)
+        if not mend or "--traceback" in arguments:
+            raise
+        raise SystemExit(f"{command}: {' '.join(str(error).split())}\n{mend}") from error
+
+
+def _enter(name: str, command: str, arguments: list[str]) -> None:
     if name:
         django.setup()
         try:
@@ -79,7 +91,15 @@ def run(arguments: list[str]) -> None:
         if command != "shell":
             raise SystemExit(f"{command} needs a tenant, and was given none. {remedy}")
         print(f"This shell is in no tenant. {remedy}", file=sys.stderr)
-    execute_from_command_line(arguments)
+
+
+def _remedy(error: DatabaseError) -> str:
+    """Return what mends a database that is not up or not released; nothing for other errors."""
+    if isinstance(error, OperationalError):
+        return "Is the database up? Look: ./dev status, ./dev logs db"
+    if re.search(r'role "tenant_\w+" does not exist|relation "\w+" does not exist', str(error)):
+        return "The database is behind the code. Bring it up to date: ./dev migrate"
+    return ""
 
 
 def _take_option(arguments: list[str]) -> tuple[list[str], str]:

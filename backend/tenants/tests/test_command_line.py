@@ -88,3 +88,23 @@ def test_an_unknown_tenant_is_answered_with_those_there_are(manage, name):
 def test_a_command_that_needs_no_tenant_runs_without(manage, command):
     ended = manage(*command)
     assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [("list_tenants",), ("changepassword", "--tenant", "test1")])
+def test_a_database_that_is_down_is_one_clear_message(manage, arguments):
+    nowhere = "postgres://app_owner:secret@127.0.0.1:1/homeport"
+    ended = manage(*arguments, DATABASE_URL=nowhere)
+
+    assert ended.returncode == 1
+    assert "Is the database up?" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "secret" not in ended.stderr
+
+
+def test_a_database_that_is_not_released_is_one_clear_message(manage):
+    url = url_of_test_database().rpartition("/")[0] + "/postgres"
+    ended = manage("list_tenants", DATABASE_URL=url)
+
+    assert ended.returncode == 1
+    assert "./dev migrate" in ended.stderr
+    assert "Traceback" not in ended.stderr
