@@ -6,14 +6,16 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import redis
 from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.test.utils import setup_databases, teardown_databases
 from django_tenants.utils import schema_context, tenant_context
-from hypothesis import settings
+from hypothesis import settings as hypothesis_settings
 from rest_framework.test import APIClient
 
+from core.heartbeat import KEY_PREFIX
 from products.models import Category, Product
 from tenants.exclusive import LOCK, MAINTENANCE_DATABASE
 from tenants.models import Tenant
@@ -26,8 +28,8 @@ from users.tokens import AccessToken
 TENANTS = ("test1", "test2")
 
 # Failing examples are printed, not kept: the checkout may belong to another user.
-settings.register_profile("homeport", database=None, deadline=None)
-settings.load_profile("homeport")
+hypothesis_settings.register_profile("homeport", database=None, deadline=None)
+hypothesis_settings.load_profile("homeport")
 
 
 @pytest.fixture(scope="session")
@@ -205,3 +207,12 @@ def new_product(sku: str = "MUG", category: str = "kitchen", **fields) -> Produc
     category, _ = Category.objects.get_or_create(slug=category, name=category.capitalize())
     values = {"name": f"A {sku.lower()}", "price": Decimal("12.50"), "stock": 10, **fields}
     return Product.objects.create(sku=sku, category=category, **values)
+
+
+@pytest.fixture
+def worker_heard_from(settings) -> Iterator[None]:
+    """Leave a heartbeat, as a worker does."""
+    with redis.Redis.from_url(settings.CELERY_BROKER_URL) as broker:
+        broker.set(f"{KEY_PREFIX}test-worker", "now", ex=60)
+        yield
+        broker.delete(f"{KEY_PREFIX}test-worker")

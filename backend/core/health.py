@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db import connection, connections
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from core.heartbeat import living_workers
@@ -42,6 +43,7 @@ def register(name: str) -> Callable[[Probe], Probe]:
 # --- views --------------------------------------------------------------------------------
 
 
+@csrf_exempt  # they change nothing: another method is answered 405, not 403
 @require_safe
 @never_cache
 def live(request: HttpRequest) -> JsonResponse:
@@ -49,6 +51,7 @@ def live(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"status": "ok"})
 
 
+@csrf_exempt  # they change nothing: another method is answered 405, not 403
 @require_safe
 @never_cache
 def ready(request: HttpRequest) -> JsonResponse:

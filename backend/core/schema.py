@@ -41,6 +41,66 @@ def only_the_newest_version(endpoints: list[tuple], **kwargs: Any) -> list[tuple
     return [endpoint for endpoint in endpoints if endpoint[0].startswith("/api/v1/")]
 
 
+CHECK = {
+    "type": "object",
+    "properties": {
+        "status": {"type": "string", "enum": ["ok", "fail"]},
+        "latency_ms": {"type": "number", "minimum": 0},
+        "error": {"type": "string", "description": "What is wrong, where something is."},
+    },
+    "required": ["status", "latency_ms"],
+}
+READINESS = {
+    "type": "object",
+    "properties": {
+        "status": {"type": "string", "enum": ["ok", "fail"]},
+        "down": {"type": "array", "items": {"type": "string"}},
+        "server": {"type": "string", "enum": ["gunicorn", "runserver"]},
+        "checks": {"type": "object", "additionalProperties": CHECK},
+    },
+    "required": ["status", "down", "server", "checks"],
+    "example": {
+        "status": "ok",
+        "down": [],
+        "server": "gunicorn",
+        "checks": {"database": {"status": "ok", "latency_ms": 1.2}},
+    },
+}
+LIVENESS = {
+    "type": "object",
+    "properties": {"status": {"type": "string", "enum": ["ok"]}},
+    "required": ["status"],
+    "example": {"status": "ok"},
+}
+
+
+def describe_health(result: dict, generator: Any, request: Any, public: bool) -> dict:
+    """Add the health addresses: plain views, which must not need what the API stands on."""
+    ready = {"200": _answer("Everything answers.", READINESS)}
+    ready["503"] = _answer("Something is down; `down` names it.", READINESS)
+    live = {"200": _answer("The process serves requests.", LIVENESS)}
+    result["paths"] |= {
+        "/api/v1/health/": {"get": _health("health_retrieve", "What the stack reaches.", ready)},
+        "/api/v1/health/live/": {"get": _health("health_live_retrieve", "Alive?", live)},
+    }
+    return result
+
+
+def _health(name: str, description: str, responses: dict[str, Any]) -> Operation:
+    return {
+        "operationId": name,
+        "description": description,
+        "tags": ["health"],
+        "responses": responses,
+    }
+
+
+def _answer(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    shape = {key: value for key, value in schema.items() if key != "example"}
+    content = {"schema": shape, "examples": {"Answer": {"value": schema["example"]}}}
+    return {"description": description, "content": {"application/json": content}}
+
+
 def document_errors(result: dict, generator: Any, request: Any, public: bool) -> dict:
     """Add to each operation the errors that follow from what it takes."""
     result["components"]["schemas"]["Problem"] = PROBLEM

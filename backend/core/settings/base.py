@@ -183,6 +183,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "core.schema.document_errors",
+        "core.schema.describe_health",
     ],
     # No page asks another host.
     "SWAGGER_UI_DIST": "SIDECAR",

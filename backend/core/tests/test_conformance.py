@@ -42,8 +42,8 @@ def _one_transaction():
 
 
 @pytest.fixture
-def site(_one_transaction, ann, media, empty_cache, monkeypatch):
-    """A site where something of each kind is there, and is Ann's."""
+def site(_one_transaction, ann, media, empty_cache, worker_heard_from, monkeypatch):
+    """A site where something of each kind is there, and is Ann's, and nothing is down."""
     # Here how much is asked says nothing about who asks.
     monkeypatch.setattr(SimpleRateThrottle, "allow_request", lambda *args: True)
     product = new_product(pk=THERE, stock=1000)

@@ -4,21 +4,9 @@ import threading
 import time
 
 import pytest
-import redis
-from django.conf import settings
 from django.db import connection
 
 from core import health
-from core.heartbeat import KEY_PREFIX
-
-
-@pytest.fixture
-def worker_heard_from():
-    """Leave a heartbeat, as a worker does."""
-    with redis.Redis.from_url(settings.CELERY_BROKER_URL) as broker:
-        broker.set(f"{KEY_PREFIX}test-worker", "now", ex=60)
-        yield
-        broker.delete(f"{KEY_PREFIX}test-worker")
 
 
 @pytest.fixture
