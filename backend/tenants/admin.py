@@ -1,35 +1,18 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db import connection
 from django.http import HttpRequest
-from django_tenants.utils import get_public_schema_name
 
+from core.admin import ShownWhereItIs
+from core.tenancy import in_a_tenant
 from tenants.models import Domain, Tenant
 
 
-def on_operators_site() -> bool:
-    """Tell whether this request runs in public, the only place that holds the tenants."""
-    return connection.schema_name == get_public_schema_name()
-
-
-class OperatorsOnly:
+class OperatorsOnly(ShownWhereItIs):
     """Shows a model on the operators' site only; a tenant's role could not read it."""
 
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return on_operators_site() and super().has_module_permission(request)
-
-    def has_view_permission(self, request: HttpRequest, *args: Any) -> bool:
-        return on_operators_site() and super().has_view_permission(request, *args)
-
-    def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
-        return on_operators_site() and super().has_add_permission(request, *args)
-
-    def has_change_permission(self, request: HttpRequest, *args: Any) -> bool:
-        return on_operators_site() and super().has_change_permission(request, *args)
-
-    def has_delete_permission(self, request: HttpRequest, *args: Any) -> bool:
-        return on_operators_site() and super().has_delete_permission(request, *args)
+    def is_here(self) -> bool:
+        return not in_a_tenant()
 
 
 class DomainInline(OperatorsOnly, admin.TabularInline):
