@@ -1,0 +1,60 @@
+"""What the documentation says exists; its commands are run by tests/stack/test_documentation.py."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+from documentation import CHECKOUT, blocks, dev_commands, pages
+
+PAGES = pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", text, re.M)
+    return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@PAGES
+def test_everything_a_page_links_to_exists(page):
+    for target, _, anchor in re.findall(r"\]\((?!\w+:)([^)#\s]*)(#([^)\s]+))?\)", page.read_text()):
+        linked = page.parent / target if target else page
+        assert linked.exists(), target
+        if anchor:
+            assert anchor in anchors(linked.read_text()), f"{target}#{anchor}"
+
+
+@PAGES
+def test_every_command_of_the_front_door_that_a_page_names_exists(page):
+    printed = subprocess.run(
+        [CHECKOUT / "dev", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    known = set(re.findall(r"^  ([a-z]+) ", printed, re.M)) | {"help"}
+    assert dev_commands(page.read_text()) <= known
+
+
+@PAGES
+def test_commands_are_written_where_a_test_runs_them(page):
+    text = page.read_text()
+    assert not re.findall(r"^```(?:sh|bash|shell|shell-session)\b", text, re.M)
+    assert not re.findall(r"^ {4,}\$? ?(?:\./dev|docker|git|python3?) .*$", text, re.M)
+
+
+@PAGES
+def test_a_page_does_not_only_show_its_commands(page):
+    shown = blocks(page.read_text())
+    assert not shown or not all(block.shown_only for block in shown)
+
+
+def test_blocks_are_read_as_they_are_meant():
+    page = (
+        "```console\n./dev up   # starts\n\n./dev psql -c '# not a remark'\n```\n"
+        "```console\n$ ./dev test \\\n    -x\n3 passed\n```\n"
+        "<!-- shown only: needs an account -->\n```console\naws login\n```\n"
+    )
+    first, second, third = blocks(page)
+    assert first.commands == ("./dev up", "./dev psql -c '# not a remark'")
+    assert second.commands == ("./dev test      -x",)
+    assert (third.commands, third.shown_only) == (("aws login",), "needs an account")

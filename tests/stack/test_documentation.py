@@ -1,0 +1,53 @@
+"""Every command that a page shows is run, in the page's order, as it stands there."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from documentation import blocks, pages
+
+# What a command needs to be run without a person.
+ENDLESS = {"./dev logs -f web worker"}  # ended after its first line
+ASKS_FIRST = {"./dev clean"}  # refuses to go on where nobody can answer
+
+WITH_COMMANDS = [
+    page for page in pages() if any(not block.shown_only for block in blocks(page.read_text()))
+]
+
+
+@pytest.fixture
+def repository(running):
+    """The stack's checkout as a git repository, as a clone is; `./dev lint` asks git for files."""
+    if not (running.checkout / ".git").exists():
+        running.run("git", "init", "--quiet")
+        running.run("git", "add", "--all")
+    return running
+
+
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: page.name)
+def test_every_command_of_the_page_runs(page, repository):
+    port = repository.url().rpartition(":")[2].strip("/")
+    for block in blocks(page.read_text()):
+        for command in () if block.shown_only else block.commands:
+            if command in ENDLESS:
+                first_line_of(repository, command)
+                continue
+            here = command.replace("localhost:8000", f"127.0.0.1:{port}")
+            ended = repository.run("bash", "-c", here, check=False, timeout=900)
+            wanted = 1 if command in ASKS_FIRST else 0
+            said = ended.stdout + ended.stderr
+            assert ended.returncode == wanted, f"{command} ended {ended.returncode}\n{said}"
+            assert "Traceback" not in said, command
+
+
+def first_line_of(stack, command: str) -> None:
+    with subprocess.Popen(
+        ["bash", "-c", f"exec {command}"],
+        cwd=stack.checkout,
+        env=stack.environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout.readline(), command
+        process.terminate()
