@@ -7,4 +7,8 @@ class CloudConfig(AppConfig):
 
     def ready(self) -> None:
         if settings.AWS_STORAGE_BUCKET_NAME:
-            from cloud import health  # noqa: F401  registers its probe
+            from cloud.health import probe_files
+            from core.health import register
+
+            # Pages, carts and orders do without files.
+            register("files", optional=True)(probe_files)

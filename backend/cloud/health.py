@@ -8,12 +8,14 @@ from botocore.exceptions import ClientError
 from django.conf import settings
 
 from cloud.limits import PROBE
-from core.health import register
 
 
-# Pages, carts and orders do without.
-@register("files", optional=True)
 def probe_files() -> None:
+    """Return when the bucket answers.
+
+    Raises:
+        Exception: with the fault.
+    """
     bucket = settings.AWS_STORAGE_BUCKET_NAME
     try:
         _client().head_bucket(Bucket=bucket)
