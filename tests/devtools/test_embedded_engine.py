@@ -18,7 +18,7 @@ import pytest
 from embedded_checkout import EmbeddedCheckout
 from front_door import ROOT
 
-from devtools import environment
+from devtools import environment, health
 from devtools.checkout import Checkout
 from devtools.embedded.stack import MARK, MARK_SERVICE
 from devtools.readiness import wait_until
@@ -26,7 +26,7 @@ from devtools.terminal import Terminal
 
 pytestmark = pytest.mark.stack
 
-SERVICES = ["db", "redis", "migrate", "web", "worker"]
+SERVICES = ["db", "redis", "localstack", "aws-seed", "migrate", "web", "worker"]
 
 SEND = """
 import json
@@ -114,7 +114,7 @@ def test_up_shows_each_service_and_a_second_one_changes_nothing(stack):
     assert "engine: embedded (DEV_ENGINE says so)" in first
     for service in ("db", "redis", "web", "worker"):
         assert any(line.split()[1:3] == [service, "healthy"] for line in first.splitlines())
-    assert "migrate  completed" in first
+    assert re.search(r"migrate +completed", first)
     assert f"http://test2.localhost:{stack.port('web')}/" in first
     before = stack.pids()
     assert "already up, nothing changed" in stack.up()
@@ -123,7 +123,7 @@ def test_up_shows_each_service_and_a_second_one_changes_nothing(stack):
 
 def test_nothing_listens_beyond_this_machine(up):
     listening = subprocess.run(["ss", "-ltnH"], capture_output=True, text=True, check=True).stdout
-    for service in ("web", "db", "redis"):
+    for service in ("web", "db", "redis", "localstack"):
         addresses = re.findall(rf"(\S+):{up.port(service)}\s", listening)
         assert addresses == ["127.0.0.1"]
 
@@ -198,7 +198,9 @@ def test_down_stops_in_order_and_the_data_stays(up):
     assert up.dev("down").returncode == 0
     assert not up.places.sockets.exists()
     log = (up.root / ".dev" / "logs" / "supervisor.log").read_text()
-    assert re.findall(r"stopped: (\w+)", log)[-4:] == ["web", "worker", "redis", "db"]
+    assert re.findall(r"stopped: (\w+)", log)[-5:] == [
+        *("web", "worker", "localstack", "redis", "db")
+    ]
     database = (up.root / ".dev" / "logs" / "db.log").read_text()
     assert database.rstrip().endswith("database system is shut down")
     down = up.dev("status", "--json")
@@ -230,6 +232,38 @@ def test_taken_ports_are_replaced_and_remembered(checkout):
         done = checkout.dev("up")
     assert done.returncode == 1
     assert f"error: port {chosen} for web (WEB_PORT) is taken by " in done.stderr
+
+
+# AWS
+
+
+def test_one_process_is_all_of_aws_and_keeps_files_for_browsers(up):
+    stored = up.python(
+        "import json, os, urllib.request\n"
+        "from django.core.files.base import ContentFile\n"
+        "from django.core.files.storage import default_storage as files\n"
+        "from django_tenants.utils import schema_context\n"
+        "with schema_context('test2'):\n"
+        "    url = files.url(files.save('a.txt', ContentFile(b'hello')))\n"
+        "print(json.dumps([url, urllib.request.urlopen(url).read().decode()]))"
+    )
+    assert stored[0].startswith(f"http://localhost:{up.port('localstack')}/homeport-local/test2/a")
+    assert stored[1] == "hello"
+    assert up.dev("logs", "--tail", "1", "cognito").stdout.startswith("localstack")
+    assert '"event": "seeded"' in up.dev("logs", "--tail", "1", "aws-seed").stdout
+
+
+def test_an_aws_that_lost_everything_is_noticed_and_filled_again(up):
+    def files() -> str:
+        return (health.ask(up.port("web")).checks["files"]).get("error", "")
+
+    before = up.pids()
+    os.kill(before["localstack"], signal.SIGKILL)
+    wait_until(lambda: "./dev up" in files(), 30, "the lost bucket is not noticed")
+    assert not up.healthy()
+    up.up()
+    assert up.healthy()
+    assert up.pids()["web"] == before["web"]
 
 
 # Faults
