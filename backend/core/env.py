@@ -525,9 +525,9 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "COGNITO_PORT",
         "Compose",
-        "Port of 127.0.0.1 that the emulated Cognito is published on.",
-        default="5000",
-        example="5001",
+        "Port of 127.0.0.1 that the emulated Cognito is published on. Not 5000: macOS is there.",
+        default="5050",
+        example="5051",
         reader="compose",
     ),
     Variable(

@@ -20,8 +20,13 @@ from devtools.embedded.stack import Stack
 from devtools.engines.embedded import STAND_INS
 from devtools.errors import DevError
 
-CHOSEN = {"APP_PASSWORD": "a b'c", "LOG_FORMAT": "console", "SERVER": "", "DB_PORT": "15432"}
-CHOSEN |= {"LOCALSTACK_PORT": "14566"}
+CHOSEN = {
+    "APP_PASSWORD": "a b'c",
+    "DB_PORT": "15432",
+    "LOCALSTACK_PORT": "14566",
+    "LOG_FORMAT": "console",
+    "SERVER": "",
+}
 GIVEN = {"db": 15432, "redis": 16379, "web": 18000, "localstack": 14566}
 
 
