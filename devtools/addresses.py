@@ -25,6 +25,11 @@ def cache(port: int) -> str:
     return f"redis://localhost:{port}"
 
 
+def aws(port: int) -> str:
+    """An emulator of AWS for a tool of this machine, which needs any keys and a region."""
+    return f"http://localhost:{port}"
+
+
 def tenants(names: Iterable[str], port: int) -> dict[str, str]:
     """Where each of the tenants `names` is answered by web on `port`."""
     return {name: f"http://{name}.localhost:{port}/" for name in names}

@@ -35,6 +35,11 @@ class Checkout:
         """The value somebody gave `variable`, by the environment or `.env`; else empty."""
         return self.variables.get(variable) or self.dotenv.values.get(variable, "")
 
+    def set_to(self, variable: str) -> str | None:
+        """As `chosen`, but None where nobody gave it any value, not even an empty one."""
+        known = variable in self.variables or variable in self.dotenv.values
+        return self.chosen(variable) if known else None
+
     def where_chosen(self, variable: str) -> str:
         """Where `chosen` found it, in words."""
         return "the environment" if self.variables.get(variable) else ".env"

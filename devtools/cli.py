@@ -453,6 +453,7 @@ def _bench_options(parser: argparse.ArgumentParser) -> None:
     "bench",
     QUALITY,
     "measure how long things take, beside what they should",
+    "./dev bench aws",
     "./dev bench embedded",
     "./dev bench embedded --rounds 5",
     options=_bench_options,

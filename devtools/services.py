@@ -13,6 +13,9 @@ DATABASE = "db"
 CACHE = "redis"
 RELEASE = "migrate"
 TESTS = "test"
+AWS = "localstack"
+COGNITO = "cognito"
+SEED = "aws-seed"
 
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 

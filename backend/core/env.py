@@ -111,6 +111,25 @@ def address(value: str) -> str:
     return value
 
 
+def region(value: str) -> str:
+    if not re.fullmatch(r"[a-z]{2,}(-[a-z]+)+-\d+", value):
+        raise ValueError("is not a region of AWS")
+    return value
+
+
+def endpoint(value: str) -> str:
+    # boto3 refuses a host with an underscore, and says so at the first call only.
+    if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?", value):
+        raise ValueError("is not http://HOST or http://HOST:PORT")
+    return value
+
+
+def bucket_name(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", value):
+        raise ValueError("is not a bucket's name (a-z, 0-9, dot, hyphen; 3 to 63 characters)")
+    return value
+
+
 def schema_name(value: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,55}", value):
         raise ValueError("is not a tenant's schema name (a-z, 0-9, _; letter first; 56 at most)")
@@ -360,7 +379,7 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "MEDIA_ROOT",
         "Files",
-        "Directory uploaded files are kept in.",
+        "Directory uploaded files are kept in where no bucket is named.",
         default="/tmp/homeport/media",
         example="/data/media",
     ),
@@ -371,6 +390,71 @@ CONTRACT: tuple[Variable, ...] = (
         "them reads every tenant.",
         default="/tmp/homeport/exports",
         example="/data/exports",
+    ),
+    Variable(
+        "AWS_DEFAULT_REGION",
+        "AWS",
+        "The one region of everything: in another there is no error, only nothing to be found.",
+        region,
+        default="eu-west-1",
+        example="us-east-1",
+    ),
+    Variable(
+        "AWS_ACCESS_KEY_ID",
+        "AWS",
+        "Key of the emulators, always test: only for it do they check signatures. In the cloud\n"
+        "there is none; the task's role gives short-lived ones.",
+        example="test",
+    ),
+    Variable(
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS",
+        "Secret that belongs to it, also test.",
+        example="test",
+        secret=True,
+    ),
+    Variable(
+        "AWS_ENDPOINT_URL",
+        "AWS",
+        "Where AWS is emulated. Empty: the cloud.",
+        optional(endpoint),
+        example="http://localstack:4566",
+    ),
+    Variable(
+        "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER",
+        "AWS",
+        "Where Cognito is emulated. Empty: where the rest of AWS is.",
+        optional(endpoint),
+        example="http://cognito:5000",
+    ),
+    Variable(
+        "AWS_S3_PUBLIC_ENDPOINT_URL",
+        "AWS",
+        "The emulator's S3 as browsers reach it: a signed address is good for one host only.\n"
+        "In Codespaces the forwarded address of port 4566. Empty: AWS_ENDPOINT_URL.",
+        optional(endpoint),
+        example="https://NAME-4566.app.github.dev",
+    ),
+    Variable(
+        "AWS_STORAGE_BUCKET_NAME",
+        "AWS",
+        "Bucket uploaded files are kept in. Empty: the directory MEDIA_ROOT.",
+        optional(bucket_name),
+        example="homeport-local",
+    ),
+    Variable(
+        "SSM_PARAMETER_PATH",
+        "AWS",
+        "Path of the parameters aws-seed writes, each called as the variable it is for.",
+        example="/homeport/local",
+    ),
+    Variable(
+        "AWS_EC2_METADATA_DISABLED",
+        "AWS",
+        "Keeps boto3 from asking a machine in the cloud who it is, which hangs outside of it.",
+        boolean,
+        default="false",
+        example="true",
     ),
     Variable(
         "DEV_ENGINE",
@@ -428,6 +512,38 @@ CONTRACT: tuple[Variable, ...] = (
         "Port of 127.0.0.1 that Redis is published on.",
         default="6379",
         example="6380",
+        reader="compose",
+    ),
+    Variable(
+        "LOCALSTACK_PORT",
+        "Compose",
+        "Port of 127.0.0.1 that the emulated S3 and Parameter Store are published on.",
+        default="4566",
+        example="4567",
+        reader="compose",
+    ),
+    Variable(
+        "COGNITO_PORT",
+        "Compose",
+        "Port of 127.0.0.1 that the emulated Cognito is published on. Not 5000: macOS is there.",
+        default="5050",
+        example="5051",
+        reader="compose",
+    ),
+    Variable(
+        "LOCALSTACK_IMAGE",
+        "Compose",
+        "What emulates S3 and Parameter Store. Later LocalStack images need an account's token.",
+        default="localstack/localstack:4.14.0",
+        example="localstack/localstack:2026.8.2",
+        reader="compose",
+    ),
+    Variable(
+        "LOCALSTACK_AUTH_TOKEN",
+        "Compose",
+        "Token of a LocalStack account, for images that need one.",
+        example="ls-...",
+        secret=True,
         reader="compose",
     ),
     Variable(

@@ -28,13 +28,20 @@ TIME_LIMIT = 1.5  # seconds each probe may take; they run side by side, so also 
 
 Probe = Callable[[], None]
 _probes: dict[str, Probe] = {}
+_optional: set[str] = set()
 
 
-def register(name: str) -> Callable[[Probe], Probe]:
-    """Add a probe to the readiness answer under this name."""
+def register(name: str, *, optional: bool = False) -> Callable[[Probe], Probe]:
+    """Add a probe to the readiness answer under this name.
+
+    Without what is `optional` most requests still succeed: the answer is then "degraded", with
+    the status 200, so that nobody takes this process out of service.
+    """
 
     def add(probe: Probe) -> Probe:
         _probes[name] = probe
+        if optional:
+            _optional.add(name)
         return probe
 
     return add
@@ -55,16 +62,17 @@ def live(request: HttpRequest) -> JsonResponse:
 @require_safe
 @never_cache
 def ready(request: HttpRequest) -> JsonResponse:
-    """Answer 200, or 503 when a dependency is down, with one entry for each of them."""
+    """Answer 200, or 503 when a needed dependency is down, with one entry for each of them."""
     checks = {name: result.as_dict() for name, result in run_probes().items()}
     down = [name for name, check in checks.items() if check["status"] != "ok"]
+    failed = not _optional.issuperset(down)
     body = {
-        "status": "fail" if down else "ok",
+        "status": "fail" if failed else "degraded" if down else "ok",
         "down": down,
         "server": _server_name(request),
         "checks": checks,
     }
-    return JsonResponse(body, status=503 if down else 200)
+    return JsonResponse(body, status=503 if failed else 200)
 
 
 def _server_name(request: HttpRequest) -> str:

@@ -83,6 +83,8 @@ def logging_config(log_format: str, level: str) -> dict[str, Any]:
             # django_structlog logs each refused request already.
             "django.request": {"level": "ERROR"},
             "celery": {"level": level, "handlers": [], "propagate": True},
+            # Where it found keys and addresses, once for each client.
+            "botocore": {"level": "WARNING"},
             # "Task received" and "succeeded": django_structlog says both, with context.
             "celery.app.trace": {"level": "WARNING"},
             "celery.worker.strategy": {"level": "WARNING"},

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from core.problems import problem
+from core.problems import Unavailable, problem
 from core.tenancy import in_a_tenant
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -49,3 +49,16 @@ class TenantOnlyMiddleware:
         if application in self.applications and not in_a_tenant():
             return problem(404, "The operators' host has no shop; ask at a tenant's.")
         return None
+
+
+class UnavailableMiddleware:
+    """Answers 503 where a view needed what does not answer."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        return problem(503, str(error)) if isinstance(error, Unavailable) else None

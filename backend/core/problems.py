@@ -20,6 +20,13 @@ class Conflict(Exception):
     """
 
 
+class Unavailable(OSError):
+    """Something that is needed does not answer, for now. Answered 503.
+
+    The text is shown to the client.
+    """
+
+
 class ContentTooLarge(APIException):
     """The body is larger than is read. Answered 413."""
 

@@ -53,7 +53,7 @@ CHECK = {
 READINESS = {
     "type": "object",
     "properties": {
-        "status": {"type": "string", "enum": ["ok", "fail"]},
+        "status": {"type": "string", "enum": ["ok", "degraded", "fail"]},
         "down": {"type": "array", "items": {"type": "string"}},
         "server": {"type": "string", "enum": ["gunicorn", "runserver"]},
         "checks": {"type": "object", "additionalProperties": CHECK},
@@ -76,8 +76,8 @@ LIVENESS = {
 
 def describe_health(result: dict, generator: Any, request: Any, public: bool) -> dict:
     """Add the health addresses: plain views, which must not need what the API stands on."""
-    ready = {"200": _answer("Everything answers.", READINESS)}
-    ready["503"] = _answer("Something is down; `down` names it.", READINESS)
+    ready = {"200": _answer("What is needed answers; `down` names the rest.", READINESS)}
+    ready["503"] = _answer("Something needed is down; `down` names it.", READINESS)
     live = {"200": _answer("The process serves requests.", LIVENESS)}
     result["paths"] |= {
         "/api/v1/health/": {"get": _health("health_retrieve", "What the stack reaches.", ready)},

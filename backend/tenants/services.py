@@ -6,7 +6,6 @@ notice what was done here.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -205,24 +204,26 @@ class Dropped:
 
 
 def drop_tenant(name: str, *, export: bool = True) -> Dropped:
-    """Export the tenant, then remove its schema, role, row, domains, files and cache entries.
+    """Export the tenant, then remove its files, schema, role, row, domains and cache entries.
 
     It is suspended first, so that nothing new is written while it is exported. When the export
-    fails nothing is dropped, and the tenant stays suspended.
+    fails nothing is dropped, and the tenant stays suspended. Files go before what names them:
+    where they cannot be deleted the tenant is still there, and can be dropped again.
 
     Raises:
         NoSuchTenant: when there is none of that name.
-        OSError: when the archive cannot be written.
+        OSError: when the archive cannot be written, or files cannot be read or deleted.
     """
     suspend_tenant(name)
     with exclusively():
         tenant = get_tenant(name)
         archive = export_tenant(name) if export and tenant.migrations_stamp else None
+        with schema_context(name):
+            default_storage.delete_all()
         with transaction.atomic():
             role_dropped = drop_schema(tenant)
             tenant.delete()
     _forget_cache(name)
-    _forget_files(name)
     forget()
     log.info("dropped", schema=name, archive=str(archive))
     return Dropped(archive, role_dropped)
@@ -234,8 +235,3 @@ def _forget_cache(name: str) -> None:
     keys = client.scan_iter(match=f"{name}:*", count=1000)
     for key in keys:
         client.unlink(key)
-
-
-def _forget_files(name: str) -> None:
-    with schema_context(name):
-        shutil.rmtree(default_storage.location, ignore_errors=True)

@@ -1,6 +1,8 @@
 """Where a tenant's files are: under its own name, which no path can leave."""
 
 import os
+import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from django.conf import settings
@@ -29,3 +31,12 @@ class TenantFileSystemStorage(FileSystemStorage):
     def base_url(self) -> str:
         url = self._value_or_setting(self._base_url, settings.MEDIA_URL)
         return f"{url.rstrip('/')}/{connection.schema_name}/"
+
+    def delete_all(self) -> None:
+        """Delete every file of the tenant.
+
+        Raises:
+            OSError: when that cannot be done; some may then be gone.
+        """
+        with suppress(FileNotFoundError):  # nothing was ever uploaded
+            shutil.rmtree(self.location)

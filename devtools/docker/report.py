@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 
 from .. import addresses, health
-from ..services import CACHE, DATABASE, WEB
+from ..services import AWS, CACHE, COGNITO, DATABASE, WEB
 from ..status import ServiceStatus, StackStatus
 from .project import Container, Project, Service
 
@@ -86,6 +86,9 @@ def _addresses(project: Project, ports: Mapping[str, int]) -> dict[str, str]:
         found[DATABASE] = addresses.database(user, ports[DATABASE], name)
     if ports.get(CACHE):
         found[CACHE] = addresses.cache(ports[CACHE])
+    for name in (AWS, COGNITO):
+        if ports.get(name):
+            found[name] = addresses.aws(ports[name])
     return found
 
 

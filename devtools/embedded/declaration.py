@@ -18,21 +18,32 @@ from typing import Any, Callable
 from ..checkout import Checkout
 from ..errors import DevError
 from ..process import capture
-from ..services import by_dependency, one_shots, port_variable
+from ..services import AWS, COGNITO, by_dependency, one_shots, port_variable
 
 FILE = "docker-compose.yml"
 SUBJECT = "declaration"
 
 # YAML needs a library, which is in .venv and not in the Python that ./dev runs on.
 _READ = "import json, sys, yaml; json.dump(yaml.safe_load(open(sys.argv[1])), sys.stdout)"
-_VARIABLE = re.compile(r"\$(?:(\$)|\{(\w+)(?::?-([^}]*))?\}|(\w+))")
+# A default may hold variables itself.
+_VARIABLE = re.compile(
+    r"\$(?:(?P<dollar>\$)|(?P<bare>\w+)|"
+    r"\{(?P<braced>\w+)(?:(?P<colon>:?)-(?P<default>(?:\$\{[^{}]*\}|[^{}])*))?\})"
+)
 _SECONDS = {"h": 3600, "m": 60, "s": 1, "ms": 0.001}
+
+# What has no process of its own here, but is a part of another's.
+HOSTED = {COGNITO: AWS}
 
 
 @dataclass(frozen=True)
 class Port:
-    """A port of a service: `target` in its container, moved on this machine by `variable`."""
+    """A port of a service: `target` in its container, moved on this machine by `variable`.
 
+    Other containers ask for it at `host`; here the process of `service` listens on it.
+    """
+
+    host: str
     service: str
     target: int
     variable: str
@@ -55,7 +66,8 @@ class Service:
     @property
     def needs(self) -> Sequence[str]:
         """What must be well before it starts."""
-        return list(self.declaration.get("depends_on") or {})
+        declared = self.declaration.get("depends_on") or {}
+        return list(dict.fromkeys(HOSTED.get(name, name) for name in declared))
 
     @property
     def reads_dotenv(self) -> bool:
@@ -91,7 +103,8 @@ class Service:
         for entry in self.declaration.get("ports") or ():
             target, variable = port_variable(entry)
             default = fill_in(str(entry), lambda _: "").split(":")[-2]
-            found.append(Port(self.name, target, variable, int(default or target)))
+            service = HOSTED.get(self.name, self.name)
+            found.append(Port(self.name, service, target, variable, int(default or target)))
         return found
 
     @property
@@ -103,10 +116,14 @@ class Service:
 
 @dataclass(frozen=True)
 class Declaration:
-    """All services, in the order of what they wait for; `extra` are those of profiles."""
+    """All services, in the order of what they wait for.
+
+    `extra` are those of profiles, `hosted` those that are a part of another's process here.
+    """
 
     services: Mapping[str, Service]
     extra: Mapping[str, Service]
+    hosted: Mapping[str, Service]
 
     @property
     def long_running(self) -> list[str]:
@@ -115,6 +132,12 @@ class Declaration:
     @property
     def ports(self) -> list[Port]:
         return [port for service in self.services.values() for port in service.ports]
+
+    @property
+    def addresses(self) -> list[Port]:
+        """The ports, also those that only other containers know by a name of their own."""
+        hosted = [port for service in self.hosted.values() for port in service.ports]
+        return [*self.ports, *hosted]
 
 
 def load(checkout: Checkout, python: Path) -> Declaration:
@@ -143,18 +166,27 @@ def parse(declared: Mapping[str, Any]) -> Declaration:
         name: Service(name, name in awaited, declared[name]) for name in by_dependency(declared)
     }
     extra = {name for name, service in ordered.items() if service.declaration.get("profiles")}
+    apart = extra | HOSTED.keys()
     return Declaration(
-        services={name: service for name, service in ordered.items() if name not in extra},
+        services={name: service for name, service in ordered.items() if name not in apart},
         extra={name: service for name, service in ordered.items() if name in extra},
+        hosted={name: service for name, service in ordered.items() if name in HOSTED},
     )
 
 
-def fill_in(text: str, value: Callable[[str], str]) -> str:
-    """`text` with `${NAME:-default}` and its like replaced; an empty value counts as unset."""
+def fill_in(text: str, value: Callable[[str], str | None]) -> str:
+    """`text` with `${NAME:-default}` and its like replaced; `value` is None for what is not set.
+
+    An empty value is kept by `${NAME-default}` alone, as Compose does.
+    """
 
     def replace(match: re.Match[str]) -> str:
-        dollar, braced, default, bare = match.groups()
-        return dollar or value(braced or bare) or default or ""
+        if match["dollar"]:
+            return "$"
+        known = value(match["braced"] or match["bare"])
+        if known or (known is not None and match["colon"] == ""):
+            return known
+        return fill_in(match["default"] or "", value)
 
     return _VARIABLE.sub(replace, text)
 

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 
 from .. import addresses, health, ports
 from ..process import capture
-from ..services import CACHE, DATABASE, WEB
+from ..services import AWS, CACHE, DATABASE, WEB
 from ..status import ServiceStatus, StackStatus
 from ..terminal import Mark
 from .postgres import Postgres
@@ -67,6 +67,8 @@ def _addresses(stack: Stack, running: set[str]) -> dict[str, str]:
         found[DATABASE] = addresses.database(postgres.user, port, postgres.database)
     if CACHE in running:
         found[CACHE] = addresses.cache(stack.ports[CACHE])
+    if AWS in running:
+        found[AWS] = addresses.aws(stack.ports[AWS])
     return found
 
 

@@ -75,9 +75,13 @@ class Stack:
     def backend(self) -> Path:
         return self.checkout.root / BACKEND
 
-    def value(self, variable: str) -> str:
-        """What stands for `variable` in the declaration, before its default."""
-        return self._variables.get(variable) or self.checkout.chosen(variable)
+    def value(self, variable: str) -> str | None:
+        """What stands for `variable` in the declaration, before its default; None if nothing."""
+        for port in self.declaration.ports:
+            # Also one that was picked because another was taken.
+            if port.variable == variable and port.service in self.ports:
+                return str(self.ports[port.service])
+        return self._variables.get(variable) or self.checkout.set_to(variable)
 
     def filled(self, text: object) -> str:
         """A declared text with its variables filled in."""
@@ -144,9 +148,9 @@ class Stack:
         }
 
     def _placed(self, text: str, service: Service) -> str:
-        for port in self.declaration.ports:
+        for port in self.declaration.addresses:
             here = f"{ports.LOOPBACK}:{self.ports.get(port.service, port.default)}"
-            names = f"{re.escape(port.service)}|0\\.0\\.0\\.0"
+            names = f"{re.escape(port.host)}|0\\.0\\.0\\.0"
             text = re.sub(rf"(?<![\w.-])(?:{names}):{port.target}(?!\d)", here, text)
         for target, source in service.volumes.items():
             if text == target or text.startswith(f"{target}/"):

@@ -12,6 +12,7 @@ from ..checkout import Checkout
 from ..checks import environment_file, line_endings, space
 from ..embedded import application, declaration, logs, port_choice, report, runner
 from ..embedded.declaration import Declaration, Service
+from ..embedded.moto import Moto
 from ..embedded.places import Places
 from ..embedded.postgres import Postgres
 from ..embedded.runner import Runner
@@ -20,7 +21,7 @@ from ..embedded.valkey import Valkey
 from ..errors import DevError, UsageError
 from ..nearest import nearest
 from ..process import hand_over
-from ..services import CACHE, DATABASE, RELEASE, TESTS, WEB
+from ..services import AWS, CACHE, DATABASE, RELEASE, TESTS, WEB
 from ..status import StackStatus
 from ..terminal import Mark, Terminal
 from .base import Engine
@@ -28,7 +29,7 @@ from .base import Engine
 SERVER = "SERVER"
 
 # What runs in place of the services that are not this checkout's own code.
-STAND_INS = {DATABASE: Postgres, CACHE: Valkey}
+STAND_INS = {DATABASE: Postgres, CACHE: Valkey, AWS: Moto}
 
 
 class EmbeddedEngine(Engine):
@@ -266,10 +267,11 @@ class EmbeddedEngine(Engine):
         return hand_over([found, *arguments], directory=stack.backend, environment=variables)
 
     def _known(self, declared: Declaration, services: Sequence[str]) -> list[str]:
-        for name in services:
+        names = [declaration.HOSTED.get(name, name) for name in services]
+        for name in names:
             if name not in declared.services:
                 raise UsageError(f"there is no service {name!r}", nearest(name, declared.services))
-        return list(services)
+        return list(dict.fromkeys(names))
 
     # Down, and what is left
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from compose_files import CHECKOUT, COMBINATIONS, compose_config, read_yaml
 
-ONE_SHOT = {"migrate", "test"}
+ONE_SHOT = {"aws-seed", "migrate", "test"}
 
 
 def long_running(services):
@@ -28,6 +28,7 @@ def test_every_compose_file_is_checked():
 
 def test_the_services_are_called_by_their_roles(services):
     assert {"db", "redis", "migrate", "web", "worker"} <= services.keys()
+    assert {"localstack", "cognito", "aws-seed"} <= services.keys()
 
 
 def test_ports_are_published_on_loopback_only(services):
@@ -38,6 +39,7 @@ def test_ports_are_published_on_loopback_only(services):
 
 def test_every_published_port_can_be_moved(combination):
     moved = {"WEB_PORT": "18001", "DB_PORT": "15001", "REDIS_PORT": "16001"}
+    moved |= {"LOCALSTACK_PORT": "14001", "COGNITO_PORT": "15002"}
     services = compose_config(combination, **moved)["services"]
     published = {
         port["published"] for service in services.values() for port in service.get("ports", [])
@@ -126,10 +128,11 @@ def test_every_path_exists(services):
 
 def test_every_command_is_a_script_of_the_backend(services):
     for name, service in services.items():
-        if "build" not in service or name == "test":
+        # cognito is a library's server, with the options that it has.
+        if "build" not in service or name in ("test", "cognito"):
             continue
         script, *arguments = service["command"]
-        assert script.startswith("bin/"), name
+        assert script.startswith(("bin/", "../init-scripts/")), name
         assert not arguments, f"{name}: a command line belongs into {script}"
         assert os.access(CHECKOUT / "backend" / script, os.X_OK), script
 
@@ -159,6 +162,31 @@ def test_web_and_worker_are_not_the_databases_owner(services):
 
     assert user("web") == user("worker") == "app"
     assert user("migrate") == "app_owner"
+
+
+def test_web_and_worker_wait_for_a_filled_aws(services):
+    for name in ("web", "worker"):
+        assert "aws-seed" in services[name]["depends_on"], name
+    assert {"localstack", "cognito"} <= services["aws-seed"]["depends_on"].keys()
+
+
+def test_nobodys_own_keys_of_aws_reach_a_container(combination):
+    own = {"AWS_ACCESS_KEY_ID": "AKIAREAL", "AWS_SECRET_ACCESS_KEY": "real", "AWS_PROFILE": "real"}
+    services = compose_config(combination, **own, AWS_SESSION_TOKEN="real")["services"]
+    for name, service in services.items():
+        values = service.get("environment", {}).values()
+        assert not [value for value in values if "real" in str(value).lower()], name
+
+
+def test_the_backends_tests_know_of_no_aws(services):
+    given = services["test"]["environment"]
+    assert not [name for name in given if name.startswith(("AWS_", "SSM_", "COGNITO_"))]
+
+
+def test_an_empty_endpoint_is_the_cloud(combination):
+    names = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER")
+    web = compose_config(combination, **dict.fromkeys(names, ""))["services"]["web"]
+    assert {web["environment"][name] for name in names} == {""}
 
 
 def test_tests_use_redis_databases_of_their_own(services):

@@ -13,6 +13,24 @@ DECLARED = {variable.name: variable for variable in CONTRACT}
 FILES = sorted({file for files in COMBINATIONS.values() for file in files})
 # What the official database image reads, under names of its own.
 OF_THE_DATABASE_IMAGE = {"POSTGRES_DB", "POSTGRES_USER", "POSTGRES_INITDB_ARGS"}
+# What the emulators of AWS read.
+OF_THE_EMULATORS = {
+    "DISABLE_EVENTS",
+    "EAGER_SERVICE_LOADING",
+    "LOCALSTACK_HOST",
+    "MOTO_COGNITO_IDP_USER_POOL_CLIENT_ID_STRATEGY",
+    "MOTO_COGNITO_IDP_USER_POOL_ID_STRATEGY",
+    "S3_SKIP_SIGNATURE_VALIDATION",
+    "SERVICES",
+    "SKIP_SSL_CERT_DOWNLOAD",
+}
+# Of the local stack, which has emulators and a bucket in them; elsewhere there is neither.
+OF_THE_STACK = {
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER",
+    "AWS_S3_PUBLIC_ENDPOINT_URL",
+    "AWS_STORAGE_BUCKET_NAME",
+}
 # Compose sets it itself, from the directory's name.
 SET_BY_COMPOSE = {"COMPOSE_PROJECT_NAME"}
 
@@ -21,7 +39,9 @@ def interpolations(file: str) -> set[tuple[str, str]]:
     """Return (variable, default) for each ${VARIABLE:-default} that is not in a comment."""
     lines = (CHECKOUT / file).read_text().splitlines()
     text = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
-    return set(re.findall(r"\$\{(\w+)(?::?-([^}]*))?\}", text))
+    inner = r"\$\{(\w+)(?::?-((?:\$\{[^{}]*\}|[^{}])*))?\}"
+    found = set(re.findall(inner, text))
+    return found | {nested for _name, default in found for nested in re.findall(inner, default)}
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -32,7 +52,7 @@ def test_every_variable_of_a_compose_file_is_declared(file):
 @pytest.mark.parametrize("file", FILES)
 def test_defaults_of_compose_files_are_the_contracts(file):
     for name, default in interpolations(file):
-        if name not in SET_BY_COMPOSE:
+        if name not in SET_BY_COMPOSE | OF_THE_STACK:
             assert default == DECLARED[name].default, name
 
 
@@ -52,7 +72,7 @@ def test_every_variable_declared_for_the_front_door_is_used():
 def test_every_variable_given_to_a_container_is_declared(services):
     for name, service in services.items():
         given = set(service.get("environment", {}))
-        assert given <= DECLARED.keys() | OF_THE_DATABASE_IMAGE, name
+        assert given <= DECLARED.keys() | OF_THE_DATABASE_IMAGE | OF_THE_EMULATORS, name
 
 
 @pytest.mark.parametrize("service", ["migrate", "web", "worker", "test"])

@@ -20,8 +20,14 @@ from devtools.embedded.stack import Stack
 from devtools.engines.embedded import STAND_INS
 from devtools.errors import DevError
 
-CHOSEN = {"APP_PASSWORD": "a b'c", "LOG_FORMAT": "console", "SERVER": "", "DB_PORT": "15432"}
-GIVEN = {"db": 15432, "redis": 16379, "web": 18000}
+CHOSEN = {
+    "APP_PASSWORD": "a b'c",
+    "DB_PORT": "15432",
+    "LOCALSTACK_PORT": "14566",
+    "LOG_FORMAT": "console",
+    "SERVER": "",
+}
+GIVEN = {"db": 15432, "redis": 16379, "web": 18000, "localstack": 14566}
 
 
 @pytest.fixture
@@ -51,13 +57,15 @@ def composed() -> dict:
 
 
 def _services(stack: Stack) -> dict[str, declaration.Service]:
-    return {**stack.declaration.services, **stack.declaration.extra}
+    declared = stack.declaration
+    return {**declared.services, **declared.extra, **declared.hosted}
 
 
 def test_the_services_and_what_they_wait_for_are_the_same(stack, composed):
     assert _services(stack).keys() == composed.keys()
     for name, service in _services(stack).items():
-        assert set(service.needs) == set(composed[name].get("depends_on", {})), name
+        theirs = composed[name].get("depends_on", {})
+        assert set(service.needs) == {declaration.HOSTED.get(other, other) for other in theirs}
 
 
 def test_commands_and_variables_are_the_same(stack, composed):
@@ -72,8 +80,8 @@ def test_commands_and_variables_are_the_same(stack, composed):
 
 
 def test_ports_are_the_same(stack, composed):
-    for port in stack.declaration.ports:
-        (entry,) = composed[port.service]["ports"]
+    for port in stack.declaration.addresses:
+        (entry,) = composed[port.host]["ports"]
         assert port.target == entry["target"]
         assert str(CHOSEN.get(port.variable) or port.default) == entry["published"]
 
@@ -81,6 +89,9 @@ def test_ports_are_the_same(stack, composed):
 def test_every_service_has_something_that_runs_it(stack):
     for name, service in stack.declaration.services.items():
         assert service.built or name in STAND_INS, name
+    for name, host in declaration.HOSTED.items():
+        assert name in stack.declaration.hosted
+        assert host in STAND_INS
 
 
 def test_hosts_and_paths_of_containers_become_those_of_this_machine(stack):
@@ -91,7 +102,27 @@ def test_hosts_and_paths_of_containers_become_those_of_this_machine(stack):
     assert web["STATIC_ROOT"] == str(stack.places.data / "static")
     for service in _services(stack).values():
         for name, value in stack.settings(service).items():
-            assert not re.search(r"@db:|//redis:|0\.0\.0\.0|^/data/", value), name
+            hosts = r"@db:|//(redis|localstack|cognito):|0\.0\.0\.0|^/data/"
+            assert not re.search(hosts, value), name
+
+
+def test_all_of_aws_is_one_process_here(tmp_path, stack):
+    stack.checkout = Checkout(tmp_path, {})
+    web = stack.settings(stack.declaration.services["web"])
+    here = "http://127.0.0.1:14566"
+    assert web["AWS_ENDPOINT_URL"] == web["AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER"] == here
+    # As browsers reach it, on the port that it was given and nobody chose.
+    assert web["AWS_S3_PUBLIC_ENDPOINT_URL"] == "http://localhost:14566"
+    assert "cognito" not in stack.declaration.long_running
+    script = STAND_INS["localstack"](stack).program().script
+    assert "export MOTO_COGNITO_IDP_USER_POOL_ID_STRATEGY=HASH" in script
+    assert "--host 127.0.0.1 --port 14566" in script
+
+
+def test_files_stay_on_disk_when_no_bucket_is_named(tmp_path, stack):
+    (tmp_path / ".env").write_text("AWS_STORAGE_BUCKET_NAME=\n")
+    stack.checkout = Checkout(tmp_path, {})
+    assert stack.settings(stack.declaration.services["web"])["AWS_STORAGE_BUCKET_NAME"] == ""
 
 
 def test_two_checkouts_share_no_file(stack, tmp_path):
@@ -130,10 +161,15 @@ def test_as_many_gunicorn_workers_as_in_the_container(stack):
         ("${B}", ""),
         ("$$A", "$A"),
         ("a ${A} b ${B:-c d}", "a 1 b c d"),
+        ("${EMPTY:-2}", "2"),
+        ("${EMPTY-2}", ""),
+        ("${EMPTY}", ""),
+        ("${B-http://localhost:${A:-2}}/", "http://localhost:1/"),
+        ("${B:-http://localhost:${C:-2}}/", "http://localhost:2/"),
     ],
 )
 def test_variables_are_filled_in(text, expected):
-    assert declaration.fill_in(text, {"A": "1"}.get) == expected
+    assert declaration.fill_in(text, {"A": "1", "EMPTY": ""}.get) == expected
 
 
 @pytest.mark.parametrize(

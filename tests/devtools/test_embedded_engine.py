@@ -18,7 +18,7 @@ import pytest
 from embedded_checkout import EmbeddedCheckout
 from front_door import ROOT
 
-from devtools import environment
+from devtools import environment, health
 from devtools.checkout import Checkout
 from devtools.embedded.stack import MARK, MARK_SERVICE
 from devtools.readiness import wait_until
@@ -26,7 +26,7 @@ from devtools.terminal import Terminal
 
 pytestmark = pytest.mark.stack
 
-SERVICES = ["db", "redis", "migrate", "web", "worker"]
+SERVICES = ["db", "redis", "localstack", "aws-seed", "migrate", "web", "worker"]
 
 SEND = """
 import json
@@ -101,9 +101,14 @@ def _alive(pids: dict[str, int]) -> list[str]:
 
 def _read_until(child: subprocess.Popen[str], words: str) -> None:
     for line in child.stdout:
-        if words in line:
+        if words in _single_spaced(line):
             return
     raise AssertionError(f"{words!r} was not printed: {child.stderr.read()}")
+
+
+def _single_spaced(text: str) -> str:
+    """`text` without the padding of its columns."""
+    return re.sub(" +", " ", text)
 
 
 # The commands
@@ -114,7 +119,7 @@ def test_up_shows_each_service_and_a_second_one_changes_nothing(stack):
     assert "engine: embedded (DEV_ENGINE says so)" in first
     for service in ("db", "redis", "web", "worker"):
         assert any(line.split()[1:3] == [service, "healthy"] for line in first.splitlines())
-    assert "migrate  completed" in first
+    assert "migrate completed" in _single_spaced(first)
     assert f"http://test2.localhost:{stack.port('web')}/" in first
     before = stack.pids()
     assert "already up, nothing changed" in stack.up()
@@ -123,7 +128,7 @@ def test_up_shows_each_service_and_a_second_one_changes_nothing(stack):
 
 def test_nothing_listens_beyond_this_machine(up):
     listening = subprocess.run(["ss", "-ltnH"], capture_output=True, text=True, check=True).stdout
-    for service in ("web", "db", "redis"):
+    for service in ("web", "db", "redis", "localstack"):
         addresses = re.findall(rf"(\S+):{up.port(service)}\s", listening)
         assert addresses == ["127.0.0.1"]
 
@@ -198,7 +203,9 @@ def test_down_stops_in_order_and_the_data_stays(up):
     assert up.dev("down").returncode == 0
     assert not up.places.sockets.exists()
     log = (up.root / ".dev" / "logs" / "supervisor.log").read_text()
-    assert re.findall(r"stopped: (\w+)", log)[-4:] == ["web", "worker", "redis", "db"]
+    assert re.findall(r"stopped: (\w+)", log)[-5:] == [
+        *("web", "worker", "localstack", "redis", "db")
+    ]
     database = (up.root / ".dev" / "logs" / "db.log").read_text()
     assert database.rstrip().endswith("database system is shut down")
     down = up.dev("status", "--json")
@@ -230,6 +237,38 @@ def test_taken_ports_are_replaced_and_remembered(checkout):
         done = checkout.dev("up")
     assert done.returncode == 1
     assert f"error: port {chosen} for web (WEB_PORT) is taken by " in done.stderr
+
+
+# AWS
+
+
+def test_one_process_is_all_of_aws_and_keeps_files_for_browsers(up):
+    stored = up.python(
+        "import json, os, urllib.request\n"
+        "from django.core.files.base import ContentFile\n"
+        "from django.core.files.storage import default_storage as files\n"
+        "from django_tenants.utils import schema_context\n"
+        "with schema_context('test2'):\n"
+        "    url = files.url(files.save('a.txt', ContentFile(b'hello')))\n"
+        "print(json.dumps([url, urllib.request.urlopen(url).read().decode()]))"
+    )
+    assert stored[0].startswith(f"http://localhost:{up.port('localstack')}/homeport-local/test2/a")
+    assert stored[1] == "hello"
+    assert up.dev("logs", "--tail", "1", "cognito").stdout.startswith("localstack")
+    assert '"event": "seeded"' in up.dev("logs", "--tail", "1", "aws-seed").stdout
+
+
+def test_an_aws_that_lost_everything_is_noticed_and_filled_again(up):
+    def files() -> str:
+        return (health.ask(up.port("web")).checks["files"]).get("error", "")
+
+    before = up.pids()
+    os.kill(before["localstack"], signal.SIGKILL)
+    wait_until(lambda: "./dev up" in files(), 30, "the lost bucket is not noticed")
+    assert not up.healthy()
+    up.up()
+    assert up.healthy()
+    assert up.pids()["web"] == before["web"]
 
 
 # Faults
@@ -273,7 +312,7 @@ def test_what_a_killed_supervisor_left_is_ended_and_nothing_else(up):
         done = up.dev("status")
         assert done.returncode == 1
         assert "no supervisor" in done.stdout
-        assert "ended what a killed supervisor left: web, worker, redis, db" in up.up()
+        assert "ended what a killed supervisor left: web, worker, localstack, redis, db" in up.up()
         assert not _alive(before)
         assert stranger.poll() is None
         stranger.kill()
@@ -296,7 +335,7 @@ def test_a_lock_file_whose_server_is_gone_is_no_obstacle(up):
     lock = up.root / ".dev" / "data" / "postgres" / "postmaster.pid"
     # This process lives, and is no server: as if the number had been given out again.
     lock.write_text(f"{os.getpid()}\n{lock.parent}\n1700000000\n5432\n\n\n 1 2\nready\n")
-    assert "db       healthy" in up.up()
+    assert "db healthy" in _single_spaced(up.up())
 
 
 def test_of_two_at_once_the_second_waits(checkout):
@@ -310,7 +349,7 @@ def test_of_two_at_once_the_second_waits(checkout):
     assert "already up, nothing changed" in output
 
 
-@pytest.mark.parametrize("moment", ["making the database", "migrate  running", "worker   starting"])
+@pytest.mark.parametrize("moment", ["making the database", "migrate running", "worker starting"])
 def test_an_interrupted_up_is_continued_by_the_next(checkout, moment):
     with checkout.start("up") as child:
         _read_until(child, moment)
@@ -318,7 +357,7 @@ def test_an_interrupted_up_is_continued_by_the_next(checkout, moment):
         _, errors = child.communicate(timeout=60)
     assert child.returncode == 130
     assert "Traceback" not in errors
-    assert "worker   healthy" in checkout.up()
+    assert "worker healthy" in _single_spaced(checkout.up())
 
 
 def test_a_service_that_fails_is_named_with_its_last_words(up):
@@ -474,7 +513,7 @@ def test_an_ordinary_user_brings_up_a_fresh_clone_without_a_compiler(fresh, as_o
         assert interrupted.returncode == 130, errors
         first = finish("up")
         assert "installing requirements/" in first
-        assert "worker   healthy" in first
+        assert "worker healthy" in _single_spaced(first)
         before = (fresh.root / ".venv" / "installed").read_text()
         lock = fresh.root / environment.REQUIREMENTS
         lock.write_text(lock.read_text() + "# changed, as after a pull\n")

@@ -55,7 +55,7 @@ def stack(tmp_path_factory) -> Iterator[Stack]:
     checkout = tmp_path_factory.mktemp("stack") / "home port"
     checkout.mkdir(mode=0o755)
     copy_checkout(checkout)
-    ports = free_ports("WEB_PORT", "DB_PORT", "REDIS_PORT")
+    ports = free_ports("WEB_PORT", "DB_PORT", "REDIS_PORT", "LOCALSTACK_PORT", "COGNITO_PORT")
     stack = Stack(checkout, f"homeport-test-{os.getpid()}", ports)
     try:
         stack.first_up = stack.dev("up", timeout=600)

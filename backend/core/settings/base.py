@@ -45,6 +45,7 @@ SHARED_APPS = [
     "corsheaders",
     "django_structlog",
     "core",
+    "cloud",
 ]
 TENANT_APPS = [*ACCOUNT_APPS, "products", "cart", "orders", "tickets"]
 INSTALLED_APPS = list(dict.fromkeys(SHARED_APPS + TENANT_APPS))
@@ -59,6 +60,7 @@ MIDDLEWARE = [
     "corsheaders.middleware.CorsMiddleware",
     "tenants.middleware.TenantMiddleware",
     "core.middleware.TenantOnlyMiddleware",
+    "core.middleware.UnavailableMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -217,12 +219,27 @@ STATIC_ROOT = env["STATIC_ROOT"]
 MEDIA_URL = "/media/"
 MEDIA_ROOT = env["MEDIA_ROOT"]
 EXPORT_ROOT = env["EXPORT_ROOT"]
+# https://django-storages.readthedocs.io/en/1.14.6/backends/amazon-S3.html
+AWS_DEFAULT_REGION = env["AWS_DEFAULT_REGION"]
+AWS_STORAGE_BUCKET_NAME = env["AWS_STORAGE_BUCKET_NAME"]
+S3_STORAGE = {
+    "BACKEND": "cloud.storage.TenantS3Storage",
+    "OPTIONS": {
+        "bucket_name": AWS_STORAGE_BUCKET_NAME,
+        "region_name": AWS_DEFAULT_REGION,
+        # Emulators know a bucket by its path, the cloud by its host name.
+        "addressing_style": "path" if env["AWS_ENDPOINT_URL"] else "virtual",
+        "public_endpoint_url": env["AWS_ENDPOINT_URL"] and env["AWS_S3_PUBLIC_ENDPOINT_URL"],
+    },
+}
 STORAGES = {
     # Each tenant's files are in a directory of its own, which paths cannot leave.
     "default": {"BACKEND": "tenants.storage.TenantFileSystemStorage"},
     # Names carry a hash of the content, so browsers may keep files for ever.
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
+if AWS_STORAGE_BUCKET_NAME:
+    STORAGES["default"] = S3_STORAGE
 
 # --- E-mail -------------------------------------------------------------------------------
 

@@ -11,6 +11,10 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # Pages are rendered without collecting static files first.
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 
+# Files are on disk, whatever the environment names; the tests of S3 bring their own.
+AWS_STORAGE_BUCKET_NAME = None
+STORAGES["default"] = {"BACKEND": "tenants.storage.TenantFileSystemStorage"}
+
 # Test processes that run side by side share one Redis.
 CACHES["default"]["KEY_PREFIX"] = os.environ.get("PYTEST_XDIST_WORKER", "")
 

@@ -1,0 +1,14 @@
+from django.apps import AppConfig
+from django.conf import settings
+
+
+class CloudConfig(AppConfig):
+    name = "cloud"
+
+    def ready(self) -> None:
+        if settings.AWS_STORAGE_BUCKET_NAME:
+            from cloud.health import probe_files
+            from core.health import register
+
+            # Pages, carts and orders do without files.
+            register("files", optional=True)(probe_files)

@@ -1,0 +1,125 @@
+"""An empty emulator is filled, a filled one left alone, and the real AWS never touched."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+import uuid
+from pathlib import Path
+
+import boto3
+import jwt
+import pytest
+
+SEED = Path(__file__).parents[3] / "init-scripts" / "aws" / "seed.py"
+
+
+@pytest.fixture
+def seed(aws):
+    """Return a function that runs the script with a bucket and parameters of the test's own.
+
+    It returns the exit status and the lines that were written.
+    """
+    own = f"test-{uuid.uuid4().hex}"
+
+    def run(**variables: str) -> tuple[int, list[dict]]:
+        environment = {**os.environ, "AWS_STORAGE_BUCKET_NAME": own, "LOG_FORMAT": "json"}
+        environment |= {"SSM_PARAMETER_PATH": f"/{own}/local"} | variables
+        ended = subprocess.run([SEED], env=environment, capture_output=True, text=True, check=False)
+        assert not ended.stderr, ended.stderr
+        return ended.returncode, [json.loads(line) for line in ended.stdout.splitlines()]
+
+    run.bucket = own
+    yield run
+    bucket = boto3.resource("s3").Bucket(own)
+    if bucket in boto3.resource("s3").buckets.all():
+        bucket.delete()
+
+
+def parameters(path: str) -> dict[str, str]:
+    pages = boto3.client("ssm").get_paginator("get_parameters_by_path").paginate(Path=path)
+    return {p["Name"].rpartition("/")[2]: p["Value"] for page in pages for p in page["Parameters"]}
+
+
+def test_an_empty_aws_is_filled_and_a_filled_one_left_alone(seed):
+    status, lines = seed()
+    assert status == 0
+    assert lines[-1]["event"] == "seeded"
+    assert all(line.keys() >= {"timestamp", "level", "event", "logger"} for line in lines)
+    found = parameters(f"/{seed.bucket}/local")
+    assert found.keys() == {
+        *("AWS_STORAGE_BUCKET_NAME", "COGNITO_USER_POOL_ID", "COGNITO_APP_CLIENT_ID")
+    }
+    assert found["AWS_STORAGE_BUCKET_NAME"] == seed.bucket
+    cors = boto3.client("s3").get_bucket_cors(Bucket=seed.bucket)["CORSRules"]
+    assert "GET" in cors[0]["AllowedMethods"]
+
+    status, lines = seed()
+    assert (status, lines[-1]["made"]) == (0, 0)
+    assert parameters(f"/{seed.bucket}/local") == found
+
+
+def test_what_was_lost_or_changed_is_mended(seed):
+    seed()
+    boto3.client("s3").delete_bucket(Bucket=seed.bucket)
+    name = f"/{seed.bucket}/local/COGNITO_APP_CLIENT_ID"
+    boto3.client("ssm").put_parameter(Name=name, Value="of-yesterday", Overwrite=True)
+
+    made = [(line["kind"], line["name"]) for line in seed()[1] if line["event"] == "made"]
+    assert made == [("bucket", seed.bucket), ("parameter", name)]
+
+
+@pytest.mark.parametrize("group", ["customer", "staff"])
+@pytest.mark.parametrize("tenant", ["test1", "test2"])
+def test_each_tenant_has_users_who_can_log_in(seed, tenant, group):
+    seed()
+    client = parameters(f"/{seed.bucket}/local")["COGNITO_APP_CLIENT_ID"]
+    tokens = boto3.client("cognito-idp").initiate_auth(
+        ClientId=client,
+        AuthFlow="USER_PASSWORD_AUTH",
+        AuthParameters={
+            "USERNAME": f"{group}@{tenant}.example.com",
+            "PASSWORD": "Homeport-local-1",
+        },
+    )["AuthenticationResult"]
+    claims = jwt.decode(tokens["IdToken"], options={"verify_signature": False})
+    assert claims["custom:tenant"] == tenant
+    assert claims["cognito:groups"] == [group]
+    assert claims["email"] == f"{group}@{tenant}.example.com"
+
+
+def test_without_a_bucket_files_stay_on_disk(seed):
+    assert seed(AWS_STORAGE_BUCKET_NAME="")[0] == 0
+    assert "AWS_STORAGE_BUCKET_NAME" not in parameters(f"/{seed.bucket}/local")
+
+
+def test_words_for_people(seed, aws):
+    environment = {**os.environ, "AWS_DEFAULT_REGION": "mars", "LOG_FORMAT": "console"}
+    ended = subprocess.run([SEED], env=environment, capture_output=True, text=True, check=False)
+    assert ended.stdout.startswith("not seeded error=AWS_DEFAULT_REGION='mars' is no region")
+
+
+@pytest.mark.parametrize(
+    ("variables", "fault"),
+    [
+        ({"AWS_ENDPOINT_URL": ""}, "would fill the real AWS"),
+        ({"AWS_ENDPOINT_URL": "https://s3.eu-west-1.amazonaws.com"}, "would fill the real AWS"),
+        ({"AWS_ENDPOINT_URL_SSM": "https://ssm.eu-west-1.amazonaws.com"}, "the real AWS (ssm)"),
+        ({"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}, "would fill the real AWS"),
+        ({"AWS_DEFAULT_REGION": "eu-west-99"}, "'eu-west-99' is no region"),
+        ({"AWS_DEFAULT_REGION": ""}, "'' is no region"),
+        ({"AWS_ACCESS_KEY_ID": ""}, "AWS_ACCESS_KEY_ID is not set; for an emulator it is test"),
+        ({"AWS_ENDPOINT_URL": "localstack"}, "must be like http://localstack:4566"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "start it: ./dev up"),
+        ({"AWS_ENDPOINT_URL": "http://nowhere.invalid:4566"}, "start it: ./dev up"),
+    ],
+)
+def test_what_is_wrong_is_said_at_once_and_with_a_mend(seed, variables, fault, monkeypatch):
+    monkeypatch.delenv("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", raising=False)
+    started = time.monotonic()
+    status, lines = seed(**variables)
+    assert status == 1
+    assert fault in lines[-1]["error"]
+    assert time.monotonic() - started < 60

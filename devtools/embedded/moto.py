@@ -1,0 +1,60 @@
+"""S3, Parameter Store and Cognito: one moto on this machine in place of two containers."""
+
+from __future__ import annotations
+
+import http.client
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+from .. import ports
+from ..errors import DevError
+from ..services import AWS, COGNITO
+from .declaration import Service
+from .stack import Program, Stack
+
+_PROGRAM = "moto_server"
+
+
+class Moto:
+    """Says how the server is started. It keeps nothing: aws-seed fills it at each start."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.service = stack.declaration.services[AWS]
+
+    def program(self) -> Program:
+        """The server as a process, with the variables that are declared for its container."""
+        port = self.stack.ports[AWS]
+        moto = self.stack.python.with_name(_PROGRAM)
+        command = [str(moto), "--host", ports.LOOPBACK, "--port", str(port)]
+        return Program(
+            self.service,
+            self.stack.script(self._declared(), Path("/"), shlex.join(command)),
+            ready=lambda _: answers(port),
+            prepare=lambda: _must_exist(moto),
+        )
+
+    def _declared(self) -> Service:
+        cognito = self.stack.declaration.hosted.get(COGNITO)
+        variables = cognito.environment if cognito else {}
+        return replace(
+            self.service, declaration={**self.service.declaration, "environment": variables}
+        )
+
+
+def answers(port: int) -> bool:
+    """Whether a moto on `port` serves requests."""
+    connection = http.client.HTTPConnection(ports.LOOPBACK, port, timeout=3)
+    try:
+        connection.request("GET", "/moto-api/")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _must_exist(program: Path) -> None:
+    if not program.exists():  # named now, not by a crash later
+        raise DevError(f"{program} is missing", "delete .venv: rm -r .venv")

@@ -1,0 +1,285 @@
+#!/usr/bin/env python3
+"""Fill an emulated AWS with what the application expects: bucket, parameters, accounts.
+
+Runs at every start of the stack, because emulators forget everything when they stop. What is
+there already is left as it is. Only an emulator is ever filled: an address of the real AWS is
+refused. Ends with 0, or with 1 and a line that names the fault and the command that mends it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+# --- what there is to be ------------------------------------------------------------------
+
+# The bucket and the path of the parameters come from the environment, as for web.
+BUCKET = os.environ.get("AWS_STORAGE_BUCKET_NAME", "")
+PARAMETER_PATH = os.environ.get("SSM_PARAMETER_PATH") or "/homeport/local"
+
+CORS = {
+    "AllowedOrigins": ["*"],  # a signature is asked for besides, and it is this machine's alone
+    "AllowedMethods": ["GET", "HEAD", "PUT"],
+    "AllowedHeaders": ["*"],
+    "ExposeHeaders": ["ETag"],
+    "MaxAgeSeconds": 3600,
+}
+POOL = {
+    "PoolName": "homeport-local",
+    "UsernameAttributes": ["email"],
+    "AutoVerifiedAttributes": ["email"],
+    "Policies": {
+        "PasswordPolicy": {
+            "MinimumLength": 12,
+            "RequireLowercase": True,
+            "RequireUppercase": True,
+            "RequireNumbers": True,
+            "RequireSymbols": False,
+        }
+    },
+    # In tokens it is custom:tenant.
+    "Schema": [{"Name": "tenant", "AttributeDataType": "String", "Mutable": True}],
+}
+APP_CLIENT = {
+    "ClientName": "homeport-web",
+    "ExplicitAuthFlows": ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"],
+    # What a token may tell; moto leaves out what is not listed.
+    "ReadAttributes": ["email", "email_verified", "given_name", "custom:tenant"],
+}
+GROUPS = ("customer", "staff")
+TENANTS = ("test1", "test2")
+# Public, and good for the emulator on this machine only.
+PASSWORD = "Homeport-local-1"  # noqa: S105
+
+
+def users() -> list[tuple[str, str, str, str]]:
+    """Return e-mail address, given name, group and tenant of each demo user."""
+    return [
+        (f"{group}@{tenant}.example.com", group.capitalize(), group, tenant)
+        for tenant in TENANTS
+        for group in GROUPS
+    ]
+
+
+# --- how it is asked ----------------------------------------------------------------------
+
+TIME_LIMIT = 120  # seconds for everything, however slow the emulator is
+CONFIG = Config(
+    connect_timeout=2,
+    read_timeout=30,  # the first call of each service makes an emulator load it
+    retries={"total_max_attempts": 2, "mode": "standard"},
+    s3={"addressing_style": "path"},
+)
+
+
+class NotSeeded(Exception):
+    """The emulator could not be filled; the text says why and what to do."""
+
+
+def main() -> int:
+    signal.signal(signal.SIGALRM, _too_late)
+    signal.alarm(TIME_LIMIT)
+    started = time.monotonic()
+    try:
+        made = seed()
+    except NotSeeded as fault:
+        say("error", "not seeded", error=str(fault))
+        return 1
+    say("info", "seeded", made=made, seconds=round(time.monotonic() - started, 2))
+    return 0
+
+
+def seed() -> int:
+    """Make what is missing; return how many things that were.
+
+    Raises:
+        NotSeeded: whatever went wrong.
+    """
+    clients = connect(os.environ)
+    endpoint = clients["s3"].meta.endpoint_url
+    try:
+        parameters, made = {}, 0
+        if BUCKET:
+            made += _bucket(clients["s3"])
+            parameters["AWS_STORAGE_BUCKET_NAME"] = BUCKET
+        endpoint = clients["cognito-idp"].meta.endpoint_url
+        pool, new = _pool(clients["cognito-idp"])
+        client, new_client = _app_client(clients["cognito-idp"], pool)
+        parameters |= {"COGNITO_USER_POOL_ID": pool, "COGNITO_APP_CLIENT_ID": client}
+        made += new + new_client + _accounts(clients["cognito-idp"], pool)
+        endpoint = clients["ssm"].meta.endpoint_url
+        return made + _parameters(clients["ssm"], parameters)
+    except ClientError as error:
+        raise NotSeeded(f"{endpoint} refused: {error}. See: ./dev logs localstack") from error
+    except BotoCoreError as error:
+        raise NotSeeded(
+            f"no emulator answers at {endpoint} ({error}). See: ./dev logs localstack; "
+            "start it: ./dev up"
+        ) from error
+
+
+def connect(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return a client of each service, all of them of an emulator.
+
+    Raises:
+        NotSeeded: naming everything that is wrong with the environment.
+    """
+    faults = []
+    region = environment.get("AWS_DEFAULT_REGION", "")
+    if region not in boto3.Session().get_available_regions("s3"):
+        faults.append(f"AWS_DEFAULT_REGION={region!r} is no region of AWS, e.g. eu-west-1")
+    # Without them boto3 looks for keys on this machine, and may find real ones.
+    faults += [
+        f"{name} is not set; for an emulator it is test"
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+        if not environment.get(name)
+    ]
+    if faults:
+        raise NotSeeded("; ".join(faults))
+    try:
+        clients = {name: boto3.client(name, config=CONFIG) for name in ("s3", "ssm", "cognito-idp")}
+    except ValueError as error:
+        raise NotSeeded(f"{error}: AWS_ENDPOINT_URL must be like http://localstack:4566") from error
+    real = [name for name, client in clients.items() if _is_aws(client.meta.endpoint_url)]
+    if real:
+        raise NotSeeded(
+            f"this would fill the real AWS ({', '.join(real)}), which is refused: set "
+            "AWS_ENDPOINT_URL to an emulator, e.g. http://localstack:4566"
+        )
+    return clients
+
+
+def _is_aws(url: str) -> bool:
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    return host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".on.aws"))
+
+
+def _too_late(*_: object) -> None:
+    raise NotSeeded(f"not done after {TIME_LIMIT} s. See: ./dev logs localstack cognito")
+
+
+# --- each part: make what is missing, return how many things that were --------------------
+
+
+def _bucket(s3: Any) -> int:
+    missing = not _exists(s3.head_bucket, Bucket=BUCKET)
+    if missing:
+        region = s3.meta.region_name
+        # us-east-1 is the only region that may not be named.
+        place = {} if region == "us-east-1" else {"LocationConstraint": region}
+        configuration = {"CreateBucketConfiguration": place} if place else {}
+        s3.create_bucket(Bucket=BUCKET, **configuration)
+    s3.put_bucket_cors(Bucket=BUCKET, CORSConfiguration={"CORSRules": [CORS]})
+    return report("bucket", BUCKET, missing)
+
+
+def _pool(cognito: Any) -> tuple[str, int]:
+    pages = cognito.get_paginator("list_user_pools").paginate(MaxResults=60)
+    name = POOL["PoolName"]
+    found = [pool["Id"] for page in pages for pool in page["UserPools"] if pool["Name"] == name]
+    identifier = found[0] if found else cognito.create_user_pool(**POOL)["UserPool"]["Id"]
+    return identifier, report("user pool", identifier, not found)
+
+
+def _app_client(cognito: Any, pool: str) -> tuple[str, int]:
+    pages = cognito.get_paginator("list_user_pool_clients").paginate(UserPoolId=pool)
+    name = APP_CLIENT["ClientName"]
+    found = [
+        client["ClientId"]
+        for page in pages
+        for client in page["UserPoolClients"]
+        if client["ClientName"] == name
+    ]
+    if found:
+        return found[0], report("app client", found[0], False)
+    made = cognito.create_user_pool_client(UserPoolId=pool, **APP_CLIENT)["UserPoolClient"]
+    return made["ClientId"], report("app client", made["ClientId"], True)
+
+
+def _accounts(cognito: Any, pool: str) -> int:
+    made = 0
+    for group in GROUPS:
+        missing = not _exists(cognito.get_group, UserPoolId=pool, GroupName=group)
+        if missing:
+            cognito.create_group(UserPoolId=pool, GroupName=group)
+        made += report("group", group, missing)
+    for email, given_name, group, tenant in users():
+        who = {"UserPoolId": pool, "Username": email}
+        missing = not _exists(cognito.admin_get_user, **who)
+        if missing:
+            attributes = {
+                "email": email,
+                "email_verified": "true",
+                "given_name": given_name,
+                "custom:tenant": tenant,
+            }
+            cognito.admin_create_user(
+                **who,
+                UserAttributes=[{"Name": k, "Value": v} for k, v in attributes.items()],
+                MessageAction="SUPPRESS",
+            )
+        # Every time: a start that was interrupted may have left a user without them.
+        cognito.admin_set_user_password(**who, Password=PASSWORD, Permanent=True)
+        cognito.admin_add_user_to_group(**who, GroupName=group)
+        made += report("user", email, missing)
+    return made
+
+
+def _parameters(ssm: Any, wanted: Mapping[str, str]) -> int:
+    names = {f"{PARAMETER_PATH}/{name}": value for name, value in wanted.items()}
+    known = {
+        parameter["Name"]: parameter["Value"]
+        for parameter in ssm.get_parameters(Names=list(names))["Parameters"]
+    }
+    changed = {name: value for name, value in names.items() if known.get(name) != value}
+    for name, value in changed.items():
+        ssm.put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
+    return sum(report("parameter", name, name in changed) for name in names)
+
+
+def _exists(get: Any, **which: str) -> bool:
+    try:
+        get(**which)
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code in ("404", "NoSuchBucket", "ResourceNotFoundException", "UserNotFoundException"):
+            return False
+        raise
+    return True
+
+
+# --- what it says: JSON lines as the application's, or words ------------------------------
+
+
+def report(kind: str, name: str, is_new: bool) -> int:
+    """Say what became of one thing; return whether it was made, as a number."""
+    say("info", "made" if is_new else "present", kind=kind, name=name)
+    return int(is_new)
+
+
+def say(level: str, event: str, **facts: object) -> None:
+    if os.environ.get("LOG_FORMAT") == "console":
+        print(f"{event:8}", *(f"{key}={value}" for key, value in facts.items()), flush=True)
+        return
+    first = {
+        "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+        "level": level,
+        "event": event,
+        "logger": "aws-seed",
+    }
+    print(json.dumps(first | facts), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

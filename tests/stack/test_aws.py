@@ -1,0 +1,175 @@
+"""S3, Parameter Store and Cognito of the stack: filled, strict, lost and filled again."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from running_stack import Answer, Stack, eventually
+from test_readme import commands
+
+STORED = """
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django_tenants.utils import schema_context
+from cloud.storage import TenantS3Storage
+inside = TenantS3Storage(**settings.S3_STORAGE["OPTIONS"] | {"public_endpoint_url": None})
+with schema_context("test1"):
+    name = default_storage.save("a.txt", ContentFile(b"hello"))
+    print(default_storage.url(name), inside.url(name), default_storage.url(name, expire=1))
+"""
+FETCH = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode())"
+TOKEN = """
+from django_tenants.utils import schema_context
+from users.models import User
+from users.tokens import AccessToken
+with schema_context("test1"):
+    user, _ = User.objects.get_or_create(email="uploads@example.com")
+    print(AccessToken.for_user(user))
+"""
+
+
+def fetched(url: str) -> Answer:
+    """Ask for an address from this machine, as a browser does."""
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return Answer(answer.status, dict(answer.headers), answer.read().decode())
+    except urllib.error.HTTPError as error:
+        with error:
+            return Answer(error.code, dict(error.headers), error.read().decode())
+
+
+@pytest.fixture(params=["web", "worker"])
+def addresses(request, running) -> list[str]:
+    """Addresses of one file, signed by a service: for browsers, for containers, nearly over."""
+    return running.python(STORED, request.param).splitlines()[-1].split()
+
+
+# --- signed addresses ---------------------------------------------------------------------
+
+
+def test_a_signed_address_is_good_on_this_machine(running, addresses):
+    public, _inside, _short = addresses
+    assert public.startswith(f"http://localhost:{running.ports['LOCALSTACK_PORT']}/homeport-local/")
+    assert fetched(public).text == "hello"
+
+
+def test_one_that_is_signed_for_containers_is_good_in_another_container(running, addresses):
+    _public, inside, _short = addresses
+    assert inside.startswith("http://localstack:4566/homeport-local/test1/")
+    asked = running.compose("exec", "-T", "cognito", "python", "-c", FETCH, inside)
+    assert asked.stdout.strip() == "hello"
+
+
+def test_one_that_was_changed_is_refused(addresses):
+    public, inside, short = addresses
+    assert fetched(re.sub(r"Signature=\w{4}", "Signature=0000", public)).status == 403
+    assert fetched(public.replace("/test1/", "/test2/")).status == 403
+    # Signed for another host: why there are two clients.
+    moved = inside.replace("http://localstack:4566", public.partition("/homeport-local")[0])
+    assert fetched(moved).status == 403
+    eventually(lambda: fetched(short).status == 403)
+
+
+# --- the contract of the backend's own tests, here with LocalStack ------------------------
+
+
+def test_localstack_does_what_moto_does_and_refuses_forged_signatures(running):
+    ended = running.compose(
+        *("exec", "-T", "-e", "DJANGO_SETTINGS_MODULE=core.settings.test", "web"),
+        *("pytest", "-q", "cloud/tests/test_storage.py", "cloud/tests/test_seed.py"),
+        *("-m", "not django_db"),
+        timeout=900,
+    )
+    assert re.search(r"^\d+ passed, \d+ deselected", ended.stdout, re.M), ended.stdout
+
+
+# --- its page of the documentation --------------------------------------------------------
+
+
+def test_every_command_of_its_page_runs(running):
+    page = (Path(__file__).parents[2] / "docs" / "aws.md").read_text()
+    shown = commands(page)
+    assert "./dev logs aws-seed" in shown
+    for command in shown:
+        ended = running.run(*shlex.split(command), timeout=600)
+        assert "Traceback" not in ended.stdout + ended.stderr, command
+
+
+# --- what aws-seed says -------------------------------------------------------------------
+
+
+def seeded(running: Stack, *options: str) -> tuple[int, dict]:
+    """Run aws-seed once more; return its exit status and its last line."""
+    ended = running.compose("run", "--rm", "-T", "--no-deps", *options, "aws-seed", check=False)
+    return ended.returncode, json.loads(ended.stdout.splitlines()[-1])
+
+
+def test_a_second_seed_makes_nothing(running):
+    status, last = seeded(running)
+    assert (status, last["event"], last["made"]) == (0, "seeded", 0)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "fault"),
+    [("", "the real AWS"), ("http://nowhere:4566", "no emulator answers at http://nowhere:4566")],
+)
+def test_a_seed_that_cannot_be_ends_with_the_reason(running, endpoint, fault):
+    status, last = seeded(running, "-e", f"AWS_ENDPOINT_URL={endpoint}")
+    assert status == 1
+    assert fault in last["error"]
+
+
+# --- lost, and back -----------------------------------------------------------------------
+
+
+def upload(running: Stack, token: str) -> Answer:
+    """Open a ticket with an attachment."""
+    fields = ["subject\r\n\r\nBroken", "body\r\n\r\nSee."]
+    fields = [field.replace("\r\n", '"\r\n', 1) for field in fields]
+    fields.append('attachments"; filename="a.txt"\r\nContent-Type: text/plain\r\n\r\nx')
+    body = "".join(f'--B\r\nContent-Disposition: form-data; name="{field}\r\n' for field in fields)
+    request = urllib.request.Request(
+        running.url("/api/tickets/"),
+        data=f"{body}--B--\r\n".encode(),
+        headers={
+            "Authorization": f"Bearer {token}",
+            "Content-Type": "multipart/form-data; boundary=B",
+            "X-Tenant": "test1",
+        },
+    )
+    return fetched(request)
+
+
+def test_a_killed_emulator_is_reported_and_everything_comes_back(running):
+    token = running.python(TOKEN).splitlines()[-1]
+    assert upload(running, token).status == 201
+
+    running.compose("kill", "localstack")
+    started = time.monotonic()
+    refused = upload(running, token)
+    assert time.monotonic() - started < 30
+    assert (refused.status, refused.headers["Content-Type"]) == (503, "application/problem+json")
+    assert "file store does not answer" in refused.json()["detail"]
+    answer = running.get("/api/v1/health/")
+    assert (answer.status, answer.json()["status"]) == (200, "degraded")
+    assert answer.json()["down"] == ["files"]
+    assert running.get("/api/products/").status == 200
+
+    running.dev("up", timeout=600)
+    eventually(lambda: running.health()["status"] == "ok")
+    assert upload(running, token).status == 201
+
+
+def test_an_emulator_that_forgot_everything_is_filled_by_the_next_up(running):
+    running.compose("restart", "localstack")
+    eventually(lambda: "./dev up" in running.health()["checks"]["files"].get("error", ""), 240)
+    running.dev("up", timeout=600)
+    assert running.health()["status"] == "ok"
