@@ -15,6 +15,7 @@ from django_tenants.utils import schema_context, tenant_context
 from hypothesis import settings as hypothesis_settings
 from rest_framework.test import APIClient
 
+from cloud.tests.staying_home import stay_home
 from core.heartbeat import KEY_PREFIX
 from products.models import Category, Product
 from tenants.exclusive import LOCK, MAINTENANCE_DATABASE
@@ -26,6 +27,8 @@ from users.models import User
 from users.tokens import AccessToken
 
 TENANTS = ("test1", "test2")
+
+stay_home()
 
 # Failing examples are printed, not kept: the checkout may belong to another user.
 hypothesis_settings.register_profile("homeport", database=None, deadline=None)

@@ -6,10 +6,10 @@ https://docs.gunicorn.org/en/stable/settings.html
 import os
 from pathlib import Path
 
-from core.env import environment
+from core.env import environment_or_exit
 from core.logging import logging_config
 
-env = environment()
+env = environment_or_exit()
 
 
 def available_cpus() -> float:

@@ -3,14 +3,11 @@
 
 import sys
 
-from core.env import EnvironmentProblems, environment
+from core.env import environment_or_exit
 
 
 def main() -> None:
-    try:
-        environment()
-    except EnvironmentProblems as problems:
-        sys.exit(str(problems))
+    environment_or_exit()
     from tenants.command_line import run
 
     run(sys.argv)

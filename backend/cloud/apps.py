@@ -6,6 +6,8 @@ class CloudConfig(AppConfig):
     name = "cloud"
 
     def ready(self) -> None:
+        from cloud import checks  # noqa: F401  registers itself
+
         if settings.AWS_STORAGE_BUCKET_NAME:
             from cloud.health import probe_files
             from core.health import register

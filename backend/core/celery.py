@@ -13,7 +13,10 @@ from django_structlog.celery.steps import DjangoStructLogInitStep
 from tenant_schemas_celery.app import CeleryApp, get_schema_name_from_task
 from tenant_schemas_celery.task import TenantTask
 
+from core.env import environment_or_exit
 from core.heartbeat import HeartbeatStep
+
+environment_or_exit()
 
 log = structlog.get_logger(__name__)
 

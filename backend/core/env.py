@@ -5,15 +5,18 @@ from here, and tests compare the Compose files with it. Adding a variable means 
 `Variable` to `CONTRACT`.
 
     python -m core.env get SERVER  # print values; refuses a bad environment
+    python -m core.env sources     # print where each value comes from, as JSON
     python -m core.env example     # print .env.example
 """
 
 from __future__ import annotations
 
+import importlib
+import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -133,6 +136,18 @@ def bucket_name(value: str) -> str:
 def schema_name(value: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,55}", value):
         raise ValueError("is not a tenant's schema name (a-z, 0-9, _; letter first; 56 at most)")
+    return value
+
+
+def parameter_path(value: str) -> str:
+    if not re.fullmatch(r"(/[A-Za-z0-9_.-]+)+", value):
+        raise ValueError("is not a path of SSM parameters (begins with /, ends without)")
+    return value
+
+
+def user_pool(value: str) -> str:
+    if not re.fullmatch(r"[a-z]+(-[a-z]+)+-\d+_[A-Za-z0-9]+", value):
+        raise ValueError("is not the id of a Cognito user pool (REGION_ID)")
     return value
 
 
@@ -483,6 +498,35 @@ CONTRACT: tuple[Variable, ...] = (
         example="Example <shop@example.com>",
     ),
     Variable(
+        "SSM_PARAMETER_PATH",
+        "Parameters and tokens",
+        "Path in SSM Parameter Store: PATH/NAME fills the variable NAME if nothing else sets it.\n"
+        "Empty: nothing is asked, as on ECS, whose task definitions name their parameters.",
+        optional(parameter_path),
+        example="/homeport/local",
+    ),
+    Variable(
+        "API_TOKENS",
+        "Parameters and tokens",
+        "Whose tokens the API accepts: its own (local), or also those of a Cognito user pool.",
+        one_of("local", "local,cognito"),
+        default="local",
+        example="local,cognito",
+    ),
+    Variable(
+        "COGNITO_USER_POOL_ID",
+        "Parameters and tokens",
+        "User pool whose tokens are accepted; the id begins with the pool's region.",
+        optional(user_pool),
+        example="eu-west-1_Ab1Cd2Ef3",
+    ),
+    Variable(
+        "COGNITO_APP_CLIENT_ID",
+        "Parameters and tokens",
+        "The pool's app client that tokens must have been made for.",
+        example="7lhlkkfbfb4q5kpp90urffao",
+    ),
+    Variable(
         "COMPOSE_PROJECT_NAME",
         "Compose",
         "Name of the stack; give each checkout of one machine its own. Empty: the name of the\n"
@@ -616,6 +660,14 @@ REFUSED_IN_PRODUCTION: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("TENANT_HEADER", bool, "lets any client choose its tenant"),
     ("TENANT_DEFAULT", bool, "gives an unknown host a tenant"),
 )
+# What the value of one variable makes necessary: (variable, does it need them?, the others).
+REQUIRED_WITH: tuple[tuple[str, Callable[[Any], bool], tuple[str, ...]], ...] = (
+    (
+        "API_TOKENS",
+        lambda issuers: "cognito" in issuers,
+        ("COGNITO_USER_POOL_ID", "COGNITO_APP_CLIENT_ID"),
+    ),
+)
 # Local conveniences that production turns off by itself when nobody sets them.
 PRODUCTION_DEFAULTS = {
     "TENANT_HEADER": "false",
@@ -624,6 +676,18 @@ PRODUCTION_DEFAULTS = {
     "CORS_ALLOWED_ORIGINS": "",
     "EMAIL_URL": "smtp://localhost:25",
 }
+
+# Asked for what nobody set, where SSM_PARAMETER_PATH is set. By its dotted name, as settings
+# name middleware, because core imports no application; and only then, because it is slow.
+PARAMETER_STORE = "cloud.parameters.fetch"
+# Said by whoever starts a process, so that scripts and health checks need not ask the store.
+NEVER_STORED = frozenset({"DJANGO_SETTINGS_MODULE", "SSM_PARAMETER_PATH"}) | {
+    variable.name for variable in CONTRACT if variable.group == "Processes"
+}
+# A process's note to its children: the path that was read, and the names it filled.
+FILLED = "SSM_PARAMETERS_FILLED"
+# What the emulators are given for keys.
+TEST_CREDENTIALS = frozenset({"test", "testing"})
 
 
 # --- reading ------------------------------------------------------------------------------
@@ -646,8 +710,8 @@ class Environment(Mapping[str, Any]):
         return len(self._values)
 
 
-def read(source: Mapping[str, str]) -> Environment:
-    """Parse and validate every variable the backend reads.
+def read(source: Mapping[str, str], names: Container[str] | None = None) -> Environment:
+    """Parse and validate every variable the backend reads, or those of `names` alone.
 
     Args:
         source: the environment, name to text. Empty text counts as unset.
@@ -659,7 +723,7 @@ def read(source: Mapping[str, str]) -> Environment:
     values: dict[str, Any] = {}
     problems: list[str] = []
     for variable in CONTRACT:
-        if variable.reader != "backend":
+        if variable.reader != "backend" or (names is not None and variable.name not in names):
             continue
         raw = source.get(variable.name, "") or _default(variable, mode)
         if raw is None:
@@ -670,11 +734,22 @@ def read(source: Mapping[str, str]) -> Environment:
         except ValueError as error:
             shown = "" if variable.secret else f" ({raw!r})"
             problems.append(_problem(variable, f"{error}{shown}"))
+    by_name = {variable.name: variable for variable in CONTRACT}
+    for name, needs, others in REQUIRED_WITH:
+        if name in values and needs(values[name]):
+            problems += [
+                _problem(by_name[other], f"is not set, and {name}={values[name]} needs it")
+                for other in others
+                if other in values and not values[other]
+            ]
     if mode == "production":
-        by_name = {variable.name: variable for variable in CONTRACT}
         for name, is_refused, reason in REFUSED_IN_PRODUCTION:
             if name in values and is_refused(values[name]):
                 problems.append(_problem(by_name[name], f"{reason}: refused in production"))
+        problems += [
+            f"{name} {reason}: refused in production\n      unset {name}"
+            for name, reason in emulation(source)
+        ]
     if problems:
         raise EnvironmentProblems(_report(SETTINGS[mode], problems))
     return Environment(mode, values)
@@ -682,12 +757,102 @@ def read(source: Mapping[str, str]) -> Environment:
 
 @cache
 def environment() -> Environment:
-    """Return the environment of this process, read once.
+    """Return the environment of this process, read once, with the parameters of the store.
 
     Raises:
-        EnvironmentProblems: as `read`.
+        EnvironmentProblems: as `read` and `fill`.
     """
+    fill(os.environ)
     return read(os.environ)
+
+
+def environment_or_exit() -> Environment:
+    """As `environment`, for what starts a process: problems end it with their text alone."""
+    try:
+        return environment()
+    except EnvironmentProblems as problems:
+        sys.exit(str(problems))
+
+
+def own(*names: str) -> Environment:
+    """Return variables that whoever starts this process sets; no store is asked for them.
+
+    Where there is no store, the whole environment is validated all the same.
+
+    Raises:
+        EnvironmentProblems: as `environment`.
+    """
+    if os.environ.get("SSM_PARAMETER_PATH") and NEVER_STORED.issuperset(names):
+        return read(os.environ, names)
+    return environment()
+
+
+def fill(source: MutableMapping[str, str]) -> None:
+    """Set what is unset in `source` from the parameters under SSM_PARAMETER_PATH.
+
+    A process does so once, for its children too: `FILLED` tells them.
+
+    Raises:
+        EnvironmentProblems: when the parameters cannot be had.
+    """
+    mode = _mode(source)
+    path = source.get("SSM_PARAMETER_PATH", "")
+    read_before, *names = source.get(FILLED, "").split() or [""]
+    if path == read_before:
+        return
+    for name in (FILLED, *names):
+        source.pop(name, None)
+    try:
+        stored = _stored(parameter_path(path)) if path else {}
+    except ValueError:
+        return  # `read` says so, with all else
+    except (OSError, LookupError) as error:
+        fault = f"SSM_PARAMETER_PATH={path}: {error}"
+        raise EnvironmentProblems(_report(SETTINGS[mode], [fault])) from error
+    unset = {name: value for name, value in stored.items() if not source.get(name)}
+    source.update(unset)
+    if path:
+        source[FILLED] = " ".join([path, *unset])
+
+
+def source_of(name: str) -> str:
+    """Return where this process has a value from: "ssm", "environment" or "default".
+
+    "environment" is whatever was set at the start: by the shell, Compose, `.env`, a task
+    definition.
+
+    Raises:
+        EnvironmentProblems: as `fill`.
+    """
+    fill(os.environ)
+    if name in os.environ.get(FILLED, "").split()[1:]:
+        return "ssm"
+    return "environment" if os.environ.get(name) else "default"
+
+
+def emulation(source: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return what is set in `source` for an emulator of AWS: variable and reason.
+
+    Emulators sign tokens with a key that everybody knows, and check hardly any signature.
+    """
+    found = []
+    for name, value in sorted(source.items()):
+        if value and (name.startswith("AWS_ENDPOINT_URL") or name == "AWS_S3_PUBLIC_ENDPOINT_URL"):
+            found.append((name, "leads away from AWS"))
+        if name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") and value in TEST_CREDENTIALS:
+            found.append((name, "is an emulator's credential"))
+    return found
+
+
+def _stored(path: str) -> dict[str, str]:
+    """Return the store's values for declared variables; what it may not set is named."""
+    module, _dot, function = PARAMETER_STORE.rpartition(".")
+    found: dict[str, str] = getattr(importlib.import_module(module), function)(path)
+    known = {variable.name for variable in CONTRACT if variable.reader == "backend"}
+    for name in sorted(found.keys() - (known - NEVER_STORED)):
+        reason = "is set by what starts the process" if name in known else "is not declared"
+        print(f"parameter {path}/{name} is ignored: {name} {reason}", file=sys.stderr)
+    return {name: value for name, value in found.items() if name in known - NEVER_STORED}
 
 
 def _mode(source: Mapping[str, str]) -> str:
@@ -763,16 +928,15 @@ def _example_lines(variable: Variable) -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Run `get NAME ...` or `example`; return the exit status."""
+    """Run `get NAME ...`, `sources` or `example`; return the exit status."""
     match arguments:
         case ["get", *names] if names:
-            try:
-                values = environment()
-            except EnvironmentProblems as problems:
-                print(problems, file=sys.stderr)
-                return 1
+            values = own(*names)
             for name in names:
                 print(values[name])
+        case ["sources"]:
+            names = [variable.name for variable in CONTRACT if variable.reader == "backend"]
+            print(json.dumps({name: source_of(name) for name in names}, indent=2))
         case ["example"]:
             print(example_file(), end="")
         case _:
@@ -782,4 +946,7 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except EnvironmentProblems as problems:
+        sys.exit(str(problems))

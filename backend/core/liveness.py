@@ -11,7 +11,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from core.env import EnvironmentProblems, environment
+from core.env import EnvironmentProblems, own
 
 HEARTBEAT_INTERVAL = 5  # seconds between two signs of life of the worker
 HEARTBEAT_TIME_TO_LIVE = 20  # seconds a worker may be silent before it counts as gone
@@ -19,7 +19,7 @@ HEARTBEAT_TIME_TO_LIVE = 20  # seconds a worker may be silent before it counts a
 
 def heartbeat_file() -> Path:
     """Return the file whose modification time is the worker's last sign of life."""
-    return Path(environment()["WORKER_HEARTBEAT_FILE"])
+    return Path(own("WORKER_HEARTBEAT_FILE")["WORKER_HEARTBEAT_FILE"])
 
 
 def check_web() -> str:
@@ -28,7 +28,7 @@ def check_web() -> str:
     Raises:
         OSError: when it does not answer 200 within 4 seconds.
     """
-    port = environment()["WEB_BIND"].rpartition(":")[2]
+    port = own("WEB_BIND")["WEB_BIND"].rpartition(":")[2]
     url = f"http://127.0.0.1:{port}/api/v1/health/live/"
     with urllib.request.urlopen(url, timeout=4) as response:
         return f"{url} answered {response.status}"

@@ -82,6 +82,8 @@ def logging_config(log_format: str, level: str) -> dict[str, Any]:
             "gunicorn.access": {"level": level, "handlers": [], "propagate": True},
             # django_structlog logs each refused request already.
             "django.request": {"level": "ERROR"},
+            # It says at each client where it found its keys.
+            "botocore": {"level": "WARNING"},
             "celery": {"level": level, "handlers": [], "propagate": True},
             # Where it found keys and addresses, once for each client.
             "botocore": {"level": "WARNING"},

@@ -34,6 +34,13 @@ class ContentTooLarge(APIException):
     default_detail = "The request's body is too large."
 
 
+class Unavailable(APIException):
+    """Something that the answer depends on is down for now. Answered 503, with Retry-After."""
+
+    status_code = 503
+    wait = 5  # seconds; Django REST framework writes the header from it
+
+
 def document(status: int, detail: str, **extra: object) -> dict[str, object]:
     """Return the members of a problem document.
 

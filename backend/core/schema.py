@@ -125,6 +125,8 @@ def _errors(path: str, operation: Operation) -> dict[str, str]:
         errors["400"] = "A parameter is not valid."
     if {"jwtAuth": []} in operation.get("security", []):
         errors["401"] = "The token is missing, expired, or of another tenant."
+    if {"cognitoAuth": []} in operation.get("security", []):
+        errors["503"] = "The token cannot be verified for now."
     if "{" in path or "page" in parameters:
         errors["404"] = "There is no such thing, or it is not yours."
     return errors

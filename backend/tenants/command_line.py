@@ -22,8 +22,10 @@ TENANT_FREE = frozenset(
     {
         "all_tenants_command",
         "bench_api",
+        "bench_cloud",
         "bench_tenancy",
         "check",
+        "cognito_token",
         "collectstatic",
         "compilemessages",
         "create_tenant",

@@ -2,8 +2,9 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.http import HttpRequest
 
+from core.admin import TenantModelAdmin
 from core.tenancy import in_a_tenant
-from users.models import User
+from users.models import CognitoIdentity, User
 
 
 @admin.register(User)
@@ -27,3 +28,13 @@ class UserAdmin(DjangoUserAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         # What would go with an operator's account is looked for in tables only tenants have.
         return in_a_tenant() and super().has_delete_permission(request, obj)
+
+
+@admin.register(CognitoIdentity)
+class CognitoIdentityAdmin(TenantModelAdmin):
+    """Links accounts by hand, as those of the staff have to be."""
+
+    list_display = ["user", "subject"]
+    search_fields = ["user__email", "subject"]
+    fields = ["user", "subject"]
+    autocomplete_fields = ["user"]

@@ -42,3 +42,20 @@ class User(AbstractUser):
 
     def __str__(self) -> str:
         return self.email
+
+
+class CognitoIdentity(models.Model):
+    """The person of the Cognito user pool that an account belongs to."""
+
+    subject = models.CharField("id in the pool (sub)", max_length=255, unique=True)
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="cognito_identity")
+    newest_token = models.BigIntegerField(
+        "newest token's time of issue, seconds since 1970", default=0
+    )
+
+    class Meta:
+        verbose_name = "Cognito identity"
+        verbose_name_plural = "Cognito identities"
+
+    def __str__(self) -> str:
+        return self.subject

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import structlog
 from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import Group
 from django.core.mail import send_mail
 from django.db import IntegrityError, transaction
+from django.utils import timezone
+from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
+from cloud.cognito import Identity
 from users import tasks
-from users.models import User
+from users.models import CognitoIdentity, User
+
+log = structlog.get_logger(__name__)
 
 WELCOME = "Your account is ready; log in with this address."
 KNOWN = (
@@ -50,3 +57,83 @@ def send_notice(email: str, text: str) -> None:
         OSError, smtplib.SMTPException: when the mail server does not take it.
     """
     send_mail("Your account", text, None, [email])
+
+
+# --- people of the Cognito user pool ------------------------------------------------------
+
+
+class NotLinked(Exception):
+    """There is no account for an identity, and none may be made; the text is for its owner."""
+
+
+def account_of(identity: Identity) -> User:
+    """Return the account of a person whose token was verified, made at the first sign-in.
+
+    Its groups become those of the newest token, as far as Django has groups of these names. No
+    token makes anybody a member of the staff or a superuser.
+
+    Raises:
+        NotLinked: when the token names no verified address, or one that only a person may link.
+    """
+    try:
+        linked = _linked(identity)
+    except CognitoIdentity.DoesNotExist:
+        linked = _link(identity)
+    # An older token must not give back what a newer one has taken away.
+    if identity.issued_at > linked.newest_token:
+        _follow(identity, linked)
+    return linked.user
+
+
+def _linked(identity: Identity) -> CognitoIdentity:
+    return CognitoIdentity.objects.select_related("user").get(subject=identity.subject)
+
+
+def _link(identity: Identity) -> CognitoIdentity:
+    if not 0 < len(identity.email) <= User._meta.get_field("email").max_length:
+        raise NotLinked("The first sign-in needs an id token with a verified e-mail address.")
+    try:
+        with transaction.atomic():
+            linked, _is_new = CognitoIdentity.objects.update_or_create(
+                user=_account_at(identity), defaults={"subject": identity.subject}
+            )
+            return linked
+    except IntegrityError:  # two requests at once
+        return _linked(identity)
+
+
+def _account_at(identity: Identity) -> User:
+    """Return the account with the identity's address, new or taken over."""
+    email = User.objects.normalize_email(identity.email)
+    # Of two that differ in case, the older.
+    user = User.objects.filter(email__iexact=email).order_by("pk").first()
+    if user is None:
+        return User.objects.create_user(
+            email, first_name=identity.first_name[:150], last_name=identity.last_name[:150]
+        )
+    if user.is_staff or user.is_superuser:
+        raise NotLinked("The address belongs to a member of the staff, whom an operator links.")
+    if user.has_usable_password():
+        _shut_out_who_registered(user)
+    return user
+
+
+def _shut_out_who_registered(user: User) -> None:
+    """Take away what was given to somebody who never showed that the address is theirs."""
+    user.set_unusable_password()
+    user.save(update_fields=["password"])
+    for token in OutstandingToken.objects.filter(user=user, expires_at__gt=timezone.now()):
+        BlacklistedToken.objects.get_or_create(token=token)
+    log.info("account linked to Cognito, its password is gone", user=user.pk)
+
+
+def _follow(identity: Identity, linked: CognitoIdentity) -> None:
+    with transaction.atomic():
+        row = CognitoIdentity.objects.select_for_update().get(pk=linked.pk)
+        if identity.issued_at <= row.newest_token:
+            return
+        row.newest_token = identity.issued_at
+        row.save(update_fields=["newest_token"])
+        linked.user.groups.set(Group.objects.filter(name__in=identity.groups))
+        linked.user.last_login = timezone.now()
+        linked.user.save(update_fields=["last_login"])

@@ -198,11 +198,11 @@ def test_an_address_is_signed_for_the_public_host(bucket, storage, aws):
 
 
 @pytest.mark.parametrize("change", ["signature", "key", "host", "expiry"])
-def test_an_address_that_was_changed_or_is_too_old_is_refused(storage, bucket, emulator, change):
+def test_an_address_that_was_changed_or_is_too_old_is_refused(storage, bucket, aws, change):
     storage.save("a.txt", ContentFile(b"hello"))
     storage.save("b.txt", ContentFile(b"not for you"))
     url = storage.url("a.txt")
-    if fetched(f"{emulator}/moto-api/")[0] == 200:
+    if fetched(f"{aws}/moto-api/")[0] == 200:
         pytest.skip("not applicable: moto accepts any signature; LocalStack is asked by --stack")
     changed = {
         "signature": lambda: re.sub(r"(X-Amz-Signature=)\w{4}", r"\g<1>0000", url),
@@ -210,7 +210,7 @@ def test_an_address_that_was_changed_or_is_too_old_is_refused(storage, bucket, e
         "host": lambda: (
             storage_of(bucket.name, public_endpoint_url="http://s3.example.com")
             .url("a.txt")
-            .replace("http://s3.example.com", emulator)
+            .replace("http://s3.example.com", aws)
         ),
         "expiry": lambda: _expired(storage),
     }

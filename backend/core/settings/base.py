@@ -149,8 +149,16 @@ AUTH_PASSWORD_VALIDATORS = [
 # --- API ----------------------------------------------------------------------------------
 # https://www.django-rest-framework.org/api-guide/settings/
 
+# Cognito's is asked first: it leaves alone what does not claim to be its pool's, while the local
+# one refuses whatever it has not signed.
+AUTHENTICATION_CLASSES = {
+    "cognito": "users.authentication.CognitoAuthentication",
+    "local": "rest_framework_simplejwt.authentication.JWTAuthentication",
+}
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework_simplejwt.authentication.JWTAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        path for issuer, path in AUTHENTICATION_CLASSES.items() if issuer in env["API_TOKENS"]
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": [
@@ -204,6 +212,10 @@ SIMPLE_JWT = {
     "BLACKLIST_AFTER_ROTATION": True,
     "UPDATE_LAST_LOGIN": True,
 }
+
+# Of a user pool on AWS, where API_TOKENS says so: docs/cognito.md
+COGNITO_USER_POOL_ID = env["COGNITO_USER_POOL_ID"]
+COGNITO_APP_CLIENT_ID = env["COGNITO_APP_CLIENT_ID"]
 
 # --- Language and time --------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from orders.services import create_order
 from products.models import Product
 from tickets.models import Attachment, Ticket
 from tickets.services import open_ticket
-from users.models import User
+from users.models import CognitoIdentity, User
 
 pytestmark = pytest.mark.django_db
 
@@ -58,6 +58,9 @@ def things(ann, make_product, media):
         add_item(ann, make_product(f"P{number}", f"category-{number}").pk, 1)
         create_order(ann)
         ticket = open_ticket(ann, f"Ticket {number}", "Help")
+        CognitoIdentity.objects.create(
+            user=User.objects.create_user(f"person{number}@example.com"), subject=f"sub-{number}"
+        )
         Attachment.objects.create(
             message=ticket.messages.get(), file="x.txt", name="x.txt", content_type="t", size=1
         )

@@ -49,7 +49,7 @@ def test_web_is_healthy_when_it_answers_200(status, expected, monkeypatch, capsy
     server = HTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     values = {**environment(), "WEB_BIND": f"0.0.0.0:{server.server_port}"}
-    monkeypatch.setattr(liveness, "environment", lambda: values)
+    monkeypatch.setattr(liveness, "own", lambda name: values)
     try:
         assert liveness.main(["web"]) == expected
     finally:
@@ -59,7 +59,7 @@ def test_web_is_healthy_when_it_answers_200(status, expected, monkeypatch, capsy
 
 def test_web_that_does_not_listen_is_unhealthy(monkeypatch, capsys):
     values = {**environment(), "WEB_BIND": "127.0.0.1:1"}
-    monkeypatch.setattr(liveness, "environment", lambda: values)
+    monkeypatch.setattr(liveness, "own", lambda name: values)
     assert liveness.main(["web"]) == 1
 
 

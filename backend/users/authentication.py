@@ -1,0 +1,73 @@
+"""Requests that show a token of the Cognito user pool. Local tokens are simplejwt's business.
+
+https://www.django-rest-framework.org/api-guide/authentication/#custom-authentication
+"""
+
+from __future__ import annotations
+
+import structlog
+from django.conf import settings
+from django.db import connection
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+
+from cloud.cognito import (
+    Identity,
+    InvalidToken,
+    KeysUnavailable,
+    UserPool,
+    issuer_claimed,
+    user_pool,
+)
+from core.problems import Unavailable
+from core.tenancy import in_a_tenant
+from users.models import User
+from users.services import NotLinked, account_of
+
+log = structlog.get_logger(__name__)
+
+
+class CognitoAuthentication(BaseAuthentication):
+    """Accepts `Authorization: Bearer TOKEN` of the pool, at the tenant that the token names.
+
+    A token that does not claim to be of this pool is left to the next class. The claim only
+    chooses who judges the token.
+    """
+
+    def authenticate(self, request: Request) -> tuple[User, Identity] | None:
+        token = _bearer_token(request)
+        pool = user_pool(settings.COGNITO_USER_POOL_ID, settings.COGNITO_APP_CLIENT_ID)
+        if issuer_claimed(token) != pool.issuer:
+            return None
+        identity = _verified(pool, token)
+        if not in_a_tenant() or identity.tenant != connection.schema_name:
+            raise AuthenticationFailed("The token is not one of this tenant.")
+        try:
+            user = account_of(identity)
+        except NotLinked as error:
+            raise AuthenticationFailed(str(error)) from error
+        if not user.is_active:
+            raise AuthenticationFailed("The account is not active.")
+        return user, identity
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="api"'
+
+
+def _bearer_token(request: Request) -> str:
+    """Return the token of the header, or an empty string; what is no text is no token."""
+    kind, _space, token = get_authorization_header(request).partition(b" ")
+    is_token = kind.lower() == b"bearer" and token.isascii()
+    return token.strip().decode("ascii") if is_token else ""
+
+
+def _verified(pool: UserPool, token: str) -> Identity:
+    try:
+        return pool.verify(token)
+    except InvalidToken as error:
+        log.info("token refused", reason=str(error))
+        raise AuthenticationFailed(f"The token is not valid: {error}.") from error
+    except KeysUnavailable as error:
+        # The log has the remedy, once for each attempt to fetch the keys.
+        raise Unavailable("The token cannot be verified for now. Try again.") from error

@@ -1,0 +1,21 @@
+"""What the API's schema says about Cognito's tokens, where they are accepted.
+
+https://drf-spectacular.readthedocs.io/en/latest/customization.html#step-5-extensions
+"""
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+
+
+class CognitoScheme(OpenApiAuthenticationExtension):
+    target_class = "users.authentication.CognitoAuthentication"
+    name = "cognitoAuth"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "An id token of the Cognito user pool.",
+        }
