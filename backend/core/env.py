@@ -458,12 +458,6 @@ CONTRACT: tuple[Variable, ...] = (
         example="homeport-local",
     ),
     Variable(
-        "SSM_PARAMETER_PATH",
-        "AWS",
-        "Path of the parameters aws-seed writes, each called as the variable it is for.",
-        example="/homeport/local",
-    ),
-    Variable(
         "AWS_EC2_METADATA_DISABLED",
         "AWS",
         "Keeps boto3 from asking a machine in the cloud who it is, which hangs outside of it.",

@@ -11,6 +11,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+from botocore.config import Config
 
 from cloud.clients import client
 from cloud.parameters import fetch
@@ -258,7 +259,7 @@ def test_an_emulator_that_is_down_is_said_at_once_with_the_command_that_starts_i
 
 
 def test_an_emulator_that_never_answers_is_given_up(monkeypatch):
-    monkeypatch.setattr("cloud.clients.READ_TIMEOUT", 0.2)
+    monkeypatch.setattr("cloud.limits.QUESTION", Config(read_timeout=0.2))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         as_emulated(monkeypatch, f"http://127.0.0.1:{silent.getsockname()[1]}")
         assert "Read timeout" in problems_of(local("/homeport/local"))
