@@ -82,11 +82,9 @@ def logging_config(log_format: str, level: str) -> dict[str, Any]:
             "gunicorn.access": {"level": level, "handlers": [], "propagate": True},
             # django_structlog logs each refused request already.
             "django.request": {"level": "ERROR"},
-            # It says at each client where it found its keys.
+            # It says at each client where it found keys and addresses.
             "botocore": {"level": "WARNING"},
             "celery": {"level": level, "handlers": [], "propagate": True},
-            # Where it found keys and addresses, once for each client.
-            "botocore": {"level": "WARNING"},
             # "Task received" and "succeeded": django_structlog says both, with context.
             "celery.app.trace": {"level": "WARNING"},
             "celery.worker.strategy": {"level": "WARNING"},

@@ -52,7 +52,7 @@ class TenantOnlyMiddleware:
 
 
 class UnavailableMiddleware:
-    """Answers 503 where a view needed what does not answer."""
+    """Answers 503 where a page needed what does not answer; the API's errors do so themselves."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -61,4 +61,8 @@ class UnavailableMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        return problem(503, str(error)) if isinstance(error, Unavailable) else None
+        if not isinstance(error, Unavailable):
+            return None
+        answer = problem(503, str(error))
+        answer.headers["Retry-After"] = str(Unavailable.wait)
+        return answer

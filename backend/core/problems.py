@@ -20,13 +20,6 @@ class Conflict(Exception):
     """
 
 
-class Unavailable(OSError):
-    """Something that is needed does not answer, for now. Answered 503.
-
-    The text is shown to the client.
-    """
-
-
 class ContentTooLarge(APIException):
     """The body is larger than is read. Answered 413."""
 
@@ -35,7 +28,10 @@ class ContentTooLarge(APIException):
 
 
 class Unavailable(APIException):
-    """Something that the answer depends on is down for now. Answered 503, with Retry-After."""
+    """Something that the answer depends on is down for now. Answered 503, with Retry-After.
+
+    The text is shown to the client.
+    """
 
     status_code = 503
     wait = 5  # seconds; Django REST framework writes the header from it

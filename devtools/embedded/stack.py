@@ -47,12 +47,14 @@ class Program:
     stop_signal: str = "TERM"
     stop_group: bool = False
     steady: int = 1
+    # What is wrong although the process runs; empty if nothing is known.
+    fault: Callable[[], str] = lambda: ""
 
 
 class Stack:
     """The declaration on the ports `given` by service, run by `python` of `.venv`.
 
-    `variables` win over those that somebody chose.
+    `variables`, by service, win over all that is declared.
     """
 
     def __init__(
@@ -62,7 +64,7 @@ class Stack:
         declaration: Declaration,
         python: Path,
         given: Mapping[str, int],
-        variables: Mapping[str, str] = MappingProxyType({}),
+        variables: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
     ) -> None:
         self.checkout = checkout
         self.places = places
@@ -81,7 +83,7 @@ class Stack:
             # Also one that was picked because another was taken.
             if port.variable == variable and port.service in self.ports:
                 return str(self.ports[port.service])
-        return self._variables.get(variable) or self.checkout.set_to(variable)
+        return self.checkout.set_to(variable)
 
     def filled(self, text: object) -> str:
         """A declared text with its variables filled in."""
@@ -94,7 +96,7 @@ class Stack:
             values = {**self._of_this_checkout(service), **values}
         for name, declared in service.environment.items():
             values[name] = self._placed(self.filled(declared), service)
-        return values
+        return {**values, **self._variables.get(service.name, {})}
 
     def environment(self, service: Service) -> dict[str, str]:
         """The whole environment of a command that runs as `service` does."""

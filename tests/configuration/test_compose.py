@@ -40,6 +40,8 @@ def test_ports_are_published_on_loopback_only(services):
 def test_every_published_port_can_be_moved(combination):
     moved = {"WEB_PORT": "18001", "DB_PORT": "15001", "REDIS_PORT": "16001"}
     moved |= {"LOCALSTACK_PORT": "14001", "COGNITO_PORT": "15002"}
+    if "docker-compose.debug.yml" in combination:
+        moved |= {"WEB_DEBUG_PORT": "15678", "WORKER_DEBUG_PORT": "15679"}
     services = compose_config(combination, **moved)["services"]
     published = {
         port["published"] for service in services.values() for port in service.get("ports", [])
@@ -196,3 +198,8 @@ def test_tests_use_redis_databases_of_their_own(services):
         for service in ("web", "test")
     }
     assert not used["web"] & used["test"]
+
+
+def test_a_debugger_is_there_only_where_it_was_asked_for(combination, services):
+    debugged = {n for n, s in services.items() if "DEBUGPY_PORT" in s.get("environment", {})}
+    assert debugged == ({"web", "worker"} if "docker-compose.debug.yml" in combination else set())
