@@ -13,6 +13,7 @@ import queue
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
@@ -108,6 +109,13 @@ class Editor:
             raise found
         return found
 
+    def followed(self, processes: int, after: int = 1, within: float = 60) -> None:
+        """Wait until so many processes are attached to, besides the first `after` sessions."""
+        deadline = time.monotonic() + within
+        while sum(session.attached for session in self.sessions[after:]) < processes:
+            assert time.monotonic() < deadline, f"no new process was announced within {within} s"
+            time.sleep(0.05)
+
     def live(self) -> list[Session]:
         """The sessions whose processes are still there."""
         return [session for session in self.sessions if session.open]
@@ -137,6 +145,7 @@ class Session:
     editor: Editor
     connection: Connection
     open: bool = True
+    attached: bool = False
     _number: int = 0
     _waiting: dict[int, queue.Queue[dict[str, Any]]] = field(default_factory=dict)
     _sending: threading.Lock = field(default_factory=threading.Lock)
@@ -166,6 +175,7 @@ class Session:
             self.set_breakpoints(path, lines)
         self.request("configurationDone")
         self.answer(attached)
+        self.attached = True
 
     def set_breakpoints(self, path: str, lines: Sequence[int]) -> None:
         self.request(
