@@ -10,6 +10,7 @@ from core.env import environment
 from core.logging import logging_config
 
 env = environment()
+debugging = env["DEBUGPY_PORT"] is not None
 
 
 def available_cpus() -> float:
@@ -34,12 +35,15 @@ def available_cpus() -> float:
 
 
 bind = env["WEB_BIND"]
-workers = env["WEB_CONCURRENCY"] or int(2 * available_cpus() + 1)
+# Two while debugging: one may be paused and the other answers, and fewer start faster.
+workers = 2 if debugging else env["WEB_CONCURRENCY"] or int(2 * available_cpus() + 1)
 threads = env["WEB_THREADS"]
 worker_class = "gthread"
 preload_app = True  # see core/wsgi.py
-timeout = 60
-graceful_timeout = 25  # below the container's grace period, so that requests can end
+# Nobody hurries who looks at a paused request.
+timeout = 0 if debugging else 60
+# Below the container's grace period, so that requests can end.
+graceful_timeout = 86400 if debugging else 25
 keepalive = 5
 # Heartbeats of workers are files; on a busy disk they would be late.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None

@@ -23,6 +23,7 @@ from .nearest import nearest
 from .process import SIGNAL_BASE, hand_over
 from .status import StackStatus
 from .terminal import Mark, Terminal, seconds, table
+from .workspace.protocol import inside
 
 INTERRUPTED = SIGNAL_BASE + signal.SIGINT
 
@@ -112,6 +113,7 @@ def command(
 
 def _up_options(parser: argparse.ArgumentParser) -> None:
     _start_options(parser)
+    _debug_option(parser)
     _timeout_option(parser)
 
 
@@ -126,6 +128,14 @@ def _start_options(parser: argparse.ArgumentParser) -> None:
         "--build",
         action="store_true",
         help="build the image even if nothing in it changed; without Docker, install anew",
+    )
+
+
+def _debug_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--debug",
+        action="store_true",
+        help="under a debugger that waits for an editor; edits restart what is debugged",
     )
 
 
@@ -145,14 +155,19 @@ def _timeout_option(parser: argparse.ArgumentParser) -> None:
     "start every service, wait until all are healthy, print the addresses",
     "./dev up",
     "./dev up --auto-ports       beside another program that holds the ports",
+    "./dev up --debug            with debuggers in web and worker, for an editor of this machine",
     "SERVER=runserver ./dev up   with reload from the start",
     options=_up_options,
 )
 def up(run: Run) -> int:
     _say_engine(run)
     began = time.monotonic()
+    options = run.options
     changed = run.engine.up(
-        auto_ports=run.options.auto_ports, build=run.options.build, timeout=run.options.timeout
+        auto_ports=options.auto_ports,
+        build=options.build,
+        debug=options.debug,
+        timeout=options.timeout,
     )
     status = run.engine.status()
     took = seconds(time.monotonic() - began)
@@ -260,6 +275,7 @@ def restart(run: Run) -> int:
 
 def _serve_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("server", choices=["runserver", "gunicorn"], help="what shall serve")
+    _debug_option(parser)
     _timeout_option(parser)
 
 
@@ -269,12 +285,13 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
     "replace the web server; database, Redis and worker are not touched",
     "./dev serve runserver   code changes show without a restart",
     "./dev serve gunicorn    as production serves",
+    "./dev serve gunicorn --debug   the same under a debugger: attach, then edit freely",
     options=_serve_options,
 )
 def serve(run: Run) -> int:
-    server = run.options.server
+    server, debug = run.options.server, run.options.debug
     began = time.monotonic()
-    if not run.engine.serve(server, timeout=run.options.timeout):
+    if not run.engine.serve(server, debug=debug, timeout=run.options.timeout):
         run.terminal.mark(Mark.GOOD, f"{server} serves already")
         return 0
     run.terminal.mark(Mark.GOOD, f"{server} serves after {seconds(time.monotonic() - began)}")
@@ -416,6 +433,11 @@ def _test_suite(terminal: Terminal, name: str, suite: Callable[[], int]) -> int:
 
 
 def _pytest(run: Run, marked: str, *directories: str) -> int:
+    if inside(run.checkout.root):
+        raise DevError(
+            "the tests that bring stacks up cannot run inside the workspace",
+            "on your machine: ./dev test --workspace, ./dev test --stack",
+        )
     python = environment.ensure(run.checkout, run.terminal)
     paths = [f"tests/{name}" for name in directories]
     return hand_over(
@@ -518,7 +540,17 @@ def _print_status(terminal: Terminal, found: StackStatus) -> None:
             well = name not in found.health.failing
             answer = f"{entry.get('latency_ms', '?')} ms" if well else found.health.failing[name]
             terminal.mark(Mark.GOOD if well else Mark.BAD, f"{name:<10}  {answer}")
+    _print_debuggers(terminal, found)
     _print_addresses(terminal, found)
+
+
+def _print_debuggers(terminal: Terminal, found: StackStatus) -> None:
+    if found.debuggers:
+        terminal.say("")
+        terminal.heading("debuggers")
+    for name, debugger in found.debuggers.items():
+        mark = Mark.GOOD if debugger.listening else Mark.BAD
+        terminal.mark(mark, f"{name:<10}  {debugger.words}")
 
 
 def _print_addresses(terminal: Terminal, found: StackStatus) -> None:
@@ -538,7 +570,10 @@ def _warn_of_failing(terminal: Terminal, found: StackStatus) -> None:
 
 
 def _served_by(found: StackStatus) -> str:
-    return f", served by {found.health.server}" if found.health else ""
+    if not found.health:
+        return ""
+    reload = " with reload" if found.reload else ""
+    return f", served by {found.health.server}{reload}"
 
 
 def _confirmed(run: Run, remains: Sequence[str]) -> bool:

@@ -1,5 +1,5 @@
 """The checkout's own Python, `.venv`: for the embedded engine, the workspace's tests, the checks
-and the locks."""
+and the locks. In a dev container it is the image's, which has what is needed there."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from .checkout import Checkout
 from .errors import DevError
 from .process import Result, capture, stream
 from .terminal import Step, Terminal
+from .workspace.protocol import inside
 
 MINIMUM = (3, 11)
 CANDIDATES = ("python3.13", "python3.12", "python3.11", "python3.14", "python3")
@@ -28,16 +29,18 @@ def ensure(checkout: Checkout, terminal: Terminal, *, anew: bool = False) -> Pat
     With `anew` everything is compared with the locks, whatever was installed before. Raises
     DevError if this machine has no Python that will do, or an installation fails.
     """
+    if inside(checkout.root):
+        return python(checkout)
     with checkout.lock(terminal, "set-up of .venv", name="venv"):
-        python = _uv_ready(checkout, terminal)
+        path = _uv_ready(checkout, terminal)
         stamp = _home(checkout) / _STAMP
         wanted = hashlib.sha256(_locked(checkout).encode()).hexdigest()
         if anew or installed(checkout) != wanted:
             stamp.unlink(missing_ok=True)  # an interrupted installation begins again
             with terminal.step(f"installing {REQUIREMENTS} into .venv") as step:
-                _do(checkout, step, [str(python), *_SYNC, REQUIREMENTS], "the installation")
+                _do(checkout, step, [str(path), *_SYNC, REQUIREMENTS], "the installation")
             stamp.write_text(wanted)
-    return python
+    return path
 
 
 def python(checkout: Checkout) -> Path:
@@ -55,6 +58,8 @@ def installed(checkout: Checkout) -> str:
 
 def ensure_uv(checkout: Checkout, terminal: Terminal) -> Path:
     """The path of a Python with `uv`, and maybe nothing else. Raises DevError as `ensure`."""
+    if inside(checkout.root):
+        return python(checkout)
     with checkout.lock(terminal, "set-up of .venv", name="venv"):
         return _uv_ready(checkout, terminal)
 
@@ -167,4 +172,5 @@ def _do(checkout: Checkout, step: Step, command: list[str], what: str) -> None:
 
 
 def _home(checkout: Checkout) -> Path:
-    return checkout.root / ".venv"
+    # The checkout's .venv is of the machine outside.
+    return Path(sys.prefix) if inside(checkout.root) else checkout.root / ".venv"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import errno
-import os
 import socket
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 from .checkout import Checkout
@@ -53,8 +52,8 @@ def holder(port: int) -> str:
     return ""
 
 
-def held_by(group: int, port: int) -> bool:
-    """Whether a process of the process group `group` listens on `port`.
+def held_by(ancestor: int, port: int) -> bool:
+    """Whether the process `ancestor`, or one below it, listens on `port`.
 
     Where a system does not say who listens: whether anybody does.
     """
@@ -63,11 +62,29 @@ def held_by(group: int, port: int) -> bool:
     sockets = _listening(port)
     for process in Path("/proc").glob("[0-9]*") if sockets else ():
         try:
-            if os.getpgid(int(process.name)) == group and _has_open(process, sockets):
+            if _has_open(process, sockets) and ancestor in _ancestry(process):
                 return True
         except OSError:
-            continue  # gone
+            continue  # gone, or another user's
     return False
+
+
+def listens(port: int, table: str | None = None) -> bool:
+    """Whether anybody listens on `port`, found out without a connection: a debugger would take
+    one for an editor. `table` is what the kernel of another place says of its connections."""
+    if table is None and not _TABLES[0].exists():
+        return not is_free(port)
+    return bool(_on(port, _LISTENING, table))
+
+
+def connected(port: int, table: str | None = None) -> bool:
+    """Whether somebody is connected to the server on `port`, where the system says so."""
+    return bool(_on(port, _ESTABLISHED, table))
+
+
+def table() -> str:
+    """What the kernel says of the connections of this place; nothing where it does not."""
+    return "".join(_read(table) for table in _TABLES)
 
 
 def remembered(checkout: Checkout) -> dict[str, str]:
@@ -79,26 +96,44 @@ def remembered(checkout: Checkout) -> dict[str, str]:
     }
 
 
+# https://docs.kernel.org/networking/proc_net_tcp.html
 _LISTENING = "0A"
+_ESTABLISHED = "01"
 _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 
 
 def _listening(port: int) -> set[str]:
     """The sockets that listen on `port`, as a process's open files name them."""
+    return _on(port, _LISTENING)
+
+
+def _on(port: int, state: str, among: str | None = None) -> set[str]:
+    lines = (table() if among is None else among).splitlines()
+    # Each table begins with a heading.
+    rows = [line.split() for line in lines if line.lstrip()[:1].isdigit()]
     return {
-        f"socket:[{fields[9]}]"
-        for table in _TABLES
-        for fields in _sockets(table)
-        if fields[3] == _LISTENING and int(fields[1].rpartition(":")[2], 16) == port
+        f"socket:[{row[9]}]"
+        for row in rows
+        if row[3] == state and int(row[1].rpartition(":")[2], 16) == port
     }
+
+
+def _ancestry(process: Path) -> Iterator[int]:
+    """The numbers of a process and of all that it descends from."""
+    number = int(process.name)
+    while number:
+        yield number
+        # The second field is a name in brackets, with anything in it.
+        stat = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace")
+        number = int(stat.rpartition(")")[2].split()[1])
 
 
 def _has_open(process: Path, sockets: set[str]) -> bool:
     return any(str(file.readlink()) in sockets for file in (process / "fd").iterdir())
 
 
-def _sockets(table: Path) -> list[list[str]]:
+def _read(table: Path) -> str:
     try:
-        return [line.split() for line in table.read_text(encoding="ascii").splitlines()[1:]]
+        return table.read_text(encoding="ascii")
     except OSError:
-        return []
+        return ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .health import Health
@@ -22,8 +22,26 @@ class ServiceStatus:
 
 
 @dataclass(frozen=True)
+class Debugger:
+    """The debugger of one process: where an editor attaches, and whether one is."""
+
+    address: str
+    listening: bool
+    attached: bool
+
+    @property
+    def words(self) -> str:
+        """Where it stands."""
+        state = "not listening"
+        if self.listening:
+            state = "an editor is attached" if self.attached else "waits for an editor"
+        return f"{self.address}  {state}"
+
+
+@dataclass(frozen=True)
 class StackStatus:
-    """The whole stack now: `addresses` by service or page, `tenants` by tenant."""
+    """The whole stack now: `addresses` by service or page, `tenants` by tenant, `debuggers` by
+    service. `reload` says whether an edit restarts the web server; None if nobody knows."""
 
     engine: str
     project: str
@@ -31,6 +49,8 @@ class StackStatus:
     health: Health | None
     addresses: Mapping[str, str] = field(default_factory=dict)
     tenants: Mapping[str, str] = field(default_factory=dict)
+    reload: bool | None = None
+    debuggers: Mapping[str, Debugger] = field(default_factory=dict)
 
     @property
     def up(self) -> bool:
@@ -69,4 +89,6 @@ class StackStatus:
             "health": self.health.as_json() if self.health else None,
             "addresses": dict(self.addresses),
             "tenants": dict(self.tenants),
+            "reload": self.reload,
+            "debuggers": {name: asdict(one) for name, one in self.debuggers.items()},
         }

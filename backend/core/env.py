@@ -302,6 +302,31 @@ CONTRACT: tuple[Variable, ...] = (
         example="/run/homeport/worker-heartbeat",
     ),
     Variable(
+        "RELOAD",
+        "Processes",
+        "Whether Gunicorn and the worker are restarted after an edit; runserver always is.\n"
+        "Refused in production.",
+        boolean,
+        default="false",
+        example="true",
+    ),
+    Variable(
+        "DEBUGPY_PORT",
+        "Processes",
+        "Port on which the debugger of web or worker waits for an editor. Empty: no debugger.\n"
+        "Refused in production: who reaches it runs any code.",
+        optional(whole_number(1, 65535)),
+        example="5678",
+    ),
+    Variable(
+        "DEBUGPY_HOST",
+        "Processes",
+        "Address that DEBUGPY_PORT is opened on. It asks for no password: 0.0.0.0 only in a\n"
+        "container whose port is not published, or on loopback alone.",
+        default="127.0.0.1",
+        example="0.0.0.0",  # noqa: S104
+    ),
+    Variable(
         "LOG_FORMAT",
         "Logs",
         "json: one object a line, as in production. console: coloured, for reading.",
@@ -431,6 +456,23 @@ CONTRACT: tuple[Variable, ...] = (
         reader="compose",
     ),
     Variable(
+        "WEB_DEBUG_PORT",
+        "Compose",
+        "Port of 127.0.0.1 for the debugger of web, where docker-compose.debug.yml publishes it\n"
+        "and where it is without Docker.",
+        default="5678",
+        example="5688",
+        reader="compose",
+    ),
+    Variable(
+        "WORKER_DEBUG_PORT",
+        "Compose",
+        "The same for the worker.",
+        default="5679",
+        example="5689",
+        reader="compose",
+    ),
+    Variable(
         "APP_UID",
         "Compose",
         "User id of the application in the image. ./dev gives yours, so that files it writes\n"
@@ -497,6 +539,8 @@ REFUSED_IN_PRODUCTION: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("SECRET_KEY", lambda key: len(key) < 50, "is shorter than 50 characters"),
     ("ALLOWED_HOSTS", lambda hosts: "*" in hosts, "contains *, which answers to any name"),
     ("SERVER", lambda server: server != "gunicorn", "is a development server"),
+    ("RELOAD", bool, "restarts the server when a file changes"),
+    ("DEBUGPY_PORT", bool, "lets whoever reaches it run any code"),
     ("TENANT_HEADER", bool, "lets any client choose its tenant"),
     ("TENANT_DEFAULT", bool, "gives an unknown host a tenant"),
 )
@@ -646,6 +690,13 @@ def _example_lines(variable: Variable) -> list[str]:
     return lines
 
 
+def _as_text(value: Any) -> str:
+    """Write a value as a shell tests it: nothing for None, true or false."""
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def main(arguments: list[str]) -> int:
     """Run `get NAME ...` or `example`; return the exit status."""
     match arguments:
@@ -656,7 +707,7 @@ def main(arguments: list[str]) -> int:
                 print(problems, file=sys.stderr)
                 return 1
             for name in names:
-                print(values[name])
+                print(_as_text(values[name]))
         case ["example"]:
             print(example_file(), end="")
         case _:

@@ -6,16 +6,18 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from .. import ports
 from ..checkout import Checkout
+from ..debuggers import PORT_VARIABLE, RELOAD_VARIABLE
 from ..errors import DevError
 from ..process import Result, capture
 from ..services import by_dependency, one_shots, port_variable
 
+FILE = "docker-compose.yml"
 PROJECT_LABEL = "com.docker.compose.project"
 
 
@@ -76,6 +78,13 @@ class Container:
     image_id: str
     directory: str
     server_ports: tuple[int, ...]
+    # What it was given: the port of its debugger (0: none), whether an edit restarts it, the
+    # Compose files that declared it.
+    debug_port: int = 0
+    reload: bool = False
+    files: str = ""
+    # Its ports that are published, to those on this machine.
+    published: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def running(self) -> bool:
@@ -97,6 +106,12 @@ class Project:
 
     def __init__(self, checkout: Checkout) -> None:
         self.checkout = checkout
+        self._added: list[str] = []
+
+    def add(self, file: str) -> None:
+        """Have `file` of the checkout add to what the Compose files declare."""
+        self._added.append(file)
+        self.forget_configuration()
 
     # What is declared
 
@@ -192,6 +207,10 @@ class Project:
         # Which profiles run is for the commands to say: with the tests' profile in the
         # environment or `.env`, `up` would run the tests.
         environment["COMPOSE_PROFILES"] = ""
+        if self._added:
+            separator = self.checkout.chosen("COMPOSE_PATH_SEPARATOR") or os.pathsep
+            chosen = self.checkout.chosen("COMPOSE_FILE") or FILE
+            environment["COMPOSE_FILE"] = separator.join([chosen, *self._added])
         environment.update(ports.remembered(self.checkout))
         if os.getuid() != 0:
             for variable, value in (("APP_UID", os.getuid()), ("APP_GID", os.getgid())):
@@ -244,7 +263,15 @@ class Project:
 def _container(facts: Mapping[str, Any]) -> Container:
     labels = facts["Config"].get("Labels") or {}
     state = facts["State"]
-    bindings = (facts["HostConfig"].get("PortBindings") or {}).values()
+    variables = dict(one.partition("=")[::2] for one in facts["Config"].get("Env") or ())
+    debug_port = variables.get(PORT_VARIABLE, "")
+    runserver = variables.get("SERVER") == "runserver"
+    bindings = facts["HostConfig"].get("PortBindings") or {}
+    published = {
+        int(port.partition("/")[0]): int(group[0]["HostPort"])
+        for port, group in bindings.items()
+        if group and group[0].get("HostPort")
+    }
     return Container(
         id=facts["Id"],
         service=labels.get("com.docker.compose.service", ""),
@@ -258,8 +285,12 @@ def _container(facts: Mapping[str, Any]) -> Container:
         directory=labels.get("com.docker.compose.project.working_dir", ""),
         server_ports=tuple(
             int(binding["HostPort"])
-            for group in bindings
+            for group in bindings.values()
             for binding in group or ()
             if binding.get("HostPort")
         ),
+        debug_port=int(debug_port) if ports.valid(debug_port) else 0,
+        reload=runserver or variables.get(RELOAD_VARIABLE) == "true",
+        files=labels.get("com.docker.compose.project.config_files", ""),
+        published=published,
     )

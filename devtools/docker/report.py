@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timezone
 
-from .. import addresses, health
+from .. import addresses, debuggers, health
+from ..ports import LOOPBACK
 from ..services import CACHE, DATABASE, WEB
-from ..status import ServiceStatus, StackStatus
+from ..status import Debugger, ServiceStatus, StackStatus
 from .project import Container, Project, Service
 
 # The container knows its own names: they are not repeated here.
@@ -28,6 +29,12 @@ def status(project: Project, engine: str) -> StackStatus:
         health=ask_health(project) if runs(containers, WEB) else None,
         addresses=_addresses(project, ports),
         tenants=_tenants(project, containers, ports),
+        reload=containers[WEB].reload if runs(containers, WEB) else None,
+        debuggers={
+            name: _debugger(project, container)
+            for name, container in containers.items()
+            if container.running and container.debug_port
+        },
     )
 
 
@@ -37,6 +44,15 @@ def ask_health(project: Project) -> health.Health | None:
     return health.ask(port) if port else None
 
 
+def _debugger(project: Project, container: Container) -> Debugger:
+    """Asked in the container: on its own network its ports are its own."""
+    tables = project.docker("exec", container.id, "cat", "/proc/net/tcp", "/proc/net/tcp6")
+    number = container.debug_port
+    published = container.published.get(number, 0)
+    host, shown = (LOOPBACK, published) if published else (container.service, number)
+    return debuggers.look(number, f"{host}:{shown}", tables.output)
+
+
 def runs(containers: Mapping[str, Container], service: str) -> bool:
     """Whether `service` has a container that runs."""
     return service in containers and containers[service].running
@@ -44,7 +60,8 @@ def runs(containers: Mapping[str, Container], service: str) -> bool:
 
 def _port(project: Project, service: str) -> int:
     """The first port of `service` on this machine; 0 if it has none."""
-    published = project.published([service])
+    debugger = debuggers.PORTS.get(service, ("", 0))[1]
+    published = [port for port in project.published([service]) if port.target != debugger]
     return published[0].port if published else 0
 
 

@@ -4,26 +4,50 @@ from __future__ import annotations
 
 import shlex
 
-from ..services import WORKER
+from ..services import WEB, WORKER
+from ..workspace import leftovers
+from ..workspace.protocol import Control
+from ..workspace.switch import CRASHES
 from .declaration import Service
-from .stack import Program, Stack
+from .stack import MARK, MARK_SERVICE, Program, Stack
 
 
 def program(stack: Stack, service: Service, installed: str) -> Program:
     """`service` as a process. `installed` names the state of .venv: when that changes, so does
     the script, and the process is started anew."""
-    script = stack.script(service, stack.backend, shlex.join(service.command))
     return Program(
         service,
-        f"{script}# .venv: {installed}\n",
+        f"{_script(stack, service)}# .venv: {installed}\n",
         ready=lambda since: _ready(stack, service, since),
-        prepare=lambda: stack.make_places(service),
+        prepare=lambda: _prepare(stack, service),
         # Its reloader's child outlives runserver. The worker's own processes must not be
         # stopped with it: they would drop what they are doing.
         stop_group=service.name != WORKER,
         # Importing the application takes longer than a second; a crash there is one at start.
         steady=0 if service.one_shot else 5,
+        fault=lambda: _fault(stack) if service.name == WEB else "",
     )
+
+
+def _script(stack: Stack, service: Service) -> str:
+    if service.name != WEB:
+        return stack.script(service, stack.backend, shlex.join(service.command))
+    # Below a supervisor that `./dev serve` talks to: see devtools/workspace.
+    supervisor = [str(stack.python), "-B", "-m", "devtools.workspace.supervisor"]
+    command = [*supervisor, "--socket", str(stack.places.web_socket), *service.command]
+    return stack.script(service, stack.checkout.root, shlex.join(command))
+
+
+def _prepare(stack: Stack, service: Service) -> None:
+    stack.make_places(service)
+    # A debugger's adapter, say, that an editor is still connected to.
+    leftovers.end({MARK: str(stack.checkout.root), MARK_SERVICE: service.name})
+
+
+def _fault(stack: Stack) -> str:
+    state = Control(stack.places.web_socket).look()
+    crashed = state is not None and state.crashes >= CRASHES
+    return f"crashed (exit status {state.exit_status})" if crashed else ""
 
 
 def _ready(stack: Stack, service: Service, since: float) -> bool:

@@ -29,6 +29,7 @@ class Places:
         name = hashlib.sha256(f"{os.getuid()} {checkout.root}".encode()).hexdigest()[:12]
         self.sockets = Path("/tmp") / f"homeport-{name}"
         self.supervisor_socket = self.sockets / "supervisor.sock"
+        self.web_socket = self.sockets / "web.sock"
         # Where a user that cannot reach the checkout finds what it must read.
         self.outside = Path("/var/tmp") / f"homeport-{name}"
 

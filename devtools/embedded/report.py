@@ -6,11 +6,12 @@ import time
 from collections.abc import Mapping
 from datetime import datetime, timezone
 
-from .. import addresses, health, ports
+from .. import addresses, debuggers, health, ports
 from ..process import capture
 from ..services import CACHE, DATABASE, WEB
 from ..status import ServiceStatus, StackStatus
 from ..terminal import Mark
+from ..workspace.protocol import Control
 from .postgres import Postgres
 from .runner import Runner, verdict
 from .stack import Program, Stack
@@ -23,6 +24,7 @@ def status(
     """The whole stack now."""
     states = runner.states
     running = {name for name, state in states.items() if state.running}
+    served = Control(stack.places.web_socket).look()
     return StackStatus(
         engine=engine,
         project=stack.checkout.root.name,
@@ -33,6 +35,8 @@ def status(
         health=health.ask(stack.ports[WEB]) if WEB in running else None,
         addresses=_addresses(stack, running),
         tenants=_tenants(stack, running),
+        reload=served.reload if served else None,
+        debuggers={name: debuggers.look(port) for name, port in runner.debug_ports.items()},
     )
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import shlex
 import shutil
 import time
 from collections.abc import Iterable, Mapping
 from typing import Callable
 
-from .. import environment, ports, readiness
+from .. import debuggers, environment, ports, readiness
 from ..checkout import Checkout
 from ..errors import DevError
 from ..readiness import Verdict
+from ..services import WEB, WORKER
 from ..terminal import Mark, Terminal
+from ..workspace.protocol import Control
 from . import port_choice
 from .declaration import Declaration, Service
 from .places import Places
@@ -153,13 +157,35 @@ class Runner:
             self.stop(stack.declaration, wrong)
         return set(at_work) - set(wrong)
 
+    def keep(self, program: Program) -> None:
+        """Have the next start of `program` be as it is now."""
+        self.places.write(self.places.script(program.service.name), program.script, mode=0o700)
+
     def _prepare(self, program: Program, anew: bool) -> None:
         step = self.terminal.step(program.preparation) if program.preparation else None
         with step or contextlib.nullcontext():
             program.prepare()
-        script = self.places.script(program.service.name)
-        if anew or not script.exists():
-            self.places.write(script, program.script, mode=0o700)
+        if anew or not self.places.script(program.service.name).exists():
+            self.keep(program)
+
+    @property
+    def debug_ports(self) -> dict[str, int]:
+        """Where the debuggers of services are that run under one, by service."""
+        served = Control(self.places.web_socket).look()
+        found = {WEB: served.debug_port if served else None}
+        worker = self._started_with(WORKER, debuggers.PORT_VARIABLE)
+        found[WORKER] = int(worker) if ports.valid(worker) else None
+        states = self.states
+        return {n: port for n, port in found.items() if port and n in states and states[n].at_work}
+
+    def _started_with(self, name: str, variable: str) -> str:
+        """What `variable` was when the service `name` was last started; empty if it was unset."""
+        try:
+            script = self.places.script(name).read_text()
+        except OSError:
+            return ""
+        found = re.search(rf"^export {variable}=(.*)$", script, re.MULTILINE)
+        return "".join(shlex.split(found[1])) if found else ""
 
     def _differs(self, program: Program) -> bool:
         """Whether it was last started in another way."""
@@ -233,6 +259,9 @@ def verdict(stack: Stack, program: Program, state: State) -> Verdict:
         return Verdict(Mark.BAD, "stopped")
     if not state.running:
         return Verdict(Mark.BUSY, "crashing")
+    fault = program.fault()
+    if fault:
+        return Verdict(Mark.BAD, fault)
     port = stack.ports.get(service.name)
     # Another program may have taken the port since it was found free, and answer.
     if (not port or ports.held_by(state.pid, port)) and program.ready(state.since):

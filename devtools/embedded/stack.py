@@ -47,12 +47,14 @@ class Program:
     stop_signal: str = "TERM"
     stop_group: bool = False
     steady: int = 1
+    # What is wrong although the process runs; empty if nothing is known.
+    fault: Callable[[], str] = lambda: ""
 
 
 class Stack:
     """The declaration on the ports `given` by service, run by `python` of `.venv`.
 
-    `variables` win over those that somebody chose.
+    `variables`, by service, win over all that is declared.
     """
 
     def __init__(
@@ -62,7 +64,7 @@ class Stack:
         declaration: Declaration,
         python: Path,
         given: Mapping[str, int],
-        variables: Mapping[str, str] = MappingProxyType({}),
+        variables: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
     ) -> None:
         self.checkout = checkout
         self.places = places
@@ -77,7 +79,7 @@ class Stack:
 
     def value(self, variable: str) -> str:
         """What stands for `variable` in the declaration, before its default."""
-        return self._variables.get(variable) or self.checkout.chosen(variable)
+        return self.checkout.chosen(variable)
 
     def filled(self, text: object) -> str:
         """A declared text with its variables filled in."""
@@ -90,7 +92,7 @@ class Stack:
             values = {**self._of_this_checkout(service), **values}
         for name, declared in service.environment.items():
             values[name] = self._placed(self.filled(declared), service)
-        return values
+        return {**values, **self._variables.get(service.name, {})}
 
     def environment(self, service: Service) -> dict[str, str]:
         """The whole environment of a command that runs as `service` does."""

@@ -12,6 +12,7 @@ from ..terminal import Terminal
 from .base import Engine
 from .compose import ComposeEngine
 from .embedded import EmbeddedEngine
+from .workspace import WorkspaceEngine
 
 VARIABLE = "DEV_ENGINE"
 AUTO = "auto"
@@ -19,6 +20,7 @@ AUTO = "auto"
 ENGINES: dict[str, Callable[[Checkout, Terminal], Engine]] = {
     ComposeEngine.name: ComposeEngine,
     EmbeddedEngine.name: EmbeddedEngine,
+    WorkspaceEngine.name: WorkspaceEngine,
 }
 
 
@@ -29,6 +31,8 @@ def choose(asked: str, checkout: Checkout, terminal: Terminal) -> Engine:
     """
     name = asked or checkout.chosen(VARIABLE) or AUTO
     reason = "--engine says so" if asked else f"{VARIABLE} says so"
+    if not asked and WorkspaceEngine(checkout, terminal).runs:
+        name = AUTO  # a choice that .env makes for the machine outside
     if name == AUTO:
         name, reason = _fitting(checkout, terminal)
     if name not in ENGINES:
@@ -39,6 +43,8 @@ def choose(asked: str, checkout: Checkout, terminal: Terminal) -> Engine:
 
 
 def _fitting(checkout: Checkout, terminal: Terminal) -> tuple[str, str]:
+    if WorkspaceEngine(checkout, terminal).runs:
+        return WorkspaceEngine.name, "this is its container"
     if EmbeddedEngine(checkout, terminal).runs:
         return EmbeddedEngine.name, "the stack is up on it"
     try:

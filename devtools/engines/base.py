@@ -19,10 +19,10 @@ class Engine(ABC):
     # The stack
 
     @abstractmethod
-    def up(self, *, auto_ports: bool, build: bool, timeout: float) -> bool:
+    def up(self, *, auto_ports: bool, build: bool, debug: bool, timeout: float) -> bool:
         """Bring every service up and wait, at most `timeout` seconds, until all are healthy.
 
-        Returns whether there was anything to do.
+        With `debug` web and worker run under debuggers. Returns whether there was anything to do.
         """
 
     @abstractmethod
@@ -42,10 +42,10 @@ class Engine(ABC):
         """Restart `services`, or all that stay, and wait until they are healthy."""
 
     @abstractmethod
-    def serve(self, server: str, *, timeout: float) -> bool:
+    def serve(self, server: str, *, debug: bool, timeout: float) -> bool:
         """Put `server` in place of the web server that runs; touch nothing else.
 
-        Returns whether there was anything to do.
+        With `debug` it runs under a debugger. Returns whether there was anything to do.
         """
 
     @abstractmethod

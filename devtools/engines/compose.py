@@ -24,6 +24,8 @@ from ..terminal import Mark, Terminal
 from .base import Engine
 
 SERVER = "SERVER"
+# Publishes the debuggers' ports on loopback, and only then is there a debugger.
+DEBUG_FILE = "docker-compose.debug.yml"
 
 SUBJECT = "stack"
 
@@ -45,7 +47,9 @@ class ComposeEngine(Engine):
 
     # The stack
 
-    def up(self, *, auto_ports: bool, build: bool, timeout: float) -> bool:
+    def up(self, *, auto_ports: bool, build: bool, debug: bool, timeout: float) -> bool:
+        if debug:
+            self.project.add(DEBUG_FILE)
         self._check()
         with self.checkout.lock(self.terminal, "up"):
             if not build and self._nothing_changed():
@@ -93,12 +97,16 @@ class ComposeEngine(Engine):
             # Without it, what depends on them would restart too.
             self._start(["restart", "--no-deps"], names, timeout)
 
-    def serve(self, server: str, *, timeout: float) -> bool:
+    def serve(self, server: str, *, debug: bool, timeout: float) -> bool:
+        if debug:
+            self.project.add(DEBUG_FILE)
         self._check()
         with self.checkout.lock(self.terminal, "serve"):
             self._must_exist([WEB])
-            if report.runs(self.project.containers(), WEB) and self._answers(server):
+            web = self.project.containers()[WEB]
+            if web.running and bool(web.debug_port) == debug and self._answers(server):
                 return False
+            self._settle_ports(False, [WEB])
             self._stop_unwell(only=WEB)
             self._start(
                 # Alone, so that nothing it depends on is touched or run again.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from .. import environment, health, ports
+from .. import debuggers, environment, health, ports
 from ..checkout import Checkout
 from ..checks import environment_file, line_endings, space
 from ..embedded import application, declaration, logs, port_choice, report, runner
@@ -23,6 +23,8 @@ from ..process import hand_over
 from ..services import CACHE, DATABASE, RELEASE, TESTS, WEB
 from ..status import StackStatus
 from ..terminal import Mark, Terminal
+from ..workspace import switch
+from ..workspace.protocol import Control
 from .base import Engine
 
 SERVER = "SERVER"
@@ -49,12 +51,14 @@ class EmbeddedEngine(Engine):
 
     # The stack
 
-    def up(self, *, auto_ports: bool, build: bool, timeout: float) -> bool:
+    def up(self, *, auto_ports: bool, build: bool, debug: bool, timeout: float) -> bool:
         self._check()
+        debugged = self._debugged() if debug else {}
         with self.checkout.lock(self.terminal, "up"):
             declared = self._set_up(anew=build)
             self.runner.end_orphans(declared)
-            stack = self._stack(declared, self._settle(declared, list(declared.services)))
+            given = self._settle(declared, list(declared.services))
+            stack = self._stack(declared, given, debugged)
             programs = self._programs(stack)
             if self.runner.all_well(stack, programs) and self._is_ready(stack):
                 return False
@@ -91,16 +95,24 @@ class EmbeddedEngine(Engine):
             # As they were: a server that `serve` chose stays.
             self.runner.start(stack, _only(self._programs(stack), names), timeout, anew=False)
 
-    def serve(self, server: str, *, timeout: float) -> bool:
-        self._check()
+    def serve(self, server: str, *, debug: bool, timeout: float) -> bool:
+        debug_port = debuggers.port(self.checkout, WEB) if debug else None
         with self.checkout.lock(self.terminal, "serve"):
-            self._must_run()
-            if self._answers(server):
-                return False
-            stack = self._stack(self._set_up(), self._ports_now(), {SERVER: server})
-            web = _only(self._programs(stack), [WEB])
-            self.runner.start(stack, web, timeout, arrived=lambda: self._answers(server))
-            return True
+            self._must_run(WEB)
+            changed = switch.serve(
+                Control(self.places.web_socket),
+                self.terminal,
+                server,
+                debug_port,
+                self.runner.ports_in_use[WEB],
+                self.places.log(WEB),
+                timeout,
+            )
+            # A restart shall start it as it is now.
+            given = {SERVER: server, **debuggers.variables(debug_port)}
+            stack = self._stack(self._declared(), self._ports_now(), {WEB: given})
+            self.runner.keep(self._programs(stack)[WEB])
+            return changed
 
     def remains(self) -> list[str]:
         states = self.runner.states
@@ -172,7 +184,7 @@ class EmbeddedEngine(Engine):
         self,
         declared: Declaration,
         given: Mapping[str, int],
-        variables: Mapping[str, str] = MappingProxyType({}),
+        variables: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
     ) -> Stack:
         python = environment.python(self.checkout)
         return Stack(self.checkout, self.places, declared, python, given, variables)
@@ -217,14 +229,25 @@ class EmbeddedEngine(Engine):
         if name and not states[name].running:
             raise DevError(f"{name} is not running", "start the stack: ./dev up")
 
+    def _debugged(self) -> dict[str, dict[str, str]]:
+        """What web and worker are given to run under debuggers, by service."""
+        own = self.runner.debug_ports
+        given = {}
+        for name in debuggers.PORTS:
+            port = debuggers.port(self.checkout, name)
+            if own.get(name) != port and ports.listens(port):
+                variable, _ = debuggers.PORTS[name]
+                raise DevError(
+                    f"port {port} for the debugger of {name} ({variable}) is taken by "
+                    f"{ports.holder(port) or 'another program'}",
+                    f"end that program, or choose another port: {variable}=... in .env",
+                )
+            given[name] = debuggers.variables(port)
+        return given
+
     def _is_ready(self, stack: Stack) -> bool:
         answer = health.ask(stack.ports[WEB])
         return answer is not None and answer.ok
-
-    def _answers(self, server: str) -> bool:
-        port = self.runner.ports_in_use.get(WEB)
-        answer = health.ask(port) if port else None
-        return answer is not None and answer.server == server
 
     # Commands inside
 

@@ -15,7 +15,7 @@ CHECKOUT = Path(__file__).parents[2]
 COMBINATIONS: dict[str, tuple[str, ...]] = {
     "local": ("docker-compose.yml",),
     "workspace": ("docker-compose.yml", ".devcontainer/docker-compose.yml"),
-    "debugged": ("docker-compose.yml", "docker-compose.debug.yml"),
+    "debug": ("docker-compose.yml", "docker-compose.debug.yml"),
 }
 
 

@@ -113,7 +113,7 @@ class EditorFiles:
             for name in (DEVCONTAINER, LAUNCH, TASKS, SETTINGS, EXTENSIONS)
         ]
         local, override = COMBINATIONS["workspace"]
-        _, published = COMBINATIONS["debugged"]
+        _, published = COMBINATIONS["debug"]
         compose = [read_yaml(name)["services"] for name in (local, override, published)]
         return cls(*parsed, _read_environment(CHECKOUT / TEST_ENVIRONMENT), *compose)
 

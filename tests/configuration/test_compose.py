@@ -171,3 +171,13 @@ def test_tests_use_redis_databases_of_their_own(services):
         for service in ("web", "test")
     }
     assert not used["web"] & used["test"]
+
+
+def test_a_debugger_is_there_only_where_it_was_asked_for(combination, services):
+    wanted = {
+        "docker-compose.debug.yml": {"web", "worker"},
+        # That of the workspace's own server comes with `./dev serve --debug`.
+        ".devcontainer/docker-compose.yml": {"worker"},
+    }
+    debugged = {n for n, s in services.items() if "DEBUGPY_PORT" in s.get("environment", {})}
+    assert debugged == wanted.get(combination[-1], set())

@@ -117,7 +117,8 @@ def test_status_says_what_is_down_and_up_repairs_it(stack):
     well = json.loads(stack.dev("status", "--json").stdout)
     assert well["state"] == "up"
     assert [*well] == [
-        *("engine", "project", "state", "server", "services", "health", "addresses", "tenants")
+        *("engine", "project", "state", "server", "services", "health", "addresses", "tenants"),
+        *("reload", "debuggers"),
     ]
     assert {service["name"] for service in well["services"]} == {
         *("db", "redis", "migrate", "web", "worker")

@@ -131,7 +131,8 @@ def test_nothing_listens_beyond_this_machine(up):
 def test_status_has_the_keys_of_every_engine(up):
     found = json.loads(up.dev("status", "--json").stdout)
     assert [*found] == [
-        *("engine", "project", "state", "server", "services", "health", "addresses", "tenants")
+        *("engine", "project", "state", "server", "services", "health", "addresses", "tenants"),
+        *("reload", "debuggers"),
     ]
     assert (found["engine"], found["state"], found["server"]) == ("embedded", "up", "gunicorn")
     assert [service["name"] for service in found["services"]] == SERVICES

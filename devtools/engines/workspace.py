@@ -1,0 +1,260 @@
+"""The engine inside the dev container: the services are there, this is one of them.
+
+Compose runs them, from the machine that the container is on; no daemon is reachable here, and
+none is needed for what a day's work takes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import NoReturn
+
+from .. import addresses, debuggers, health
+from ..checkout import Checkout
+from ..embedded import declaration, logs
+from ..embedded.declaration import Declaration, Service
+from ..errors import DevError, UsageError
+from ..nearest import nearest
+from ..process import capture, hand_over
+from ..services import CACHE, DATABASE, RELEASE, TESTS, WEB
+from ..status import Debugger, ServiceStatus, StackStatus
+from ..terminal import Terminal
+from ..workspace import protocol, switch
+from ..workspace.protocol import Control
+from .base import Engine
+
+HERE = (WEB,)  # the services that this container holds
+_CONNECT_WITHIN = 1  # seconds
+
+
+class WorkspaceEngine(Engine):
+    """Asks the supervisor, which is the container's main process, and the services by name."""
+
+    name = "workspace"
+
+    def __init__(self, checkout: Checkout, terminal: Terminal) -> None:
+        self.checkout = checkout
+        self.terminal = terminal
+        self.control = Control(protocol.SOCKET)
+
+    @property
+    def runs(self) -> bool:
+        """Whether this is a workspace, and its checkout this one."""
+        return protocol.inside(self.checkout.root)
+
+    # The stack
+
+    def up(self, *, auto_ports: bool, build: bool, debug: bool, timeout: float) -> bool:
+        if auto_ports or build:
+            _outside("ports and image cannot be changed", "./dev up")
+        state = self._state()
+        silent = [name for name in (DATABASE, CACHE) if not self._reachable(name)]
+        if silent:
+            raise DevError(
+                f"{' and '.join(silent)} cannot be reached from here",
+                "start what is missing on the machine that this container runs on: ./dev up",
+            )
+        if debug and not state.debug_port:
+            return self.serve(state.server, debug=True, timeout=timeout)
+        if switch.arrived(state, self._port):
+            return False
+        switch.follow(self.control, self.terminal, self._port, protocol.LOG, timeout)
+        return True
+
+    def down(self, *, volumes: bool) -> None:
+        _outside("the stack, with this container in it, cannot be taken down", "./dev down")
+
+    def status(self) -> StackStatus:
+        state = self._state()
+        found = health.ask(self._port)
+        return StackStatus(
+            engine=self.name,
+            project=self.checkout.root.name,
+            services=[self._service_status(name, state, found) for name in self._long_running],
+            health=found,
+            addresses=addresses.pages(self._port),
+            tenants=self._tenants(),
+            reload=state.reload,
+            debuggers=self._debuggers(state),
+        )
+
+    def logs(self, services: Sequence[str], *, follow: bool, tail: int | None) -> int:
+        names = self._only_here(services, "the log of {} cannot be read", "./dev logs {}")
+        files = [(name, protocol.LOG) for name in names]
+        logs.show(self.terminal, files, follow=follow, tail=tail)
+        return 0
+
+    def restart(self, services: Sequence[str], *, timeout: float) -> None:
+        self._only_here(services, "{} cannot be restarted", "./dev restart {}")
+        self._state()
+        switch.restart(self.control, self.terminal, self._port, protocol.LOG, timeout)
+
+    def serve(self, server: str, *, debug: bool, timeout: float) -> bool:
+        self._state()
+        return switch.serve(
+            self.control,
+            self.terminal,
+            server,
+            debuggers.port(self.checkout, WEB) if debug else None,
+            self._port,
+            protocol.LOG,
+            timeout,
+        )
+
+    def remains(self) -> list[str]:
+        _outside("the stack, with this container in it, cannot be deleted", "./dev clean")
+
+    def data(self) -> list[str]:
+        _outside("the stack, with this container in it, cannot be taken down", "./dev down")
+
+    def clean(self) -> None:
+        _outside("the stack, with this container in it, cannot be deleted", "./dev clean")
+
+    # Commands inside it
+
+    def manage(self, arguments: Sequence[str], *, writes_code: bool = False) -> int:
+        return self._run(RELEASE, "python", "manage.py", *arguments)
+
+    def release(self) -> int:
+        return self._run(RELEASE, *self._declared.services[RELEASE].command)
+
+    def shell(self, arguments: Sequence[str]) -> int:
+        return self._run(WEB, "python", "manage.py", "shell", *arguments)
+
+    def psql(self, arguments: Sequence[str]) -> int:
+        return self._hand_over(["psql", *arguments], self._superuser())
+
+    def test(self, arguments: Sequence[str], *, auto_ports: bool, build: bool) -> int:
+        if auto_ports or build:
+            _outside("ports and image cannot be changed", "./dev test")
+        return self._run(TESTS, *self._declared.extra[TESTS].command, *arguments)
+
+    # What is where
+
+    @property
+    def _declared(self) -> Declaration:
+        return declaration.load(self.checkout, Path(sys.executable))
+
+    @property
+    def _long_running(self) -> list[str]:
+        return self._declared.long_running
+
+    @property
+    def _port(self) -> int:
+        """The port that web listens on in this container."""
+        return self._declared.services[WEB].ports[0].target
+
+    def _state(self) -> protocol.State:
+        state = self.control.look()
+        if state is None:
+            raise DevError(
+                "this is not a workspace: no supervisor of a web server runs here",
+                "open the checkout in its dev container, or leave --engine out",
+            )
+        return state
+
+    def _only_here(self, services: Sequence[str], what: str, how: str) -> list[str]:
+        for name in services:
+            if name not in self._long_running:
+                raise UsageError(f"there is no service {name!r}", nearest(name, self._long_running))
+            if name not in HERE:
+                _outside(what.format(name), how.format(name))
+        return list(HERE)
+
+    def _address(self, name: str) -> tuple[str, int]:
+        """Where a service listens on the network that it shares with this container."""
+        return name, self._declared.services[name].ports[0].target
+
+    def _reachable(self, name: str) -> bool:
+        try:
+            socket.create_connection(self._address(name), timeout=_CONNECT_WITHIN).close()
+        except OSError:
+            return False
+        return True
+
+    def _service_status(
+        self, name: str, state: protocol.State, found: health.Health | None
+    ) -> ServiceStatus:
+        if name == WEB:
+            well = switch.arrived(state, self._port)
+            word = "healthy" if well else "starting" if state.phase == "running" else state.phase
+            since = datetime.fromtimestamp(int(state.since), timezone.utc).isoformat()
+            uptime = max(0, int(time.time() - state.since)) if state.pid else None
+            return ServiceStatus(name, word, well, since, uptime, f"localhost:{self._port}")
+        if self._declared.services[name].ports:
+            well = self._reachable(name)
+            address = ":".join(map(str, self._address(name)))
+            return ServiceStatus(name, "reachable" if well else "silent", well, None, None, address)
+        # What has no port is known by what web hears of it.
+        well = found is not None and name in found.checks and name not in found.failing
+        return ServiceStatus(name, "heard from" if well else "silent", well, None, None, None)
+
+    def _debuggers(self, state: protocol.State) -> dict[str, Debugger]:
+        found = {}
+        if state.debug_port:
+            found[WEB] = debuggers.look(state.debug_port)
+        # Of another container's ports only whether somebody listens can be told, and not even
+        # that may be asked of a debugger: it would take the question for an editor.
+        return found
+
+    def _tenants(self) -> dict[str, str]:
+        if not (shutil.which("psql") and self._reachable(DATABASE)):
+            return {}
+        found = capture(
+            ["psql", "-Atc", addresses.TENANTS_QUERY],
+            directory=self.checkout.root,
+            environment=self._superuser(),
+        )
+        return addresses.tenants(found.output.split() if found.ok else (), self._port)
+
+    # Running as a service does
+
+    def _run(self, name: str, *command: str) -> int:
+        service = {**self._declared.services, **self._declared.extra}[name]
+        return self._hand_over(list(command), {**os.environ, **self._settings(service)}, "backend")
+
+    def _settings(self, service: Service) -> dict[str, str]:
+        """The variables that a container of `service` would see."""
+        values = dict(self.checkout.dotenv.values) if service.reads_dotenv else {}
+        for name, declared in service.environment.items():
+            values[name] = declaration.fill_in(declared, self.checkout.chosen)
+        if "EXPORT_ROOT" in values:
+            # The volume of exports is not mounted here, and what is not in one is lost.
+            values["EXPORT_ROOT"] = str(self.checkout.state / "exports")
+        # Of this process alone: the debugger's port is web's.
+        return {**values, debuggers.PORT_VARIABLE: "", debuggers.RELOAD_VARIABLE: ""}
+
+    def _superuser(self) -> Mapping[str, str]:
+        """The variables with which psql reaches the database as its superuser."""
+        settings = self._settings(self._declared.services[DATABASE])
+        host, port = self._address(DATABASE)
+        return {
+            **os.environ,
+            "PGHOST": host,
+            "PGPORT": str(port),
+            "PGUSER": settings["POSTGRES_USER"],
+            "PGPASSWORD": settings["POSTGRES_PASSWORD"],
+            "PGDATABASE": settings["POSTGRES_DB"],
+        }
+
+    def _hand_over(
+        self, command: list[str], environment: Mapping[str, str], directory: str = ""
+    ) -> int:
+        place = self.checkout.root / directory if directory else Path.cwd()
+        found = shutil.which(command[0], path=environment.get("PATH"))
+        if found is None and (place / command[0]).exists():
+            found = str(place / command[0])
+        return hand_over(
+            [found or command[0], *command[1:]], directory=place, environment=environment
+        )
+
+
+def _outside(what: str, command: str) -> NoReturn:
+    raise DevError(f"{what} from inside the workspace", f"on your machine: {command}")

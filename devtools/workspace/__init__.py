@@ -1,0 +1,1 @@
+"""The web server under a supervisor of its own, so that it can be replaced in place."""
