@@ -99,7 +99,7 @@ class Editor:
             for session in self.live():
                 session.set_breakpoints(f"{self.folder}/{path}", lines)
 
-    def stopped(self, within: float = 60) -> Stop:
+    def stopped(self, within: float = 120) -> Stop:
         """Wait for a thread to stand at a breakpoint, at most `within` seconds."""
         try:
             found = self._stops.get(timeout=within)
@@ -109,7 +109,7 @@ class Editor:
             raise found
         return found
 
-    def followed(self, processes: int, after: int = 1, within: float = 60) -> None:
+    def followed(self, processes: int, after: int = 1, within: float = 120) -> None:
         """Wait until so many processes are attached to, besides the first `after` sessions."""
         deadline = time.monotonic() + within
         while sum(session.attached for session in self.sessions[after:]) < processes:

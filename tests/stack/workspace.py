@@ -103,9 +103,19 @@ class Workspace(Stack):
         return not self.inside("grep", "--quiet", line, "/proc/net/tcp", check=False).returncode
 
     def remove(self) -> None:
-        """Remove containers, volumes, images and the files of all owners."""
+        """Remove containers, volumes, images and the files."""
+        # Made from the stack's own image for this folder and this user.
+        image = self.run(
+            "docker",
+            "inspect",
+            "--format",
+            "{{.Config.Image}}",
+            *self.containers("web").values(),
+            check=False,
+        )
         self.compose("down", "--volumes", "--remove-orphans", "--rmi", "local", check=False)
         self.dev("clean", "--yes", check=False)
+        self.run("docker", "image", "rm", *image.stdout.split(), check=False)
         shutil.rmtree(self.home.parent)
 
 
