@@ -11,13 +11,14 @@ from typing import Callable
 
 from ..checkout import Checkout
 from ..terminal import Terminal, table
-from . import aws, embedded
+from . import aws, embedded, workspace
 from .measure import Measure
 
 # What `./dev bench` can measure, by name: a function of the checkout and the rounds.
 PARTS: dict[str, Callable[[Checkout, Terminal, int], Sequence[Measure]]] = {
     "aws": aws.measure,
     "embedded": embedded.measure,
+    "workspace": workspace.measure,
 }
 
 

@@ -14,6 +14,7 @@ CHECKOUT = Path(__file__).parents[2]
 # Every way Compose files are used together. A Compose file that is in none fails a test.
 COMBINATIONS: dict[str, tuple[str, ...]] = {
     "local": ("docker-compose.yml",),
+    "workspace": ("docker-compose.yml", ".devcontainer/docker-compose.yml"),
     "debug": ("docker-compose.yml", "docker-compose.debug.yml"),
 }
 

@@ -12,23 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running_stack import Stack, free_ports
-
-CHECKOUT = Path(__file__).parents[2]
-
-
-def copy_checkout(target: Path) -> None:
-    """Copy what git knows or would add: no data, no virtual environment, no .env."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=CHECKOUT,
-        capture_output=True,
-        check=True,
-    )
-    for name in filter(None, listed.stdout.decode().split("\0")):
-        if (CHECKOUT / name).is_file():  # a deleted file is listed until it is committed
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(CHECKOUT / name, target / name)
+from running_stack import Stack, copy_checkout, free_ports
 
 
 def why_no_daemon() -> str:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+CHECKOUT = Path(__file__).parents[2]
 
 
 @dataclass
@@ -36,6 +39,8 @@ class Stack:
     project: str
     ports: dict[str, str]
     first_up: subprocess.CompletedProcess[str] | None = None
+    # Who runs the commands, as subprocess takes it: user, group, extra_groups; empty: the tester.
+    account: dict[str, Any] = field(default_factory=dict)
 
     def run(
         self, *command: str, check: bool = True, timeout: float = 300, **variables: str
@@ -56,6 +61,7 @@ class Stack:
             stdin=subprocess.DEVNULL,
             timeout=timeout,
             check=False,
+            **self.account,
         )
         if check and ended.returncode != 0:
             raise AssertionError(
@@ -117,6 +123,20 @@ class Stack:
         ended = [self.run("docker", "logs", container) for container in ids]
         lines = [line for logs in ended for line in (logs.stdout + logs.stderr).splitlines()]
         return [json.loads(line) for line in lines]
+
+
+def copy_checkout(target: Path) -> None:
+    """Copy what git knows or would add: no data, no virtual environment, no .env."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        if (CHECKOUT / name).is_file():  # a deleted file is listed until it is committed
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(CHECKOUT / name, target / name)
 
 
 def free_ports(*variables: str) -> dict[str, str]:

@@ -1,0 +1,67 @@
+"""The reference command line of Dev Containers, for those who have no editor at hand: tests and
+measurements. It comes from npm and stays in `.dev`."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from .checkout import Checkout
+from .errors import DevError
+from .process import Result, capture
+from .terminal import Terminal
+
+PACKAGE = "@devcontainers/cli"
+VERSION = "0.89.0"
+# The oldest that the package says it runs on.
+NODE = 20
+
+
+def ensure(checkout: Checkout, terminal: Terminal) -> Path:
+    """The program `devcontainer`, installed if need be.
+
+    Raises DevError where Node.js is missing or too old, or the package cannot be fetched.
+    """
+    home = checkout.state / "devcontainer-cli" / VERSION
+    program = home / "node_modules" / ".bin" / "devcontainer"
+    _must_have_node(checkout)
+    if not program.exists():
+        with terminal.step(f"installing {PACKAGE} {VERSION}"):
+            _install(checkout, home)
+    return program
+
+
+def _must_have_node(checkout: Checkout) -> None:
+    path = checkout.variables.get("PATH")
+    remedy = (
+        f"install Node.js {NODE} or newer with npm from your system's packages or "
+        "https://nodejs.org/"
+    )
+    for name in ("node", "npm"):
+        if not shutil.which(name, path=path):
+            raise DevError(f"{PACKAGE} needs Node.js, and there is no {name} here", remedy)
+    said = _run(checkout, "node", "--version").output.strip()
+    major = said.removeprefix("v").partition(".")[0]
+    if not major.isdigit() or int(major) < NODE:
+        raise DevError(f"{PACKAGE} needs Node.js {NODE}; this is {said or 'unknown'}", remedy)
+
+
+def _install(checkout: Checkout, home: Path) -> None:
+    # Whole or not at all: an interrupted installation must not look like one.
+    part = home.with_suffix(".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    options = ("--no-save", "--no-audit", "--no-fund", "--ignore-scripts")
+    installed = _run(
+        checkout, "npm", "install", *options, "--prefix", str(part), f"{PACKAGE}@{VERSION}"
+    )
+    if not installed.ok:
+        raise DevError(
+            f"{PACKAGE} {VERSION} could not be installed: {installed.last_words}",
+            "is npm's registry reachable? then run the same command again",
+        )
+    part.rename(home)
+
+
+def _run(checkout: Checkout, *command: str) -> Result:
+    return capture(command, directory=checkout.root, environment=checkout.variables, timeout=300)

@@ -1,0 +1,450 @@
+"""The files of the editor and of the dev container, and what is wrong with them.
+
+Nobody's program reads them all: VS Code takes what it knows and is silent about the rest. So
+every property is checked against what is known, and every name against what it stands for.
+Sources of the lists: https://containers.dev/implementors/json_reference/, the `contributes` of
+the debugpy extension's package.json, https://code.visualstudio.com/docs/editor/tasks-appendix
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import json5
+from compose_files import CHECKOUT, COMBINATIONS, read_yaml
+
+DEVCONTAINER = ".devcontainer/devcontainer.json"
+LAUNCH = ".vscode/launch.json"
+TASKS = ".vscode/tasks.json"
+SETTINGS = ".vscode/settings.json"
+EXTENSIONS = ".vscode/extensions.json"
+TEST_ENVIRONMENT = ".devcontainer/test.env"
+
+# What an editor outside the containers needs, and one inside has already.
+OUTSIDE_ONLY = {"ms-vscode-remote.remote-containers"}
+
+OF_ANY_CONFIGURATION = {"name", "type", "request", "preLaunchTask", "postDebugTask", "presentation"}
+OF_DEBUGPY = {
+    "autoReload", "breakOnSystemExit", "clientOS", "consoleName", "debugAdapterPath", "django",
+    "jinja", "justMyCode", "logToFile", "pathMappings", "redirectOutput", "showReturnValue",
+    "subProcess",
+}  # fmt: skip
+KNOWN = {
+    "devcontainer.json": {
+        "customizations", "dockerComposeFile", "forwardPorts", "hostRequirements",
+        "initializeCommand", "name", "onCreateCommand", "otherPortsAttributes", "overrideCommand",
+        "portsAttributes", "postAttachCommand", "postCreateCommand", "postStartCommand",
+        "remoteEnv", "remoteUser", "runServices", "service", "shutdownAction",
+        "updateContentCommand", "updateRemoteUserUID", "userEnvProbe", "waitFor",
+        "workspaceFolder",
+    },
+    "hostRequirements": {"cpus", "memory", "storage", "gpu"},
+    "customizations": {"vscode", "codespaces"},
+    "customizations.vscode": {"extensions", "settings"},
+    # https://docs.github.com/en/codespaces: permissions are asked for by whoever needs them
+    "customizations.codespaces": {"openFiles", "repositories"},
+    "port": {"label", "onAutoForward", "protocol", "elevateIfNeeded", "requireLocalPort"},
+    "launch.json": {"version", "configurations", "compounds", "inputs"},
+    "attach": OF_ANY_CONFIGURATION | OF_DEBUGPY | {"connect", "listen", "processId"},
+    "launch": OF_ANY_CONFIGURATION | OF_DEBUGPY | {
+        "args", "console", "cwd", "env", "envFile", "module", "program", "python", "pythonArgs",
+        "stopOnEntry", "sudo",
+    },
+    "connect": {"host", "port"},
+    "path mapping": {"localRoot", "remoteRoot"},
+    "compound": {"name", "configurations", "stopAll", "preLaunchTask", "presentation"},
+    "input": {"id", "type", "description", "default", "options"},
+    "tasks.json": {"version", "type", "presentation", "tasks", "inputs"},
+    "task": {
+        "args", "command", "dependsOn", "dependsOrder", "group", "isBackground", "label",
+        "options", "presentation", "problemMatcher", "runOptions", "type",
+    },
+    "problem matcher": {"owner", "source", "severity", "fileLocation", "pattern", "applyTo"},
+    "pattern": {
+        "regexp", "file", "line", "column", "endLine", "endColumn", "severity", "code", "message",
+        "location", "kind", "loop",
+    },
+    "settings": {
+        "[python]", "files.associations", "files.exclude", "files.watcherExclude",
+        "python.analysis.extraPaths", "python.defaultInterpreterPath", "python.envFile",
+        "python.testing.cwd", "python.testing.pytestArgs", "python.testing.pytestEnabled",
+    },
+    "extensions.json": {"recommendations", "unwantedRecommendations"},
+}  # fmt: skip
+VALUES = {
+    "shutdownAction": {"none", "stopCompose"},
+    "onAutoForward": {
+        "notify", "openBrowser", "openBrowserOnce", "openPreview", "silent", "ignore",
+    },
+    "console": {"integratedTerminal", "internalConsole", "externalTerminal"},
+}  # fmt: skip
+HOOKS = (
+    "initializeCommand", "onCreateCommand", "updateContentCommand", "postCreateCommand",
+    "postStartCommand", "postAttachCommand",
+)  # fmt: skip
+
+
+@dataclass
+class EditorFiles:
+    """The files as parsed, and the Compose files that they speak of as written."""
+
+    devcontainer: dict[str, Any]
+    launch: dict[str, Any]
+    tasks: dict[str, Any]
+    settings: dict[str, Any]
+    extensions: dict[str, Any]
+    test_environment: dict[str, str]
+    local: dict[str, Any]
+    override: dict[str, Any]
+    published: dict[str, Any]
+
+    @classmethod
+    def read(cls) -> EditorFiles:
+        """Read all of them. Raises ValueError for one that is no JSON with comments."""
+        parsed = [
+            json5.loads((CHECKOUT / name).read_text())
+            for name in (DEVCONTAINER, LAUNCH, TASKS, SETTINGS, EXTENSIONS)
+        ]
+        local, override = COMBINATIONS["workspace"]
+        _, published = COMBINATIONS["debug"]
+        compose = [read_yaml(name)["services"] for name in (local, override, published)]
+        return cls(*parsed, _read_environment(CHECKOUT / TEST_ENVIRONMENT), *compose)
+
+    def copy(self) -> EditorFiles:
+        return copy.deepcopy(self)
+
+    @property
+    def tasks_by_label(self) -> dict[str, dict[str, Any]]:
+        return {task["label"]: task for task in self.tasks["tasks"]}
+
+    @property
+    def configurations_by_name(self) -> dict[str, dict[str, Any]]:
+        return {one["name"]: one for one in self.launch["configurations"]}
+
+    @property
+    def workspace(self) -> dict[str, Any]:
+        """The service that the editor is in, with what the override changes."""
+        service = self.devcontainer["service"]
+        return {**self.local.get(service, {}), **self.override.get(service, {})}
+
+
+def complaints(files: EditorFiles) -> list[str]:
+    """Return all that is wrong with the files, a sentence each."""
+    checks = (
+        unknown_properties,
+        devcontainer,
+        hooks,
+        ports,
+        launch,
+        debug_ports,
+        tasks,
+        settings,
+        extensions,
+        environment_of_tests,
+    )
+    return [complaint for check in checks for complaint in check(files)]
+
+
+# The checks
+
+
+def unknown_properties(files: EditorFiles) -> Iterator[str]:
+    for kind, thing in _things(files):
+        for name in thing.keys() - KNOWN[kind]:
+            yield f"{kind}: there is no property {name!r}"
+        for name in thing.keys() & VALUES.keys():
+            if thing[name] not in VALUES[name]:
+                yield f"{kind}: {name} cannot be {thing[name]!r}"
+
+
+def devcontainer(files: EditorFiles) -> Iterator[str]:
+    said = files.devcontainer
+    named = tuple(
+        os.path.normpath(f".devcontainer/{file}") for file in said.get("dockerComposeFile", ())
+    )
+    if named != COMBINATIONS["workspace"]:
+        yield f"dockerComposeFile: {named} is not the combination that is checked"
+    yield from _unknown("service", [said.get("service")], files.local)
+    yield from _unknown("runServices", said.get("runServices", ()), files.local)
+    started = _with_dependencies(files.local, said.get("runServices", ()))
+    for name, service in files.local.items():
+        if name not in started and "profiles" not in service:
+            yield f"runServices: {name} would not be started"
+    if f".:{said.get('workspaceFolder')}" not in files.workspace.get("volumes", ()):
+        yield "workspaceFolder: the checkout is not mounted there"
+    if said.get("remoteUser") != files.workspace.get("user"):
+        yield "remoteUser: the processes of the container run as somebody else"
+    dockerfile = (CHECKOUT / "backend/Dockerfile").read_text()
+    if not re.search(rf"useradd .* {said.get('remoteUser')}\b", dockerfile):
+        yield "remoteUser: the image has no such user"
+    if said.get("updateRemoteUserUID") is not True:
+        yield "updateRemoteUserUID: files of the checkout would belong to somebody else"
+    if said.get("overrideCommand") is not False:
+        yield "overrideCommand: the supervisor would not be started"
+    if files.workspace.get("command") != "bin/workspace":
+        yield "the workspace's command is not the supervisor"
+    needed = said.get("hostRequirements", {})
+    for name in files.local:
+        if float(_with_defaults(_limits(files, name)["cpus"])) > needed["cpus"]:
+            yield f"hostRequirements: {name} wants more CPUs"
+    total = sum(_bytes(_limits(files, name)["memory"]) for name in started - {"migrate"})
+    if total > _bytes(needed.get("memory", "0")):
+        yield "hostRequirements: the services may take more memory"
+    opened = said.get("customizations", {}).get("codespaces", {}).get("openFiles", ())
+    yield from _missing("openFiles", opened)
+
+
+def hooks(files: EditorFiles) -> Iterator[str]:
+    for hook in HOOKS:
+        command = files.devcontainer.get(hook)
+        if command is None:
+            continue
+        if not isinstance(command, str):
+            yield f"{hook}: one command, please, as a string"
+            continue
+        words = shlex.split(command)
+        program = words[1] if words[0] == "sh" else words[0]
+        yield from _missing(hook, [program])
+
+
+def ports(files: EditorFiles) -> Iterator[str]:
+    said = files.devcontainer
+    forwarded = said.get("forwardPorts", [])
+    targets = [int(entry.rpartition(":")[2]) for entry in files.workspace.get("ports", ())]
+    if forwarded != targets:
+        yield f"forwardPorts: {forwarded}, but the workspace listens on {targets}"
+    for port in said.get("portsAttributes", {}):
+        if not port.isdigit() or int(port) not in forwarded:
+            yield f"portsAttributes: {port} is not forwarded"
+    for port in forwarded:
+        if not said.get("portsAttributes", {}).get(str(port), {}).get("label"):
+            yield f"portsAttributes: {port} has no label"
+    if said.get("otherPortsAttributes", {}).get("onAutoForward") != "ignore":
+        yield "otherPortsAttributes: the debugger's own ports would be forwarded"
+
+
+def launch(files: EditorFiles) -> Iterator[str]:
+    configurations = files.launch["configurations"]
+    names = [one["name"] for one in configurations]
+    if len(names) != len(set(names)):
+        yield "launch.json: two configurations have one name"
+    for one in configurations:
+        if one.get("type") != "debugpy":
+            yield f"{one['name']}: type {one.get('type')!r} is not debugpy"
+        for option in ("django", "justMyCode", "subProcess"):
+            if one.get(option) is not True:
+                yield f"{one['name']}: {option} must be true"
+        for key in ("preLaunchTask", "postDebugTask"):
+            if key in one:
+                yield from _unknown(f"{one['name']}: {key}", [one[key]], files.tasks_by_label)
+        if one.get("request") == "launch":
+            yield from _missing(one["name"], _paths([one.get("program", "nowhere")]))
+        for mapping in one.get("pathMappings", ()):
+            root = mapping.get("remoteRoot")
+            if mapping.get("localRoot") != "${workspaceFolder}":
+                yield f"{one['name']}: localRoot is not the checkout"
+            if f".:{root}" not in files.workspace.get("volumes", ()):
+                yield f"{one['name']}: the checkout is not at {root} in the containers"
+    for compound in files.launch.get("compounds", ()):
+        yield from _unknown(compound["name"], compound["configurations"], names)
+        if compound.get("stopAll") is not True:
+            yield f"{compound['name']}: stopping one would leave the others"
+    inputs = {one["id"] for one in files.launch.get("inputs", ())}
+    used = set(re.findall(r"\$\{input:(\w+)\}", str(files.launch)))
+    yield from _unknown("launch.json: input", used, inputs)
+    yield from _unknown("launch.json: input that nothing uses", inputs, used)
+
+
+def debug_ports(files: EditorFiles) -> Iterator[str]:
+    """Each attach configuration meets a process that listens where it says."""
+    for one in files.launch["configurations"]:
+        if one.get("request") != "attach":
+            continue
+        where = (one.get("connect", {}).get("host"), one.get("connect", {}).get("port"))
+        known = _published(files) if "pathMappings" in one else _in_the_workspace(files)
+        if where not in known:
+            yield f"{one['name']}: nothing listens on {where}"
+    published = {str(port) for port in _in_the_workspace(files).values()}
+    for name, service in {**files.local, **files.override}.items():
+        for entry in service.get("ports", ()):
+            if entry.rpartition(":")[2] in published:
+                yield f"{name}: a debug port is published in the workspace"
+
+
+def tasks(files: EditorFiles) -> Iterator[str]:
+    labels = [task["label"] for task in files.tasks["tasks"]]
+    if len(labels) != len(set(labels)):
+        yield "tasks.json: two tasks have one label"
+    for task in files.tasks["tasks"]:
+        command = task.get("command", "")
+        yield from _missing(task["label"], shlex.split(command)[:1] or ["nowhere"])
+        yield from _unknown(f"{task['label']}: dependsOn", task.get("dependsOn", ()), labels)
+        if "problemMatcher" not in task:  # then VS Code asks which one, each time
+            yield f"{task['label']}: no problemMatcher"
+        for matcher in task.get("problemMatcher", ()):
+            for pattern in _patterns(matcher):
+                groups = re.compile(pattern["regexp"]).groups
+                if any(isinstance(v, int) and v > groups for v in pattern.values()):
+                    yield f"{task['label']}: its pattern has no such group"
+            yield from _missing(task["label"], _paths(matcher["fileLocation"][1:]))
+
+
+def settings(files: EditorFiles) -> Iterator[str]:
+    said = files.settings
+    inside = files.devcontainer["customizations"]["vscode"].get("settings", {})
+    folders = [said.get("python.testing.cwd", "nowhere"), *said["python.analysis.extraPaths"]]
+    yield from _missing("settings.json", _paths(folders))
+    formatter = said.get("[python]", {}).get("editor.defaultFormatter")
+    yield from _unknown("settings.json: formatter", [formatter], _recommended(files))
+    for name in inside.keys() & said.keys():  # the checkout's would win
+        yield f"settings.json: {name} hides what the dev container sets"
+    interpreter = Path(inside.get("python.defaultInterpreterPath", "/nowhere"))
+    if (
+        f"uv venv --quiet {interpreter.parent.parent}"
+        not in (CHECKOUT / "backend/Dockerfile").read_text()
+    ):
+        yield f"python.defaultInterpreterPath: the image has no {interpreter}"
+    root = files.devcontainer.get("workspaceFolder")
+    if inside.get("python.envFile") != f"{root}/{TEST_ENVIRONMENT}":
+        yield f"python.envFile: not {TEST_ENVIRONMENT}"
+
+
+def extensions(files: EditorFiles) -> Iterator[str]:
+    inside = files.devcontainer["customizations"]["vscode"].get("extensions", [])
+    if set(inside) | OUTSIDE_ONLY != set(_recommended(files)):
+        yield "extensions.json and devcontainer.json name different extensions"
+
+
+def environment_of_tests(files: EditorFiles) -> Iterator[str]:
+    wanted = files.local["test"]["environment"]
+    for name, value in files.test_environment.items():
+        if _with_defaults(wanted.get(name, "")) != value:
+            yield f"test.env: {name} is not what the service test gets"
+    web = files.local["web"]["environment"]
+    for name in wanted.keys() & web.keys():
+        if wanted[name] != web[name] and name not in files.test_environment:
+            yield f"test.env: {name} is missing"
+
+
+# Below: how to look at them
+
+
+def _things(files: EditorFiles) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every object of the files, with its kind."""
+    said = files.devcontainer
+    yield "devcontainer.json", said
+    yield "hostRequirements", said.get("hostRequirements", {})
+    custom = said.get("customizations", {})
+    yield "customizations", custom
+    yield "customizations.vscode", custom.get("vscode", {})
+    yield "customizations.codespaces", custom.get("codespaces", {})
+    yield "settings", custom.get("vscode", {}).get("settings", {})
+    yield "port", said.get("otherPortsAttributes", {})
+    for port in said.get("portsAttributes", {}).values():
+        yield "port", port
+    yield "launch.json", files.launch
+    for one in files.launch["configurations"]:
+        yield one.get("request", "launch"), one
+        yield "connect", one.get("connect", {})
+        for mapping in one.get("pathMappings", ()):
+            yield "path mapping", mapping
+    for compound in files.launch.get("compounds", ()):
+        yield "compound", compound
+    for one in files.launch.get("inputs", ()):
+        yield "input", one
+    yield "tasks.json", files.tasks
+    for task in files.tasks["tasks"]:
+        yield "task", task
+        for matcher in task.get("problemMatcher", ()):
+            yield "problem matcher", matcher
+            for pattern in _patterns(matcher):
+                yield "pattern", pattern
+    yield "settings", files.settings
+    yield "extensions.json", files.extensions
+
+
+def _patterns(matcher: dict[str, Any]) -> list[dict[str, Any]]:
+    pattern = matcher["pattern"]
+    return pattern if isinstance(pattern, list) else [pattern]
+
+
+def _recommended(files: EditorFiles) -> list[str]:
+    return files.extensions.get("recommendations", [])
+
+
+def _in_the_workspace(files: EditorFiles) -> dict[tuple[str, int], int]:
+    """Host and port of each debugger that an editor in the workspace can reach."""
+    found = {}
+    for name, service in files.override.items():
+        said = service.get("environment", {})
+        if said.get("DEBUGPY_HOST") == "0.0.0.0" and said.get("DEBUGPY_PORT"):
+            found[name, int(said["DEBUGPY_PORT"])] = int(said["DEBUGPY_PORT"])
+    # The workspace's own, which `./dev serve --debug` starts as docker-compose.debug.yml does.
+    service = files.published.get(files.devcontainer["service"], {})
+    own = int(service.get("environment", {}).get("DEBUGPY_PORT", 0))
+    return {**found, ("127.0.0.1", own): own}
+
+
+def _published(files: EditorFiles) -> dict[tuple[str, int], int]:
+    """The same for an editor outside the containers."""
+    found = {}
+    for service in files.published.values():
+        target = service["environment"]["DEBUGPY_PORT"]
+        for entry in service["ports"]:
+            host, _, rest = _with_defaults(entry).partition(":")
+            number, _, inside = rest.partition(":")
+            if inside == target:
+                found[host, int(number)] = int(number)
+    return found
+
+
+def _with_dependencies(services: dict[str, Any], names: Iterable[str]) -> set[str]:
+    found: set[str] = set()
+    for name in names:
+        if name in services:
+            found |= {name} | _with_dependencies(services, services[name].get("depends_on", ()))
+    return found
+
+
+def _limits(files: EditorFiles, name: str) -> dict[str, str]:
+    def of(services: dict[str, Any]) -> dict[str, Any]:
+        return services.get(name, {}).get("deploy", {}).get("resources", {}).get("limits", {})
+
+    return {**of(files.local), **of(files.override)}
+
+
+def _bytes(text: str) -> int:
+    number, unit = re.fullmatch(r"(\d+)([a-z]?)b?", text.lower()).groups()
+    return int(number) * 1024 ** " kmgt".index(unit or " ")
+
+
+def _with_defaults(value: str) -> str:
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", value)
+
+
+def _paths(names: Iterable[str]) -> list[str]:
+    return [name.replace("${workspaceFolder}", ".") for name in names]
+
+
+def _missing(where: str, names: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        if not (CHECKOUT / name).exists():
+            yield f"{where}: there is no {name}"
+
+
+def _unknown(where: str, names: Iterable[Any], known: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        if name not in known:
+            yield f"{where}: there is no {name!r}"
+
+
+def _read_environment(path: Path) -> dict[str, str]:
+    lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
+    return dict(line.split("=", 1) for line in lines)

@@ -1,0 +1,223 @@
+"""The editor's files and the dev container's: everything they name exists and agrees."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from compose_files import CHECKOUT
+from editor_files import EditorFiles, complaints
+
+FILES = EditorFiles.read()
+COMMANDS = [task["command"] for task in FILES.tasks["tasks"]]
+DEV_COMMANDS = [
+    *COMMANDS,
+    *(FILES.devcontainer[hook] for hook in ("postStartCommand",)),
+    *(
+        " ".join(["./dev", *(one["args"] if isinstance(one["args"], list) else [one["args"]])])
+        for one in FILES.launch["configurations"]
+        if one.get("program", "").endswith("/dev")
+    ),
+]
+
+
+def test_the_files_are_right():
+    assert complaints(FILES) == []
+
+
+# One of each kind taken away or spoiled: where in which file, and the word that names it.
+FAULTS: dict[str, tuple[Callable[[EditorFiles], Any], str]] = {
+    "a Compose file": (lambda f: f.devcontainer["dockerComposeFile"].pop(), "dockerComposeFile"),
+    "the service": (lambda f: f.devcontainer.update(service="app"), "service"),
+    "a service to run": (lambda f: f.devcontainer["runServices"].remove("worker"), "worker"),
+    "a service in Compose": (lambda f: f.local.pop("worker"), "runServices"),
+    "the mount": (lambda f: f.devcontainer.update(workspaceFolder="/work"), "workspaceFolder"),
+    "the user": (lambda f: f.override["web"].pop("user"), "remoteUser"),
+    "the uid update": (lambda f: f.devcontainer.pop("updateRemoteUserUID"), "updateRemote"),
+    "the supervisor": (lambda f: f.override["web"].pop("command"), "supervisor"),
+    "its place": (lambda f: f.devcontainer.update(overrideCommand=True), "overrideCommand"),
+    "the memory": (lambda f: f.devcontainer["hostRequirements"].pop("memory"), "memory"),
+    "the CPUs": (lambda f: f.devcontainer["hostRequirements"].update(cpus=1), "CPUs"),
+    "a file to open": (
+        lambda f: f.devcontainer["customizations"]["codespaces"]["openFiles"].append("no.md"),
+        "openFiles",
+    ),
+    "a hook's script": (lambda f: f.devcontainer.update(postStartCommand="./up"), "postStart"),
+    "a misspelt property": (lambda f: f.devcontainer.update(forwardPort=[8000]), "forwardPort"),
+    "the forwarded port": (lambda f: f.devcontainer["forwardPorts"].clear(), "forwardPorts"),
+    "a sidecar's port": (lambda f: f.devcontainer["forwardPorts"].append("db:5432"), "db:5432"),
+    "a label": (lambda f: f.devcontainer["portsAttributes"]["8000"].pop("label"), "label"),
+    "the rule for others": (lambda f: f.devcontainer.pop("otherPortsAttributes"), "otherPorts"),
+    "a task": (lambda f: f.tasks["tasks"].pop(0), "preLaunchTask"),
+    "a task's command": (lambda f: f.tasks["tasks"][0].pop("command"), "nowhere"),
+    "a matcher": (lambda f: f.tasks["tasks"][0].pop("problemMatcher"), "problemMatcher"),
+    "a configuration": (lambda f: f.launch["configurations"].pop(3), "Web and worker"),
+    "a program": (lambda f: _named(f, "Test file").update(program="./x"), "./x"),
+    "an input": (lambda f: f.launch["inputs"].clear(), "input"),
+    "an unknown option": (lambda f: _named(f, "Gunicorn").update(restart=True), "restart"),
+    "a debug option": (lambda f: _named(f, "Gunicorn").pop("django"), "django"),
+    "a web port": (lambda f: _named(f, "Gunicorn")["connect"].update(port=5680), "5680"),
+    "the worker's port": (
+        lambda f: f.override["worker"]["environment"].update(DEBUGPY_PORT="5700"),
+        "Attach to worker",
+    ),
+    "the worker's host": (
+        lambda f: f.override["worker"]["environment"].pop("DEBUGPY_HOST"),
+        "Attach to worker",
+    ),
+    "a published debug port": (
+        lambda f: f.override["worker"].update(ports=["127.0.0.1:5679:5679"]),
+        "published",
+    ),
+    "a path mapping": (
+        lambda f: _named(f, "Attach to web from outside").update(
+            pathMappings=[{"localRoot": "${workspaceFolder}", "remoteRoot": "/src"}]
+        ),
+        "/src",
+    ),
+    "a published port": (lambda f: f.published["web"]["ports"].clear(), "from outside"),
+    "stopAll": (lambda f: f.launch["compounds"][0].pop("stopAll"), "leave the others"),
+    "a folder": (lambda f: f.settings.update({"python.testing.cwd": "x"}), "there is no x"),
+    "an unknown setting": (lambda f: f.settings.update({"python.x": 1}), "python.x"),
+    "the interpreter": (
+        lambda f: f.settings.update({"python.defaultInterpreterPath": "/usr/bin/python3"}),
+        "hides",
+    ),
+    "an extension": (lambda f: f.extensions["recommendations"].pop(), "different extensions"),
+    "the tests' database": (lambda f: f.test_environment.pop("DATABASE_URL"), "DATABASE_URL"),
+    "the tests' Redis": (lambda f: f.test_environment.update(REDIS_URL="redis://x"), "REDIS_URL"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_is_missing_or_wrong_is_seen(fault):
+    files = FILES.copy()
+    spoil, word = FAULTS[fault]
+    spoil(files)
+    found = complaints(files)
+    assert any(word in complaint for complaint in found), found
+
+
+def _named(files: EditorFiles, name: str) -> dict[str, Any]:
+    return files.configurations_by_name[name]
+
+
+@pytest.mark.parametrize("command", DEV_COMMANDS)
+def test_every_command_is_one_of_dev_and_knows_its_options(command):
+    program, name, *words = command.split()
+    assert program == "./dev"
+    helped = subprocess.run(
+        [sys.executable, "dev", name, "--help"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert helped.returncode == 0, helped.stderr
+    for option in (word for word in words if word.startswith("--") and word != "--"):
+        assert option in helped.stdout, command
+
+
+# Problem matchers, against what the tools really print.
+
+
+def matched(label: str, output: str) -> list[dict[str, str]]:
+    """Return what the matchers of a task find in the output: file, line, message and others."""
+    found = []
+    for matcher in FILES.tasks_by_label[label]["problemMatcher"]:
+        pattern = matcher["pattern"]
+        parts = pattern if isinstance(pattern, list) else [pattern]
+        lines = output.splitlines()
+        for at in range(len(lines) - len(parts) + 1):
+            here = zip(parts, lines[at : at + len(parts)], strict=True)
+            matches = [re.search(part["regexp"], line) for part, line in here]
+            if all(matches):
+                groups = [
+                    {name: match[number] for name, number in part.items() if name != "regexp"}
+                    for part, match in zip(parts, matches, strict=True)
+                ]
+                found.append(functools.reduce(lambda a, b: a | b, groups))
+    return found
+
+
+def test_a_failed_test_is_clickable(tmp_path):
+    (tmp_path / "test_it.py").write_text("def test_it():\n    x = 1\n    assert x == 2\n")
+    ran = _run(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", directory=tmp_path)
+    (problem,) = matched("test", ran)
+    assert (problem["file"], problem["line"]) == ("test_it.py", "3")
+    assert problem["message"] == "AssertionError"
+
+
+def test_what_ruff_finds_is_clickable(tmp_path):
+    (tmp_path / ".pre-commit-config.yaml").write_text(
+        (CHECKOUT / ".pre-commit-config.yaml").read_text()
+    )
+    (tmp_path / "bad.py").write_text("import os\n\n\ndef f():\n    return undefined\n")
+    _run("git", "init", "--quiet", directory=tmp_path)
+    _run("git", "add", ".", directory=tmp_path)
+    ran = _run(
+        *(sys.executable, "-m", "pre_commit", "run", "ruff-check", "--all-files"),
+        directory=tmp_path,
+    )
+    problems = [(one["code"], one["file"], one["line"]) for one in matched("lint", ran)]
+    assert ("F401", "bad.py", "1") in problems, ran
+    assert ("F821", "bad.py", "5") in problems, ran
+
+
+def test_a_traceback_is_clickable(tmp_path):
+    (tmp_path / "it.py").write_text("def fail():\n    raise ValueError('x')\n\n\nfail()\n")
+    ran = _run(sys.executable, "it.py", directory=tmp_path)
+    lines = [(Path(one["file"]).name, one["line"]) for one in matched("migrate", ran)]
+    assert lines == [("it.py", "5"), ("it.py", "2")]
+
+
+def _run(*command: str, directory: Path) -> str:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "PYTEST"))}
+    ended = subprocess.run(
+        command,
+        cwd=directory,
+        env={**environment, "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return ended.stdout + ended.stderr
+
+
+# The script before the build
+
+
+@pytest.mark.parametrize("before", ["", "APP_UID=7\n", "WEB_PORT=1", "WEB_PORT=1\n"])
+def test_your_ids_are_noted_once_and_nothing_else_is_touched(tmp_path, before):
+    environment = remember_ids(tmp_path, before, uid=1234)
+    assert remember_ids(tmp_path, environment, uid=1234) == environment
+    kept = before.splitlines()
+    new = {"APP_UID=1234", "APP_GID=1234"} - ({"APP_UID=1234"} if "APP_UID" in before else set())
+    assert sorted(environment.splitlines()) == sorted({*kept, *new})
+
+
+def test_the_ids_of_root_are_not_noted(tmp_path):
+    assert remember_ids(tmp_path, "", uid=0) == ""
+
+
+def remember_ids(directory: Path, before: str, uid: int) -> str:
+    """Run the script in a checkout with this .env, as if by this user; return .env then."""
+    (directory / ".devcontainer").mkdir(exist_ok=True)
+    script = directory / ".devcontainer" / "remember-ids"
+    shutil.copy(CHECKOUT / ".devcontainer" / "remember-ids", script)
+    (directory / ".env").write_text(before)
+    programs = directory / "programs"
+    programs.mkdir(exist_ok=True)
+    (programs / "id").write_text(f"#!/bin/sh\necho {uid}\n")
+    (programs / "id").chmod(0o755)
+    path = f"{programs}:{os.environ['PATH']}"
+    subprocess.run(["sh", script], check=True, env={**os.environ, "PATH": path})
+    return (directory / ".env").read_text()

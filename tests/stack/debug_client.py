@@ -1,0 +1,374 @@
+"""An editor's debugger without an editor: attaches as a configuration of launch.json says.
+
+It speaks the Debug Adapter Protocol and follows child sessions the way VS Code does: debugpy
+announces each new process and the client attaches to it with the configuration that came along.
+https://microsoft.github.io/debug-adapter-protocol/specification
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, Protocol
+
+# What the editor knows of a configuration and debugpy does not need to.
+OF_THE_EDITOR = {"preLaunchTask", "postDebugTask", "presentation"}
+
+
+class Connection(Protocol):
+    """Bytes to and from one debug port."""
+
+    reader: BinaryIO
+    writer: BinaryIO
+
+    def cut(self) -> None:
+        """End it, without a word to the other side; the reader then finds its end."""
+
+    def close(self) -> None:
+        """Free what it held, once nobody reads any more."""
+
+
+Dial = Callable[[str, int], Connection]
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A thread that stands at a breakpoint; `path` is what the editor would open."""
+
+    session: Session
+    thread: int
+    frame: int
+    path: str
+    line: int
+    function: str
+
+    def resume(self) -> None:
+        self.session.request("continue", threadId=self.thread)
+
+    def evaluate(self, expression: str) -> str:
+        """Return what the expression's value looks like in this frame."""
+        body = self.session.request("evaluate", expression=expression, frameId=self.frame)
+        return body["result"]
+
+
+class Editor:
+    """Attaches once and follows every process that debugpy announces.
+
+    Args:
+        configuration: one of launch.json's, `request: attach`, as written there.
+        folder: what ${workspaceFolder} is for this editor.
+        dial: how to reach the host and port that a configuration names.
+    """
+
+    def __init__(self, configuration: Mapping[str, Any], folder: str, dial: Dial) -> None:
+        text = json.dumps({k: v for k, v in configuration.items() if k not in OF_THE_EDITOR})
+        self.configuration = json.loads(text.replace("${workspaceFolder}", folder))
+        self.folder = folder
+        self.sessions: list[Session] = []
+        self._dial = dial
+        self._stops: queue.Queue[Stop | BaseException] = queue.Queue()
+        self._breakpoints: dict[str, list[int]] = {}
+        self._attaching = threading.Lock()
+
+    def __enter__(self) -> Editor:
+        self.attach(self.configuration)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.disconnect()
+
+    def attach(self, configuration: Mapping[str, Any]) -> None:
+        """Open a session: the first, or one for a process that debugpy announced."""
+        where = configuration["connect"]
+        session = Session(self, self._dial(where["host"], int(where["port"])))
+        with self._attaching:
+            self.sessions.append(session)
+            session.attach(configuration, self._breakpoints)
+
+    def break_at(self, path: str, *lines: int) -> None:
+        """Set the breakpoints of a file of the checkout, in place of those it had."""
+        with self._attaching:
+            self._breakpoints[f"{self.folder}/{path}"] = list(lines)
+            for session in self.live():
+                session.set_breakpoints(f"{self.folder}/{path}", lines)
+
+    def stopped(self, within: float = 120) -> Stop:
+        """Wait for a thread to stand at a breakpoint, at most `within` seconds."""
+        try:
+            found = self._stops.get(timeout=within)
+        except queue.Empty:
+            raise AssertionError(f"no breakpoint was hit within {within} s") from None
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+    def followed(self, processes: int, after: int = 1, within: float = 120) -> None:
+        """Wait until so many processes are attached to, besides the first `after` sessions."""
+        deadline = time.monotonic() + within
+        while sum(session.attached for session in self.sessions[after:]) < processes:
+            assert time.monotonic() < deadline, f"no new process was announced within {within} s"
+            time.sleep(0.05)
+
+    def live(self) -> list[Session]:
+        """The sessions whose processes are still there."""
+        return [session for session in self.sessions if session.open]
+
+    def disconnect(self) -> None:
+        """End all sessions as the editor's Stop button does: the processes go on."""
+        for session in reversed(self.live()):
+            with contextlib.suppress(ConnectionError):
+                session.request("disconnect", terminateDebuggee=False)
+        self.vanish()
+
+    def vanish(self) -> None:
+        """Be gone without a word, as an editor that crashed or lost its network."""
+        for session in self.sessions:
+            session.close()
+
+    # Told by the sessions
+
+    def note_stop(self, stop: Stop | BaseException) -> None:
+        self._stops.put(stop)
+
+
+@dataclass
+class Session:
+    """One process that is debugged. Requests may come from any thread."""
+
+    editor: Editor
+    connection: Connection
+    open: bool = True
+    attached: bool = False
+    _number: int = 0
+    _waiting: dict[int, queue.Queue[dict[str, Any]]] = field(default_factory=dict)
+    _sending: threading.Lock = field(default_factory=threading.Lock)
+    _initialized: threading.Event = field(default_factory=threading.Event)
+    _reader: threading.Thread | None = None
+
+    def attach(
+        self, configuration: Mapping[str, Any], breakpoints: Mapping[str, Sequence[int]]
+    ) -> None:
+        """Go through the protocol's handshake; the process runs on when it returns."""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.request(
+            "initialize",
+            adapterID="debugpy",
+            clientID="homeport-tests",
+            pathFormat="path",
+            linesStartAt1=True,
+            columnsStartAt1=True,
+            supportsStartDebuggingRequest=True,
+        )
+        # Answered only after the configuration is done.
+        attached = self.send("attach", dict(configuration))
+        if not self._initialized.wait(60):
+            raise ConnectionError("the debug adapter never asked for breakpoints")
+        for path, lines in breakpoints.items():
+            self.set_breakpoints(path, lines)
+        self.request("configurationDone")
+        self.answer(attached)
+        self.attached = True
+
+    def set_breakpoints(self, path: str, lines: Sequence[int]) -> None:
+        self.request(
+            "setBreakpoints",
+            source={"path": path},
+            breakpoints=[{"line": line} for line in lines],
+        )
+
+    def request(self, command: str, **arguments: Any) -> dict[str, Any]:
+        """Send a request and return the body of its answer.
+
+        Raises:
+            ConnectionError: when the session ends first, or the adapter refuses.
+        """
+        return self.answer(self.send(command, arguments))
+
+    def send(self, command: str, arguments: Mapping[str, Any]) -> int:
+        """Send a request; return the number that `answer` takes."""
+        with self._sending:
+            self._number += 1
+            number = self._number
+            self._waiting[number] = queue.Queue()
+            self._write({"seq": number, "type": "request", "command": command}, arguments)
+        if not self.open:  # the reader has ended, and with it everybody who waited then
+            raise ConnectionError("the session has ended")
+        return number
+
+    def answer(self, number: int, within: float = 60) -> dict[str, Any]:
+        """Return the body of the answer to a request."""
+        try:
+            message = self._waiting[number].get(timeout=within)
+        except queue.Empty:
+            raise ConnectionError("the debug adapter does not answer") from None
+        finally:
+            del self._waiting[number]
+        if not message["success"]:
+            raise ConnectionError(message.get("message") or "refused")
+        return message.get("body") or {}
+
+    def close(self) -> None:
+        """Leave without a word."""
+        self.open = False
+        self.connection.cut()
+        if self._reader:
+            self._reader.join(30)
+
+    # Below: what arrives
+
+    def _read(self) -> None:
+        try:
+            while message := read_message(self.connection.reader):
+                self._take(message)
+        except (OSError, ValueError):
+            pass  # cut, by either side
+        finally:
+            self.open = False
+            self.connection.close()
+            gone = {"success": False, "message": "the session has ended"}
+            for waiting in list(self._waiting.values()):
+                waiting.put(gone)
+
+    def _take(self, message: dict[str, Any]) -> None:
+        kind = message["type"], message.get("event") or message.get("command")
+        body = message.get("body") or {}
+        if message["type"] == "response":
+            if message["request_seq"] in self._waiting:
+                self._waiting[message["request_seq"]].put(message)
+        elif kind == ("event", "initialized"):
+            self._initialized.set()
+        elif kind == ("event", "stopped"):
+            self._aside(self._note_stop, body)
+        elif kind == ("event", "debugpyAttach"):
+            self._aside(self.editor.attach, body)
+        elif kind == ("request", "startDebugging"):
+            with self._sending:
+                self._number += 1
+                answer = {"seq": self._number, "type": "response", "success": True}
+                self._write(
+                    {**answer, "request_seq": message["seq"], "command": "startDebugging"}, None
+                )
+            self._aside(self.editor.attach, message["arguments"]["configuration"])
+        elif kind == ("event", "terminated"):
+            self.open = False
+
+    def _aside(self, work: Callable[[Any], None], argument: Any) -> None:
+        """Do what waits for answers, while this session's reader goes on reading them."""
+
+        def run() -> None:
+            try:
+                work(argument)
+            except ConnectionError as error:
+                # A process that ends while it is attached to is no fault; a stop that cannot be
+                # looked at is.
+                if work == self._note_stop:
+                    self.editor.note_stop(error)
+
+        threading.Thread(target=run, daemon=True).start()
+
+    def _note_stop(self, body: Mapping[str, Any]) -> None:
+        thread = body["threadId"]
+        top = self.request("stackTrace", threadId=thread, levels=1)["stackFrames"][0]
+        self.editor.note_stop(
+            Stop(
+                session=self,
+                thread=thread,
+                frame=top["id"],
+                path=top["source"]["path"],
+                line=top["line"],
+                function=top["name"],
+            )
+        )
+
+    def _write(self, head: Mapping[str, Any], arguments: Mapping[str, Any] | None) -> None:
+        content = {**head} if arguments is None else {**head, "arguments": arguments}
+        data = json.dumps(content).encode()
+        try:
+            self.connection.writer.write(b"Content-Length: %d\r\n\r\n%s" % (len(data), data))
+            self.connection.writer.flush()
+        except (OSError, ValueError) as error:
+            raise ConnectionError("the session has ended") from error
+
+
+def read_message(reader: BinaryIO) -> dict[str, Any] | None:
+    """Return the next message of a stream, None at its end."""
+    length = 0
+    while line := reader.readline().strip():
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            length = int(value)
+    if not length:
+        return None
+    return json.loads(reader.read(length))
+
+
+# How to get there
+
+
+class Direct:
+    """A connection from this machine."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._socket = socket.create_connection((host, port), timeout=60)
+        self._socket.settimeout(None)
+        self.reader = self._socket.makefile("rb")
+        self.writer = self._socket.makefile("wb")
+
+    def cut(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self.reader.close()
+        with contextlib.suppress(OSError):
+            self.writer.close()
+        self._socket.close()
+
+
+class Inside:
+    """A connection from inside a container, where the editor of a workspace runs."""
+
+    def __init__(self, container: str, host: str, port: int) -> None:
+        self._process = subprocess.Popen(
+            ["docker", "exec", "-i", container, "python", "-c", RELAY, host, str(port)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self.reader = self._process.stdout
+        self.writer = self._process.stdin
+
+    def cut(self) -> None:
+        # The relay sees the end of its input, and ends.
+        with contextlib.suppress(OSError, ValueError):
+            self.writer.close()
+
+    def close(self) -> None:
+        self.cut()
+        self.reader.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+RELAY = """
+import os, socket, sys, threading
+port = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+def down():
+    with open(1, "wb", 0) as out:
+        while data := port.recv(65536):
+            out.write(data)
+    os._exit(0)
+threading.Thread(target=down, daemon=True).start()
+while data := os.read(0, 65536):
+    port.sendall(data)
+"""

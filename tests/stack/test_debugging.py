@@ -1,0 +1,370 @@
+"""Breakpoints in a workspace that `devcontainer up` made, through launch.json's configurations.
+
+One workspace for the whole module; every test leaves its code as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from pathlib import Path
+
+import pytest
+from debug_client import Editor
+from running_stack import eventually, free_ports
+from workspace import FOLDER, asked, in_background, last_json, opened, outside_editor
+
+VIEW = "backend/core/views.py"
+NOWHERE = "/api/nowhere/"  # answered by that view
+ANSWER = 'return problem(404, f"There is nothing at {request.path}.")'
+TASK = "backend/core/celery.py"
+RESULT = 'return {"message": message, "tenant": connection.schema_name}'
+PAGE = "backend/tenants/templates/tenants/choose.html"
+SERVERS = ["runserver (reload)", "Gunicorn"]
+# Other processes than the root one that an editor follows: the reloader's child or the workers.
+PROCESSES = {"runserver (reload)": 1, "Gunicorn": 2}
+
+
+@pytest.fixture(scope="module")
+def workspace():
+    with opened(uid=1000) as workspace:
+        yield workspace
+
+
+@contextlib.contextmanager
+def debugging(workspace, name):
+    """An editor that started a profile, and is attached to the server's processes."""
+    with workspace.editor(name) as editor:
+        editor.followed(PROCESSES[name])
+        serves(workspace)
+        yield editor
+
+
+@pytest.fixture(params=SERVERS)
+def server(workspace, request):
+    with debugging(workspace, request.param) as editor:
+        yield editor
+
+
+@contextlib.contextmanager
+def edited(workspace, path, old, new, editor=None):
+    """An edit as an editor saves it, taken back at the end.
+
+    With `editor`: each time wait until the restarted process is announced and attached to.
+    """
+    file = workspace.checkout / path
+    before = file.read_text()
+    assert old in before
+    _save(file, before.replace(old, new), editor)
+    try:
+        yield
+    finally:
+        _save(file, before, editor)
+
+
+def _save(file, text, editor):
+    known = len(editor.sessions) if editor else 0
+    file.write_text(text)
+    if editor:
+        editor.followed(1, after=known)
+
+
+def line_of(path: str, text: str) -> int:
+    lines = (Path(__file__).parents[2] / path).read_text().splitlines()
+    return next(number for number, line in enumerate(lines, 1) if text in line)
+
+
+# The workspace
+
+
+def test_the_dev_container_comes_up_and_the_server_answers(workspace):
+    said = last_json(workspace.first_up.stdout)
+    assert said["outcome"] == "success"
+    assert (said["remoteUser"], said["remoteWorkspaceFolder"]) == ("django", FOLDER)
+    assert workspace.get("/").status == 200  # at once; the worker may take its time
+    assert eventually(lambda: workspace.health()["status"] == "ok")
+    assert workspace.health()["server"] == "gunicorn"
+
+
+def test_the_sidecars_run_beside_it(workspace):
+    declared = workspace.compose("config", "--services").stdout.split()
+    running = workspace.containers().keys()
+    assert set(declared) - running <= {"migrate", "aws-seed"}  # which end by themselves
+
+
+def test_the_tests_run_in_it(workspace):
+    ran = workspace.devcontainer("exec", "./dev", "test", "-k", "health", timeout=300)
+    assert re.search(r"\d+ passed", ran.stdout), ran.stdout
+
+
+def test_what_a_terminal_needs_is_there(workspace):
+    for command in ("git status", "psql --version", "redis-cli --version", "less --version"):
+        ran = workspace.devcontainer("exec", *command.split())
+        assert ran.returncode == 0, command
+    assert workspace.inside("bash", "-ic", "type _completion_loader", check=False).stdout
+
+
+def test_files_belong_to_the_user_whoever_writes_them(workspace):
+    assert {
+        service: workspace.compose("exec", "-T", service, "id", "-u").stdout.strip()
+        for service in ("web", "worker")
+    } == dict.fromkeys(("web", "worker"), str(workspace.uid))
+    workspace.devcontainer("exec", "touch", "from-a-terminal")
+    assert (workspace.checkout / "from-a-terminal").stat().st_uid == workspace.uid
+    (workspace.checkout / "from-a-terminal").unlink()
+    for service in ("web", "worker"):
+        workspace.compose(
+            "exec", "-T", service, "sh", "-c", "touch /data/media/x && rm /data/media/x"
+        )
+
+
+# Breakpoints
+
+
+def test_a_breakpoint_is_hit_before_and_after_edits_without_attaching_again(workspace):
+    with debugging(workspace, "runserver (reload)") as editor:
+        editor.break_at(VIEW, line_of(VIEW, ANSWER))
+        passes_the_breakpoint(workspace, editor, "There is nothing at")
+        for words in ("Once edited", "Twice edited"):
+            new = ANSWER.replace("There is nothing at", words)
+            with edited(workspace, VIEW, ANSWER, new, editor):
+                serves(workspace)
+                passes_the_breakpoint(workspace, editor, words)
+
+
+def test_a_breakpoint_is_hit_in_gunicorn_whichever_worker_answers(workspace):
+    with debugging(workspace, "Gunicorn") as editor:
+        assert workspace.health()["server"] == "gunicorn"
+        editor.break_at(VIEW, line_of(VIEW, ANSWER))
+        processes = set()
+        for _ in range(20):
+            stop, answer = stops_at_the_answer(workspace, editor)
+            processes.add(stop.evaluate("__import__('os').getpid()"))
+            stop.resume()
+            assert answer.result(120).status == 404
+        assert len(processes) == PROCESSES["Gunicorn"]
+
+
+def test_a_breakpoint_is_hit_in_the_worker_before_and_after_an_edit(workspace):
+    with workspace.editor("Attach to worker") as editor:
+        editor.followed(1)
+        editor.break_at(TASK, line_of(TASK, RESULT))
+        assert passes_the_worker(workspace, editor) == "hello"
+        new = RESULT.replace("message,", "message.upper(),")
+        with edited(workspace, TASK, RESULT, new, editor):
+            assert passes_the_worker(workspace, editor) == "HELLO"
+
+
+def test_a_paused_task_outlives_an_edit(workspace):
+    with workspace.editor("Attach to worker") as editor:
+        editor.followed(1)
+        editor.break_at(TASK, line_of(TASK, RESULT))
+        result = in_background(echo, workspace)
+        stop = editor.stopped()
+        with edited(workspace, TASK, RESULT, RESULT.replace("message,", "message.upper(),")):
+            assert stop.evaluate("message") == "'hello'"
+            known = len(editor.sessions)
+            stop.resume()
+            assert "hello" in result.result(120)
+            editor.followed(1, after=known)
+            known = len(editor.sessions)
+        editor.followed(1, after=known)
+
+
+def test_others_are_served_and_health_is_green_while_one_request_is_paused(workspace, server):
+    server.break_at(VIEW, line_of(VIEW, ANSWER))
+    stop, answer = stops_at_the_answer(workspace, server)
+    for _ in range(8):
+        assert workspace.get("/api/v1/health/", timeout=30).json()["status"] == "ok"
+    assert not answer.done()
+    stop.resume()
+    assert answer.result(120).status == 404
+
+
+def test_a_request_may_be_paused_for_longer_than_production_allows(workspace):
+    allowed = "else 60\n"
+    with edited(workspace, "backend/gunicorn.conf.py", allowed, "else 2\n"):
+        workspace.task("serve gunicorn")
+        with debugging(workspace, "Gunicorn") as editor:
+            editor.break_at(VIEW, line_of(VIEW, ANSWER))
+            stop, answer = stops_at_the_answer(workspace, editor)
+            with pytest.raises(TimeoutError):
+                answer.result(8)
+            stop.resume()
+            assert answer.result(120).status == 404
+
+
+def test_a_breakpoint_in_a_template_is_hit(workspace, server):
+    server.break_at(PAGE, line_of(PAGE, "{{"))
+    page = asked(workspace, "/choose-tenant/")
+    stop = server.stopped()
+    assert (stop.path, stop.line) == (f"{FOLDER}/{PAGE}", line_of(PAGE, "{{"))
+    server.break_at(PAGE)
+    stop.resume()
+    assert page.result(120).status == 200
+
+
+def test_after_a_syntax_error_and_its_repair_the_breakpoint_is_hit(workspace):
+    with debugging(workspace, "runserver (reload)") as editor:
+        editor.break_at(VIEW, line_of(VIEW, ANSWER))
+        before = workspace.containers("web")
+        with edited(workspace, VIEW, ANSWER, "return problem(404, f"):
+            eventually(lambda: fails(workspace))
+            known = len(editor.sessions)
+        editor.followed(1, after=known)
+        serves(workspace)
+        passes_the_breakpoint(workspace, editor, "There is nothing at")
+        assert workspace.containers("web") == before
+
+
+def test_an_editor_that_vanished_leaves_a_server_that_another_can_attach_to(workspace, server):
+    server.break_at(VIEW, line_of(VIEW, ANSWER))
+    _stop, answer = stops_at_the_answer(workspace, server)
+    server.vanish()
+    assert answer.result(120).status == 404  # nobody holds it any more
+    name = server.configuration["name"]
+    with debugging(workspace, name) as another:
+        another.break_at(VIEW, line_of(VIEW, ANSWER))
+        passes_the_breakpoint(workspace, another, "There is nothing at")
+
+
+def test_the_current_test_file_is_debugged(workspace):
+    path, code = "backend/core/tests/test_liveness.py", "assert "
+    with workspace.launched("Test file", file=f"{FOLDER}/{path}") as editor:
+        editor.break_at(path, line_of(path, code))
+        stop = editor.stopped(120)
+        assert stop.function.startswith("test_")
+        editor.break_at(path)
+        stop.resume()
+
+
+def test_a_management_command_is_debugged(workspace):
+    path, code = "backend/tenants/command_line.py", "execute_from_command_line("
+    with workspace.launched("Management command", **{"input:command": "check"}) as editor:
+        editor.break_at(path, line_of(path, code))
+        stop = editor.stopped()
+        assert "'check'" in stop.evaluate("arguments")
+        stop.resume()
+
+
+# The server is replaced, the container stays
+
+
+def test_switching_the_server_touches_no_container(workspace):
+    before = workspace.containers()
+    for task, server in (("serve runserver", "runserver"), ("serve gunicorn", "gunicorn")):
+        workspace.task(task)
+        assert workspace.health()["server"] == server
+        assert workspace.containers() == before
+
+
+def test_a_killed_server_comes_back_and_the_container_lives_on(workspace):
+    workspace.task("serve gunicorn")
+    before = started(workspace)
+    workspace.inside("pkill", "--signal", "KILL", "--oldest", "--full", "gunicorn core.wsgi")
+    serves(workspace)
+    assert started(workspace) == before
+
+
+def started(workspace) -> str:
+    container = workspace.containers("web")["web"]
+    return workspace.run(
+        "docker", "inspect", "--format", "{{.Id}} {{.State.StartedAt}}", container
+    ).stdout
+
+
+# Others
+
+
+def test_a_second_clone_of_another_user_runs_beside_it(workspace):
+    with opened(uid=1234) as second:
+        assert eventually(lambda: second.health()["status"] == "ok")
+        assert second.project != workspace.project
+        test_files_belong_to_the_user_whoever_writes_them(second)
+        assert workspace.health()["status"] == "ok"
+
+
+def test_an_editor_outside_the_containers_debugs_through_published_ports(stack):
+    stack.ports.update(free_ports("WEB_DEBUG_PORT", "WORKER_DEBUG_PORT"))
+    files = ("--file", "docker-compose.yml", "--file", "docker-compose.debug.yml")
+    try:
+        stack.compose(*files, "up", "--detach", "--wait", "--no-deps", "web", "worker")
+        with outside_editor(stack, "Attach to web from outside") as editor:
+            editor.followed(PROCESSES["Gunicorn"])
+            editor.break_at(VIEW, line_of(VIEW, ANSWER))
+            answer = asked(stack, NOWHERE)
+            stop = editor.stopped()
+            assert stop.path == str(stack.checkout / VIEW)  # the file that is open here
+            stop.resume()
+            assert answer.result(120).status == 404
+        with outside_editor(stack, "Attach to worker from outside") as editor:
+            editor.followed(1)
+            editor.break_at(TASK, line_of(TASK, RESULT))
+            assert passes_the_worker(stack, editor) == "hello"
+    finally:
+        stack.dev("up")
+
+
+def test_a_migration_that_fails_does_not_lock_out_the_editor(workspace):
+    """Last: it makes the containers anew."""
+    broken = workspace.checkout / "backend/products/migrations/9999_broken.py"
+    broken.write_text("this is no Python\n")
+    try:
+        opened_anyway = workspace.devcontainer("up", "--remove-existing-container", check=False)
+        assert last_json(opened_anyway.stdout)["outcome"] in ("success", "error")
+        assert workspace.inside("./dev", "--help").returncode == 0
+    finally:
+        broken.unlink()
+    workspace.devcontainer("up")
+    serves(workspace)
+
+
+# Below: what the tests do again and again
+
+
+def serves(workspace):
+    return eventually(lambda: workspace.get("/api/v1/health/live/").status == 200)
+
+
+def fails(workspace) -> bool:
+    try:
+        return workspace.get("/api/v1/health/live/").status >= 500
+    except OSError:
+        return True
+
+
+def stops_at_the_answer(workspace, editor: Editor):
+    """Ask for what the view answers, and stop there."""
+    answer = asked(workspace, NOWHERE)
+    stop = editor.stopped()
+    assert (stop.path, stop.line) == (f"{FOLDER}/{VIEW}", line_of(VIEW, ANSWER))
+    assert NOWHERE in stop.evaluate("request.path")
+    return stop, answer
+
+
+def passes_the_breakpoint(workspace, editor: Editor, words: str) -> None:
+    """Stop at the view's answer and go on; the answer has these words."""
+    stop, answer = stops_at_the_answer(workspace, editor)
+    stop.resume()
+    assert words in answer.result(120).text
+
+
+def echo(workspace) -> str:
+    """Send a task through web's shell and wait for its result."""
+    code = (
+        "from core.celery import echo\n"
+        "from django_tenants.utils import schema_context\n"
+        "with schema_context('test1'):\n"
+        "    print(echo.delay('hello').get(timeout=120)['message'])\n"
+    )
+    return workspace.python(code).splitlines()[-1]
+
+
+def passes_the_worker(workspace, editor: Editor) -> str:
+    """Stop in the task and go on; return its result."""
+    result = in_background(echo, workspace)
+    stop = editor.stopped()
+    assert stop.line == line_of(TASK, RESULT)
+    assert stop.evaluate("message") == "'hello'"
+    stop.resume()
+    return result.result(120)

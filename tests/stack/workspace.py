@@ -1,0 +1,215 @@
+"""A workspace as `devcontainer up` makes it, and an editor's debugger in it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import json5
+from debug_client import Direct, Editor, Inside
+from running_stack import CHECKOUT, Answer, Stack, copy_checkout, eventually, free_ports
+
+sys.path.insert(0, str(CHECKOUT))
+
+from devtools import devcontainer_cli
+from devtools.checkout import Checkout
+from devtools.terminal import Terminal
+
+FOLDER = "/app"
+
+
+@dataclass
+class Workspace(Stack):
+    """A running dev container with its sidecars. Commands run as the user who opened it."""
+
+    home: Path = Path("/nowhere")
+
+    @property
+    def uid(self) -> int:
+        return self.account.get("user", os.getuid())
+
+    def environment(self) -> dict[str, str]:
+        path = f"{self.home / 'programs'}:{os.environ['PATH']}"
+        return {**super().environment(), "HOME": str(self.home), "PATH": path}
+
+    def devcontainer(self, command: str, *arguments: str, **options: Any):
+        """Run `devcontainer COMMAND --workspace-folder . ARGUMENTS`."""
+        return self.run("devcontainer", command, "--workspace-folder", ".", *arguments, **options)
+
+    def inside(self, *command: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run a command in the workspace's folder, as its terminal does."""
+        return self.compose("exec", "-T", "--workdir", FOLDER, "web", *command, **options)
+
+    def task(self, label: str) -> subprocess.CompletedProcess[str]:
+        """Run a task of tasks.json."""
+        tasks = {task["label"]: task for task in read("tasks.json")["tasks"]}
+        return self.inside("bash", "-c", tasks[label]["command"])
+
+    def editor(self, name: str) -> Editor:
+        """An editor in the workspace that starts a configuration of launch.json, task first."""
+        configuration = configurations()[name]
+        if "preLaunchTask" in configuration:
+            self.task(configuration["preLaunchTask"])
+        container = self.containers("web")["web"]
+        return Editor(configuration, FOLDER, lambda host, port: Inside(container, host, port))
+
+    @contextlib.contextmanager
+    def launched(self, name: str, **values: str) -> Iterator[Editor]:
+        """An editor that starts a program by a configuration of launch.json and waits for it.
+
+        VS Code starts it in a terminal, under the same debugger. `values` stand for ${NAME}.
+        """
+        configuration = configurations()[name]
+        program = {key: configuration.pop(key) for key in ("program", "args", "console")}
+        args = program["args"]
+        words = [program["program"], *(args if isinstance(args, list) else args.split())]
+        for key, value in {"workspaceFolder": FOLDER, **values}.items():
+            words = [word.replace(f"${{{key}}}", value) for word in words]
+        where = {"host": "127.0.0.1", "port": 5690}
+        container = self.containers("web")["web"]
+        options = ("--listen", f"{where['host']}:{where['port']}", "--wait-for-client")
+        started = [*("docker", "exec", "--workdir", FOLDER, container, "python", "-m", "debugpy")]
+        with subprocess.Popen(
+            [*started, *options, *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            eventually(lambda: self.listens(where["port"]))
+            with Editor(
+                {**configuration, "request": "attach", "connect": where},
+                FOLDER,
+                lambda host, port: Inside(container, host, port),
+            ) as editor:
+                yield editor
+            output = process.communicate(timeout=300)[0]
+            assert process.returncode == 0, output
+
+    def listens(self, port: int) -> bool:
+        """Whether a port of the workspace is open; without knocking, which debugpy would hear."""
+        line = f":{port:04X} 00000000:0000 0A"
+        return not self.inside("grep", "--quiet", line, "/proc/net/tcp", check=False).returncode
+
+    def remove(self) -> None:
+        """Remove containers, volumes, images and the files."""
+        # Made from the stack's own image for this folder and this user.
+        image = self.run(
+            "docker",
+            "inspect",
+            "--format",
+            "{{.Config.Image}}",
+            *self.containers("web").values(),
+            check=False,
+        )
+        self.compose("down", "--volumes", "--remove-orphans", "--rmi", "local", check=False)
+        self.dev("clean", "--yes", check=False)
+        self.run("docker", "image", "rm", *image.stdout.split(), check=False)
+        shutil.rmtree(self.home.parent)
+
+
+def outside_editor(stack: Stack, name: str) -> Editor:
+    """An editor of this machine, which reaches the ports that docker-compose.debug.yml publishes.
+
+    The configuration has their defaults; a stack with ports of its own has others.
+    """
+    moved = {
+        5678: int(stack.ports["WEB_DEBUG_PORT"]),
+        5679: int(stack.ports["WORKER_DEBUG_PORT"]),
+    }
+    return Editor(
+        configurations()[name], str(stack.checkout), lambda host, port: Direct(host, moved[port])
+    )
+
+
+@contextlib.contextmanager
+def opened(uid: int | None = None) -> Iterator[Workspace]:
+    """A clone of its own whose dev container was brought up; by another user where root may.
+
+    Raises DevError, which says what to install, where the reference command line cannot run.
+    """
+    program = devcontainer_cli.ensure(Checkout(CHECKOUT), Terminal())
+    # Not below pytest's directory, which is closed to other users.
+    base = Path(tempfile.mkdtemp(prefix="homeport-workspace-"))
+    base.chmod(0o755)
+    account = other_account(uid) if uid is not None and os.getuid() == 0 else {}
+    checkout = base / "home port"
+    checkout.mkdir()
+    copy_checkout(checkout)
+    home = base / "home"
+    shutil.copytree(program.parents[2], home / "cli", symlinks=True)
+    (home / "programs").mkdir()
+    (home / "programs" / "devcontainer").symlink_to(home / "cli/node_modules/.bin/devcontainer")
+    workspace = Workspace(
+        checkout,
+        f"homeport-workspace-{os.getpid()}-{uid or os.getuid()}",
+        free_ports(*port_variables()),
+        account=account,
+        home=home,
+    )
+    if account:
+        subprocess.run(["chown", "-R", f"{uid}:{uid}", base], check=True)
+    workspace.run("git", "init", "--quiet")
+    workspace.run("git", "add", "--all")
+    try:
+        workspace.first_up = workspace.devcontainer("up", timeout=900)
+        yield workspace
+    finally:
+        workspace.remove()
+
+
+def other_account(uid: int) -> dict[str, Any]:
+    """A user with this id who may talk to the Docker daemon, as subprocess takes it."""
+    daemon = Path("/var/run/docker.sock").stat().st_gid
+    return {"user": uid, "group": uid, "extra_groups": [daemon], "umask": 0o022}
+
+
+def port_variables() -> list[str]:
+    """Every variable of the Compose files that moves a port of this machine."""
+    text = "".join(path.read_text() for path in CHECKOUT.glob("docker-compose*.yml"))
+    return sorted(set(re.findall(r"\$\{(\w+_PORT):", text)))
+
+
+def configurations() -> dict[str, dict[str, Any]]:
+    """Return launch.json's configurations by name."""
+    return {one["name"]: one for one in read("launch.json")["configurations"]}
+
+
+def read(name: str) -> dict[str, Any]:
+    """Return a file of .vscode."""
+    return json5.loads((CHECKOUT / ".vscode" / name).read_text())
+
+
+def last_json(output: str) -> dict[str, Any]:
+    """Return the last line, which is what the command line answers to programs."""
+    return json.loads(output.strip().splitlines()[-1])
+
+
+def in_background(work, *arguments: Any) -> Future:
+    """Do the work in a thread that nobody needs to wait for."""
+    future: Future = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work(*arguments))
+        except BaseException as error:
+            future.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return future
+
+
+def asked(stack: Stack, path: str) -> Future[Answer]:
+    """Ask web for a page that somebody may keep at a breakpoint."""
+    return in_background(lambda: stack.get(path, timeout=120))
