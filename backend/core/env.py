@@ -5,6 +5,7 @@ from here, and tests compare the Compose files with it. Adding a variable means 
 `Variable` to `CONTRACT`.
 
     python -m core.env get SERVER  # print values; refuses a bad environment
+    python -m core.env check       # look at what Compose files read, too
     python -m core.env example     # print .env.example
 """
 
@@ -13,9 +14,10 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import environ
@@ -389,6 +391,7 @@ CONTRACT: tuple[Variable, ...] = (
         email_url,
         default="consolemail://",
         example="smtp+tls://USER:PASSWORD@smtp.example.com:587",
+        required_in=PRODUCTION,
         secret=True,
     ),
     Variable(
@@ -469,6 +472,7 @@ CONTRACT: tuple[Variable, ...] = (
         "Password of the database's superuser. Counts when the volume is created.",
         default="postgres",
         example="postgres",
+        required_in=PRODUCTION,
         secret=True,
         reader="compose",
     ),
@@ -478,6 +482,7 @@ CONTRACT: tuple[Variable, ...] = (
         "Password of the role app. Counts when the volume is created.",
         default="app",
         example="app",
+        required_in=PRODUCTION,
         secret=True,
         reader="compose",
     ),
@@ -487,7 +492,50 @@ CONTRACT: tuple[Variable, ...] = (
         "Password of the role app_owner. Counts when the volume is created.",
         default="app_owner",
         example="app_owner",
+        required_in=PRODUCTION,
         secret=True,
+        reader="compose",
+    ),
+    Variable(
+        "REDIS_PASSWORD",
+        "Compose",
+        "Password of Redis in docker-compose.prod.yml. The local stack has none.",
+        example="$(python -c 'import secrets; print(secrets.token_urlsafe(32))')",
+        required_in=PRODUCTION,
+        secret=True,
+        reader="compose",
+    ),
+    Variable(
+        "BACKEND_IMAGE",
+        "Compose",
+        "Image of the application in docker-compose.prod.yml: built under this name, or pulled.",
+        default="homeport-backend:production",
+        example="registry.example.com/homeport-backend:2026-11-20",
+        reader="compose",
+    ),
+    Variable(
+        "PUBLISH_ADDRESS",
+        "Compose",
+        "Address of the machine on which docker-compose.prod.yml publishes web. The default is\n"
+        "for a reverse proxy on the same machine; web itself does not speak TLS.",
+        default="127.0.0.1",
+        example="10.0.0.5",
+        reader="compose",
+    ),
+    Variable(
+        "DB_CPUS",
+        "Compose",
+        "CPUs PostgreSQL may use in docker-compose.prod.yml.",
+        default="1.0",
+        example="4.0",
+        reader="compose",
+    ),
+    Variable(
+        "DB_MEMORY",
+        "Compose",
+        "Memory PostgreSQL may use in docker-compose.prod.yml.",
+        default="1G",
+        example="8G",
         reader="compose",
     ),
 )
@@ -506,7 +554,6 @@ PRODUCTION_DEFAULTS = {
     "TENANT_DEFAULT": "",
     "OPERATIONS_HOST": "",
     "CORS_ALLOWED_ORIGINS": "",
-    "EMAIL_URL": "smtp://localhost:25",
 }
 
 
@@ -530,11 +577,13 @@ class Environment(Mapping[str, Any]):
         return len(self._values)
 
 
-def read(source: Mapping[str, str]) -> Environment:
+def read(source: Mapping[str, str], readers: Collection[str] = ("backend",)) -> Environment:
     """Parse and validate every variable the backend reads.
 
     Args:
-        source: the environment, name to text. Empty text counts as unset.
+        source: the environment, name to text. Empty text counts as unset; then NAME_FILE may
+            name a file that holds the value, as mounted secrets do.
+        readers: whose variables; see `Variable.reader`.
 
     Raises:
         EnvironmentProblems: naming all problems at once, each with an example.
@@ -543,9 +592,13 @@ def read(source: Mapping[str, str]) -> Environment:
     values: dict[str, Any] = {}
     problems: list[str] = []
     for variable in CONTRACT:
-        if variable.reader != "backend":
+        if variable.reader not in readers:
             continue
-        raw = source.get(variable.name, "") or _default(variable, mode)
+        try:
+            raw = _given(variable, source) or _default(variable, mode)
+        except OSError as error:
+            problems.append(_problem(variable, f"cannot be read from its file: {error}"))
+            continue
         if raw is None:
             problems.append(_problem(variable, "is not set"))
             continue
@@ -586,6 +639,18 @@ def _mode(source: Mapping[str, str]) -> str:
         "The stack sets it by itself; elsewhere:\n"
         f"    export DJANGO_SETTINGS_MODULE={SETTINGS['local']}"
     )
+
+
+def _given(variable: Variable, source: Mapping[str, str]) -> str:
+    """Return the text given for a variable, by value or by file, or nothing.
+
+    Raises:
+        OSError: when the file it is in cannot be read.
+    """
+    if value := source.get(variable.name, ""):
+        return value
+    file = source.get(f"{variable.name}_FILE", "")
+    return Path(file).read_text().strip() if file else ""
 
 
 def _default(variable: Variable, mode: str) -> str | None:
@@ -647,21 +712,22 @@ def _example_lines(variable: Variable) -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Run `get NAME ...` or `example`; return the exit status."""
-    match arguments:
-        case ["get", *names] if names:
-            try:
-                values = environment()
-            except EnvironmentProblems as problems:
-                print(problems, file=sys.stderr)
-                return 1
-            for name in names:
-                print(values[name])
-        case ["example"]:
-            print(example_file(), end="")
-        case _:
-            print(__doc__, file=sys.stderr)
-            return 2
+    """Run `get NAME ...`, `check` or `example`; return the exit status."""
+    try:
+        match arguments:
+            case ["get", *names] if names:
+                for name in names:
+                    print(environment()[name])
+            case ["check"]:
+                read(os.environ, readers=("backend", "compose"))
+            case ["example"]:
+                print(example_file(), end="")
+            case _:
+                print(__doc__, file=sys.stderr)
+                return 2
+    except EnvironmentProblems as problems:
+        print(problems, file=sys.stderr)
+        return 1
     return 0
 
 
