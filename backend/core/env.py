@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,20 @@ def address(value: str) -> str:
     return value
 
 
+def networks(value: str) -> list[IPv4Network | IPv6Network]:
+    try:
+        return [ip_network(word) for word in words(value)]
+    except ValueError as error:
+        raise ValueError(f"names no network: {error}") from None
+
+
+def url_word(value: str) -> str:
+    # Compose files write these into URLs as they are.
+    if not re.fullmatch(r"[A-Za-z0-9_.~-]*", value):
+        raise ValueError("has other characters than letters, digits and -._~")
+    return value
+
+
 def schema_name(value: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,55}", value):
         raise ValueError("is not a tenant's schema name (a-z, 0-9, _; letter first; 56 at most)")
@@ -202,10 +217,19 @@ CONTRACT: tuple[Variable, ...] = (
         "PROXY_COUNT",
         "Django",
         "Proxies in front of web that add to X-Forwarded-For. Log-ins are counted by the\n"
-        "address before them; 0 trusts no header.",
+        "address before them; 0 trusts no header. In production 1: something must end TLS.",
         whole_number(0, 9),
         default="0",
         example="1",
+    ),
+    Variable(
+        "PROXY_NETWORKS",
+        "Django",
+        "Networks the nearest proxy connects from. What others say in X-Forwarded-* headers is\n"
+        "not believed. The default is every private network; name your proxy's own.",
+        networks,
+        default="127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,::1/128,fc00::/7",
+        example="10.0.1.0/24",
     ),
     Variable(
         "DATABASE_URL",
@@ -480,6 +504,7 @@ CONTRACT: tuple[Variable, ...] = (
         "APP_PASSWORD",
         "Compose",
         "Password of the role app. Counts when the volume is created.",
+        url_word,
         default="app",
         example="app",
         required_in=PRODUCTION,
@@ -490,6 +515,7 @@ CONTRACT: tuple[Variable, ...] = (
         "APP_OWNER_PASSWORD",
         "Compose",
         "Password of the role app_owner. Counts when the volume is created.",
+        url_word,
         default="app_owner",
         example="app_owner",
         required_in=PRODUCTION,
@@ -500,6 +526,7 @@ CONTRACT: tuple[Variable, ...] = (
         "REDIS_PASSWORD",
         "Compose",
         "Password of Redis in docker-compose.prod.yml. The local stack has none.",
+        url_word,
         example="$(python -c 'import secrets; print(secrets.token_urlsafe(32))')",
         required_in=PRODUCTION,
         secret=True,
@@ -523,6 +550,38 @@ CONTRACT: tuple[Variable, ...] = (
         reader="compose",
     ),
     Variable(
+        "PROXY_ADDRESS",
+        "Compose",
+        "Address of the machine on which the proxy of docker-compose.prod.yml is published.",
+        default="127.0.0.1",
+        example="0.0.0.0",
+        reader="compose",
+    ),
+    Variable(
+        "PROXY_HTTP_PORT",
+        "Compose",
+        "Port on which that proxy sends browsers on to https://.",
+        default="8080",
+        example="80",
+        reader="compose",
+    ),
+    Variable(
+        "PROXY_HTTPS_PORT",
+        "Compose",
+        "Port on which that proxy ends TLS.",
+        default="8443",
+        example="443",
+        reader="compose",
+    ),
+    Variable(
+        "PROXY_CERTIFICATE",
+        "Compose",
+        "File with that proxy's certificate chain and key, readable by its user; PEM.",
+        default="/dev/null",
+        example="/etc/letsencrypt/live/app.example.com/haproxy.pem",
+        reader="compose",
+    ),
+    Variable(
         "DB_CPUS",
         "Compose",
         "CPUs PostgreSQL may use in docker-compose.prod.yml.",
@@ -540,10 +599,33 @@ CONTRACT: tuple[Variable, ...] = (
     ),
 )
 
+GUESSABLE = "has fewer than 16 characters of password"  # the local ones are, too
+
+
+def _guessable(password: str) -> bool:
+    return len(password) < 16
+
+
 # What a mode refuses although it parses: (variable, is it refused?, reason).
 REFUSED_IN_PRODUCTION: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("SECRET_KEY", lambda key: len(key) < 50, "is shorter than 50 characters"),
+    ("SECRET_KEY", lambda key: len(set(key)) < 10, "repeats a few characters"),
     ("ALLOWED_HOSTS", lambda hosts: "*" in hosts, "contains *, which answers to any name"),
+    (
+        "CSRF_TRUSTED_ORIGINS",
+        lambda origins: not all(origin.startswith("https://") for origin in origins),
+        "names an origin without https://",
+    ),
+    ("DATABASE_URL", lambda url: _guessable(url.get("PASSWORD") or ""), GUESSABLE),
+    ("POSTGRES_PASSWORD", _guessable, GUESSABLE),
+    ("APP_PASSWORD", _guessable, GUESSABLE),
+    ("APP_OWNER_PASSWORD", _guessable, GUESSABLE),
+    ("REDIS_PASSWORD", _guessable, GUESSABLE),
+    (
+        "EMAIL_URL",
+        lambda url: "console" in url["EMAIL_BACKEND"],
+        "writes messages to the log, where nobody gets them",
+    ),
     ("SERVER", lambda server: server != "gunicorn", "is a development server"),
     ("TENANT_HEADER", bool, "lets any client choose its tenant"),
     ("TENANT_DEFAULT", bool, "gives an unknown host a tenant"),
@@ -554,6 +636,7 @@ PRODUCTION_DEFAULTS = {
     "TENANT_DEFAULT": "",
     "OPERATIONS_HOST": "",
     "CORS_ALLOWED_ORIGINS": "",
+    "PROXY_COUNT": "1",
 }
 
 
@@ -612,6 +695,8 @@ def read(source: Mapping[str, str], readers: Collection[str] = ("backend",)) -> 
         for name, is_refused, reason in REFUSED_IN_PRODUCTION:
             if name in values and is_refused(values[name]):
                 problems.append(_problem(by_name[name], f"{reason}: refused in production"))
+        if source.get("DEBUG", "").lower() not in ("", "0", "false", "no", "off"):
+            problems.append("DEBUG is set: production shows nobody its insides; remove it")
     if problems:
         raise EnvironmentProblems(_report(SETTINGS[mode], problems))
     return Environment(mode, values)

@@ -13,6 +13,8 @@ DECLARED = {variable.name: variable for variable in CONTRACT}
 FILES = sorted({file for files in COMBINATIONS.values() for file in files})
 # What the official images of database and Redis read, under names of their own.
 OF_THE_IMAGES = {"POSTGRES_DB", "POSTGRES_USER", "POSTGRES_INITDB_ARGS", "REDISCLI_AUTH"}
+# What the database's init script reads.
+OF_THE_INIT_SCRIPT = {"OMIT_SAMPLE_TENANTS"}
 # Compose sets it itself, from the directory's name.
 SET_BY_COMPOSE = {"COMPOSE_PROJECT_NAME"}
 
@@ -55,7 +57,7 @@ def test_every_variable_declared_for_the_front_door_is_used():
 def test_every_variable_given_to_a_container_is_declared(services):
     for name, service in services.items():
         given = set(service.get("environment", {}))
-        assert given <= DECLARED.keys() | OF_THE_IMAGES, name
+        assert given <= DECLARED.keys() | OF_THE_IMAGES | OF_THE_INIT_SCRIPT, name
 
 
 @pytest.mark.parametrize(

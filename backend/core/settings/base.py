@@ -226,6 +226,8 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 
+WHITENOISE_KEEP_ONLY_HASHED_FILES = True  # nothing asks for the others, and they are half
+
 # --- E-mail -------------------------------------------------------------------------------
 
 DEFAULT_FROM_EMAIL = env["EMAIL_FROM"]
