@@ -50,7 +50,6 @@ forwarded_allow_ips = ""
 control_socket_disable = True
 
 
-
 def on_starting(server) -> None:
     """Take requests again, after a restart in the same container."""
     DRAIN_FILE.unlink(missing_ok=True)

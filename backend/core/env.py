@@ -554,7 +554,7 @@ CONTRACT: tuple[Variable, ...] = (
         "Compose",
         "Address of the machine on which the proxy of docker-compose.prod.yml is published.",
         default="127.0.0.1",
-        example="0.0.0.0",
+        example="203.0.113.5",
         reader="compose",
     ),
     Variable(
@@ -579,6 +579,25 @@ CONTRACT: tuple[Variable, ...] = (
         "File with that proxy's certificate chain and key, readable by its user; PEM.",
         default="/dev/null",
         example="/etc/letsencrypt/live/app.example.com/haproxy.pem",
+        reader="compose",
+    ),
+    Variable(
+        "WEB_REPLICAS",
+        "Compose",
+        "How many containers of web docker-compose.prod.yml runs. More than one needs WEB_PORT=0\n"
+        "and a proxy that finds them.",
+        whole_number(0, 20),
+        default="1",
+        example="3",
+        reader="compose",
+    ),
+    Variable(
+        "WORKER_REPLICAS",
+        "Compose",
+        "How many containers of the worker docker-compose.prod.yml runs.",
+        whole_number(0, 20),
+        default="1",
+        example="3",
         reader="compose",
     ),
     Variable(
