@@ -9,11 +9,14 @@ from __future__ import annotations
 import time
 
 from ..errors import DevError
+from ..process import Result
 from ..terminal import Terminal
 from .stack import ProductionStack
 
 SERVICES = ("web", "worker")
+ONE_SHOT = ("check", "migrate")
 HEALTHY_WITHIN = 180  # seconds
+MIGRATED_WITHIN = 3600  # seconds
 # The proxy probes every half second; a probe and its answer must have passed.
 UNTIL_NOTICED = 2.0  # seconds
 
@@ -31,10 +34,9 @@ def roll(stack: ProductionStack, terminal: Terminal) -> None:
     if missing:
         command = " ".join([*stack.command, "up --detach --wait"])
         raise DevError(f"not running: {', '.join(missing)}", f"start the stack: {command}")
-    with terminal.step("check"):
-        stack.compose("run", "--rm", "--no-deps", "check", timeout=HEALTHY_WITHIN)
-    with terminal.step("release"):
-        stack.compose("run", "--rm", "--no-deps", "migrate", timeout=3600)
+    for service in ONE_SHOT:
+        with terminal.step(service):
+            _run_to_its_end(stack, service)
     for service, containers in old.items():
         with terminal.step(f"new {service} beside the old"):
             _add(stack, service, containers)
@@ -53,6 +55,20 @@ def _refuse_a_fixed_port(stack: ProductionStack) -> None:
         )
 
 
+def _run_to_its_end(stack: ProductionStack, service: str) -> None:
+    """Run a one-shot service in its own container, so that the next `up` finds it up to date."""
+    stack.compose("up", "--detach", "--no-deps", "--no-build", service)
+    (container,) = _all_containers(stack, service)
+    status = stack.docker("wait", container, timeout=MIGRATED_WITHIN).output.strip()
+    if status != "0":
+        words = stack.docker("logs", "--tail", "30", container)
+        raise DevError(f"{service} failed, so nothing was replaced", _text(words))
+
+
+def _text(result: Result) -> str:
+    return (result.output + result.errors).strip()
+
+
 def _add(stack: ProductionStack, service: str, old: list[str]) -> None:
     scale = f"{service}={2 * len(old)}"
     options = ("--detach", "--no-deps", "--no-recreate", "--no-build", "--scale", scale)
@@ -61,13 +77,13 @@ def _add(stack: ProductionStack, service: str, old: list[str]) -> None:
             *("up", *options, "--wait", "--wait-timeout", str(HEALTHY_WITHIN), service),
             timeout=HEALTHY_WITHIN + 60,
         )
-    except DevError:
+    except DevError as error:
         new = [one for one in _all_containers(stack, service) if one not in old]
         if new:
             words = stack.docker("logs", "--tail", "20", new[0])
             stack.docker("rm", "--force", *new)
-            log = (words.output + words.errors).strip()
-            raise DevError(f"the new {service} does not become healthy", log) from None
+            why = DevError(f"the new {service} did not come up; the old serves on", _text(words))
+            raise DevError.of([*why.problems, *error.problems]) from None
         raise
 
 
