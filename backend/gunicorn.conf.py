@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from core.env import environment_or_exit
+from core.liveness import DRAIN_FILE
 from core.logging import logging_config
 
 env = environment_or_exit()
@@ -47,8 +48,16 @@ graceful_timeout = 86400 if debugging else 25
 keepalive = 5
 # Heartbeats of workers are files; on a busy disk they would be late.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
+# Which proxy is believed is decided in one place: core.middleware.ForwardedHeadersMiddleware.
+forwarded_allow_ips = ""
 # One path for every project of a home directory; nothing here uses it.
 control_socket_disable = True
+
+
+def on_starting(server) -> None:
+    """Take requests again, after a restart in the same container."""
+    DRAIN_FILE.unlink(missing_ok=True)
+
 
 accesslog = "-"
 access_log_format = "%(m)s %(U)s %(s)s"

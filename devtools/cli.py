@@ -21,6 +21,9 @@ from .engines.base import Engine
 from .errors import FAILED, DevError, Problem, UsageError
 from .nearest import nearest
 from .process import SIGNAL_BASE, hand_over
+from .production import audit as auditing
+from .production import inventory, rollout, secret_values
+from .production.stack import ENVIRONMENT_FILE, ProductionStack
 from .status import StackStatus
 from .terminal import Mark, Terminal, seconds, table
 from .workspace.protocol import inside
@@ -86,7 +89,8 @@ class Run:
 STACK = "The stack"
 INSIDE = "Inside it"
 QUALITY = "Tests and requirements"
-GROUPS = (STACK, INSIDE, QUALITY)
+PRODUCTION = "Production"
+GROUPS = (STACK, INSIDE, QUALITY, PRODUCTION)
 
 COMMANDS: dict[str, Command] = {}
 
@@ -510,6 +514,120 @@ def lock(run: Run) -> int:
             raise DevError(f"outdated locks: {', '.join(outdated)}", "write them anew: ./dev lock")
         return 0
     locking.write(run.checkout, python, run.terminal, upgrade=run.options.upgrade)
+    return 0
+
+
+def _audit_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="exit status 1 also when packages could not be looked up",
+    )
+
+
+@command(
+    "audit",
+    QUALITY,
+    "look the locked packages up in the list of known weaknesses; needs the network",
+    "./dev audit",
+    "exit status: 1 when a weakness is known; what could not be looked up is said, and counts",
+    "with --strict only, so that a service that is down fails no build",
+    options=_audit_options,
+)
+def audit(run: Run) -> int:
+    found = auditing.audit(run.checkout, environment.ensure(run.checkout, run.terminal))
+    for one in found.findings:
+        mend = ", ".join(one.mended_in) or "no version mends it yet"
+        run.terminal.fail(
+            Problem(
+                f"{one.package} {one.version}: {one.advisory}", f"{mend}   ./dev lock --upgrade"
+            )
+        )
+    if found.not_looked_up:
+        count = len(found.not_looked_up)
+        names = ", ".join(found.not_looked_up[:5]) + (", ..." if count > 5 else "")
+        run.terminal.warn(
+            Problem(
+                f"NOT AUDITED: {count} packages could not be looked up: {names}",
+                "is the advisory service of PyPI reachable from here? then: ./dev audit",
+            )
+        )
+    if found.looked_up and not found.findings:
+        run.terminal.mark(Mark.GOOD, f"no known weakness in {found.looked_up} packages")
+    return FAILED if found.findings or (run.options.strict and found.not_looked_up) else 0
+
+
+# Production
+
+
+def _secrets_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--domain", default="", metavar="DOMAIN", help="each tenant is to answer at NAME.DOMAIN"
+    )
+
+
+@command(
+    "secrets",
+    PRODUCTION,
+    f"write {ENVIRONMENT_FILE} with random secrets, for a new production stack",
+    "./dev secrets --domain shop.example.com",
+    options=_secrets_options,
+)
+def write_secrets(run: Run) -> int:
+    left = secret_values.write(run.checkout, run.options.domain)
+    run.terminal.mark(Mark.GOOD, f"{ENVIRONMENT_FILE} written, readable to you alone")
+    run.terminal.say(f"  to fill in: {', '.join(left)}")
+    command = " ".join(ProductionStack(run.checkout).command)
+    run.terminal.say(f"  then: {command} up --detach --wait --build")
+    return 0
+
+
+def _roll_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--env-file",
+        default=ENVIRONMENT_FILE,
+        metavar="FILE",
+        help="environment of the stack (%(default)s)",
+    )
+
+
+@command(
+    "roll",
+    PRODUCTION,
+    "replace web and worker of the production stack one after the other, while they serve",
+    "./dev roll   after docker compose ... build, or with another BACKEND_IMAGE",
+    options=_roll_options,
+)
+def roll(run: Run) -> int:
+    began = time.monotonic()
+    rollout.roll(ProductionStack(run.checkout, run.options.env_file), run.terminal)
+    run.terminal.mark(Mark.GOOD, f"rolled in {seconds(time.monotonic() - began)}")
+    return 0
+
+
+def _sbom_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--image",
+        default="homeport-backend:production",
+        metavar="IMAGE",
+        help="what to look into (%(default)s)",
+    )
+
+
+@command(
+    "sbom",
+    PRODUCTION,
+    "print a bill of materials of the production image: CycloneDX, JSON",
+    "./dev sbom > sbom.json",
+    f"refuses an image that holds other packages than {inventory.LOCK}",
+    options=_sbom_options,
+)
+def sbom(run: Run) -> int:
+    # Whatever else is said must not end up in the document.
+    aside = Terminal(out=sys.stderr)
+    python = environment.ensure(run.checkout, aside)
+    document = inventory.bill_of_materials(run.checkout, python, run.options.image)
+    run.terminal.say(json.dumps(document, indent=2))
     return 0
 
 

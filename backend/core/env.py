@@ -6,6 +6,7 @@ from here, and tests compare the Compose files with it. Adding a variable means 
 
     python -m core.env get SERVER  # print values; refuses a bad environment
     python -m core.env sources     # print where each value comes from, as JSON
+    python -m core.env check       # look at what Compose files read, too
     python -m core.env example     # print .env.example
 """
 
@@ -16,9 +17,11 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Container, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from functools import cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 from typing import Any
 
 import environ
@@ -133,6 +136,20 @@ def bucket_name(value: str) -> str:
     return value
 
 
+def networks(value: str) -> list[IPv4Network | IPv6Network]:
+    try:
+        return [ip_network(word) for word in words(value)]
+    except ValueError as error:
+        raise ValueError(f"names no network: {error}") from None
+
+
+def url_word(value: str) -> str:
+    # Compose files write these into URLs as they are.
+    if not re.fullmatch(r"[A-Za-z0-9_.~-]*", value):
+        raise ValueError("has other characters than letters, digits and -._~")
+    return value
+
+
 def schema_name(value: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,55}", value):
         raise ValueError("is not a tenant's schema name (a-z, 0-9, _; letter first; 56 at most)")
@@ -234,10 +251,19 @@ CONTRACT: tuple[Variable, ...] = (
         "PROXY_COUNT",
         "Django",
         "Proxies in front of web that add to X-Forwarded-For. Log-ins are counted by the\n"
-        "address before them; 0 trusts no header.",
+        "address before them; 0 trusts no header. In production 1: something must end TLS.",
         whole_number(0, 9),
         default="0",
         example="1",
+    ),
+    Variable(
+        "PROXY_NETWORKS",
+        "Django",
+        "Networks the nearest proxy connects from. What others say in X-Forwarded-* headers is\n"
+        "not believed. The default is every private network; name your proxy's own.",
+        networks,
+        default="127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,::1/128,fc00::/7",
+        example="10.0.1.0/24",
     ),
     Variable(
         "DATABASE_URL",
@@ -507,6 +533,7 @@ CONTRACT: tuple[Variable, ...] = (
         email_url,
         default="consolemail://",
         example="smtp+tls://USER:PASSWORD@smtp.example.com:587",
+        required_in=PRODUCTION,
         secret=True,
     ),
     Variable(
@@ -665,6 +692,7 @@ CONTRACT: tuple[Variable, ...] = (
         "Password of the database's superuser. Counts when the volume is created.",
         default="postgres",
         example="postgres",
+        required_in=PRODUCTION,
         secret=True,
         reader="compose",
     ),
@@ -672,8 +700,10 @@ CONTRACT: tuple[Variable, ...] = (
         "APP_PASSWORD",
         "Compose",
         "Password of the role app. Counts when the volume is created.",
+        url_word,
         default="app",
         example="app",
+        required_in=PRODUCTION,
         secret=True,
         reader="compose",
     ),
@@ -681,17 +711,136 @@ CONTRACT: tuple[Variable, ...] = (
         "APP_OWNER_PASSWORD",
         "Compose",
         "Password of the role app_owner. Counts when the volume is created.",
+        url_word,
         default="app_owner",
         example="app_owner",
+        required_in=PRODUCTION,
         secret=True,
+        reader="compose",
+    ),
+    Variable(
+        "REDIS_PASSWORD",
+        "Compose",
+        "Password of Redis in docker-compose.prod.yml. The local stack has none.",
+        url_word,
+        example="$(python -c 'import secrets; print(secrets.token_urlsafe(32))')",
+        required_in=PRODUCTION,
+        secret=True,
+        reader="compose",
+    ),
+    Variable(
+        "BACKEND_IMAGE",
+        "Compose",
+        "Image of the application in docker-compose.prod.yml: built under this name, or pulled.",
+        default="homeport-backend:production",
+        example="registry.example.com/homeport-backend:2026-11-20",
+        reader="compose",
+    ),
+    Variable(
+        "PUBLISH_ADDRESS",
+        "Compose",
+        "Address of the machine on which docker-compose.prod.yml publishes web. The default is\n"
+        "for a reverse proxy on the same machine; web itself does not speak TLS.",
+        default="127.0.0.1",
+        example="10.0.0.5",
+        reader="compose",
+    ),
+    Variable(
+        "PROXY_ADDRESS",
+        "Compose",
+        "Address of the machine on which the proxy of docker-compose.prod.yml is published.",
+        default="127.0.0.1",
+        example="203.0.113.5",
+        reader="compose",
+    ),
+    Variable(
+        "PROXY_HTTP_PORT",
+        "Compose",
+        "Port on which that proxy sends browsers on to https://.",
+        default="8080",
+        example="80",
+        reader="compose",
+    ),
+    Variable(
+        "PROXY_HTTPS_PORT",
+        "Compose",
+        "Port on which that proxy ends TLS.",
+        default="8443",
+        example="443",
+        reader="compose",
+    ),
+    Variable(
+        "PROXY_CERTIFICATE",
+        "Compose",
+        "File with that proxy's certificate chain and key, readable by its user; PEM.",
+        default="/dev/null",
+        example="/etc/letsencrypt/live/app.example.com/haproxy.pem",
+        reader="compose",
+    ),
+    Variable(
+        "WEB_REPLICAS",
+        "Compose",
+        "How many containers of web docker-compose.prod.yml runs. More than one needs WEB_PORT=0\n"
+        "and a proxy that finds them.",
+        whole_number(0, 20),
+        default="1",
+        example="3",
+        reader="compose",
+    ),
+    Variable(
+        "WORKER_REPLICAS",
+        "Compose",
+        "How many containers of the worker docker-compose.prod.yml runs.",
+        whole_number(0, 20),
+        default="1",
+        example="3",
+        reader="compose",
+    ),
+    Variable(
+        "DB_CPUS",
+        "Compose",
+        "CPUs PostgreSQL may use in docker-compose.prod.yml.",
+        default="1.0",
+        example="4.0",
+        reader="compose",
+    ),
+    Variable(
+        "DB_MEMORY",
+        "Compose",
+        "Memory PostgreSQL may use in docker-compose.prod.yml.",
+        default="1G",
+        example="8G",
         reader="compose",
     ),
 )
 
+GUESSABLE = "has fewer than 16 characters of password"  # the local ones are, too
+
+
+def _guessable(password: str) -> bool:
+    return len(password) < 16
+
+
 # What a mode refuses although it parses: (variable, is it refused?, reason).
 REFUSED_IN_PRODUCTION: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("SECRET_KEY", lambda key: len(key) < 50, "is shorter than 50 characters"),
+    ("SECRET_KEY", lambda key: len(set(key)) < 10, "repeats a few characters"),
     ("ALLOWED_HOSTS", lambda hosts: "*" in hosts, "contains *, which answers to any name"),
+    (
+        "CSRF_TRUSTED_ORIGINS",
+        lambda origins: not all(origin.startswith("https://") for origin in origins),
+        "names an origin without https://",
+    ),
+    ("DATABASE_URL", lambda url: _guessable(url.get("PASSWORD") or ""), GUESSABLE),
+    ("POSTGRES_PASSWORD", _guessable, GUESSABLE),
+    ("APP_PASSWORD", _guessable, GUESSABLE),
+    ("APP_OWNER_PASSWORD", _guessable, GUESSABLE),
+    ("REDIS_PASSWORD", _guessable, GUESSABLE),
+    (
+        "EMAIL_URL",
+        lambda url: "console" in url["EMAIL_BACKEND"],
+        "writes messages to the log, where nobody gets them",
+    ),
     ("SERVER", lambda server: server != "gunicorn", "is a development server"),
     ("RELOAD", bool, "restarts the server when a file changes"),
     ("DEBUGPY_PORT", bool, "lets whoever reaches it run any code"),
@@ -712,7 +861,7 @@ PRODUCTION_DEFAULTS = {
     "TENANT_DEFAULT": "",
     "OPERATIONS_HOST": "",
     "CORS_ALLOWED_ORIGINS": "",
-    "EMAIL_URL": "smtp://localhost:25",
+    "PROXY_COUNT": "1",
 }
 
 # Asked for what nobody set, where SSM_PARAMETER_PATH is set. By its dotted name, as settings
@@ -748,11 +897,17 @@ class Environment(Mapping[str, Any]):
         return len(self._values)
 
 
-def read(source: Mapping[str, str], names: Container[str] | None = None) -> Environment:
+def read(
+    source: Mapping[str, str],
+    names: Container[str] | None = None,
+    readers: Collection[str] = ("backend",),
+) -> Environment:
     """Parse and validate every variable the backend reads, or those of `names` alone.
 
     Args:
-        source: the environment, name to text. Empty text counts as unset.
+        source: the environment, name to text. Empty text counts as unset; then NAME_FILE may
+            name a file that holds the value, as mounted secrets do.
+        readers: whose variables; see `Variable.reader`.
 
     Raises:
         EnvironmentProblems: naming all problems at once, each with an example.
@@ -761,9 +916,13 @@ def read(source: Mapping[str, str], names: Container[str] | None = None) -> Envi
     values: dict[str, Any] = {}
     problems: list[str] = []
     for variable in CONTRACT:
-        if variable.reader != "backend" or (names is not None and variable.name not in names):
+        if variable.reader not in readers or (names is not None and variable.name not in names):
             continue
-        raw = source.get(variable.name, "") or _default(variable, mode)
+        try:
+            raw = _given(variable, source) or _default(variable, mode)
+        except OSError as error:
+            problems.append(_problem(variable, f"cannot be read from its file: {error}"))
+            continue
         if raw is None:
             problems.append(_problem(variable, "is not set"))
             continue
@@ -788,6 +947,8 @@ def read(source: Mapping[str, str], names: Container[str] | None = None) -> Envi
             f"{name} {reason}: refused in production\n      unset {name}"
             for name, reason in emulation(source)
         ]
+        if source.get("DEBUG", "").lower() not in ("", "0", "false", "no", "off"):
+            problems.append("DEBUG is set: production shows nobody its insides; remove it")
     if problems:
         raise EnvironmentProblems(_report(SETTINGS[mode], problems))
     return Environment(mode, values)
@@ -907,6 +1068,18 @@ def _mode(source: Mapping[str, str]) -> str:
     )
 
 
+def _given(variable: Variable, source: Mapping[str, str]) -> str:
+    """Return the text given for a variable, by value or by file, or nothing.
+
+    Raises:
+        OSError: when the file it is in cannot be read.
+    """
+    if value := source.get(variable.name, ""):
+        return value
+    file = source.get(f"{variable.name}_FILE", "")
+    return Path(file).read_text().strip() if file else ""
+
+
 def _default(variable: Variable, mode: str) -> str | None:
     if mode in variable.required_in:
         return None
@@ -973,20 +1146,26 @@ def _as_text(value: Any) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Run `get NAME ...`, `sources` or `example`; return the exit status."""
-    match arguments:
-        case ["get", *names] if names:
-            values = own(*names)
-            for name in names:
-                print(_as_text(values[name]))
-        case ["sources"]:
-            names = [variable.name for variable in CONTRACT if variable.reader == "backend"]
-            print(json.dumps({name: source_of(name) for name in names}, indent=2))
-        case ["example"]:
-            print(example_file(), end="")
-        case _:
-            print(__doc__, file=sys.stderr)
-            return 2
+    """Run `get NAME ...`, `sources`, `check` or `example`; return the exit status."""
+    try:
+        match arguments:
+            case ["get", *names] if names:
+                values = own(*names)
+                for name in names:
+                    print(_as_text(values[name]))
+            case ["sources"]:
+                names = [variable.name for variable in CONTRACT if variable.reader == "backend"]
+                print(json.dumps({name: source_of(name) for name in names}, indent=2))
+            case ["check"]:
+                read(os.environ, readers=("backend", "compose"))
+            case ["example"]:
+                print(example_file(), end="")
+            case _:
+                print(__doc__, file=sys.stderr)
+                return 2
+    except EnvironmentProblems as problems:
+        print(problems, file=sys.stderr)
+        return 1
     return 0
 
 

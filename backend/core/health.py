@@ -23,6 +23,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from core.heartbeat import living_workers
+from core.liveness import DRAIN_FILE
 
 TIME_LIMIT = 1.5  # seconds each probe may take; they run side by side, so also all together
 
@@ -54,7 +55,12 @@ def register(name: str, *, optional: bool = False) -> Callable[[Probe], Probe]:
 @require_safe
 @never_cache
 def live(request: HttpRequest) -> JsonResponse:
-    """Answer 200 while this process serves requests, whatever the rest of the stack does."""
+    """Answer 200 while this process serves requests, whatever the rest of the stack does.
+
+    And 503 once it has been told to take no new ones (bin/drain), although it still does.
+    """
+    if DRAIN_FILE.exists():
+        return JsonResponse({"status": "draining"}, status=503)
     return JsonResponse({"status": "ok"})
 
 

@@ -1,5 +1,7 @@
 """Is this container's process alive? `bin/healthy web` and `bin/healthy worker` ask here.
 
+`bin/drain` lets web say no in advance: see `drain`.
+
 Liveness only: restarting a container because its database is down helps nobody. What the
 stack can reach is answered at /api/v1/health/ (see core/health.py).
 """
@@ -20,6 +22,20 @@ HEARTBEAT_TIME_TO_LIVE = 20  # seconds a worker may be silent before it counts a
 def heartbeat_file() -> Path:
     """Return the file whose modification time is the worker's last sign of life."""
     return Path(own("WORKER_HEARTBEAT_FILE")["WORKER_HEARTBEAT_FILE"])
+
+
+# Of this container alone, and gone with it: its /tmp is its own.
+DRAIN_FILE = Path("/tmp/homeport-web-draining")
+
+
+def drain() -> str:
+    """Let liveness answer 503 from now on, so that a proxy sends no new request; return so.
+
+    Only the signal of stopping comes too late: connections that a proxy opens between that
+    signal and its next probe would be lost.
+    """
+    DRAIN_FILE.touch()
+    return "draining"
 
 
 def check_web() -> str:
@@ -46,7 +62,7 @@ def check_worker() -> str:
     return f"heartbeat {age:.0f} s ago"
 
 
-CHECKS = {"web": check_web, "worker": check_worker}
+CHECKS = {"web": check_web, "worker": check_worker, "drain": drain}
 
 
 def main(arguments: list[str]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Any
 
 from django.conf import settings
@@ -12,6 +13,43 @@ from core.problems import Unavailable, problem
 from core.tenancy import in_a_tenant
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
+
+
+class ForwardedHeadersMiddleware:
+    """Removes the X-Forwarded-* headers of everyone but the configured proxy.
+
+    They decide whether a request counts as encrypted and whose it is, and anybody may write them.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not (settings.PROXY_COUNT and self._is_from_proxy(request)):
+            for name in [name for name in request.META if name.startswith("HTTP_X_FORWARDED_")]:
+                del request.META[name]
+        return self.get_response(request)
+
+    def _is_from_proxy(self, request: HttpRequest) -> bool:
+        try:
+            sender = ip_address(request.META.get("REMOTE_ADDR", ""))
+        except ValueError:
+            return False
+        return any(sender in network for network in settings.PROXY_NETWORKS)
+
+
+class ProbeHostMiddleware:
+    """Lets probes ask for health under any name: a load balancer knows only web's address."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        names = [host.removeprefix(".") for host in settings.ALLOWED_HOSTS]
+        self.allowed_host = next(iter(names), "localhost")
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path.startswith(settings.HEALTH_PATH):
+            request.META["HTTP_HOST"] = self.allowed_host
+        return self.get_response(request)
 
 
 class BodyLimitMiddleware:

@@ -3,9 +3,9 @@
 from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path, re_path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView
 
-from core.views import landing, no_such_api
+from core.views import ApiPage, landing, no_such_api
 
 api = [
     path("auth/", include("users.urls")),
@@ -14,7 +14,7 @@ api = [
     path("orders/", include("orders.urls")),
     path("tickets/", include("tickets.urls")),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("docs/", ApiPage.as_view(url_name="schema"), name="docs"),
 ]
 
 urlpatterns = [

@@ -1,11 +1,15 @@
 """The landing page, and the end of the API's addresses."""
 
+from csp.constants import SELF, UNSAFE_INLINE
+from csp.decorators import csp_replace
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.shortcuts import render
 from django.urls import Resolver404, resolve
+from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
+from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from core.problems import problem
 
@@ -16,6 +20,11 @@ def landing(request: HttpRequest) -> HttpResponse:
     tenant = getattr(request, "tenant", None)
     name = tenant.name if tenant else "Operators"
     return render(request, "core/landing.html", {"site": name, "schema": connection.schema_name})
+
+
+@method_decorator(csp_replace({"style-src": [SELF, UNSAFE_INLINE]}), name="dispatch")
+class ApiPage(SpectacularSwaggerSplitView):
+    """The API's page. Its script is a file of its own; Swagger UI styles elements in place."""
 
 
 @csrf_exempt

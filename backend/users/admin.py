@@ -1,10 +1,34 @@
+from typing import Any
+
 from django.contrib import admin
+from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from rest_framework.parsers import FormParser, MultiPartParser
+from rest_framework.request import Request
 
 from core.admin import TenantModelAdmin
 from core.tenancy import in_a_tenant
 from users.models import CognitoIdentity, User
+from users.throttling import AdminAccountThrottle, ClientThrottle
+
+
+class LogInForm(AdminAuthenticationForm):
+    """The admin's log-in, as slow for who guesses as the API's; both count together."""
+
+    def clean(self) -> dict[str, Any]:
+        request = Request(self.request, parsers=[FormParser(), MultiPartParser()])
+        throttles = [AdminAccountThrottle(), ClientThrottle()]
+        # All of them count, also when the first has enough already.
+        refusing = [one for one in throttles if not one.allow_request(request, None)]
+        if refusing:
+            seconds = int(max(one.wait() or 0 for one in refusing)) + 1
+            raise ValidationError(f"Tried too often; wait {seconds} seconds.", code="throttled")
+        return super().clean()
+
+
+admin.site.login_form = LogInForm
 
 
 @admin.register(User)

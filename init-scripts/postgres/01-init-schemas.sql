@@ -8,6 +8,7 @@
 \set ON_ERROR_STOP on
 \getenv app_password APP_PASSWORD
 \getenv app_owner_password APP_OWNER_PASSWORD
+\getenv omit_sample_tenants OMIT_SAMPLE_TENANTS
 
 -- web and worker. NOINHERIT: it has no rights in a tenant until it takes that tenant's role.
 CREATE ROLE app LOGIN NOINHERIT PASSWORD :'app_password';
@@ -34,4 +35,8 @@ CREATE TABLE public.tenant_config (
     )
 );
 
+-- Production begins without a tenant.
+\if :{?omit_sample_tenants}
+\else
 INSERT INTO public.tenant_config (schema_name, name) VALUES ('test1', 'Test One'), ('test2', 'Test Two');
+\endif

@@ -16,7 +16,9 @@ COMBINATIONS: dict[str, tuple[str, ...]] = {
     "local": ("docker-compose.yml",),
     "workspace": ("docker-compose.yml", ".devcontainer/docker-compose.yml"),
     "debug": ("docker-compose.yml", "docker-compose.debug.yml"),
+    "production": ("docker-compose.prod.yml",),
 }
+DEVELOPMENT = {name: files for name, files in COMBINATIONS.items() if name != "production"}
 
 
 def compose_config(files: tuple[str, ...], *options: str, **variables: str) -> dict[str, Any]:

@@ -7,9 +7,13 @@ import re
 from pathlib import Path
 
 import pytest
-from compose_files import CHECKOUT, COMBINATIONS, compose_config, read_yaml
+from compose_files import CHECKOUT, COMBINATIONS, DEVELOPMENT, compose_config, read_yaml
 
-ONE_SHOT = {"aws-seed", "migrate", "test"}
+ONE_SHOT = {"aws-seed", "check", "migrate", "test"}
+# What holds for a developer's machine alone; production's own rules: test_production_compose.py.
+in_development = pytest.mark.parametrize(
+    "combination", DEVELOPMENT.values(), ids=DEVELOPMENT, indirect=True, scope="session"
+)
 
 
 def long_running(services):
@@ -37,6 +41,7 @@ def test_ports_are_published_on_loopback_only(services):
     assert all(port["host_ip"] == "127.0.0.1" for port in published)
 
 
+@in_development
 def test_every_published_port_can_be_moved(combination):
     text = "".join((CHECKOUT / file).read_text() for file in combination)
     variables = set(re.findall(r"\$\{(\w+_PORT):", text))
@@ -113,6 +118,7 @@ def test_every_service_has_limits_and_an_init(services):
         assert service["init"] is True, name
 
 
+@in_development
 def test_the_named_volumes_exist(config):
     assert {"postgres_data", "redis_data", "media_data", "static_data"} <= config["volumes"].keys()
 
@@ -125,13 +131,16 @@ def test_every_path_exists(services):
         if "build" in service:
             context = Path(service["build"]["context"])
             dockerfile = (context / service["build"]["dockerfile"]).read_text()
-            assert re.search(rf"AS {service['build']['target']}$", dockerfile, re.M), name
+            target = service["build"].get("target")
+            assert not target or re.search(rf"AS {target}$", dockerfile, re.M), name
 
 
 def test_every_command_is_a_script_of_the_backend(services):
     for name, service in services.items():
         # cognito is a library's server, with the options that it has.
-        if "build" not in service or name in ("test", "cognito"):
+        if name in ("test", "cognito"):
+            continue
+        if service.get("build", {}).get("dockerfile") != "backend/Dockerfile":
             continue
         script, *arguments = service["command"]
         assert script.startswith(("bin/", "../init-scripts/")), name
@@ -150,6 +159,7 @@ def test_redis_keeps_what_it_was_given(services):
     assert "--appendonly yes" in " ".join(services["redis"]["command"])
 
 
+@in_development
 def test_gunicorn_is_the_default_and_runserver_a_variable_away(combination):
     def server(**variables):
         return compose_config(combination, **variables)["services"]["web"]["environment"]["SERVER"]
@@ -166,6 +176,7 @@ def test_web_and_worker_are_not_the_databases_owner(services):
     assert user("migrate") == "app_owner"
 
 
+@in_development
 def test_web_and_worker_wait_for_a_filled_aws(services):
     for name in ("web", "worker"):
         assert "aws-seed" in services[name]["depends_on"], name
@@ -180,17 +191,20 @@ def test_nobodys_own_keys_of_aws_reach_a_container(combination):
         assert not [value for value in values if "real" in str(value).lower()], name
 
 
+@in_development
 def test_the_backends_tests_know_of_no_aws(services):
     given = services["test"]["environment"]
     assert not [name for name in given if name.startswith(("AWS_", "SSM_", "COGNITO_"))]
 
 
+@in_development
 def test_an_empty_endpoint_is_the_cloud(combination):
     names = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER")
     web = compose_config(combination, **dict.fromkeys(names, ""))["services"]["web"]
     assert {web["environment"][name] for name in names} == {""}
 
 
+@in_development
 def test_tests_use_redis_databases_of_their_own(services):
     names = ("REDIS_URL", "CELERY_BROKER_URL", "CELERY_RESULT_BACKEND")
     used = {

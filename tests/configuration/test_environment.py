@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 
 import pytest
-from compose_files import CHECKOUT, COMBINATIONS
+from compose_files import CHECKOUT, COMBINATIONS, DEVELOPMENT
 
 from core.env import CONTRACT, SETTINGS, read
 
 DECLARED = {variable.name: variable for variable in CONTRACT}
 FILES = sorted({file for files in COMBINATIONS.values() for file in files})
-# What the official database image reads, under names of its own.
-OF_THE_DATABASE_IMAGE = {"POSTGRES_DB", "POSTGRES_USER", "POSTGRES_INITDB_ARGS"}
+# What the official images of database and Redis read, under names of their own.
+OF_THE_IMAGES = {"POSTGRES_DB", "POSTGRES_USER", "POSTGRES_INITDB_ARGS", "REDISCLI_AUTH"}
+# What the database's init script reads.
+OF_THE_INIT_SCRIPT = {"OMIT_SAMPLE_TENANTS"}
 # What the emulators of AWS read.
 OF_THE_EMULATORS = {
     "DISABLE_EVENTS",
@@ -52,7 +54,10 @@ def test_every_variable_of_a_compose_file_is_declared(file):
 @pytest.mark.parametrize("file", FILES)
 def test_defaults_of_compose_files_are_the_contracts(file):
     for name, default in interpolations(file):
-        if name not in SET_BY_COMPOSE | OF_THE_STACK:
+        # Production has no default to offer for what must be given to it.
+        required = "prod" in file and "production" in DECLARED[name].required_in
+        assert not (required and default), name
+        if name not in SET_BY_COMPOSE | OF_THE_STACK and not required:
             assert default == DECLARED[name].default, name
 
 
@@ -72,9 +77,13 @@ def test_every_variable_declared_for_the_front_door_is_used():
 def test_every_variable_given_to_a_container_is_declared(services):
     for name, service in services.items():
         given = set(service.get("environment", {}))
-        assert given <= DECLARED.keys() | OF_THE_DATABASE_IMAGE | OF_THE_EMULATORS, name
+        known = DECLARED.keys() | OF_THE_IMAGES | OF_THE_INIT_SCRIPT | OF_THE_EMULATORS
+        assert given <= known, name
 
 
+@pytest.mark.parametrize(
+    "combination", DEVELOPMENT.values(), ids=DEVELOPMENT, indirect=True, scope="session"
+)
 @pytest.mark.parametrize("service", ["migrate", "web", "worker", "test"])
 def test_what_compose_gives_is_a_complete_and_valid_environment(services, service):
     environment = services[service]["environment"]

@@ -86,7 +86,7 @@ def test_no_file_has_windows_line_endings():
 
 
 def test_yours_alone_is_never_committed():
-    for name in (".env", ".dev/ports.json", ".venv/bin/python"):
+    for name in (".env", ".env.production", ".dev/ports.json", ".venv/bin/python"):
         ignored = subprocess.run(
             ["git", "check-ignore", "--quiet", name], cwd=CHECKOUT, check=False
         )
@@ -107,6 +107,6 @@ def test_the_top_level_holds_what_the_design_names():
         ".github", ".gitignore", ".pre-commit-config.yaml", ".vscode", "CHANGELOG.md",
         "CONTRIBUTING.md", "LICENSE", "README.md", "backend", "dev", "devtools",
         "docker-compose.debug.yml", "docker-compose.prod.yml", "docker-compose.yml", "docs",
-        "init-scripts", "requirements", "ruff.toml", "tests",
+        "init-scripts", "proxy", "requirements", "ruff.toml", "tests",
     }  # fmt: skip
     assert {name.split("/")[0] for name in tracked_files()} <= known

@@ -52,7 +52,9 @@ INSTALLED_APPS = list(dict.fromkeys(SHARED_APPS + TENANT_APPS))
 
 # --- HTTP ---------------------------------------------------------------------------------
 
+HEALTH_PATH = "/api/v1/health/"
 MIDDLEWARE = [
+    "core.middleware.ProbeHostMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
@@ -117,7 +119,7 @@ TENANT_HEADER = env["TENANT_HEADER"]
 OPERATIONS_HOST = env["OPERATIONS_HOST"]
 # Answered without a tenant, so that they work when the database does not.
 # The choice of a tenant lists them all, which no tenant's role may.
-TENANT_FREE_PATHS = ("/api/v1/health/", "/choose-tenant/")
+TENANT_FREE_PATHS = (HEALTH_PATH, "/choose-tenant/")
 
 # --- Cache and sessions -------------------------------------------------------------------
 # https://docs.djangoproject.com/en/5.2/topics/cache/#redis
@@ -252,6 +254,8 @@ STORAGES = {
 }
 if AWS_STORAGE_BUCKET_NAME:
     STORAGES["default"] = S3_STORAGE
+
+WHITENOISE_KEEP_ONLY_HASHED_FILES = True  # nothing asks for the others, and they are half
 
 # --- E-mail -------------------------------------------------------------------------------
 

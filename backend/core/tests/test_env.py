@@ -14,14 +14,15 @@ BACKEND_VARIABLES = [variable for variable in CONTRACT if variable.reader == "ba
 
 PRODUCTION = {
     "DJANGO_SETTINGS_MODULE": "core.settings.production",
-    "SECRET_KEY": "k" * 50,
+    "SECRET_KEY": "nothing-but-a-test-0123456789-of-fifty-characters-x",
     "ALLOWED_HOSTS": "app.example.com",
     "CSRF_TRUSTED_ORIGINS": "https://app.example.com",
-    "DATABASE_URL": "postgres://app:secret@db.internal/homeport",
+    "DATABASE_URL": "postgres://app:long-enough-to-be-safe@db.internal/homeport",
     "REDIS_URL": "rediss://cache.internal:6379/0",
     "CELERY_BROKER_URL": "rediss://cache.internal:6379/1",
     "CELERY_RESULT_BACKEND": "rediss://cache.internal:6379/2",
     "TENANT_BASE_DOMAIN": "app.example.com",
+    "EMAIL_URL": "smtp+tls://mailer:secret@smtp.example.com:587",
 }
 
 
@@ -61,6 +62,14 @@ def test_production_names_every_missing_variable_at_once():
     ("name", "value", "reason"),
     [
         ("SECRET_KEY", "short", "shorter than 50"),
+        ("SECRET_KEY", "abc" * 20, "repeats"),
+        ("CSRF_TRUSTED_ORIGINS", "https://a.example,http://b.example", "without https://"),
+        ("DATABASE_URL", "postgres://app:app@db/homeport", "fewer than 16"),
+        ("DATABASE_URL", "postgres://app_owner:app_owner@db/homeport", "fewer than 16"),
+        ("DATABASE_URL", "postgres://postgres:postgres@db/homeport", "fewer than 16"),
+        ("DATABASE_URL", "postgres://app@db/homeport", "fewer than 16"),
+        ("EMAIL_URL", "consolemail://", "nobody gets them"),
+        ("DEBUG", "true", "insides"),
         ("ALLOWED_HOSTS", "app.example.com,*", "any name"),
         ("SERVER", "runserver", "development server"),
         ("RELOAD", "true", "when a file changes"),
@@ -92,6 +101,7 @@ def test_production_refuses_what_is_only_safe_locally(name, value, reason):
         ("DEBUGPY_PORT", "70000", "is not between 1 and 65535"),
         ("LOG_FORMAT", "xml", "is not one of json, console"),
         ("TENANT_DEFAULT", "Test1", "is not a tenant's schema name"),
+        ("PROXY_NETWORKS", "10.0.0.0/8,proxy", "names no network"),
     ],
 )
 def test_a_bad_value_is_named_with_its_fault_and_an_example(name, value, reason):
@@ -125,6 +135,28 @@ def test_a_mail_server_is_named_by_one_url():
 
 def test_an_empty_value_counts_as_unset():
     assert read(local(LOG_LEVEL=""))["LOG_LEVEL"] == "INFO"
+
+
+def test_a_secret_may_be_in_a_file(tmp_path):
+    file = tmp_path / "secret"
+    file.write_text(PRODUCTION["SECRET_KEY"] + "\n")
+    environment = read(PRODUCTION | {"SECRET_KEY": "", "SECRET_KEY_FILE": str(file)})
+    assert environment["SECRET_KEY"] == PRODUCTION["SECRET_KEY"]
+
+
+def test_a_file_that_cannot_be_read_is_named_beside_the_other_problems():
+    text = problems_of(local(SECRET_KEY_FILE="/nowhere/key", LOG_LEVEL="LOUD"))
+    assert text.startswith("2 problems")
+    assert "SECRET_KEY cannot be read from its file" in text
+    assert "/nowhere/key" in text
+
+
+def test_everything_refused_is_refused_at_once():
+    bad = {"SECRET_KEY": "short", "ALLOWED_HOSTS": "*", "DEBUG": "1", "REDIS_PASSWORD": "redis"}
+    bad |= {"APP_PASSWORD": "app", "POSTGRES_PASSWORD": "p@ss"}
+    with pytest.raises(EnvironmentProblems) as caught:
+        read(PRODUCTION | bad, readers=("backend", "compose"))
+    assert all(name in str(caught.value) for name in [*bad, "APP_OWNER_PASSWORD is not set"])
 
 
 @pytest.mark.parametrize("module", ["", "core.settings", "settings.local"])

@@ -1,0 +1,109 @@
+"""A bill of materials of an image, CycloneDX 1.6: the locked packages, as the image has them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from ..checkout import Checkout
+from ..errors import DevError
+from ..process import capture
+
+LOCK = "requirements/production.txt"
+
+_LISTING = """
+import importlib.metadata, json, platform, subprocess
+debian = subprocess.run(
+    ["dpkg-query", "--show", "--showformat", "${Package} ${Version} ${Architecture}\\n"],
+    capture_output=True, text=True, check=True,
+).stdout
+print(json.dumps({
+    "python": platform.python_version(),
+    "packages": {one.name: one.version for one in importlib.metadata.distributions()},
+    "debian": [line.split() for line in debian.splitlines()],
+}))
+"""
+
+
+def bill_of_materials(checkout: Checkout, python: Path, image: str) -> dict[str, Any]:
+    """Return the CycloneDX document of an image.
+
+    Hashes come from the lock; what the lock has for other platforms is left out; the packages
+    of Debian and Python itself are added.
+
+    Raises:
+        DevError: when the image cannot be run, or holds another package than the lock.
+    """
+    found = _inside(checkout, image)
+    document = _locked(checkout, python)
+    packages = {_normal(name): version for name, version in found["packages"].items()}
+    locked = {_normal(one["name"]): one for one in document["components"]}
+    strangers = [
+        f"{name} {version}"
+        for name, version in sorted(packages.items())
+        if locked.get(name, {}).get("version") != version
+    ]
+    if strangers:
+        raise DevError(
+            f"{image} holds what {LOCK} does not: {', '.join(strangers)}",
+            "build it from this checkout: docker compose -f docker-compose.prod.yml build",
+        )
+    version = found["python"]
+    document["components"] = [
+        *({**locked[name], "bom-ref": f"pypi-{name}"} for name in sorted(packages)),
+        _component("application", "python", version, f"pkg:generic/python@{version}"),
+        *(
+            _component("library", name, version, f"pkg:deb/debian/{name}@{version}?arch={arch}")
+            for name, version, arch in found["debian"]
+        ),
+    ]
+    document["metadata"] = {
+        **document.get("metadata", {}),
+        "component": {"type": "container", "name": image, "bom-ref": "image"},
+    }
+    # It spoke of the lock's lines, which are not what is listed now.
+    document.pop("dependencies", None)
+    return document
+
+
+def _inside(checkout: Checkout, image: str) -> dict[str, Any]:
+    done = capture(
+        [
+            *["docker", "run", "--rm", "--network", "none", "--read-only"],
+            image,
+            "python",
+            "-c",
+            _LISTING,
+        ],
+        directory=checkout.root,
+        environment=checkout.variables,
+        timeout=120,
+    )
+    if not done.ok:
+        raise DevError(
+            f"{image} cannot be looked into: {done.last_words}",
+            "build it: docker compose -f docker-compose.prod.yml build; or name another: --image",
+        )
+    return json.loads(done.output)
+
+
+def _locked(checkout: Checkout, python: Path) -> dict[str, Any]:
+    done = capture(
+        [str(python), "-m", "cyclonedx_py", "requirements", LOCK, "--output-format", "JSON"],
+        directory=checkout.root,
+        environment=checkout.variables,
+    )
+    if not done.ok:
+        raise DevError(f"{LOCK} cannot be listed: {done.last_words}")
+    return json.loads(done.output)
+
+
+def _component(kind: str, name: str, version: str, purl: str) -> dict[str, str]:
+    return {"type": kind, "name": name, "version": version, "purl": purl, "bom-ref": purl}
+
+
+def _normal(name: str) -> str:
+    # https://packaging.python.org/en/latest/specifications/name-normalization/
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,0 +1,101 @@
+"""Replacing web and worker without a failed request or a lost task.
+
+The new containers come up beside the old ones. An old web is first taken out of the proxy's
+rotation (backend/bin/drain), then stopped; an old worker ends the task it has.
+"""
+
+from __future__ import annotations
+
+import time
+
+from ..errors import DevError
+from ..process import Result
+from ..terminal import Terminal
+from .stack import ProductionStack
+
+SERVICES = ("web", "worker")
+ONE_SHOT = ("check", "migrate")
+HEALTHY_WITHIN = 180  # seconds
+MIGRATED_WITHIN = 3600  # seconds
+# The proxy probes every half second; a probe and its answer must have passed.
+UNTIL_NOTICED = 2.0  # seconds
+
+
+def roll(stack: ProductionStack, terminal: Terminal) -> None:
+    """Bring the database up to the new image, then replace web and worker by it.
+
+    Raises:
+        DevError: when something fails. The old containers then still serve: new ones that do
+            not become healthy are removed again.
+    """
+    _refuse_a_fixed_port(stack)
+    old = {service: stack.containers(service) for service in SERVICES}
+    missing = [service for service, containers in old.items() if not containers]
+    if missing:
+        command = " ".join([*stack.command, "up --detach --wait"])
+        raise DevError(f"not running: {', '.join(missing)}", f"start the stack: {command}")
+    for service in ONE_SHOT:
+        with terminal.step(service):
+            _run_to_its_end(stack, service)
+    for service, containers in old.items():
+        with terminal.step(f"new {service} beside the old"):
+            _add(stack, service, containers)
+        with terminal.step(f"old {service} away"):
+            _remove(stack, service, containers)
+
+
+def _refuse_a_fixed_port(stack: ProductionStack) -> None:
+    ports = stack.configuration["services"]["web"].get("ports") or []
+    fixed = [str(port["published"]) for port in ports if port.get("published") not in (None, "0")]
+    if fixed and not any("-" in port for port in fixed):
+        raise DevError(
+            f"web is published on port {fixed[0]}, which the old and the new cannot both have",
+            f"put WEB_PORT=0 into {stack.environment_file} and a proxy in front: "
+            "--profile proxy, see docs/production.md",
+        )
+
+
+def _run_to_its_end(stack: ProductionStack, service: str) -> None:
+    """Run a one-shot service in its own container, so that the next `up` finds it up to date."""
+    stack.compose("up", "--detach", "--no-deps", "--no-build", service)
+    (container,) = _all_containers(stack, service)
+    status = stack.docker("wait", container, timeout=MIGRATED_WITHIN).output.strip()
+    if status != "0":
+        words = stack.docker("logs", "--tail", "30", container)
+        raise DevError(f"{service} failed, so nothing was replaced", _text(words))
+
+
+def _text(result: Result) -> str:
+    return (result.output + result.errors).strip()
+
+
+def _add(stack: ProductionStack, service: str, old: list[str]) -> None:
+    scale = f"{service}={2 * len(old)}"
+    options = ("--detach", "--no-deps", "--no-recreate", "--no-build", "--scale", scale)
+    try:
+        stack.compose(
+            *("up", *options, "--wait", "--wait-timeout", str(HEALTHY_WITHIN), service),
+            timeout=HEALTHY_WITHIN + 60,
+        )
+    except DevError as error:
+        new = [one for one in _all_containers(stack, service) if one not in old]
+        if new:
+            words = stack.docker("logs", "--tail", "20", new[0])
+            stack.docker("rm", "--force", *new)
+            why = DevError(f"the new {service} did not come up; the old serves on", _text(words))
+            raise DevError.of([*why.problems, *error.problems]) from None
+        raise
+
+
+def _all_containers(stack: ProductionStack, service: str) -> list[str]:
+    return stack.compose("ps", "--all", "--quiet", service).output.split()
+
+
+def _remove(stack: ProductionStack, service: str, containers: list[str]) -> None:
+    if service == "web":
+        for container in containers:
+            stack.docker("exec", container, "bin/drain")
+        time.sleep(UNTIL_NOTICED)
+    # As long as Compose would wait; the containers remember it.
+    stack.docker("stop", *containers, timeout=400)
+    stack.docker("rm", *containers)

@@ -1,0 +1,72 @@
+"""The environment file of a new production stack: random secrets, and what a person must add."""
+
+from __future__ import annotations
+
+import os
+import secrets
+
+from ..checkout import Checkout
+from ..errors import DevError
+from .stack import ENVIRONMENT_FILE
+
+KEY_BYTES = 48  # 64 characters
+PASSWORD_BYTES = 32  # 43 characters, of which none needs quoting in a URL
+
+_TEXT = """\
+# Environment of the production stack, docker-compose.prod.yml. Every variable: .env.example.
+# Keep a copy where you keep secrets, and this file readable to nobody but you: the passwords
+# count when the volumes are made, and cannot be found out afterwards.
+
+SECRET_KEY={key}
+POSTGRES_PASSWORD={postgres}
+APP_PASSWORD={app}
+APP_OWNER_PASSWORD={owner}
+REDIS_PASSWORD={redis}
+
+# Each tenant answers at NAME.TENANT_BASE_DOMAIN, operators at OPERATIONS_HOST.
+TENANT_BASE_DOMAIN={domain}
+ALLOWED_HOSTS={hosts}
+CSRF_TRUSTED_ORIGINS={origins}
+OPERATIONS_HOST={operations}
+
+# e.g. smtp+tls://USER:PASSWORD@smtp.example.com:587
+EMAIL_URL=
+EMAIL_FROM={sender}
+"""
+
+
+def write(checkout: Checkout, domain: str = "") -> list[str]:
+    """Write ENVIRONMENT_FILE with new secrets; return the variables that are left to fill in.
+
+    Args:
+        domain: the tenants' base domain, from which the names of hosts follow; may be empty.
+
+    Raises:
+        DevError: when there is such a file. Other passwords than those the database was made
+            with would shut the application out.
+    """
+    text = _TEXT.format(
+        key=secrets.token_urlsafe(KEY_BYTES),
+        **{name: secrets.token_urlsafe(PASSWORD_BYTES) for name in _PASSWORDS},
+        domain=domain,
+        hosts=f".{domain}" if domain else "",
+        origins=f"https://*.{domain}" if domain else "",
+        operations=f"operations.{domain}" if domain else "",
+        sender=f"shop@{domain}" if domain else "",
+    )
+    path = checkout.root / ENVIRONMENT_FILE
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise DevError(
+            f"{ENVIRONMENT_FILE} exists, and its passwords are those of the volumes",
+            f"for a new stack move it away first: mv {ENVIRONMENT_FILE} {ENVIRONMENT_FILE}.old",
+        ) from None
+    except OSError as error:
+        raise checkout.unwritable(error) from error
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    return [line[:-1] for line in text.splitlines() if line.endswith("=")]
+
+
+_PASSWORDS = ("postgres", "app", "owner", "redis")

@@ -1,0 +1,57 @@
+"""The production stack of this machine, asked through the `docker` command."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from typing import Any
+
+from ..checkout import Checkout
+from ..errors import DevError
+from ..process import Result, capture
+
+COMPOSE_FILE = "docker-compose.prod.yml"
+ENVIRONMENT_FILE = ".env.production"
+
+
+class ProductionStack:
+    """The services that COMPOSE_FILE declares, with the variables of an environment file."""
+
+    def __init__(self, checkout: Checkout, environment_file: str = ENVIRONMENT_FILE) -> None:
+        self.checkout = checkout
+        self.environment_file = environment_file
+
+    @property
+    def command(self) -> list[str]:
+        """What a user types before `up`, `ps` and the like."""
+        return ["docker", "compose", "--env-file", self.environment_file, "-f", COMPOSE_FILE]
+
+    @cached_property
+    def configuration(self) -> dict[str, Any]:
+        """The file with every variable filled in. Raises DevError if it is faulty."""
+        return json.loads(self.compose("config", "--format", "json").output)
+
+    def containers(self, service: str) -> list[str]:
+        """The ids of a service's running containers."""
+        return self.compose("ps", "--quiet", service).output.split()
+
+    def compose(self, *arguments: str, timeout: float = 60) -> Result:
+        """Run Compose to its end, at most `timeout` seconds. Raises DevError if it fails."""
+        return self._run([*self.command, *arguments], timeout)
+
+    def docker(self, *arguments: str, timeout: float = 60) -> Result:
+        """Run `docker` to its end, at most `timeout` seconds. Raises DevError if it fails."""
+        return self._run(["docker", *arguments], timeout)
+
+    def _run(self, command: list[str], timeout: float) -> Result:
+        if not (self.checkout.root / self.environment_file).is_file():
+            raise DevError(f"there is no {self.environment_file}", "make one: ./dev secrets")
+        done = capture(
+            command,
+            directory=self.checkout.root,
+            environment=self.checkout.variables,
+            timeout=timeout,
+        )
+        if not done.ok:
+            raise DevError(f"`{' '.join(command)}` failed: {done.last_words}", done.errors.strip())
+        return done
