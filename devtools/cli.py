@@ -12,15 +12,18 @@ import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Callable, NoReturn
 
 from . import bench, environment, locking
 from .checkout import Checkout
+from .contract import compose, drift, values, variables
 from .engines import ENGINES, choose
 from .engines.base import Engine
 from .errors import FAILED, DevError, Problem, UsageError
 from .nearest import nearest
 from .process import SIGNAL_BASE, hand_over
+from .services import WEB
 from .status import StackStatus
 from .terminal import Mark, Terminal, seconds, table
 
@@ -84,8 +87,9 @@ class Run:
 
 STACK = "The stack"
 INSIDE = "Inside it"
+ENVIRONMENT = "Environment and production"
 QUALITY = "Tests and requirements"
-GROUPS = (STACK, INSIDE, QUALITY)
+GROUPS = (STACK, INSIDE, ENVIRONMENT, QUALITY)
 
 COMMANDS: dict[str, Command] = {}
 
@@ -359,6 +363,70 @@ def shell(run: Run) -> int:
 )
 def psql(run: Run) -> int:
     return run.engine.psql(run.rest)
+
+
+# Environment and production
+
+
+def _env_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME", help="only this variable, with all of it"
+    )
+    parser.add_argument(
+        "--service", default=WEB, metavar="SERVICE", help="whose values (%(default)s)"
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="compare declarations, code and files; exit status 1 if they disagree",
+    )
+    _json_option(parser)
+
+
+@command(
+    "env",
+    ENVIRONMENT,
+    "show the variables in force and where each is from; secrets are hidden",
+    "./dev env",
+    "./dev env DATABASE_URL --service worker",
+    "./dev env --check   every variable that is used, declared or given on one side only",
+    options=_env_options,
+)
+def env(run: Run) -> int:
+    python = environment.with_modules(run.checkout, run.terminal, "environ", "yaml")
+    if run.options.check:
+        return _check_contract(run, python)
+    declared = variables.load(run.checkout, python)
+    name, service = run.options.name, run.options.service
+    if name and name not in declared:
+        raise UsageError(f"there is no variable {name!r}", nearest(name, declared))
+    file = compose.load(run.checkout, python)[compose.LOCAL]
+    if service not in file.services or not file.runs_our_code(service):
+        ours = [other for other in file.services if file.runs_our_code(other)]
+        raise UsageError(f"{service!r} is no service of the backend", nearest(service, ours))
+    shown = {name: declared[name]} if name else declared
+    found = values.in_force(run.checkout, shown, file, run.engine, service)
+    if run.options.json:
+        run.terminal.say(json.dumps({"engine": run.engine.name, **found.as_json()}, indent=2))
+        return 0
+    _say_engine(run)
+    for line in values.explained(found) if name else values.listed(found, run.terminal):
+        run.terminal.say(line)
+    for sentence in found.unknown:
+        run.terminal.mark(Mark.WARNING, sentence)
+    return 0
+
+
+def _check_contract(run: Run, python: Path) -> int:
+    evidence = drift.gather(run.checkout, python)
+    found = drift.findings(evidence)
+    if run.options.json:
+        run.terminal.say(json.dumps([finding._asdict() for finding in found], indent=2))
+    elif found:
+        raise DevError.of(finding.problem for finding in found)
+    else:
+        run.terminal.mark(Mark.GOOD, drift.summary(evidence))
+    return FAILED if found else 0
 
 
 # Tests and requirements

@@ -4,12 +4,16 @@ Settings read their values from here, `.env.example` and the reference table are
 from here, and tests compare the Compose files with it. Adding a variable means adding one
 `Variable` to `CONTRACT`.
 
-    python -m core.env get SERVER  # print values; refuses a bad environment
-    python -m core.env example     # print .env.example
+    python -m core.env get SERVER   # print values; refuses a bad environment
+    python -m core.env example      # print .env.example
+    python -m core.env contract     # print the declarations, as JSON
+    python -m core.env effective    # print what this process would see of them, as JSON
+    python -m core.env verify JSON  # print the problems of several environments, as JSON
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -23,9 +27,23 @@ import environ
 MODES = ("local", "test", "build", "production")
 SETTINGS = {mode: f"core.settings.{mode}" for mode in MODES}
 
+# The ways in which the stack is run.
+DEPLOYMENTS = ("local-compose", "local-embedded", "production")
+EVERYWHERE = frozenset(DEPLOYMENTS)
+LOCALLY = frozenset({"local-compose", "local-embedded"})
+
 
 class EnvironmentProblems(Exception):
-    """The environment cannot be used; the text lists every problem and its remedy."""
+    """The environment cannot be used; the text lists every problem and its remedy.
+
+    Args:
+        text: what is printed.
+        problems: each problem by itself, beginning with the variable's name.
+    """
+
+    def __init__(self, text: str, problems: Iterable[str] = ()) -> None:
+        super().__init__(text)
+        self.problems = list(problems) or [text]
 
 
 # --- parsers: text -> value, ValueError with the fault ------------------------------------
@@ -135,6 +153,10 @@ class Variable:
         secret: True if the value must never be printed.
         reader: "backend" for what the application reads, "compose" for what only
             Compose files and database containers read, "dev" for what only ./dev reads.
+        deployments: the DEPLOYMENTS it exists in; none given: EVERYWHERE for what the
+            application reads, LOCALLY for the rest.
+        library: the package that reads it from the environment by itself, where no code
+            of the backend does.
     """
 
     name: str
@@ -146,6 +168,12 @@ class Variable:
     required_in: frozenset[str] = field(default_factory=frozenset)
     secret: bool = False
     reader: str = "backend"
+    deployments: frozenset[str] = frozenset()
+    library: str = ""
+
+    @property
+    def exists_in(self) -> frozenset[str]:
+        return self.deployments or (EVERYWHERE if self.reader == "backend" else LOCALLY)
 
 
 PRODUCTION = frozenset({"production"})
@@ -405,6 +433,7 @@ CONTRACT: tuple[Variable, ...] = (
         "checkout's directory.",
         example="homeport-two",
         reader="compose",
+        deployments=frozenset({"local-compose"}),
     ),
     Variable(
         "WEB_PORT",
@@ -438,6 +467,7 @@ CONTRACT: tuple[Variable, ...] = (
         default="1001",
         example="1000",
         reader="compose",
+        deployments=frozenset({"local-compose"}),
     ),
     Variable(
         "APP_GID",
@@ -446,6 +476,7 @@ CONTRACT: tuple[Variable, ...] = (
         default="1001",
         example="1000",
         reader="compose",
+        deployments=frozenset({"local-compose"}),
     ),
     Variable(
         "WEB_CPUS",
@@ -560,7 +591,7 @@ def read(source: Mapping[str, str]) -> Environment:
             if name in values and is_refused(values[name]):
                 problems.append(_problem(by_name[name], f"{reason}: refused in production"))
     if problems:
-        raise EnvironmentProblems(_report(SETTINGS[mode], problems))
+        raise EnvironmentProblems(_report(SETTINGS[mode], problems), problems)
     return Environment(mode, values)
 
 
@@ -646,8 +677,58 @@ def _example_lines(variable: Variable) -> list[str]:
     return lines
 
 
+# --- for ./dev ----------------------------------------------------------------------------
+
+
+def contract() -> list[dict[str, Any]]:
+    """Return every declaration as plain data; a default that does not count is None."""
+    return [
+        {
+            "name": variable.name,
+            "group": variable.group,
+            "why": variable.why,
+            "default": _default(variable, "local"),
+            "production_default": _default(variable, "production"),
+            "example": variable.example,
+            "required_in": sorted(variable.required_in),
+            "secret": variable.secret,
+            "reader": variable.reader,
+            "deployments": [name for name in DEPLOYMENTS if name in variable.exists_in],
+            "library": variable.library,
+        }
+        for variable in CONTRACT
+    ]
+
+
+def effective(source: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return the text in force of every variable the backend reads, and where it is from.
+
+    A variable without a value is left out. The text of a secret is in it.
+    """
+    mode = _mode(source)
+    found = {}
+    for variable in CONTRACT:
+        if variable.reader == "backend":
+            given = source.get(variable.name, "")
+            value = given or _default(variable, mode)
+            if value is not None:
+                found[variable.name] = {"value": value, "source": "given" if given else "default"}
+    return found
+
+
+def verify(environments: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]]:
+    """Return the problems of each of several environments, by the label it was given."""
+    found = {}
+    for label, source in environments.items():
+        try:
+            read(source)
+        except EnvironmentProblems as problems:
+            found[label] = problems.problems
+    return found
+
+
 def main(arguments: list[str]) -> int:
-    """Run `get NAME ...` or `example`; return the exit status."""
+    """Run one of the commands above; return the exit status."""
     match arguments:
         case ["get", *names] if names:
             try:
@@ -659,6 +740,12 @@ def main(arguments: list[str]) -> int:
                 print(values[name])
         case ["example"]:
             print(example_file(), end="")
+        case ["contract"]:
+            print(json.dumps(contract()))
+        case ["effective"]:
+            print(json.dumps(effective(os.environ)))
+        case ["verify", environments]:
+            print(json.dumps(verify(json.loads(environments))))
         case _:
             print(__doc__, file=sys.stderr)
             return 2

@@ -13,10 +13,11 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 from ..checkout import Checkout
 from ..errors import DevError
+from ..interpolation import fill_in
 from ..process import capture
 from ..services import by_dependency, one_shots, port_variable
 
@@ -25,7 +26,6 @@ SUBJECT = "declaration"
 
 # YAML needs a library, which is in .venv and not in the Python that ./dev runs on.
 _READ = "import json, sys, yaml; json.dump(yaml.safe_load(open(sys.argv[1])), sys.stdout)"
-_VARIABLE = re.compile(r"\$(?:(\$)|\{(\w+)(?::?-([^}]*))?\}|(\w+))")
 _SECONDS = {"h": 3600, "m": 60, "s": 1, "ms": 0.001}
 
 
@@ -147,16 +147,6 @@ def parse(declared: Mapping[str, Any]) -> Declaration:
         services={name: service for name, service in ordered.items() if name not in extra},
         extra={name: service for name, service in ordered.items() if name in extra},
     )
-
-
-def fill_in(text: str, value: Callable[[str], str]) -> str:
-    """`text` with `${NAME:-default}` and its like replaced; an empty value counts as unset."""
-
-    def replace(match: re.Match[str]) -> str:
-        dollar, braced, default, bare = match.groups()
-        return dollar or value(braced or bare) or default or ""
-
-    return _VARIABLE.sub(replace, text)
 
 
 def seconds(duration: str) -> float:
