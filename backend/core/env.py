@@ -5,6 +5,7 @@ from here, and tests compare the Compose files with it. Adding a variable means 
 `Variable` to `CONTRACT`.
 
     python -m core.env get SERVER   # print values; refuses a bad environment
+    python -m core.env check        # look at what Compose files read, too
     python -m core.env example      # print .env.example
     python -m core.env contract     # print the declarations, as JSON
     python -m core.env effective    # print what this process would see of them, as JSON
@@ -17,9 +18,10 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import environ
@@ -417,6 +419,7 @@ CONTRACT: tuple[Variable, ...] = (
         email_url,
         default="consolemail://",
         example="smtp+tls://USER:PASSWORD@smtp.example.com:587",
+        required_in=PRODUCTION,
         secret=True,
     ),
     Variable(
@@ -433,7 +436,7 @@ CONTRACT: tuple[Variable, ...] = (
         "checkout's directory.",
         example="homeport-two",
         reader="compose",
-        deployments=frozenset({"local-compose"}),
+        deployments=frozenset({"local-compose", "production"}),
     ),
     Variable(
         "WEB_PORT",
@@ -442,6 +445,7 @@ CONTRACT: tuple[Variable, ...] = (
         default="8000",
         example="8001",
         reader="compose",
+        deployments=EVERYWHERE,
     ),
     Variable(
         "DB_PORT",
@@ -485,6 +489,7 @@ CONTRACT: tuple[Variable, ...] = (
         default="1.0",
         example="2.0",
         reader="compose",
+        deployments=EVERYWHERE,
     ),
     Variable(
         "WORKER_CPUS",
@@ -493,6 +498,7 @@ CONTRACT: tuple[Variable, ...] = (
         default="1.0",
         example="2.0",
         reader="compose",
+        deployments=EVERYWHERE,
     ),
     Variable(
         "POSTGRES_PASSWORD",
@@ -500,8 +506,10 @@ CONTRACT: tuple[Variable, ...] = (
         "Password of the database's superuser. Counts when the volume is created.",
         default="postgres",
         example="postgres",
+        required_in=PRODUCTION,
         secret=True,
         reader="compose",
+        deployments=EVERYWHERE,
     ),
     Variable(
         "APP_PASSWORD",
@@ -509,8 +517,10 @@ CONTRACT: tuple[Variable, ...] = (
         "Password of the role app. Counts when the volume is created.",
         default="app",
         example="app",
+        required_in=PRODUCTION,
         secret=True,
         reader="compose",
+        deployments=EVERYWHERE,
     ),
     Variable(
         "APP_OWNER_PASSWORD",
@@ -518,8 +528,57 @@ CONTRACT: tuple[Variable, ...] = (
         "Password of the role app_owner. Counts when the volume is created.",
         default="app_owner",
         example="app_owner",
+        required_in=PRODUCTION,
         secret=True,
         reader="compose",
+        deployments=EVERYWHERE,
+    ),
+    Variable(
+        "REDIS_PASSWORD",
+        "Compose",
+        "Password of Redis in docker-compose.prod.yml. The local stack has none.",
+        example="$(python -c 'import secrets; print(secrets.token_urlsafe(32))')",
+        required_in=PRODUCTION,
+        secret=True,
+        reader="compose",
+        deployments=PRODUCTION,
+    ),
+    Variable(
+        "BACKEND_IMAGE",
+        "Compose",
+        "Image of the application in docker-compose.prod.yml: built under this name, or pulled.",
+        default="homeport-backend:production",
+        example="registry.example.com/homeport-backend:2026-11-20",
+        reader="compose",
+        deployments=PRODUCTION,
+    ),
+    Variable(
+        "PUBLISH_ADDRESS",
+        "Compose",
+        "Address of the machine on which docker-compose.prod.yml publishes web. The default is\n"
+        "for a reverse proxy on the same machine; web itself does not speak TLS.",
+        default="127.0.0.1",
+        example="10.0.0.5",
+        reader="compose",
+        deployments=PRODUCTION,
+    ),
+    Variable(
+        "DB_CPUS",
+        "Compose",
+        "CPUs PostgreSQL may use in docker-compose.prod.yml.",
+        default="1.0",
+        example="4.0",
+        reader="compose",
+        deployments=PRODUCTION,
+    ),
+    Variable(
+        "DB_MEMORY",
+        "Compose",
+        "Memory PostgreSQL may use in docker-compose.prod.yml.",
+        default="1G",
+        example="8G",
+        reader="compose",
+        deployments=PRODUCTION,
     ),
 )
 
@@ -537,7 +596,6 @@ PRODUCTION_DEFAULTS = {
     "TENANT_DEFAULT": "",
     "OPERATIONS_HOST": "",
     "CORS_ALLOWED_ORIGINS": "",
-    "EMAIL_URL": "smtp://localhost:25",
 }
 
 
@@ -561,11 +619,13 @@ class Environment(Mapping[str, Any]):
         return len(self._values)
 
 
-def read(source: Mapping[str, str]) -> Environment:
+def read(source: Mapping[str, str], readers: Collection[str] = ("backend",)) -> Environment:
     """Parse and validate every variable the backend reads.
 
     Args:
-        source: the environment, name to text. Empty text counts as unset.
+        source: the environment, name to text. Empty text counts as unset; then NAME_FILE may
+            name a file that holds the value, as mounted secrets do.
+        readers: whose variables; see `Variable.reader`.
 
     Raises:
         EnvironmentProblems: naming all problems at once, each with an example.
@@ -574,9 +634,13 @@ def read(source: Mapping[str, str]) -> Environment:
     values: dict[str, Any] = {}
     problems: list[str] = []
     for variable in CONTRACT:
-        if variable.reader != "backend":
+        if variable.reader not in readers:
             continue
-        raw = source.get(variable.name, "") or _default(variable, mode)
+        try:
+            raw = _given(variable, source) or _default(variable, mode)
+        except OSError as error:
+            problems.append(_problem(variable, f"cannot be read from its file: {error}"))
+            continue
         if raw is None:
             problems.append(_problem(variable, "is not set"))
             continue
@@ -617,6 +681,18 @@ def _mode(source: Mapping[str, str]) -> str:
         "The stack sets it by itself; elsewhere:\n"
         f"    export DJANGO_SETTINGS_MODULE={SETTINGS['local']}"
     )
+
+
+def _given(variable: Variable, source: Mapping[str, str]) -> str:
+    """Return the text given for a variable, by value or by file, or nothing.
+
+    Raises:
+        OSError: when the file it is in cannot be read.
+    """
+    if value := source.get(variable.name, ""):
+        return value
+    file = source.get(f"{variable.name}_FILE", "")
+    return Path(file).read_text().strip() if file else ""
 
 
 def _default(variable: Variable, mode: str) -> str | None:
@@ -709,7 +785,7 @@ def effective(source: Mapping[str, str]) -> dict[str, dict[str, str]]:
     found = {}
     for variable in CONTRACT:
         if variable.reader == "backend":
-            given = source.get(variable.name, "")
+            given = _given(variable, source)
             value = given or _default(variable, mode)
             if value is not None:
                 found[variable.name] = {"value": value, "source": "given" if given else "default"}
@@ -729,26 +805,27 @@ def verify(environments: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]
 
 def main(arguments: list[str]) -> int:
     """Run one of the commands above; return the exit status."""
-    match arguments:
-        case ["get", *names] if names:
-            try:
-                values = environment()
-            except EnvironmentProblems as problems:
-                print(problems, file=sys.stderr)
-                return 1
-            for name in names:
-                print(values[name])
-        case ["example"]:
-            print(example_file(), end="")
-        case ["contract"]:
-            print(json.dumps(contract()))
-        case ["effective"]:
-            print(json.dumps(effective(os.environ)))
-        case ["verify", environments]:
-            print(json.dumps(verify(json.loads(environments))))
-        case _:
-            print(__doc__, file=sys.stderr)
-            return 2
+    try:
+        match arguments:
+            case ["get", *names] if names:
+                for name in names:
+                    print(environment()[name])
+            case ["check"]:
+                read(os.environ, readers=("backend", "compose"))
+            case ["example"]:
+                print(example_file(), end="")
+            case ["contract"]:
+                print(json.dumps(contract()))
+            case ["effective"]:
+                print(json.dumps(effective(os.environ)))
+            case ["verify", environments]:
+                print(json.dumps(verify(json.loads(environments))))
+            case _:
+                print(__doc__, file=sys.stderr)
+                return 2
+    except EnvironmentProblems as problems:
+        print(problems, file=sys.stderr)
+        return 1
     return 0
 
 

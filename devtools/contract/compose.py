@@ -61,6 +61,12 @@ class ComposeFile:
         words = command.split() if isinstance(command, str) else list(map(str, command))
         return words[0] if words else ""
 
+    @property
+    def named(self) -> set[str]:
+        """Every variable that it fills in or gives."""
+        given = {name for service in self.services for name in self.environment(service)}
+        return given | {reference.name for reference, _line in self.references}
+
     @cached_property
     def references(self) -> list[tuple[Reference, int]]:
         """Every variable that is filled in, with its line; comments are left out."""

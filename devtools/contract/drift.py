@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 from ..checkout import Checkout
 from ..dotenv import Dotenv
@@ -136,10 +136,9 @@ def _what_code_reads(evidence: Evidence) -> Iterator[Finding]:
 def _what_nobody_reads(evidence: Evidence) -> Iterator[Finding]:
     read = {"backend": set(), "dev": set(), "compose": set()}
     for use in evidence.uses:
-        reader = "backend" if use.file.startswith("backend/") else "dev"
-        read[reader].add(use.name)
+        read[_READS.get(use.file.partition("/")[0], "dev")].add(use.name)
     for file in evidence.files.values():
-        read["compose"] |= {reference.name for reference, _line in file.references}
+        read["compose"] |= file.named
     packages = _locked(evidence.checkout)
     for variable in evidence.contract.values():
         if variable.library:
@@ -156,6 +155,8 @@ def _what_nobody_reads(evidence: Evidence) -> Iterator[Finding]:
             )
 
 
+# Who reads what is used in a directory: what the containers run once is not ./dev's own.
+_READS = {"backend": "backend", "init-scripts": "compose"}
 _READERS = {
     "backend": "no code of the backend",
     "dev": "no code of ./dev",
@@ -176,7 +177,7 @@ def _what_compose_fills_in(evidence: Evidence) -> Iterator[Finding]:
         for deployment in variable.deployments if variable.reader == "compose" else ():
             name = compose.PRODUCTION if deployment == PRODUCTION else compose.LOCAL
             file = evidence.files.get(name)
-            if file and variable.name not in {reference.name for reference, _ in file.references}:
+            if file and variable.name not in file.named:
                 what = f"{variable.name} is declared for {deployment}, but {name} does not use it"
                 remedy = f"use it there, or take {deployment} out of its deployments"
                 yield Finding(variables.FILE, variable.line, what, remedy)
@@ -193,7 +194,8 @@ def _as_declared(
     if reference.operator.endswith("+") or variable.name == "COMPOSE_PROJECT_NAME":
         return
     declared = variable.production_default if file.in_production else variable.default
-    if reference.default == declared:
+    # What must be given has nothing that stands for it, whether Compose asks for it or not.
+    if reference.default == declared or (declared is None and not reference.operator):
         return
     stated = "must be given" if reference.default is None else f"is {reference.default!r}"
     wanted = "it must be given" if declared is None else f"it is {declared!r}"
@@ -213,6 +215,8 @@ def _what_processes_are_given(evidence: Evidence) -> Iterator[Finding]:
             processes.setdefault((given, process.deployment), []).append(process.label)
     for (given, deployment), labels in processes.items():
         variable = evidence.contract.get(given.name)
+        # NAME_FILE names a file that holds NAME.
+        variable = variable or evidence.contract.get(given.name.removesuffix("_FILE"))
         who = f"{given.name} is given to {', '.join(labels)}"
         if variable is None and not foreign.owner(given.name):
             yield Finding(given.file, given.line, f"{who} but not declared", _DECLARE)
@@ -227,7 +231,7 @@ def _what_processes_lack(evidence: Evidence) -> Iterator[Finding]:
     contract = evidence.contract
     environments = {
         f"{number}": {
-            given.name: fill_in(given.value, lambda name: _stand_in(contract, name))
+            given.name: fill_in(given.value, _stand_in(contract, process.deployment))
             for given in process.given
         }
         for number, process in enumerate(evidence.processes)
@@ -247,10 +251,17 @@ def _what_processes_lack(evidence: Evidence) -> Iterator[Finding]:
             yield Finding(process.file, process.line, what, remedy)
 
 
-def _stand_in(contract: Mapping[str, Variable], name: str) -> str:
-    """A valid value where a file asks for one that only its user knows."""
-    variable = contract.get(name)
-    return variable.example if variable and variable.production_default is None else ""
+def _stand_in(contract: Mapping[str, Variable], deployment: str) -> Callable[[str], str]:
+    """Valid values where a production file asks for what only its user knows."""
+
+    def value(name: str) -> str:
+        variable = contract.get(name)
+        if deployment != PRODUCTION or not variable or variable.production_default is not None:
+            return ""
+        # Some examples are commands that make a secret.
+        return "k" * 64 if variable.example.startswith("$(") else variable.example
+
+    return value
 
 
 def _the_dev_container(evidence: Evidence) -> Iterator[Finding]:

@@ -14,7 +14,9 @@ CHECKOUT = Path(__file__).parents[2]
 # Every way Compose files are used together. A Compose file that is in none fails a test.
 COMBINATIONS: dict[str, tuple[str, ...]] = {
     "local": ("docker-compose.yml",),
+    "production": ("docker-compose.prod.yml",),
 }
+DEVELOPMENT = {name: files for name, files in COMBINATIONS.items() if name != "production"}
 
 
 def compose_config(files: tuple[str, ...], *options: str, **variables: str) -> dict[str, Any]:

@@ -7,9 +7,13 @@ import re
 from pathlib import Path
 
 import pytest
-from compose_files import CHECKOUT, COMBINATIONS, compose_config, read_yaml
+from compose_files import CHECKOUT, COMBINATIONS, DEVELOPMENT, compose_config, read_yaml
 
-ONE_SHOT = {"migrate", "test"}
+ONE_SHOT = {"check", "migrate", "test"}
+# What holds for a developer's machine alone; production's own rules: test_production_compose.py.
+in_development = pytest.mark.parametrize(
+    "combination", DEVELOPMENT.values(), ids=DEVELOPMENT, indirect=True, scope="session"
+)
 
 
 def long_running(services):
@@ -36,6 +40,7 @@ def test_ports_are_published_on_loopback_only(services):
     assert all(port["host_ip"] == "127.0.0.1" for port in published)
 
 
+@in_development
 def test_every_published_port_can_be_moved(combination):
     moved = {"WEB_PORT": "18001", "DB_PORT": "15001", "REDIS_PORT": "16001"}
     services = compose_config(combination, **moved)["services"]
@@ -109,6 +114,7 @@ def test_every_service_has_limits_and_an_init(services):
         assert service["init"] is True, name
 
 
+@in_development
 def test_the_named_volumes_exist(config):
     assert {"postgres_data", "redis_data", "media_data", "static_data"} <= config["volumes"].keys()
 
@@ -145,6 +151,7 @@ def test_redis_keeps_what_it_was_given(services):
     assert "--appendonly yes" in " ".join(services["redis"]["command"])
 
 
+@in_development
 def test_gunicorn_is_the_default_and_runserver_a_variable_away(combination):
     def server(**variables):
         return compose_config(combination, **variables)["services"]["web"]["environment"]["SERVER"]
@@ -161,6 +168,7 @@ def test_web_and_worker_are_not_the_databases_owner(services):
     assert user("migrate") == "app_owner"
 
 
+@in_development
 def test_tests_use_redis_databases_of_their_own(services):
     names = ("REDIS_URL", "CELERY_BROKER_URL", "CELERY_RESULT_BACKEND")
     used = {

@@ -51,7 +51,9 @@ INSTALLED_APPS = list(dict.fromkeys(SHARED_APPS + TENANT_APPS))
 
 # --- HTTP ---------------------------------------------------------------------------------
 
+HEALTH_PATH = "/api/v1/health/"
 MIDDLEWARE = [
+    "core.middleware.ProbeHostMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
@@ -115,7 +117,7 @@ TENANT_HEADER = env["TENANT_HEADER"]
 OPERATIONS_HOST = env["OPERATIONS_HOST"]
 # Answered without a tenant, so that they work when the database does not.
 # The choice of a tenant lists them all, which no tenant's role may.
-TENANT_FREE_PATHS = ("/api/v1/health/", "/choose-tenant/")
+TENANT_FREE_PATHS = (HEALTH_PATH, "/choose-tenant/")
 
 # --- Cache and sessions -------------------------------------------------------------------
 # https://docs.djangoproject.com/en/5.2/topics/cache/#redis

@@ -22,6 +22,7 @@ PRODUCTION = {
     "CELERY_BROKER_URL": "rediss://cache.internal:6379/1",
     "CELERY_RESULT_BACKEND": "rediss://cache.internal:6379/2",
     "TENANT_BASE_DOMAIN": "app.example.com",
+    "EMAIL_URL": "smtp+tls://mailer:secret@smtp.example.com:587",
 }
 
 
