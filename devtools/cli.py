@@ -18,6 +18,8 @@ from typing import Callable, NoReturn
 from . import bench, environment, locking
 from .checkout import Checkout
 from .contract import compose, drift, values, variables
+from .ecs import export, tasks
+from .ecs.target import Target
 from .engines import ENGINES, choose
 from .engines.base import Engine
 from .errors import FAILED, DevError, Problem, UsageError
@@ -429,6 +431,99 @@ def _check_contract(run: Run, python: Path) -> int:
     return FAILED if found else 0
 
 
+def _export_options(parser: argparse.ArgumentParser) -> None:
+    shown = Target("")
+    parser.add_argument("what", choices=["ecs"], help="task definitions for Amazon ECS")
+    parser.add_argument(
+        "--output",
+        default=export.DIRECTORY,
+        metavar="DIR",
+        help="where the files go (%(default)s, which git ignores)",
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit status 1 if DIR holds other files"
+    )
+    parser.add_argument(
+        "--image",
+        default="",
+        metavar="IMAGE",
+        help=f"with its version; {export.IMAGE} if that is set",
+    )
+    for option, what in (
+        ("family", "what the names of the tasks begin with"),
+        ("region", "where the tasks, parameters and logs are"),
+        ("prefix", "what the names of SSM parameters begin with, and the log group"),
+        ("execution-role", "reads the parameters, writes the logs"),
+        ("task-role", "what the application itself may do"),
+        ("file-system", "EFS that holds the volumes"),
+    ):
+        default = getattr(shown, option.replace("-", "_"))
+        parser.add_argument(f"--{option}", default=default, help=f"{what} (%(default)s)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        type=_assignment,
+        metavar="NAME=VALUE",
+        help="a variable that is no secret, for all tasks; may be repeated",
+    )
+    parser.add_argument(
+        "--ssm",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a variable with a default, for all tasks from SSM; may be repeated",
+    )
+
+
+@command(
+    "export",
+    ENVIRONMENT,
+    "write and check task definitions for ECS: web, worker, release",
+    "./dev export ecs",
+    "./dev export ecs --image registry.example.com/homeport-backend:2026-11-20 --output ecs",
+    "./dev export ecs --set WEB_CONCURRENCY=4 --check",
+    options=_export_options,
+)
+def exported(run: Run) -> int:
+    options = run.options
+    python = environment.with_modules(
+        run.checkout, run.terminal, "environ", "yaml", "botocore", "cfnlint"
+    )
+    declared = variables.load(run.checkout, python)
+    files = compose.load(run.checkout, python)
+    image = options.image or run.checkout.chosen(export.IMAGE) or export.default_image(files)
+    chosen = ("family", "region", "prefix", "execution_role", "task_role", "file_system")
+    target = Target(
+        image,
+        **{name: getattr(options, name) for name in chosen},
+        given=dict(options.set),
+        from_ssm=options.ssm,
+    )
+    made = export.made(run.checkout, files, declared, target)
+    directory = run.checkout.root / options.output
+    problems = export.judge(run.checkout, python, declared, made)
+    if not problems and options.check:
+        problems = export.differences(directory, made)
+    if problems:
+        raise DevError.of(problems)
+    if options.check:
+        run.terminal.mark(Mark.GOOD, f"{options.output} is what an export would write")
+        return 0
+    for path, task in zip(export.write(run.checkout, directory, made), made):
+        size = f"{int(task.definition['cpu']) / 1024:g} CPU, {task.definition['memory']} MiB"
+        run.terminal.mark(Mark.GOOD, f"{path}  {task.definition['family']}  {size}")
+    for note in (note for task in made for note in task.notes):
+        run.terminal.mark(Mark.WARNING, note)
+    for option in target.placeholders():
+        run.terminal.mark(Mark.WARNING, f"{option} was not given: a placeholder stands for it")
+    run.terminal.say("")
+    run.terminal.say("these parameters must exist in SSM:")
+    for name in sorted({name for task in made for name in tasks.parameters(task)}):
+        run.terminal.say(f"  {name}")
+    return 0
+
+
 # Tests and requirements
 
 
@@ -702,6 +797,13 @@ def _help(terminal: Terminal, words: Sequence[str]) -> int:
                 terminal.say(f"  {one.name:<{width}}  {one.summary}")
     terminal.say("\n./dev COMMAND --help says more, with examples")
     return 0
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not (name and separator):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
 
 
 def _positive(text: str) -> int:

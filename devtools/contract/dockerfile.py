@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from ..interpolation import fill_in
+
 FILE = "backend/Dockerfile"
 
 _FROM = re.compile(r"FROM\s+(\S+)(?:\s+AS\s+(\S+))?", re.IGNORECASE)
@@ -13,11 +15,12 @@ _PAIR = re.compile(r"""(\w+)=("(?:\\.|[^"\\])*"|'[^']*'|\S+)""")
 
 @dataclass
 class Stage:
-    """A stage with all that it inherits: variables, the user, the command."""
+    """A stage with all that it inherits; `arguments` are by name, with their defaults."""
 
     name: str
     base: str
     variables: dict[str, str] = field(default_factory=dict)
+    arguments: dict[str, str] = field(default_factory=dict)
     user: str = ""
     command: str = ""
 
@@ -30,12 +33,16 @@ def stages(text: str) -> dict[str, Stage]:
         if instruction == "FROM":
             base, name = _FROM.match(f"FROM {rest}").groups()
             above = found.get(base, Stage("", base))
-            stage = Stage(name or "", base, dict(above.variables), above.user, above.command)
+            inherited = (dict(above.variables), dict(above.arguments), above.user, above.command)
+            stage = Stage(name or "", base, *inherited)
             found[stage.name] = stage
         elif instruction == "ENV":
             stage.variables.update({key: value.strip("\"'") for key, value in _PAIR.findall(rest)})
+        elif instruction == "ARG":
+            name, _, default = rest.partition("=")
+            stage.arguments[name] = default
         elif instruction == "USER":
-            stage.user = rest
+            stage.user = fill_in(rest, stage.arguments.get)
         elif instruction == "CMD":
             stage.command = rest
     return found

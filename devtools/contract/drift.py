@@ -6,6 +6,7 @@ One function for each comparison. Each yields every finding, with its line and i
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,12 @@ from typing import Callable, NamedTuple
 
 from ..checkout import Checkout
 from ..dotenv import Dotenv
+from ..ecs import export
+from ..ecs.target import Target
 from ..embedded import declaration
 from ..embedded.places import Places
 from ..embedded.stack import Stack
-from ..errors import Problem
+from ..errors import DevError, Problem
 from ..interpolation import Reference, fill_in
 from . import compose, dev_container, dockerfile, foreign, uses, variables
 from .compose import ComposeFile
@@ -89,6 +92,7 @@ def gather(checkout: Checkout, python: Path) -> Evidence:
     processes = [
         *(process for file in files.values() for process in _of_compose(checkout, file)),
         *_of_embedded(checkout, files, python),
+        *_of_ecs(checkout, files, contract),
     ]
     return Evidence(checkout, python, contract, files, uses.find(checkout), processes)
 
@@ -258,8 +262,7 @@ def _stand_in(contract: Mapping[str, Variable], deployment: str) -> Callable[[st
         variable = contract.get(name)
         if deployment != PRODUCTION or not variable or variable.production_default is not None:
             return ""
-        # Some examples are commands that make a secret.
-        return "k" * 64 if variable.example.startswith("$(") else variable.example
+        return variable.stand_in
 
     return value
 
@@ -345,6 +348,31 @@ def _of_embedded(
                     for key, value in stack.settings(service).items()
                 ],
             )
+
+
+def _of_ecs(
+    checkout: Checkout, files: Mapping[str, ComposeFile], contract: Mapping[str, Variable]
+) -> Iterator[Process]:
+    """What an export would give, and what the files of the last one do give."""
+    made = export.made(checkout, files, contract, Target(export.default_image(files)))
+    for task in made:
+        line = files[compose.PRODUCTION].line("services", task.service)
+        given = export.environment(task.definition, contract)
+        yield _task(f"{task.name} (ECS)", compose.PRODUCTION, [line] * len(given), given)
+    for path in sorted((checkout.root / export.DIRECTORY).glob("*.json")):
+        name = str(path.relative_to(checkout.root))
+        text = path.read_text("utf-8")
+        try:
+            given = export.environment(json.loads(text), contract)
+        except (ValueError, AttributeError, KeyError) as error:
+            raise DevError(f"{name} is no task definition: {error}", f"rm {name}") from error
+        lines = [text[: text.find(f'"{key}"')].count("\n") + 1 for key in given]
+        yield _task(f"{path.stem} (exported)", name, lines, given)
+
+
+def _task(label: str, file: str, lines: Sequence[int], given: Mapping[str, str]) -> Process:
+    entries = [Given(key, value, file, at) for (key, value), at in zip(given.items(), lines)]
+    return Process(label, PRODUCTION, file, min(lines, default=1), entries)
 
 
 def _line_of(checkout: Checkout, file: str, part: str) -> int:

@@ -270,8 +270,10 @@ def test_the_editors_json_is_read_with_its_comments():
 
 
 def test_a_stage_of_the_image_has_what_it_inherits():
-    text = "FROM x AS a\nENV P=1 \\\n    # why\n    Q='2 3'\nUSER $U\nFROM a AS b\nENV P=4\n"
+    text = (
+        "FROM x AS a\nARG U=7\nENV P=1 \\\n    # why\n    Q='2 3'\nUSER $U\nFROM a AS b\nENV P=4\n"
+    )
     found = stages(text)
     assert found["b"].variables == {"P": "4", "Q": "2 3"}
-    assert found["b"].user == "$U"
+    assert found["b"].user == "7"
     assert found["a"].variables["P"] == "1"
