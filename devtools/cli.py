@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, NoReturn
 
-from . import bench, environment, locking
+from . import bench, environment, locking, reference
 from .checkout import Checkout
-from .contract import compose, drift, values, variables
+from .contract import compose, drift, parity, values, variables
 from .ecs import export, tasks
 from .ecs.target import Target
 from .engines import ENGINES, choose
@@ -431,6 +431,26 @@ def _check_contract(run: Run, python: Path) -> int:
     return FAILED if found else 0
 
 
+@command(
+    "parity",
+    ENVIRONMENT,
+    "show where the local stack and production differ, each difference with its reason",
+    "./dev parity",
+    "exit status: 1 for a difference without a reason, or a reason without a difference",
+    options=_json_option,
+)
+def compared(run: Run) -> int:
+    python = environment.with_modules(run.checkout, run.terminal, "environ", "yaml")
+    found = parity.compare(run.checkout, python)
+    if run.options.json:
+        run.terminal.say(json.dumps(found.as_json(), indent=2))
+        return FAILED if found.problems else 0
+    parity.show(found, run.terminal)
+    if found.problems:
+        raise DevError.of(found.problems)
+    return 0
+
+
 def _export_options(parser: argparse.ArgumentParser) -> None:
     shown = Target("")
     parser.add_argument("what", choices=["ecs"], help="task definitions for Amazon ECS")
@@ -521,6 +541,39 @@ def exported(run: Run) -> int:
     run.terminal.say("these parameters must exist in SSM:")
     for name in sorted({name for task in made for name in tasks.parameters(task)}):
         run.terminal.say(f"  {name}")
+    return 0
+
+
+def _reference_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit status 1 if a file is outdated"
+    )
+
+
+@command(
+    "reference",
+    ENVIRONMENT,
+    "write docs/reference.md and .env.example from what they describe",
+    "./dev reference",
+    "./dev reference --check",
+    options=_reference_options,
+)
+def referred(run: Run) -> int:
+    python = environment.with_modules(run.checkout, run.terminal, "environ", "yaml")
+    groups = {
+        group: {
+            one.name: (one.summary, _parser(one)) for one in COMMANDS.values() if one.group == group
+        }
+        for group in GROUPS
+    }
+    wanted = reference.texts(run.checkout, python, groups)
+    found = reference.outdated(run.checkout, wanted)
+    if found and run.options.check:
+        raise DevError.of(found)
+    if found:
+        reference.write(run.checkout, wanted)
+    state = "written" if found else "already current"
+    run.terminal.mark(Mark.GOOD, f"{', '.join(wanted)}: {state}")
     return 0
 
 
