@@ -469,16 +469,17 @@ def _export_options(parser: argparse.ArgumentParser) -> None:
         metavar="IMAGE",
         help=f"with its version; {export.IMAGE} if that is set",
     )
-    for option, what in (
-        ("family", "what the names of the tasks begin with"),
-        ("region", "where the tasks, parameters and logs are"),
-        ("prefix", "what the names of SSM parameters begin with, and the log group"),
-        ("execution-role", "reads the parameters, writes the logs"),
-        ("task-role", "what the application itself may do"),
-        ("file-system", "EFS that holds the volumes"),
+    for option, metavar, what in (
+        ("family", "NAME", "what the names of the tasks begin with"),
+        ("region", "REGION", "where the tasks, parameters and logs are"),
+        ("prefix", "PATH", "what the names of SSM parameters begin with, and the log group"),
+        ("execution-role", "ARN", "reads the parameters, writes the logs"),
+        ("task-role", "ARN", "what the application itself may do"),
+        ("file-system", "ID", "EFS that holds the volumes"),
     ):
         default = getattr(shown, option.replace("-", "_"))
-        parser.add_argument(f"--{option}", default=default, help=f"{what} (%(default)s)")
+        spelled = f"{what} (%(default)s)"
+        parser.add_argument(f"--{option}", default=default, metavar=metavar, help=spelled)
     parser.add_argument(
         "--set",
         action="append",

@@ -91,7 +91,7 @@ def _option(action: argparse.Action) -> str:
 def _services(files: Mapping[str, ComposeFile]) -> Iterator[str]:
     local, production = files[compose.LOCAL], files.get(compose.PRODUCTION)
     yield "\n## Services\n"
-    names = [*local.services, *(set(production.services if production else ()) - {*local.services})]
+    names = list(dict.fromkeys([*local.services, *(production.services if production else ())]))
     rows = []
     for name in names:
         sides = [
@@ -134,7 +134,7 @@ def _variables(contract: Mapping[str, Variable]) -> Iterator[str]:
         "[environment.md](environment.md)."
     )
     for group in dict.fromkeys(variable.group for variable in contract.values()):
-        yield f"\n### {group} variables\n"
+        yield f"\n### Variables: {group}\n"
         rows = [
             [f"`{one.name}`", _default(one), _in_production(one), _why(one)]
             for one in contract.values()
@@ -155,7 +155,7 @@ def _in_production(variable: Variable) -> str:
         return "not there"
     if variable.production_default is None:
         return "**must be given**, secret" if variable.secret else "**must be given**"
-    same = variable.production_default == variable.default
+    same = variable.production_default == variable.default and len(variable.deployments) > 1
     return "the same" if same else _code(variable.production_default)
 
 

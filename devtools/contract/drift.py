@@ -354,7 +354,8 @@ def _of_ecs(
     checkout: Checkout, files: Mapping[str, ComposeFile], contract: Mapping[str, Variable]
 ) -> Iterator[Process]:
     """What an export would give, and what the files of the last one do give."""
-    made = export.made(checkout, files, contract, Target(export.default_image(files)))
+    target = Target(export.default_image(files))
+    made = export.made(checkout, files, contract, target) if compose.PRODUCTION in files else ()
     for task in made:
         line = files[compose.PRODUCTION].line("services", task.service)
         given = export.environment(task.definition, contract)

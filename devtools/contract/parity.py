@@ -123,20 +123,26 @@ def compare(
 
 def show(parity: Parity, terminal: Terminal) -> None:
     """Print the differences with their reasons, then what is alike of what matters most."""
-    rows = [["", "LOCAL", "PRODUCTION", "OF"]]
     grouped: dict[tuple[str, str, str, str], list[str]] = {}
     for one in parity.differences:
         key = (one.reason, one.aspect, one.local, one.production)
         grouped.setdefault(key, []).append(one.service)
-    last = ""
-    reasons: list[str] = [""]
-    for (reason, aspect, local, production), services in sorted(grouped.items()):
-        rows.append([aspect, _short(local), _short(production), ", ".join(services)])
-        reasons.append(reason)
-    for line, reason in zip(table(rows), reasons):
+    ordered = sorted(grouped.items())
+    head, *lines = table(
+        [
+            ["", "LOCAL", "PRODUCTION", "OF"],
+            *(
+                [of, _short(here), _short(there), ", ".join(s)]
+                for (_r, of, here, there), s in ordered
+            ),
+        ]
+    )
+    terminal.say(f"  {head}")
+    last = None
+    for line, ((reason, *_values), _services) in zip(lines, ordered):
         if reason != last:
             terminal.say("")
-            terminal.say(terminal.paint(reason or "NO REASON IS DECLARED", "1"))
+            terminal.heading(reason or "NO REASON IS DECLARED")
             last = reason
         terminal.say(f"  {line}")
     terminal.say("")
