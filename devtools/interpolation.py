@@ -38,15 +38,19 @@ def references(text: str) -> list[Reference]:
 
 
 def fill_in(text: str, value: Callable[[str], str | None]) -> str:
-    """`text` with every variable replaced; an empty value counts as unset."""
+    """`text` with every variable replaced; `value` is None for what is not set.
+
+    An empty value stands where the operator has no colon, as Compose has it.
+    """
     return "".join(part if isinstance(part, str) else _filled(part, value) for part in _parts(text))
 
 
 def _filled(reference: Reference, value: Callable[[str], str | None]) -> str:
-    known = value(reference.name) or ""
+    known = value(reference.name)
+    is_set = bool(known) if reference.operator.startswith(":") else known is not None
     if reference.operator.endswith("+"):
-        return fill_in(reference.word, value) if known else ""
-    return known or fill_in(reference.default or "", value)
+        return fill_in(reference.word, value) if is_set else ""
+    return known or "" if is_set else fill_in(reference.default or "", value)
 
 
 def _parts(text: str) -> Iterator[str | Reference]:

@@ -776,19 +776,24 @@ def contract() -> list[dict[str, Any]]:
     ]
 
 
-def effective(source: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """Return the text in force of every variable the backend reads, and where it is from.
+def source_of(name: str) -> str:
+    """Return where this process has a value from: "environment" or "default"."""
+    return "environment" if os.environ.get(name) else "default"
+
+
+def effective() -> dict[str, dict[str, str]]:
+    """Return the text this process has for every variable the backend reads, and its source.
 
     A variable without a value is left out. The text of a secret is in it.
     """
-    mode = _mode(source)
     found = {}
     for variable in CONTRACT:
-        if variable.reader == "backend":
-            given = _given(variable, source)
-            value = given or _default(variable, mode)
-            if value is not None:
-                found[variable.name] = {"value": value, "source": "given" if given else "default"}
+        if variable.reader != "backend":
+            continue
+        source = source_of(variable.name)
+        value = _given(variable, os.environ) or _default(variable, _mode(os.environ))
+        if value is not None:
+            found[variable.name] = {"value": value, "source": source}
     return found
 
 
@@ -817,7 +822,7 @@ def main(arguments: list[str]) -> int:
             case ["contract"]:
                 print(json.dumps(contract()))
             case ["effective"]:
-                print(json.dumps(effective(os.environ)))
+                print(json.dumps(effective()))
             case ["verify", environments]:
                 print(json.dumps(verify(json.loads(environments))))
             case _:

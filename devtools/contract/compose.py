@@ -19,7 +19,7 @@ PRODUCTION = "docker-compose.prod.yml"
 PATTERNS = ("docker-compose*.yml", ".devcontainer/*compose*.yml")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ComposeFile:
     """One Compose file. `lines` is as devtools/contract/read_yaml.py prints it."""
 
@@ -111,7 +111,7 @@ def read(
 
 def with_defaults(text: str) -> str:
     """`text` as it is where no variable was chosen."""
-    return fill_in(text, lambda _: "")
+    return fill_in(text, lambda _: None)
 
 
 def _text(value: Any) -> str:

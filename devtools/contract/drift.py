@@ -90,7 +90,7 @@ def gather(checkout: Checkout, python: Path) -> Evidence:
     contract = variables.load(checkout, python)
     files = compose.load(checkout, python)
     processes = [
-        *(process for file in files.values() for process in _of_compose(checkout, file)),
+        *(process for file in files.values() for process in _of_compose(checkout, file, files)),
         *_of_embedded(checkout, files, python),
         *_of_ecs(checkout, files, contract),
     ]
@@ -179,10 +179,11 @@ def _what_compose_fills_in(evidence: Evidence) -> Iterator[Finding]:
                 yield Finding(file.name, line, what, _DECLARE)
     for variable in evidence.contract.values():
         for deployment in variable.deployments if variable.reader == "compose" else ():
-            name = compose.PRODUCTION if deployment == PRODUCTION else compose.LOCAL
-            file = evidence.files.get(name)
-            if file and variable.name not in file.named:
-                what = f"{variable.name} is declared for {deployment}, but {name} does not use it"
+            in_production = deployment == PRODUCTION
+            there = [f for f in evidence.files.values() if f.in_production == in_production]
+            if there and not any(variable.name in file.named for file in there):
+                names = " and ".join(file.name for file in there)
+                what = f"{variable.name} is declared for {deployment}, but not used in {names}"
                 remedy = f"use it there, or take {deployment} out of its deployments"
                 yield Finding(variables.FILE, variable.line, what, remedy)
 
@@ -200,6 +201,9 @@ def _as_declared(
     declared = variable.production_default if file.in_production else variable.default
     # What must be given has nothing that stands for it, whether Compose asks for it or not.
     if reference.default == declared or (declared is None and not reference.operator):
+        return
+    # Where the code has no default, a stack may have one: where its emulators are, say.
+    if declared == "" and variable.reader == "backend" and reference.default is not None:
         return
     stated = "must be given" if reference.default is None else f"is {reference.default!r}"
     wanted = "it must be given" if declared is None else f"it is {declared!r}"
@@ -221,7 +225,7 @@ def _what_processes_are_given(evidence: Evidence) -> Iterator[Finding]:
         variable = evidence.contract.get(given.name)
         # NAME_FILE names a file that holds NAME.
         variable = variable or evidence.contract.get(given.name.removesuffix("_FILE"))
-        who = f"{given.name} is given to {', '.join(labels)}"
+        who = f"{given.name} is given to {', '.join(dict.fromkeys(labels))}"
         if variable is None and not foreign.owner(given.name):
             yield Finding(given.file, given.line, f"{who} but not declared", _DECLARE)
         elif variable and deployment not in variable.deployments:
@@ -255,23 +259,22 @@ def _what_processes_lack(evidence: Evidence) -> Iterator[Finding]:
             yield Finding(process.file, process.line, what, remedy)
 
 
-def _stand_in(contract: Mapping[str, Variable], deployment: str) -> Callable[[str], str]:
+def _stand_in(contract: Mapping[str, Variable], deployment: str) -> Callable[[str], str | None]:
     """Valid values where a production file asks for what only its user knows."""
 
-    def value(name: str) -> str:
+    def value(name: str) -> str | None:
         variable = contract.get(name)
         if deployment != PRODUCTION or not variable or variable.production_default is not None:
-            return ""
+            return None
         return variable.stand_in
 
     return value
 
 
 def _the_dev_container(evidence: Evidence) -> Iterator[Finding]:
-    for name, line in dev_container.names(evidence.checkout.root / dev_container.FILE):
+    for name, file, line in dev_container.names(evidence.checkout.root):
         if name not in evidence.contract and not foreign.owner(name):
-            what = f"{name} is named but not declared"
-            yield Finding(dev_container.FILE, line, what, _DECLARE)
+            yield Finding(file, line, f"{name} is named but not declared", _DECLARE)
 
 
 def _the_example(evidence: Evidence) -> Iterator[Finding]:
@@ -291,8 +294,7 @@ def _foreign_names(evidence: Evidence) -> Iterator[Finding]:
     named = {use.name for use in evidence.uses}
     named |= {given.name for process in evidence.processes for given in process.given}
     named |= {ref.name for file in evidence.files.values() for ref, _line in file.references}
-    path = evidence.checkout.root / dev_container.FILE
-    named |= {name for name, _line in dev_container.names(path)}
+    named |= {name for name, _file, _line in dev_container.names(evidence.checkout.root)}
     for entry in foreign.FOREIGN:
         if not any(foreign.owner(name) is entry for name in named - evidence.contract.keys()):
             line = _line_of(evidence.checkout, foreign.FILE, f'"{entry.pattern}"')
@@ -303,27 +305,31 @@ def _foreign_names(evidence: Evidence) -> Iterator[Finding]:
 # What processes are given
 
 
-def _of_compose(checkout: Checkout, file: ComposeFile) -> Iterator[Process]:
+def _of_compose(
+    checkout: Checkout, file: ComposeFile, files: Mapping[str, ComposeFile]
+) -> Iterator[Process]:
+    """The processes of `file`; where it only adds to the local stack, with what is there."""
     stages = dockerfile.stages((checkout.root / dockerfile.FILE).read_text("utf-8"))
+    stage = stages["production" if file.in_production else "development"]
+    below = None if file.in_production else files.get(compose.LOCAL)
     for service in file.services:
-        if not file.runs_our_code(service):
+        layers = [one for one in (below, file) if one and service in one.services]
+        if not any(layer.runs_our_code(service) for layer in layers):
             continue
-        stage = "production" if file.in_production else "development"
-        in_image = [
-            Given(name, value, dockerfile.FILE, _line_of(checkout, dockerfile.FILE, f"{name}="))
-            for name, value in stages[stage].variables.items()
-        ]
-        given = [
-            Given(name, value, file.name, file.line("services", service, "environment", name))
-            for name, value in file.environment(service).items()
-        ]
-        overridden = {entry.name for entry in given}
+        given = {
+            name: Given(name, value, dockerfile.FILE, _line_of_variable(checkout, name))
+            for name, value in stage.variables.items()
+        }
+        for layer in dict.fromkeys(layers):
+            for name, value in layer.environment(service).items():
+                line = layer.line("services", service, "environment", name)
+                given[name] = Given(name, value, layer.name, line)
         yield Process(
             label=service,
             deployment=PRODUCTION if file.in_production else LOCAL_COMPOSE,
             file=file.name,
             line=file.line("services", service),
-            given=[entry for entry in in_image if entry.name not in overridden] + given,
+            given=list(given.values()),
         )
 
 
@@ -374,6 +380,10 @@ def _of_ecs(
 def _task(label: str, file: str, lines: Sequence[int], given: Mapping[str, str]) -> Process:
     entries = [Given(key, value, file, at) for (key, value), at in zip(given.items(), lines)]
     return Process(label, PRODUCTION, file, min(lines, default=1), entries)
+
+
+def _line_of_variable(checkout: Checkout, name: str) -> int:
+    return _line_of(checkout, dockerfile.FILE, f"{name}=")
 
 
 def _line_of(checkout: Checkout, file: str, part: str) -> int:

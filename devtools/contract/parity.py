@@ -249,7 +249,7 @@ def _resolved(value: Any) -> str:
         return NOTHING
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
     open_ = {one.name for one in references(text) if not one.default}
-    return fill_in(text, lambda name: f"${{{name}}}" if name in open_ else "")
+    return fill_in(text, lambda name: f"${{{name}}}" if name in open_ else None)
 
 
 def _hidden(aspect: str, text: str, contract: Mapping[str, Variable]) -> str:

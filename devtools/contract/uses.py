@@ -14,7 +14,8 @@ from pathlib import Path
 from ..checkout import Checkout
 
 PYTHON = ("dev", "backend/**/*.py", "devtools/**/*.py", "init-scripts/**/*.py")
-SHELL = (".ci/run", ".ci/**/*.sh", "backend/bin/*", "init-scripts/**/*.sh", ".devcontainer/**/*.sh")
+# Of these what names a shell in its first line.
+SHELL = (".ci/*", ".devcontainer/*", "backend/bin/*", "init-scripts/**/*")
 SQL = ("init-scripts/**/*.sql",)
 _LEFT_OUT = {"tests", "migrations", "__pycache__", "node_modules"}
 
@@ -26,6 +27,7 @@ _METHODS = {"get", "pop", "setdefault"}
 # Functions and methods that take a variable's name.
 _FUNCTIONS = {"getenv", "chosen", "where_chosen"}
 
+_SHEBANG = re.compile(r"#!.*\b(?:sh|bash)\b")
 _SHELL_USE = re.compile(r"(?<!\\)\$(?:\{[#!]?)?([A-Z][A-Z0-9_]+)")
 _SHELL_ASSIGNED = re.compile(
     r"(?:^|[;&|]|\b(?:local|readonly|for|read)\b)\s*([A-Z][A-Z0-9_]+)(?:=|\s+in\b)", re.MULTILINE
@@ -122,6 +124,8 @@ def _string(node: ast.expr, named: dict[str, str]) -> str:
 
 
 def _of_shell(text: str) -> Iterator[tuple[str, int]]:
+    if not _SHEBANG.match(text):
+        return
     own = set(_SHELL_ASSIGNED.findall(text))
     for number, line in enumerate(text.splitlines(), 1):
         if line.lstrip().startswith("#"):

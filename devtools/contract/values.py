@@ -50,11 +50,11 @@ class Value:
 
 @dataclass(frozen=True)
 class Report:
-    """All values. `unknown` says in sentences what cannot be known, and why."""
+    """All values. `unknown` says what cannot be known, and why; `running` is then None."""
 
     deployment: str
     service: str
-    running: bool
+    running: bool | None
     values: list[Value]
     unknown: list[str]
 
@@ -76,30 +76,26 @@ def in_force(
     engine: Engine,
     service: str,
 ) -> Report:
-    """What `service` sees: now if it runs, else what a start would give it.
-
-    Raises DevError if what runs cannot be asked.
-    """
+    """What `service` sees: now if it runs, else what a start would give it."""
     start = engine.environment_at_start(service)
-    now = _ask(engine, service)
+    unknown = []
+    now, running = None, None
+    try:
+        now = _ask(engine, service)
+        running = now is not None
+    except DevError as error:
+        unknown.append(f"what {service} sees now: {error}")
+    if running is False:
+        unknown.append(f"{service} does not run: these are the values that a start would give it")
+    if now is None and (start or {}).get("SSM_PARAMETER_PATH"):
+        path = start["SSM_PARAMETER_PATH"]
+        unknown.append(f"what SSM holds under {path} is not known before {service} runs")
+    if start is None:
+        unknown.append("what the next start gives is decided outside this container")
     deployment = LOCAL_EMBEDDED if engine.name == "embedded" else LOCAL_COMPOSE
     look = _Look(checkout, file, service, start, now, engine.filled_in())
-    unknown = []
-    if now is None:
-        unknown.append(f"{service} does not run: these are the values that a start would give it")
-        if (start or {}).get("SSM_PARAMETER_PATH"):
-            unknown.append(
-                f"what SSM holds below {start['SSM_PARAMETER_PATH']} is not known before that"
-            )
-    if start is None:
-        unknown.append("what the next start will give is decided outside this container")
-    return Report(
-        deployment=deployment,
-        service=service,
-        running=now is not None,
-        values=[look.at(variable, deployment) for variable in contract.values()],
-        unknown=unknown,
-    )
+    values = [look.at(variable, deployment) for variable in contract.values()]
+    return Report(deployment, service, running, values, unknown)
 
 
 @dataclass(frozen=True)
@@ -125,8 +121,9 @@ class _Look:
             return _value(variable, coming, source, self._overruled(variable, source))
         there = self.now.get(variable.name, {})
         text = there.get("value")
-        if there.get("source") not in (None, "given", "default"):
-            return _value(variable, text, there["source"])
+        if there.get("source") == "ssm":
+            path = self.now.get("SSM_PARAMETER_PATH", {}).get("value", "")
+            return _value(variable, text, f"SSM {path}/{variable.name}")
         if self.start is not None and text != coming:
             shown = mask(variable, coming) or "nothing"
             return _value(variable, text, "the start of what runs", f"./dev up gives {shown}")
@@ -245,7 +242,5 @@ def _ask(engine: Engine, service: str) -> Mapping[str, Mapping[str, str]] | None
     if answer is None:
         return None
     if not answer.ok:
-        raise DevError(
-            f"{service} runs but cannot be asked: {answer.last_words}", f"./dev logs {service}"
-        )
+        raise DevError(f"it runs, but answers: {answer.last_words}")
     return json.loads(answer.output)

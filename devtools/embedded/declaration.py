@@ -90,7 +90,7 @@ class Service:
         found = []
         for entry in self.declaration.get("ports") or ():
             target, variable = port_variable(entry)
-            default = fill_in(str(entry), lambda _: "").split(":")[-2]
+            default = fill_in(str(entry), lambda _: None).split(":")[-2]
             found.append(Port(self.name, target, variable, int(default or target)))
         return found
 

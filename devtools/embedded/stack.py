@@ -76,9 +76,9 @@ class Stack:
     def backend(self) -> Path:
         return self.checkout.root / BACKEND
 
-    def value(self, variable: str) -> str:
-        """What stands for `variable` in the declaration, before its default."""
-        return self._variables.get(variable) or self.checkout.chosen(variable)
+    def value(self, variable: str) -> str | None:
+        """What stands for `variable` in the declaration, before its default; None if nothing."""
+        return self._variables.get(variable) or self.checkout.chosen(variable) or None
 
     def filled(self, text: object) -> str:
         """A declared text with its variables filled in."""

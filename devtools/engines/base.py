@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from ..errors import DevError
 from ..process import Result
 from ..status import StackStatus
 
@@ -97,6 +98,6 @@ class Engine(ABC):
     def ask(self, service: str, command: Sequence[str]) -> Result | None:
         """Run `command` in backend to its end, with the variables that `service` runs with now.
 
-        None if it does not run.
+        None if it does not run. Raises DevError where that cannot be known.
         """
-        return None
+        raise DevError("this engine cannot ask it")

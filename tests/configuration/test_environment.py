@@ -192,7 +192,7 @@ def test_a_variable_of_compose_that_a_deployment_does_not_use(copy):
     replace(copy, LOCAL, "127.0.0.1:${DB_PORT:-5432}:5432", "127.0.0.1:5432:5432")
     said = {one.what for one in findings(copy)}
     assert "DB_PORT is declared but no Compose file reads it" in said
-    assert f"DB_PORT is declared for local-compose, but {LOCAL} does not use it" in said
+    assert f"DB_PORT is declared for local-compose, but not used in {LOCAL}" in said
 
 
 def test_what_a_process_lacks_is_found_by_the_backend_itself(copy):
@@ -221,11 +221,32 @@ def test_a_variable_of_the_dev_container_that_nobody_declared(copy, text):
 
 def test_a_variable_of_the_dev_containers_compose_file_that_nobody_declared(copy):
     override = ".devcontainer/docker-compose.new.yml"
-    text = "services:\n  web:\n    command: bin/web\n    environment:\n      NEW_LIMIT: ${NEWER}\n"
+    text = "services:\n  web:\n    environment:\n      NEW_LIMIT: ${NEWER}\n"
     append(copy, override, text)
     said = {one.what for one in findings(copy) if one.file == override}
     assert "NEW_LIMIT is given to web but not declared" in said
     assert "NEWER is filled in but not declared" in said
+
+
+def test_what_a_compose_file_adds_is_judged_with_what_it_adds_to(copy):
+    override = "docker-compose.new.yml"
+    append(copy, override, "services:\n  web:\n    environment:\n      WEB_THREADS: many\n")
+    (found,) = findings(copy)
+    assert (found.file, found.line) == (override, 2)
+    assert "web would not start: WEB_THREADS is not a whole number" in found.what
+
+
+def test_a_variable_of_the_dev_containers_env_file_that_nobody_declared(copy):
+    line = append(copy, ".devcontainer/new.env", "# mine\nNEW_LIMIT=1\n")
+    (found,) = findings(copy)
+    assert (found.file, found.line) == (".devcontainer/new.env", line + 1)
+
+
+def test_a_stack_may_say_what_the_code_has_no_default_for(copy):
+    replace(
+        copy, LOCAL, "  LOG_FORMAT: ", "  WEB_CONCURRENCY: ${WEB_CONCURRENCY-3}\n  LOG_FORMAT: "
+    )
+    assert not findings(copy)
 
 
 @pytest.mark.parametrize(

@@ -21,11 +21,13 @@ from devtools.interpolation import Reference, fill_in, references
         ("${B:?is needed}", ""),
         ("${B:-${A}0}", "10"),
         ("${A:+yes}${B:+no}", "yes"),
+        ("${E:-2}${E-3}", "2"),
+        ("${E:+yes}${E+no}", "no"),
         ("5 $ or ${", "5 $ or ${"),
     ],
 )
 def test_variables_are_filled_in(text, expected):
-    assert fill_in(text, {"A": "1"}.get) == expected
+    assert fill_in(text, {"A": "1", "E": ""}.get) == expected
 
 
 def test_every_variable_is_found_with_what_stands_for_it():
