@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,5 +42,5 @@ def copy(tmp_path) -> Checkout:
         ".git", ".venv", ".dev", ".env", "tests", "__pycache__", ".*_cache"
     )
     root = shutil.copytree(CHECKOUT, tmp_path / "checkout", ignore=names, symlinks=True)
-    python = Path(sys.executable).parent  # has what .venv has, which a copy need not make
-    return Checkout(root, {"PATH": f"{python}:{os.environ['PATH']}"})
+    (root / ".venv").symlink_to(sys.prefix)  # which a copy need not make
+    return Checkout(root, {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")})

@@ -1,6 +1,9 @@
-"""The generated files hold what they are generated from."""
+"""The generated files hold what they are generated from; what their page shows can be typed."""
 
 from __future__ import annotations
+
+import re
+import shlex
 
 import pytest
 from compose_files import CHECKOUT
@@ -45,3 +48,20 @@ def test_a_new_variable_is_in_it(copy):
     assert dev(copy, "reference").ok
     assert "| `NEW_LIMIT` | `a\\|b` | the same | A \\| limit. |" in (copy.root / PAGE).read_text()
     assert "# NEW_LIMIT=a|b" in (copy.root / ".env.example").read_text()
+
+
+def test_every_command_of_the_page_on_the_environment_runs(copy):
+    page = (CHECKOUT / "docs/environment.md").read_text()
+    blocks = re.findall(r"^```console\n(.*?)^```", page, re.M | re.S)
+    lines = [line.split("  #")[0] for block in blocks for line in block.splitlines()]
+    assert len(lines) > 8
+    for line in lines:
+        program, *arguments = shlex.split(line)
+        found = dev(copy, *arguments)
+        assert (program, found.status) == ("./dev", 0), f"{line}\n{found.errors}"
+
+
+def test_everything_that_page_links_to_exists():
+    page = (CHECKOUT / "docs/environment.md").read_text()
+    for target in re.findall(r"\]\(([^)#]+)\)", page):
+        assert (CHECKOUT / "docs" / target).exists(), target
