@@ -48,6 +48,19 @@ def python(checkout: Checkout) -> Path:
     return _home(checkout) / "bin" / "python"
 
 
+def with_modules(checkout: Checkout, terminal: Terminal, *modules: str) -> Path:
+    """The path of a Python that can import `modules`: that of `.venv`, or the image's inside a
+    container; where neither can, `.venv` is made. Raises DevError as `ensure`."""
+    imports = f"import {', '.join(modules)}"
+    for candidate in (
+        python(checkout),
+        shutil.which("python", path=checkout.variables.get("PATH")),
+    ):
+        if candidate and _imports(checkout, str(candidate), imports):
+            return Path(candidate)
+    return ensure(checkout, terminal)
+
+
 def installed(checkout: Checkout) -> str:
     """What tells one state of `.venv` from another."""
     try:
@@ -92,8 +105,12 @@ def _uv_ready(checkout: Checkout, terminal: Terminal) -> Path:
 
 
 def _runs(checkout: Checkout, path: Path) -> bool:
+    return _imports(checkout, str(path), "")
+
+
+def _imports(checkout: Checkout, path: str, statement: str) -> bool:
     try:
-        return _try(checkout, [str(path), "-c", ""]).ok
+        return _try(checkout, [path, "-c", statement]).ok
     except DevError:
         return False  # it is not there, or not for this user
 

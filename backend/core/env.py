@@ -4,10 +4,12 @@ Settings read their values from here, `.env.example` and the reference table are
 from here, and tests compare the Compose files with it. Adding a variable means adding one
 `Variable` to `CONTRACT`.
 
-    python -m core.env get SERVER  # print values; refuses a bad environment
-    python -m core.env sources     # print where each value comes from, as JSON
-    python -m core.env check       # look at what Compose files read, too
-    python -m core.env example     # print .env.example
+    python -m core.env get SERVER   # print values; refuses a bad environment
+    python -m core.env check        # look at what Compose files read, too
+    python -m core.env example      # print .env.example
+    python -m core.env contract     # print the declarations, as JSON
+    python -m core.env effective    # print what this process would see of them, as JSON
+    python -m core.env verify JSON  # print the problems of several environments, as JSON
 """
 
 from __future__ import annotations
@@ -29,9 +31,23 @@ import environ
 MODES = ("local", "test", "build", "production")
 SETTINGS = {mode: f"core.settings.{mode}" for mode in MODES}
 
+# The ways in which the stack is run.
+DEPLOYMENTS = ("local-compose", "local-embedded", "production")
+EVERYWHERE = frozenset(DEPLOYMENTS)
+LOCALLY = frozenset({"local-compose", "local-embedded"})
+
 
 class EnvironmentProblems(Exception):
-    """The environment cannot be used; the text lists every problem and its remedy."""
+    """The environment cannot be used; the text lists every problem and its remedy.
+
+    Args:
+        text: what is printed.
+        problems: each problem by itself, beginning with the variable's name.
+    """
+
+    def __init__(self, text: str, problems: Iterable[str] = ()) -> None:
+        super().__init__(text)
+        self.problems = list(problems) or [text]
 
 
 # --- parsers: text -> value, ValueError with the fault ------------------------------------
@@ -186,6 +202,10 @@ class Variable:
         secret: True if the value must never be printed.
         reader: "backend" for what the application reads, "compose" for what only
             Compose files and database containers read, "dev" for what only ./dev reads.
+        deployments: the DEPLOYMENTS it exists in; none given: EVERYWHERE for what the
+            application reads, LOCALLY for the rest.
+        library: the package that reads it from the environment by itself, where no code
+            of the backend does.
     """
 
     name: str
@@ -197,6 +217,12 @@ class Variable:
     required_in: frozenset[str] = field(default_factory=frozenset)
     secret: bool = False
     reader: str = "backend"
+    deployments: frozenset[str] = frozenset()
+    library: str = ""
+
+    @property
+    def exists_in(self) -> frozenset[str]:
+        return self.deployments or (EVERYWHERE if self.reader == "backend" else LOCALLY)
 
 
 PRODUCTION = frozenset({"production"})
@@ -579,6 +605,7 @@ CONTRACT: tuple[Variable, ...] = (
         "checkout's directory.",
         example="homeport-two",
         reader="compose",
+        deployments=frozenset({"local-compose", "production"}),
     ),
     Variable(
         "WEB_PORT",
@@ -587,6 +614,7 @@ CONTRACT: tuple[Variable, ...] = (
         default="8000",
         example="8001",
         reader="compose",
+        deployments=EVERYWHERE,
     ),
     Variable(
         "DB_PORT",
@@ -661,6 +689,7 @@ CONTRACT: tuple[Variable, ...] = (
         default="1001",
         example="1000",
         reader="compose",
+        deployments=frozenset({"local-compose"}),
     ),
     Variable(
         "APP_GID",
@@ -669,6 +698,7 @@ CONTRACT: tuple[Variable, ...] = (
         default="1001",
         example="1000",
         reader="compose",
+        deployments=frozenset({"local-compose"}),
     ),
     Variable(
         "WEB_CPUS",
@@ -677,6 +707,7 @@ CONTRACT: tuple[Variable, ...] = (
         default="1.0",
         example="2.0",
         reader="compose",
+        deployments=EVERYWHERE,
     ),
     Variable(
         "WORKER_CPUS",
@@ -685,6 +716,7 @@ CONTRACT: tuple[Variable, ...] = (
         default="1.0",
         example="2.0",
         reader="compose",
+        deployments=EVERYWHERE,
     ),
     Variable(
         "POSTGRES_PASSWORD",
@@ -695,6 +727,7 @@ CONTRACT: tuple[Variable, ...] = (
         required_in=PRODUCTION,
         secret=True,
         reader="compose",
+        deployments=EVERYWHERE,
     ),
     Variable(
         "APP_PASSWORD",
@@ -706,6 +739,7 @@ CONTRACT: tuple[Variable, ...] = (
         required_in=PRODUCTION,
         secret=True,
         reader="compose",
+        deployments=EVERYWHERE,
     ),
     Variable(
         "APP_OWNER_PASSWORD",
@@ -717,6 +751,7 @@ CONTRACT: tuple[Variable, ...] = (
         required_in=PRODUCTION,
         secret=True,
         reader="compose",
+        deployments=EVERYWHERE,
     ),
     Variable(
         "REDIS_PASSWORD",
@@ -727,6 +762,7 @@ CONTRACT: tuple[Variable, ...] = (
         required_in=PRODUCTION,
         secret=True,
         reader="compose",
+        deployments=PRODUCTION,
     ),
     Variable(
         "BACKEND_IMAGE",
@@ -735,6 +771,7 @@ CONTRACT: tuple[Variable, ...] = (
         default="homeport-backend:production",
         example="registry.example.com/homeport-backend:2026-11-20",
         reader="compose",
+        deployments=PRODUCTION,
     ),
     Variable(
         "PUBLISH_ADDRESS",
@@ -744,6 +781,7 @@ CONTRACT: tuple[Variable, ...] = (
         default="127.0.0.1",
         example="10.0.0.5",
         reader="compose",
+        deployments=PRODUCTION,
     ),
     Variable(
         "PROXY_ADDRESS",
@@ -803,6 +841,7 @@ CONTRACT: tuple[Variable, ...] = (
         default="1.0",
         example="4.0",
         reader="compose",
+        deployments=PRODUCTION,
     ),
     Variable(
         "DB_MEMORY",
@@ -811,6 +850,7 @@ CONTRACT: tuple[Variable, ...] = (
         default="1G",
         example="8G",
         reader="compose",
+        deployments=PRODUCTION,
     ),
 )
 
@@ -950,7 +990,7 @@ def read(
         if source.get("DEBUG", "").lower() not in ("", "0", "false", "no", "off"):
             problems.append("DEBUG is set: production shows nobody its insides; remove it")
     if problems:
-        raise EnvironmentProblems(_report(SETTINGS[mode], problems))
+        raise EnvironmentProblems(_report(SETTINGS[mode], problems), problems)
     return Environment(mode, values)
 
 
@@ -1145,21 +1185,74 @@ def _as_text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+# --- for ./dev ----------------------------------------------------------------------------
+
+
+def contract() -> list[dict[str, Any]]:
+    """Return every declaration as plain data; a default that does not count is None."""
+    return [
+        {
+            "name": variable.name,
+            "group": variable.group,
+            "why": variable.why,
+            "default": _default(variable, "local"),
+            "production_default": _default(variable, "production"),
+            "example": variable.example,
+            "required_in": sorted(variable.required_in),
+            "secret": variable.secret,
+            "reader": variable.reader,
+            "deployments": [name for name in DEPLOYMENTS if name in variable.exists_in],
+            "library": variable.library,
+        }
+        for variable in CONTRACT
+    ]
+
+
+def effective() -> dict[str, dict[str, str]]:
+    """Return the text this process has for every variable the backend reads, and its source.
+
+    A variable without a value is left out. The text of a secret is in it.
+    """
+    found = {}
+    for variable in CONTRACT:
+        if variable.reader != "backend":
+            continue
+        source = source_of(variable.name)
+        value = _given(variable, os.environ) or _default(variable, _mode(os.environ))
+        if value is not None:
+            found[variable.name] = {"value": value, "source": source}
+    return found
+
+
+def verify(environments: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]]:
+    """Return the problems of each of several environments, by the label it was given."""
+    found = {}
+    for label, source in environments.items():
+        try:
+            read(source)
+        except EnvironmentProblems as problems:
+            found[label] = problems.problems
+    return found
+
+
 def main(arguments: list[str]) -> int:
-    """Run `get NAME ...`, `sources`, `check` or `example`; return the exit status."""
+    """Run one of the commands above; return the exit status."""
     try:
         match arguments:
             case ["get", *names] if names:
                 values = own(*names)
                 for name in names:
                     print(_as_text(values[name]))
-            case ["sources"]:
-                names = [variable.name for variable in CONTRACT if variable.reader == "backend"]
-                print(json.dumps({name: source_of(name) for name in names}, indent=2))
             case ["check"]:
                 read(os.environ, readers=("backend", "compose"))
             case ["example"]:
                 print(example_file(), end="")
+            case ["contract"]:
+                print(json.dumps(contract()))
+            case ["effective"]:
+                print(json.dumps(effective()))
+            case ["verify", environments]:
+                print(json.dumps(verify(json.loads(environments))))
             case _:
                 print(__doc__, file=sys.stderr)
                 return 2

@@ -13,10 +13,11 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 from ..checkout import Checkout
 from ..errors import DevError
+from ..interpolation import fill_in
 from ..process import capture
 from ..services import AWS, COGNITO, by_dependency, one_shots, port_variable
 
@@ -25,11 +26,6 @@ SUBJECT = "declaration"
 
 # YAML needs a library, which is in .venv and not in the Python that ./dev runs on.
 _READ = "import json, sys, yaml; json.dump(yaml.safe_load(open(sys.argv[1])), sys.stdout)"
-# A default may hold variables itself.
-_VARIABLE = re.compile(
-    r"\$(?:(?P<dollar>\$)|(?P<bare>\w+)|"
-    r"\{(?P<braced>\w+)(?:(?P<colon>:?)-(?P<default>(?:\$\{[^{}]*\}|[^{}])*))?\})"
-)
 _SECONDS = {"h": 3600, "m": 60, "s": 1, "ms": 0.001}
 
 # What has no process of its own here, but is a part of another's.
@@ -102,7 +98,7 @@ class Service:
         found = []
         for entry in self.declaration.get("ports") or ():
             target, variable = port_variable(entry)
-            default = fill_in(str(entry), lambda _: "").split(":")[-2]
+            default = fill_in(str(entry), lambda _: None).split(":")[-2]
             service = HOSTED.get(self.name, self.name)
             found.append(Port(self.name, service, target, variable, int(default or target)))
         return found
@@ -172,23 +168,6 @@ def parse(declared: Mapping[str, Any]) -> Declaration:
         extra={name: service for name, service in ordered.items() if name in extra},
         hosted={name: service for name, service in ordered.items() if name in HOSTED},
     )
-
-
-def fill_in(text: str, value: Callable[[str], str | None]) -> str:
-    """`text` with `${NAME:-default}` and its like replaced; `value` is None for what is not set.
-
-    An empty value is kept by `${NAME-default}` alone, as Compose does.
-    """
-
-    def replace(match: re.Match[str]) -> str:
-        if match["dollar"]:
-            return "$"
-        known = value(match["braced"] or match["bare"])
-        if known or (known is not None and match["colon"] == ""):
-            return known
-        return fill_in(match["default"] or "", value)
-
-    return _VARIABLE.sub(replace, text)
 
 
 def seconds(duration: str) -> float:

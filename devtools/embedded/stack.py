@@ -12,8 +12,9 @@ from typing import Callable
 
 from .. import ports
 from ..checkout import Checkout
+from ..interpolation import fill_in
 from ..process import Result, capture
-from .declaration import Declaration, Service, fill_in
+from .declaration import Declaration, Service
 from .places import Places
 
 # What a process keeps of the caller's environment. Like a container, it sees nothing else of
@@ -132,6 +133,17 @@ class Stack:
             directory=self.backend,
             environment=self.environment(service),
             timeout=timeout,
+        )
+
+    def run_as_started(self, name: str, *command: str) -> Result:
+        """Run `command` to its end with the variables that the service `name` was started with."""
+        script = self.places.script(name).read_text(encoding="utf-8")
+        exported = re.findall(r"^export (\w+)=(.*?)$(?=\n(?:export|cd) )", script, re.M | re.S)
+        started = {key: "".join(shlex.split(value)) for key, value in exported}
+        return capture(
+            command,
+            directory=self.backend,
+            environment={**self.kept(), **started, "PATH": self._path()},
         )
 
     def _path(self) -> str:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
+from ..errors import DevError
+from ..process import Result
 from ..status import StackStatus
 
 
@@ -81,3 +84,20 @@ class Engine(ABC):
     @abstractmethod
     def test(self, arguments: Sequence[str], *, auto_ports: bool, build: bool) -> int:
         """Run the backend's tests."""
+
+    # What it gives the processes. An engine that does not decide that need not say.
+
+    def environment_at_start(self, service: str) -> Mapping[str, str] | None:
+        """The variables that a start would give `service`; None if somebody else decides."""
+        return None
+
+    def filled_in(self) -> Mapping[str, str]:
+        """The variables of Compose files that ./dev itself gave a value, not the user."""
+        return MappingProxyType({})
+
+    def ask(self, service: str, command: Sequence[str]) -> Result | None:
+        """Run `command` in backend to its end, with the variables that `service` runs with now.
+
+        None if it does not run. Raises DevError where that cannot be known.
+        """
+        raise DevError("this engine cannot ask it")

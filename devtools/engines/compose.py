@@ -17,7 +17,7 @@ from ..docker import image, report, watch
 from ..docker.project import Container, Project
 from ..errors import DevError, Problem, UsageError
 from ..nearest import nearest
-from ..process import background, hand_over, stream
+from ..process import Result, background, hand_over, stream
 from ..services import DATABASE, RELEASE, TESTS, WEB
 from ..status import StackStatus
 from ..terminal import Mark, Terminal
@@ -157,6 +157,20 @@ class ComposeEngine(Engine):
 
     def test(self, arguments: Sequence[str], *, auto_ports: bool, build: bool) -> int:
         return self._run(TESTS, command=arguments, auto_ports=auto_ports, build=build)
+
+    # What it gives the processes
+
+    def environment_at_start(self, service: str) -> Mapping[str, str]:
+        return self.project.services[service].declaration.get("environment") or {}
+
+    def filled_in(self) -> Mapping[str, str]:
+        own = self.project.environment.items() - self.checkout.variables.items()
+        return {**dict(own), "COMPOSE_PROJECT_NAME": self.project.name}
+
+    def ask(self, service: str, command: Sequence[str]) -> Result | None:
+        if not report.runs(self.project.containers(), service):
+            return None
+        return self.project.compose("exec", "-T", service, *command)
 
     # Before a start
 

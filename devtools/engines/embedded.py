@@ -20,7 +20,7 @@ from ..embedded.stack import Program, Stack
 from ..embedded.valkey import Valkey
 from ..errors import DevError, UsageError
 from ..nearest import nearest
-from ..process import hand_over
+from ..process import Result, hand_over
 from ..services import AWS, CACHE, DATABASE, RELEASE, TESTS, WEB
 from ..status import StackStatus
 from ..terminal import Mark, Terminal
@@ -159,6 +159,27 @@ class EmbeddedEngine(Engine):
 
     def test(self, arguments: Sequence[str], *, auto_ports: bool, build: bool) -> int:
         return self._run(TESTS, arguments=arguments, anew=build)
+
+    # What it gives the processes
+
+    def environment_at_start(self, service: str) -> Mapping[str, str] | None:
+        stack = self._present()
+        declared = stack.declaration.services.get(service)
+        return stack.settings(declared) if declared else None
+
+    def filled_in(self) -> Mapping[str, str]:
+        now = self._ports_now()
+        return {
+            port.variable: str(now[port.service])
+            for port in self._declared().ports
+            if now[port.service] != port.default and not self.checkout.chosen(port.variable)
+        }
+
+    def ask(self, service: str, command: Sequence[str]) -> Result | None:
+        states = self.runner.states
+        if service not in states or not states[service].running:
+            return None
+        return self._present().run_as_started(service, *command)
 
     # Before a start
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import pytest
 from compose_files import CHECKOUT, COMBINATIONS, compose_config
 
-sys.path.insert(0, str(CHECKOUT / "backend"))  # for the environment contract
+sys.path.insert(0, str(CHECKOUT))  # for devtools
+
+from devtools.checkout import Checkout
 
 
 @pytest.fixture(scope="session", params=COMBINATIONS.values(), ids=COMBINATIONS)
@@ -30,3 +33,14 @@ def config(combination) -> dict[str, Any]:
 def services(config) -> dict[str, dict[str, Any]]:
     """The services of the combination, by name."""
     return config["services"]
+
+
+@pytest.fixture
+def copy(tmp_path) -> Checkout:
+    """A copy of this checkout without its tests, to be broken."""
+    names = shutil.ignore_patterns(
+        ".git", ".venv", ".dev", ".env", "tests", "__pycache__", ".*_cache"
+    )
+    root = shutil.copytree(CHECKOUT, tmp_path / "checkout", ignore=names, symlinks=True)
+    (root / ".venv").symlink_to(sys.prefix)  # which a copy need not make
+    return Checkout(root, {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")})

@@ -1,97 +1,300 @@
-"""Compose files and the environment contract say the same."""
+"""Declarations, code and files agree on every variable; and where they do not, it is found."""
 
 from __future__ import annotations
 
-import re
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
-from compose_files import CHECKOUT, COMBINATIONS, DEVELOPMENT
+from compose_files import CHECKOUT
 
-from core.env import CONTRACT, SETTINGS, read
+from devtools.checkout import Checkout
+from devtools.contract import drift, uses
+from devtools.contract.compose import ComposeFile
+from devtools.contract.dev_container import parse
+from devtools.contract.dockerfile import stages
+from devtools.process import capture
 
-DECLARED = {variable.name: variable for variable in CONTRACT}
-FILES = sorted({file for files in COMBINATIONS.values() for file in files})
-# What the official images of database and Redis read, under names of their own.
-OF_THE_IMAGES = {"POSTGRES_DB", "POSTGRES_USER", "POSTGRES_INITDB_ARGS", "REDISCLI_AUTH"}
-# What the database's init script reads.
-OF_THE_INIT_SCRIPT = {"OMIT_SAMPLE_TENANTS"}
-# What the emulators of AWS read.
-OF_THE_EMULATORS = {
-    "DISABLE_EVENTS",
-    "EAGER_SERVICE_LOADING",
-    "LOCALSTACK_HOST",
-    "MOTO_COGNITO_IDP_USER_POOL_CLIENT_ID_STRATEGY",
-    "MOTO_COGNITO_IDP_USER_POOL_ID_STRATEGY",
-    "S3_SKIP_SIGNATURE_VALIDATION",
-    "SERVICES",
-    "SKIP_SSL_CERT_DOWNLOAD",
-}
-# Of the local stack, which has emulators and a bucket in them; elsewhere there is neither.
-OF_THE_STACK = {
-    "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER",
-    "AWS_S3_PUBLIC_ENDPOINT_URL",
-    "AWS_STORAGE_BUCKET_NAME",
-}
-# Compose sets it itself, from the directory's name.
-SET_BY_COMPOSE = {"COMPOSE_PROJECT_NAME"}
+CONTRACT = "backend/core/env.py"
+SETTINGS = "backend/core/settings/base.py"
+LOCAL = "docker-compose.yml"
+DEV_CONTAINER = ".devcontainer/devcontainer.json"
 
 
-def interpolations(file: str) -> set[tuple[str, str]]:
-    """Return (variable, default) for each ${VARIABLE:-default} that is not in a comment."""
-    lines = (CHECKOUT / file).read_text().splitlines()
-    text = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
-    inner = r"\$\{(\w+)(?::?-((?:\$\{[^{}]*\}|[^{}])*))?\}"
-    found = set(re.findall(inner, text))
-    return found | {nested for _name, default in found for nested in re.findall(inner, default)}
+@dataclass(frozen=True)
+class Finding:
+    file: str
+    line: int
+    what: str
+    remedy: str
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_every_variable_of_a_compose_file_is_declared(file):
-    assert {name for name, _default in interpolations(file)} <= DECLARED.keys()
+def findings(checkout: Checkout) -> list[Finding]:
+    """What `./dev env --check` of the copy finds: the copy's own ./dev, in a process."""
+    command = [str(checkout.root / "dev"), "env", "--check", "--json"]
+    done = capture(command, directory=checkout.root, environment=checkout.variables)
+    assert done.output, done.errors
+    found = [Finding(**one) for one in json.loads(done.output)]
+    assert done.status == (1 if found else 0)
+    return found
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_defaults_of_compose_files_are_the_contracts(file):
-    for name, default in interpolations(file):
-        # Production has no default to offer for what must be given to it.
-        required = "prod" in file and "production" in DECLARED[name].required_in
-        assert not (required and default), name
-        if name not in SET_BY_COMPOSE | OF_THE_STACK and not required:
-            assert default == DECLARED[name].default, name
+def append(checkout: Checkout, file: str, text: str) -> int:
+    """Add `text` to the end of `file`, made if need be; return the line it is on."""
+    path = checkout.root / file
+    path.parent.mkdir(exist_ok=True)
+    before = path.read_text() if path.exists() else ""
+    path.write_text(before + text)
+    return before.count("\n") + 1
 
 
-def test_every_variable_declared_for_compose_is_used():
-    used = {name for file in FILES for name, _default in interpolations(file)}
-    declared = {variable.name for variable in CONTRACT if variable.reader == "compose"}
-    assert declared <= used
+def replace(checkout: Checkout, file: str, old: str, new: str) -> int:
+    """Put `new` in the first place of `old` in `file`; return the line it is on."""
+    path = checkout.root / file
+    before, found, after = path.read_text().partition(old)
+    assert found, f"{file} has no {old!r} any more"
+    path.write_text(before + new + after)
+    return before.count("\n") + 1
 
 
-def test_every_variable_declared_for_the_front_door_is_used():
-    source = "".join(path.read_text() for path in (CHECKOUT / "devtools").rglob("*.py"))
-    names = [variable.name for variable in CONTRACT if variable.reader == "dev"]
-    assert names
-    assert all(f'"{name}"' in source for name in names)
+def declare(checkout: Checkout, arguments: str) -> int:
+    """Declare one more variable; return its line."""
+    line = replace(
+        checkout,
+        CONTRACT,
+        "CONTRACT: tuple[Variable, ...] = (\n",
+        f"{BEGIN}    Variable({arguments}),\n",
+    )
+    return line + 1
 
 
-def test_every_variable_given_to_a_container_is_declared(services):
-    for name, service in services.items():
-        given = set(service.get("environment", {}))
-        known = DECLARED.keys() | OF_THE_IMAGES | OF_THE_INIT_SCRIPT | OF_THE_EMULATORS
-        assert given <= known, name
+BEGIN = "CONTRACT: tuple[Variable, ...] = (\n"
+
+
+def test_nothing_of_this_checkout_disagrees():
+    evidence = drift.gather(Checkout(CHECKOUT, {"PATH": ""}), Path(sys.executable))
+    assert not [one.problem for one in drift.findings(evidence)]
 
 
 @pytest.mark.parametrize(
-    "combination", DEVELOPMENT.values(), ids=DEVELOPMENT, indirect=True, scope="session"
+    ("file", "text"),
+    [
+        (SETTINGS, 'NEW = env["NEW_LIMIT"]\n'),
+        (SETTINGS, 'import os\nNEW = os.environ["NEW_LIMIT"]\n'),
+        (SETTINGS, 'import os\nNEW = os.environ.get("NEW_LIMIT", "1")\n'),
+        (SETTINGS, 'import os\nNEW = os.getenv("NEW_LIMIT")\n'),
+        (SETTINGS, 'import os\nNEW = "NEW_LIMIT" in os.environ\n'),
+        (SETTINGS, 'import os\nLIMIT = "NEW_LIMIT"\nNEW = os.environ[LIMIT]\n'),
+        ("devtools/addresses.py", 'def f(checkout): return checkout.chosen("NEW_LIMIT")\n'),
+        ("backend/bin/web", 'echo "$NEW_LIMIT"\n'),
+        ("backend/bin/web", "echo ${NEW_LIMIT:-1}\n"),
+        ("backend/bin/web", "values=$(python -m core.env get SERVER NEW_LIMIT)\n"),
+        ("init-scripts/postgres/01-init-schemas.sql", "\\getenv limit NEW_LIMIT\n"),
+        ("init-scripts/new/seed.sh", "#!/bin/sh\necho $NEW_LIMIT\n"),
+    ],
 )
-@pytest.mark.parametrize("service", ["migrate", "web", "worker", "test"])
-def test_what_compose_gives_is_a_complete_and_valid_environment(services, service):
-    environment = services[service]["environment"]
-    mode = "test" if service == "test" else "local"
-    assert environment["DJANGO_SETTINGS_MODULE"] == SETTINGS[mode]
-    assert read(environment).mode == mode
+def test_a_variable_that_code_reads_and_nobody_declared(copy, file, text):
+    first = append(copy, file, text)
+    (found,) = findings(copy)
+    assert (found.file, found.line) == (file, first + text.count("\n") - 1)
+    assert found.what == "NEW_LIMIT is read but not declared"
+    assert CONTRACT in found.remedy
 
 
-def test_a_variable_is_declared_once():
-    names = [variable.name for variable in CONTRACT]
-    assert len(names) == len(set(names))
+@pytest.mark.parametrize("reader", ["backend", "dev", "compose"])
+def test_a_declared_variable_that_nobody_reads(copy, reader):
+    line = declare(copy, f'"NEW_LIMIT", "Django", "A limit.", reader="{reader}"')
+    found = [one for one in findings(copy) if one.file == CONTRACT]
+    assert {one.line for one in found} == {line}
+    assert "NEW_LIMIT is declared but no" in found[0].what
+
+
+def test_a_variable_that_a_library_reads_by_itself(copy):
+    declare(copy, '"NEW_LIMIT", "Django", "A limit.", library="boto3"')
+    assert {one.file for one in findings(copy)} == {".env.example"}
+
+
+def test_a_library_that_is_not_installed_reads_nothing(copy):
+    line = declare(copy, '"NEW_LIMIT", "Django", "A limit.", library="boto4"')
+    (found,) = (one for one in findings(copy) if one.file == CONTRACT)
+    assert (found.line, "boto4" in found.what) == (line, True)
+
+
+def test_a_variable_of_compose_that_the_backend_reads(copy):
+    append(copy, SETTINGS, 'PORT = env["WEB_PORT"]\n')
+    (found,) = findings(copy)
+    assert found.what == "WEB_PORT is read by the backend but declared for compose"
+
+
+def test_a_variable_that_compose_fills_in_and_nobody_declared(copy):
+    line = replace(copy, LOCAL, "${WEB_CPUS:-1.0}", "${WEB_CPUS:-${NEW_LIMIT:-1.0}}")
+    found = {(one.file, one.line, one.what) for one in findings(copy)}
+    assert (LOCAL, line, "NEW_LIMIT is filled in but not declared") in found
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("${LOG_FORMAT:-console}", "is 'console' here, but by its declaration it is 'json'"),
+        ("${LOG_FORMAT}", "is '' here, but by its declaration it is 'json'"),
+        ("${LOG_FORMAT:?is needed}", "must be given here, but by its declaration it is 'json'"),
+    ],
+)
+def test_a_default_in_a_compose_file_that_is_not_the_declared_one(copy, written, said):
+    line = replace(copy, LOCAL, "${LOG_FORMAT:-json}", written)
+    (found,) = findings(copy)
+    assert (found.file, found.line) == (LOCAL, line)
+    assert said in found.what
+
+
+def test_a_variable_that_compose_gives_and_nobody_declared(copy):
+    line = replace(copy, LOCAL, "  LOG_FORMAT: ", "  NEW_LIMIT: 1\n  LOG_FORMAT: ")
+    by_file = {one.file: one for one in findings(copy)}
+    assert by_file[LOCAL].line == line
+    assert "web, worker, test but not declared" in by_file[LOCAL].what
+    assert "(embedded)" in by_file[drift.EMBEDDED].what
+
+
+@pytest.mark.parametrize("form", [{"A": 1, "B": None, "C": True}, ["A=1", "B", "C=true"]])
+def test_both_forms_of_composes_environment_are_read(form):
+    file = ComposeFile(LOCAL, "", {"services": {"web": {"environment": form}}}, {})
+    assert file.environment("web") == {"A": "1", "B": "", "C": "true"}
+
+
+def test_a_variable_that_only_the_embedded_engine_gives(copy):
+    line = replace(copy, drift.EMBEDDED, '"PYTHONUNBUFFERED": "1"', '"NEW_LIMIT": "1"')
+    found = [one for one in findings(copy) if one.file == drift.EMBEDDED]
+    assert [one.line for one in found] == [line]
+    assert "NEW_LIMIT is given to migrate (embedded)" in found[0].what
+
+
+def test_a_variable_that_the_image_gives(copy):
+    line = replace(copy, "backend/Dockerfile", "ENV PATH=", "ENV NEW_LIMIT=1 PATH=")
+    found = [one for one in findings(copy) if one.file == "backend/Dockerfile"]
+    assert {one.line for one in found} == {line}
+    assert all("NEW_LIMIT is given" in one.what for one in found)
+
+
+def test_a_variable_that_is_given_where_it_does_not_exist(copy):
+    replace(
+        copy,
+        CONTRACT,
+        'default="json",\n        example="console",\n',
+        'default="json",\n        example="console",\n        deployments=PRODUCTION,\n',
+    )
+    found = [one for one in findings(copy) if one.file == LOCAL]
+    assert ["does not exist in local-compose" in one.what for one in found] == [True]
+
+
+def test_a_variable_of_compose_that_a_deployment_does_not_use(copy):
+    replace(copy, LOCAL, "127.0.0.1:${DB_PORT:-5432}:5432", "127.0.0.1:5432:5432")
+    said = {one.what for one in findings(copy)}
+    assert "DB_PORT is declared but no Compose file reads it" in said
+    assert f"DB_PORT is declared for local-compose, but not used in {LOCAL}" in said
+
+
+def test_what_a_process_lacks_is_found_by_the_backend_itself(copy):
+    replace(copy, LOCAL, "  WEB_BIND: 0.0.0.0:8000", "  WEB_BIND: everywhere")
+    found = [one for one in findings(copy) if one.file == LOCAL]
+    assert len(found) == 4
+    assert all("would not start: WEB_BIND is not HOST:PORT" in one.what for one in found)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"containerEnv": {"NEW_LIMIT": "1",},} // mine',
+        '{\n  /* mine */ "remoteEnv": {"NEW_LIMIT": "1"}}',
+        '{"name": "${localEnv:NEW_LIMIT}"}',
+    ],
+)
+def test_a_variable_of_the_dev_container_that_nobody_declared(copy, text):
+    (copy.root / DEV_CONTAINER).parent.mkdir(exist_ok=True)
+    (copy.root / DEV_CONTAINER).write_text(text)
+    found = [one for one in findings(copy) if one.file == DEV_CONTAINER]
+    assert [(one.line, one.what) for one in found] == [
+        (text[: text.index("NEW_LIMIT")].count("\n") + 1, "NEW_LIMIT is named but not declared")
+    ]
+
+
+def test_a_variable_of_the_dev_containers_compose_file_that_nobody_declared(copy):
+    override = ".devcontainer/docker-compose.new.yml"
+    text = "services:\n  web:\n    environment:\n      NEW_LIMIT: ${NEWER}\n"
+    append(copy, override, text)
+    said = {one.what for one in findings(copy) if one.file == override}
+    assert "NEW_LIMIT is given to web but not declared" in said
+    assert "NEWER is filled in but not declared" in said
+
+
+def test_what_a_compose_file_adds_is_judged_with_what_it_adds_to(copy):
+    override = "docker-compose.new.yml"
+    append(copy, override, "services:\n  web:\n    environment:\n      WEB_THREADS: many\n")
+    (found,) = findings(copy)
+    assert (found.file, found.line) == (override, 2)
+    assert "web would not start: WEB_THREADS is not a whole number" in found.what
+
+
+def test_a_variable_of_the_dev_containers_env_file_that_nobody_declared(copy):
+    line = append(copy, ".devcontainer/new.env", "# mine\nNEW_LIMIT=1\n")
+    (found,) = findings(copy)
+    assert (found.file, found.line) == (".devcontainer/new.env", line + 1)
+
+
+def test_a_stack_may_say_what_the_code_has_no_default_for(copy):
+    replace(
+        copy, LOCAL, "  LOG_FORMAT: ", "  WEB_CONCURRENCY: ${WEB_CONCURRENCY-3}\n  LOG_FORMAT: "
+    )
+    assert not findings(copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda text: text + "# NEW_LIMIT=1\n", "has, unlike the declarations, 'NEW_LIMIT=1'"),
+        (lambda text: text.replace("# WEB_PORT=8000\n", ""), "lacks 'WEB_PORT=8000'"),
+        (lambda text: text.replace("# WEB_PORT=8000\n", "# WEB_PORT=80\n"), "'WEB_PORT=80'"),
+    ],
+)
+def test_an_example_file_that_says_something_else(copy, change, said):
+    example = copy.root / ".env.example"
+    example.write_text(change(example.read_text()))
+    (found,) = findings(copy)
+    assert found.file == ".env.example"
+    assert said in found.what
+    assert "./dev reference" in found.remedy
+
+
+def test_a_foreign_name_that_nothing_names_any_more(copy):
+    line = replace(copy, "devtools/contract/foreign.py", '"TERM"', '"TERMINUS"')
+    found = {(one.file, one.line): one.what for one in findings(copy)}
+    assert found["devtools/contract/foreign.py", line] == "nothing names TERMINUS any more"
+    assert "TERM is read but not declared" in found.values()
+
+
+def test_everything_that_disagrees_is_found_at_once(copy):
+    append(copy, SETTINGS, 'NEW = env["NEW_LIMIT"]\n')
+    replace(copy, LOCAL, "${WEB_CPUS:-1.0}", "${WEB_CPUS:-4.0}")
+    append(copy, ".env.example", "# NEWER=1\n")
+    assert {one.file for one in findings(copy)} == {SETTINGS, LOCAL, ".env.example"}
+
+
+def test_what_a_shell_script_sets_itself_is_its_own(copy):
+    append(copy, "backend/bin/web", 'OWN=1\nfor EACH in a; do echo "$OWN $EACH"; done\n')
+    assert not {"OWN", "EACH"} & {use.name for use in uses.find(copy)}
+
+
+def test_the_editors_json_is_read_with_its_comments():
+    text = '{"a": "http://x, }", /* b */ "c": [1, 2,], // d\n}'
+    assert parse(text) == {"a": "http://x, }", "c": [1, 2]}
+
+
+def test_a_stage_of_the_image_has_what_it_inherits():
+    text = (
+        "FROM x AS a\nARG U=7\nENV P=1 \\\n    # why\n    Q='2 3'\nUSER $U\nFROM a AS b\nENV P=4\n"
+    )
+    found = stages(text)
+    assert found["b"].variables == {"P": "4", "Q": "2 3"}
+    assert found["b"].user == "7"
+    assert found["a"].variables["P"] == "1"

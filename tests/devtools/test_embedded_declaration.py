@@ -151,28 +151,6 @@ def test_as_many_gunicorn_workers_as_in_the_container(stack):
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("${A}", "1"),
-        ("$A", "1"),
-        ("${A:-2}", "1"),
-        ("${B:-2}", "2"),
-        ("${B-2}", "2"),
-        ("${B}", ""),
-        ("$$A", "$A"),
-        ("a ${A} b ${B:-c d}", "a 1 b c d"),
-        ("${EMPTY:-2}", "2"),
-        ("${EMPTY-2}", ""),
-        ("${EMPTY}", ""),
-        ("${B-http://localhost:${A:-2}}/", "http://localhost:1/"),
-        ("${B:-http://localhost:${C:-2}}/", "http://localhost:2/"),
-    ],
-)
-def test_variables_are_filled_in(text, expected):
-    assert declaration.fill_in(text, {"A": "1", "EMPTY": ""}.get) == expected
-
-
-@pytest.mark.parametrize(
     ("text", "expected"), [("30s", 30), ("1m30s", 90), ("500ms", 0.5), ("0s", 0), ("", 0)]
 )
 def test_durations(text, expected):

@@ -522,3 +522,21 @@ def test_an_ordinary_user_brings_up_a_fresh_clone_without_a_compiler(fresh, as_o
         assert (fresh.root / ".venv" / "installed").read_text() != before
     finally:
         finish("clean", "--yes")
+
+
+def test_env_shows_what_web_sees_and_what_the_next_start_would_change(up):
+    def value(name):
+        (found,) = json.loads(up.dev("env", name, "--json").stdout)["variables"]
+        return found
+
+    database = value("DATABASE_URL")
+    assert database["value"] == f"postgres://app:********@127.0.0.1:{up.port('db')}/homeport"
+    assert database["source"].startswith("docker-compose.yml:")
+    assert value("WEB_CONCURRENCY")["source"] == "./dev"
+    assert value("WEB_PORT")["value"] == str(up.port("web"))
+    assert up.dev("serve", "runserver").returncode == 0
+    try:
+        assert value("SERVER")["value"] == "runserver"
+        assert value("SERVER")["note"] == "./dev up gives gunicorn"
+    finally:
+        up.dev("serve", "gunicorn")

@@ -210,3 +210,17 @@ def test_migrations_are_written_as_the_caller(running):
         made.unlink()
     finally:
         model.write_text(original)
+
+
+def test_env_shows_what_web_sees_and_what_the_next_start_would_change(running):
+    def value(name):
+        answered = running.dev("env", name, "--json").stdout
+        (found,) = json.loads(answered)["variables"]
+        return found
+
+    assert value("DATABASE_URL")["value"] == "postgres://app:********@db:5432/homeport"
+    assert value("DATABASE_URL")["source"].startswith("docker-compose.yml:")
+    assert value("WEB_PORT")["value"] == running.ports["WEB_PORT"]
+    running.dev("serve", "runserver")
+    assert value("SERVER")["value"] == "runserver"
+    assert value("SERVER")["note"] == "./dev up gives gunicorn"

@@ -314,12 +314,12 @@ def test_the_command_line_prints_values_and_where_they_come_from(path, emulator)
     program = (sys.executable, "-m", "core.env")
 
     got = run(*program, "get", "EMAIL_FROM", "LOG_LEVEL", moto=emulator, **variables)
-    sources = json.loads(run(*program, "sources", moto=emulator, **variables).stdout)
+    effective = json.loads(run(*program, "effective", moto=emulator, **variables).stdout)
 
     assert got.stdout.split() == ["ssm@example.com", "DEBUG"]
-    assert sources["EMAIL_FROM"] == "ssm"
-    assert sources["LOG_LEVEL"] == "environment"
-    assert sources["TENANT_DEFAULT"] == "default"
+    assert effective["EMAIL_FROM"] == {"value": "ssm@example.com", "source": "ssm"}
+    assert effective["LOG_LEVEL"]["source"] == "environment"
+    assert effective["TENANT_DEFAULT"]["source"] == "default"
 
 
 def test_start_scripts_and_health_checks_need_no_store():

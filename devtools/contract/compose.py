@@ -1,0 +1,119 @@
+"""The Compose files as they are written, with lines: what each gives its services."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ..checkout import Checkout
+from ..errors import DevError
+from ..interpolation import Reference, fill_in, references
+from ..process import capture
+
+LOCAL = "docker-compose.yml"
+PRODUCTION = "docker-compose.prod.yml"
+PATTERNS = ("docker-compose*.yml", ".devcontainer/*compose*.yml")
+
+
+@dataclass(frozen=True, eq=False)
+class ComposeFile:
+    """One Compose file. `lines` is as devtools/contract/read_yaml.py prints it."""
+
+    name: str
+    text: str
+    document: Mapping[str, Any]
+    lines: Mapping[str, int]
+
+    @property
+    def in_production(self) -> bool:
+        return self.name == PRODUCTION
+
+    @property
+    def services(self) -> Mapping[str, Mapping[str, Any]]:
+        return self.document.get("services") or {}
+
+    def environment(self, service: str) -> dict[str, str]:
+        """The variables that `service` is given, as written; both of Compose's forms."""
+        given = self.services[service].get("environment") or {}
+        if isinstance(given, Mapping):
+            return {name: "" if value is None else _text(value) for name, value in given.items()}
+        pairs = (str(entry).partition("=") for entry in given)
+        return {name: value for name, _, value in pairs}
+
+    def line(self, *path: str) -> int:
+        """The line of a key; of what holds it where the file has no such key."""
+        while path and "/".join(path) not in self.lines:
+            path = path[:-1]
+        return self.lines.get("/".join(path), 1)
+
+    def runs_our_code(self, service: str) -> bool:
+        """Whether a process of `service` is started by a script of backend/bin, or built here."""
+        declaration = self.services[service]
+        return "build" in declaration or self.script(service).startswith("bin/")
+
+    def script(self, service: str) -> str:
+        """The first word of what `service` runs; empty if the image decides."""
+        command = self.services[service].get("command") or ""
+        words = command.split() if isinstance(command, str) else list(map(str, command))
+        return words[0] if words else ""
+
+    @property
+    def named(self) -> set[str]:
+        """Every variable that it fills in or gives."""
+        given = {name for service in self.services for name in self.environment(service)}
+        return given | {reference.name for reference, _line in self.references}
+
+    @cached_property
+    def references(self) -> list[tuple[Reference, int]]:
+        """Every variable that is filled in, with its line; comments are left out."""
+        return [
+            (reference, number)
+            for number, line in enumerate(self.text.splitlines(), 1)
+            if not line.lstrip().startswith("#")
+            for reference in references(line)
+        ]
+
+
+def load(checkout: Checkout, python: Path) -> dict[str, ComposeFile]:
+    """Every Compose file of the checkout, by its path in it, read by `python`.
+
+    Raises DevError naming every file that cannot be read.
+    """
+    found = {path for pattern in PATTERNS for path in checkout.root.glob(pattern)}
+    names = sorted(str(path.relative_to(checkout.root)) for path in found)
+    return {
+        name: ComposeFile(name, (checkout.root / name).read_text("utf-8"), *parts)
+        for name, parts in zip(names, read(checkout, python, names))
+    }
+
+
+def read(
+    checkout: Checkout, python: Path, names: Sequence[str]
+) -> list[tuple[Mapping[str, Any], Mapping[str, int]]]:
+    """Document and lines of YAML files of the checkout. Raises DevError as `load`."""
+    done = capture(
+        [str(python), "-m", "devtools.contract.read_yaml", *names],
+        directory=checkout.root,
+        environment=checkout.variables,
+    )
+    if not done.ok:
+        raise DevError(f"the Compose files cannot be read: {done.last_words}", "./dev lint")
+    parts = json.loads(done.output)
+    faults = [f"{name}: {part['error']}" for name, part in zip(names, parts) if part["error"]]
+    if faults:
+        raise DevError("\n".join(faults), f"see what changed: git diff {' '.join(names)}")
+    return [(part["document"] or {}, part["lines"]) for part in parts]
+
+
+def with_defaults(text: str) -> str:
+    """`text` as it is where no variable was chosen."""
+    return fill_in(text, lambda _: None)
+
+
+def _text(value: Any) -> str:
+    """A scalar as Compose hands it to a container."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

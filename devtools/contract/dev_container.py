@@ -1,0 +1,56 @@
+"""What .devcontainer gives the container and takes from the machine, beside its Compose file."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from .. import dotenv
+from ..errors import DevError
+
+FILE = ".devcontainer/devcontainer.json"
+
+_GIVEN = ("containerEnv", "remoteEnv")
+_TAKEN = re.compile(r"\$\{(?:localEnv|containerEnv):(\w+)")
+_COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
+_TRAILING_COMMA = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])', re.DOTALL)
+
+
+def names(root: Path) -> list[tuple[str, str, int]]:
+    """Every variable that is named, with file and line; none where there is no dev container.
+
+    Raises DevError if FILE is not JSON with comments.
+    """
+    path = root / FILE
+    found = _of_json(path.read_text("utf-8")) if path.exists() else []
+    for file in sorted(path.parent.glob("*.env")):
+        text = file.read_text("utf-8")
+        inner = str(file.relative_to(root))
+        found += [
+            (name, inner, _line(text, f"{name}=")) for name in dotenv.parse(text.encode()).values
+        ]
+    return found
+
+
+def _of_json(text: str) -> list[tuple[str, str, int]]:
+    try:
+        document = parse(text)
+    except ValueError as error:
+        raise DevError(f"{FILE} is faulty: {error}", f"git diff {FILE}") from error
+    given = [name for key in _GIVEN for name in document.get(key) or {}]
+    found = {(name, FILE, _line(text, f'"{name}"')) for name in given}
+    found |= {(m.group(1), FILE, _line(text, m.group())) for m in _TAKEN.finditer(text)}
+    return sorted(found, key=lambda one: (one[2], one[0]))
+
+
+def parse(text: str) -> dict[str, Any]:
+    """JSON with comments and trailing commas, as editors write it."""
+    for superfluous in (_COMMENT, _TRAILING_COMMA):
+        text = superfluous.sub(lambda match: match.group(1) or "", text)
+    return json.loads(text)
+
+
+def _line(text: str, part: str) -> int:
+    return text.count("\n", 0, max(0, text.find(part))) + 1

@@ -1,0 +1,59 @@
+"""What the stages of backend/Dockerfile put into the environment of a container."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from ..interpolation import fill_in
+
+FILE = "backend/Dockerfile"
+
+_FROM = re.compile(r"FROM\s+(\S+)(?:\s+AS\s+(\S+))?", re.IGNORECASE)
+_PAIR = re.compile(r"""(\w+)=("(?:\\.|[^"\\])*"|'[^']*'|\S+)""")
+
+
+@dataclass
+class Stage:
+    """A stage with all that it inherits; `arguments` are by name, with their defaults."""
+
+    name: str
+    base: str
+    variables: dict[str, str] = field(default_factory=dict)
+    arguments: dict[str, str] = field(default_factory=dict)
+    user: str = ""
+    command: str = ""
+
+
+def stages(text: str) -> dict[str, Stage]:
+    """The stages of a Dockerfile, by name."""
+    found: dict[str, Stage] = {}
+    stage = Stage("", "")
+    for instruction, rest in _instructions(text):
+        if instruction == "FROM":
+            base, name = _FROM.match(f"FROM {rest}").groups()
+            above = found.get(base, Stage("", base))
+            inherited = (dict(above.variables), dict(above.arguments), above.user, above.command)
+            stage = Stage(name or "", base, *inherited)
+            found[stage.name] = stage
+        elif instruction == "ENV":
+            stage.variables.update({key: value.strip("\"'") for key, value in _PAIR.findall(rest)})
+        elif instruction == "ARG":
+            name, _, default = rest.partition("=")
+            stage.arguments[name] = default
+        elif instruction == "USER":
+            stage.user = fill_in(rest, stage.arguments.get)
+        elif instruction == "CMD":
+            stage.command = rest
+    return found
+
+
+def _instructions(text: str) -> list[tuple[str, str]]:
+    """Each instruction with what follows it, on one line and without comments."""
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    joined = re.sub(r"\\\n", " ", "\n".join(lines))
+    return [
+        (words[0].upper(), words[1].strip())
+        for words in (line.strip().split(None, 1) for line in joined.splitlines())
+        if len(words) == 2
+    ]

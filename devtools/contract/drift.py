@@ -1,0 +1,396 @@
+"""Do the declared variables, the code that reads them and the files that give them agree?
+
+One function for each comparison. Each yields every finding, with its line and its remedy.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, NamedTuple
+
+from ..checkout import Checkout
+from ..dotenv import Dotenv
+from ..ecs import export
+from ..ecs.target import Target
+from ..embedded import declaration
+from ..embedded.places import Places
+from ..embedded.stack import Stack
+from ..errors import DevError, Problem
+from ..interpolation import Reference, fill_in
+from . import compose, dev_container, dockerfile, foreign, uses, variables
+from .compose import ComposeFile
+from .uses import Use
+from .variables import LOCAL_COMPOSE, LOCAL_EMBEDDED, PRODUCTION, Variable
+
+EXAMPLE = ".env.example"
+EMBEDDED = "devtools/embedded/stack.py"
+REQUIREMENTS = "requirements/base.txt"
+
+_DECLARE = (
+    f"declare it: a Variable in CONTRACT of {variables.FILE}; "
+    f"or, if another program owns it, say so in {foreign.FILE}"
+)
+_WRITE = "write it anew: ./dev reference"
+
+
+class Finding(NamedTuple):
+    """One disagreement, where it shows, and what to do about it."""
+
+    file: str
+    line: int
+    what: str
+    remedy: str
+
+    @property
+    def problem(self) -> Problem:
+        return Problem(f"{self.file}:{self.line}: {self.what}", self.remedy)
+
+
+class Given(NamedTuple):
+    """A variable that a file gives a process of ours."""
+
+    name: str
+    value: str
+    file: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process of ours as a file declares it: where it runs and which variables it is given."""
+
+    label: str
+    deployment: str
+    file: str
+    line: int
+    given: Sequence[Given]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is compared."""
+
+    checkout: Checkout
+    python: Path
+    contract: Mapping[str, Variable]
+    files: Mapping[str, ComposeFile]
+    uses: Sequence[Use]
+    processes: Sequence[Process]
+
+
+def gather(checkout: Checkout, python: Path) -> Evidence:
+    """Read everything; `python` can run the backend's contract.
+
+    Raises DevError if something cannot be read.
+    """
+    contract = variables.load(checkout, python)
+    files = compose.load(checkout, python)
+    processes = [
+        *(process for file in files.values() for process in _of_compose(checkout, file, files)),
+        *_of_embedded(checkout, files, python),
+        *_of_ecs(checkout, files, contract),
+    ]
+    return Evidence(checkout, python, contract, files, uses.find(checkout), processes)
+
+
+def findings(evidence: Evidence) -> list[Finding]:
+    """Every disagreement, ordered by file and line."""
+    found = {
+        finding
+        for compare in (
+            _what_code_reads,
+            _what_nobody_reads,
+            _what_compose_fills_in,
+            _what_processes_are_given,
+            _what_processes_lack,
+            _the_dev_container,
+            _the_example,
+            _foreign_names,
+        )
+        for finding in compare(evidence)
+    }
+    return sorted(found)
+
+
+def summary(evidence: Evidence) -> str:
+    """What was compared, for when nothing was found."""
+    return (
+        f"{len(evidence.contract)} variables agree: declared, read in {len(evidence.uses)} places, "
+        f"given to {len(evidence.processes)} processes by {', '.join(evidence.files)}"
+    )
+
+
+# The comparisons
+
+
+def _what_code_reads(evidence: Evidence) -> Iterator[Finding]:
+    for use in evidence.uses:
+        variable = evidence.contract.get(use.name)
+        if variable is None and not foreign.owner(use.name):
+            yield Finding(use.file, use.line, f"{use.name} is read but not declared", _DECLARE)
+        elif variable and variable.reader != "backend" and use.file.startswith("backend/"):
+            what = f"{use.name} is read by the backend but declared for {variable.reader}"
+            yield Finding(use.file, use.line, what, f"mend its reader: {variable.place}")
+
+
+def _what_nobody_reads(evidence: Evidence) -> Iterator[Finding]:
+    read = {"backend": set(), "dev": set(), "compose": set()}
+    for use in evidence.uses:
+        read[_READS.get(use.file.partition("/")[0], "dev")].add(use.name)
+    for file in evidence.files.values():
+        read["compose"] |= file.named
+    packages = _locked(evidence.checkout)
+    for variable in evidence.contract.values():
+        if variable.library:
+            if variable.library not in packages:
+                what = f"{variable.library}, which shall read {variable.name}, is not installed"
+                remedy = f"{REQUIREMENTS} must lock it, or the declaration must name another"
+                yield Finding(variables.FILE, variable.line, what, remedy)
+        elif variable.name not in read[variable.reader]:
+            yield Finding(
+                variables.FILE,
+                variable.line,
+                f"{variable.name} is declared but {_READERS[variable.reader]} reads it",
+                "remove the declaration, or name the library that reads it by itself: library=",
+            )
+
+
+# Who reads what is used in a directory: what the containers run once is not ./dev's own.
+_READS = {"backend": "backend", "init-scripts": "compose"}
+_READERS = {
+    "backend": "no code of the backend",
+    "dev": "no code of ./dev",
+    "compose": "no Compose file",
+}
+
+
+def _what_compose_fills_in(evidence: Evidence) -> Iterator[Finding]:
+    for file in evidence.files.values():
+        for reference, line in file.references:
+            variable = evidence.contract.get(reference.name)
+            if variable:
+                yield from _as_declared(file, reference, line, variable)
+            elif not foreign.owner(reference.name):
+                what = f"{reference.name} is filled in but not declared"
+                yield Finding(file.name, line, what, _DECLARE)
+    for variable in evidence.contract.values():
+        for deployment in variable.deployments if variable.reader == "compose" else ():
+            in_production = deployment == PRODUCTION
+            there = [f for f in evidence.files.values() if f.in_production == in_production]
+            if there and not any(variable.name in file.named for file in there):
+                names = " and ".join(file.name for file in there)
+                what = f"{variable.name} is declared for {deployment}, but not used in {names}"
+                remedy = f"use it there, or take {deployment} out of its deployments"
+                yield Finding(variables.FILE, variable.line, what, remedy)
+
+
+def _as_declared(
+    file: ComposeFile, reference: Reference, line: int, variable: Variable
+) -> Iterator[Finding]:
+    deployment = PRODUCTION if file.in_production else LOCAL_COMPOSE
+    if variable.reader == "compose" and deployment not in variable.deployments:
+        what = f"{variable.name} is used in {deployment}, where it is not declared to exist"
+        yield Finding(file.name, line, what, f"add {deployment} to it: {variable.place}")
+    # Compose sets this one itself, from the directory's name.
+    if reference.operator.endswith("+") or variable.name == "COMPOSE_PROJECT_NAME":
+        return
+    declared = variable.production_default if file.in_production else variable.default
+    # What must be given has nothing that stands for it, whether Compose asks for it or not.
+    if reference.default == declared or (declared is None and not reference.operator):
+        return
+    # Where the code has no default, a stack may have one: where its emulators are, say.
+    if declared == "" and variable.reader == "backend" and reference.default is not None:
+        return
+    stated = "must be given" if reference.default is None else f"is {reference.default!r}"
+    wanted = "it must be given" if declared is None else f"it is {declared!r}"
+    yield Finding(
+        file.name,
+        line,
+        f"without a value {variable.name} {stated} here, but by its declaration {wanted}",
+        f"make both alike: {variable.place}",
+    )
+
+
+def _what_processes_are_given(evidence: Evidence) -> Iterator[Finding]:
+    processes: dict[tuple[Given, str], list[str]] = {}
+    for process in evidence.processes:
+        for given in process.given:
+            # An anchor or the image gives the same line to several.
+            processes.setdefault((given, process.deployment), []).append(process.label)
+    for (given, deployment), labels in processes.items():
+        variable = evidence.contract.get(given.name)
+        # NAME_FILE names a file that holds NAME.
+        variable = variable or evidence.contract.get(given.name.removesuffix("_FILE"))
+        who = f"{given.name} is given to {', '.join(dict.fromkeys(labels))}"
+        if variable is None and not foreign.owner(given.name):
+            yield Finding(given.file, given.line, f"{who} but not declared", _DECLARE)
+        elif variable and deployment not in variable.deployments:
+            what = f"{who}, but does not exist in {deployment}"
+            remedy = f"remove it, or add {deployment} to it: {variable.place}"
+            yield Finding(given.file, given.line, what, remedy)
+
+
+def _what_processes_lack(evidence: Evidence) -> Iterator[Finding]:
+    """Ask the backend itself whether it would start with what each process is given."""
+    contract = evidence.contract
+    environments = {
+        f"{number}": {
+            given.name: fill_in(given.value, _stand_in(contract, process.deployment))
+            for given in process.given
+        }
+        for number, process in enumerate(evidence.processes)
+    }
+    django = {
+        label: environment
+        for label, environment in environments.items()
+        if "DJANGO_SETTINGS_MODULE" in environment
+    }
+    refused = variables.verify(evidence.checkout, evidence.python, django)
+    for label, faults in refused.items():
+        process = evidence.processes[int(label)]
+        for fault in faults:
+            first, *more = fault.splitlines()
+            what = f"{process.label} would not start: {first}"
+            remedy = "\n".join(line.strip() for line in more) or f"see {variables.FILE}"
+            yield Finding(process.file, process.line, what, remedy)
+
+
+def _stand_in(contract: Mapping[str, Variable], deployment: str) -> Callable[[str], str | None]:
+    """Valid values where a production file asks for what only its user knows."""
+
+    def value(name: str) -> str | None:
+        variable = contract.get(name)
+        if deployment != PRODUCTION or not variable or variable.production_default is not None:
+            return None
+        return variable.stand_in
+
+    return value
+
+
+def _the_dev_container(evidence: Evidence) -> Iterator[Finding]:
+    for name, file, line in dev_container.names(evidence.checkout.root):
+        if name not in evidence.contract and not foreign.owner(name):
+            yield Finding(file, line, f"{name} is named but not declared", _DECLARE)
+
+
+def _the_example(evidence: Evidence) -> Iterator[Finding]:
+    wanted = variables.example(evidence.checkout, evidence.python).splitlines()
+    path = evidence.checkout.root / EXAMPLE
+    there = path.read_text("utf-8").splitlines() if path.exists() else []
+    matcher = difflib.SequenceMatcher(None, there, wanted, autojunk=False)
+    for kind, begin, end, other_begin, other_end in matcher.get_opcodes():
+        if kind != "equal":
+            lines = there[begin:end] or wanted[other_begin:other_end]
+            missing = "lacks" if kind == "insert" else "has, unlike the declarations,"
+            shown = next((line for line in lines if line.strip("# ")), lines[0])
+            yield Finding(EXAMPLE, begin + 1, f"{missing} {shown.lstrip('# ')!r}", _WRITE)
+
+
+def _foreign_names(evidence: Evidence) -> Iterator[Finding]:
+    named = {use.name for use in evidence.uses}
+    named |= {given.name for process in evidence.processes for given in process.given}
+    named |= {ref.name for file in evidence.files.values() for ref, _line in file.references}
+    named |= {name for name, _file, _line in dev_container.names(evidence.checkout.root)}
+    for entry in foreign.FOREIGN:
+        if not any(foreign.owner(name) is entry for name in named - evidence.contract.keys()):
+            line = _line_of(evidence.checkout, foreign.FILE, f'"{entry.pattern}"')
+            what = f"nothing names {entry.pattern} any more"
+            yield Finding(foreign.FILE, line, what, "remove the entry")
+
+
+# What processes are given
+
+
+def _of_compose(
+    checkout: Checkout, file: ComposeFile, files: Mapping[str, ComposeFile]
+) -> Iterator[Process]:
+    """The processes of `file`; where it only adds to the local stack, with what is there."""
+    stages = dockerfile.stages((checkout.root / dockerfile.FILE).read_text("utf-8"))
+    stage = stages["production" if file.in_production else "development"]
+    below = None if file.in_production else files.get(compose.LOCAL)
+    for service in file.services:
+        layers = [one for one in (below, file) if one and service in one.services]
+        if not any(layer.runs_our_code(service) for layer in layers):
+            continue
+        given = {
+            name: Given(name, value, dockerfile.FILE, _line_of_variable(checkout, name))
+            for name, value in stage.variables.items()
+        }
+        for layer in dict.fromkeys(layers):
+            for name, value in layer.environment(service).items():
+                line = layer.line("services", service, "environment", name)
+                given[name] = Given(name, value, layer.name, line)
+        yield Process(
+            label=service,
+            deployment=PRODUCTION if file.in_production else LOCAL_COMPOSE,
+            file=file.name,
+            line=file.line("services", service),
+            given=list(given.values()),
+        )
+
+
+def _of_embedded(
+    checkout: Checkout, files: Mapping[str, ComposeFile], python: Path
+) -> Iterator[Process]:
+    """What the embedded engine would give, with nothing chosen by anybody."""
+    nobody = Checkout(checkout.root, {})
+    nobody.dotenv = Dotenv()
+    declared = declaration.parse(files[compose.LOCAL].services)
+    ports = {port.service: port.default for port in declared.ports}
+    stack = Stack(nobody, Places(nobody), declared, python, ports)
+    for name, service in {**declared.services, **declared.extra}.items():
+        if service.built:
+            yield Process(
+                label=f"{name} (embedded)",
+                deployment=LOCAL_EMBEDDED,
+                file=EMBEDDED,
+                line=1,
+                given=[
+                    Given(key, value, EMBEDDED, _line_of(checkout, EMBEDDED, f'"{key}"'))
+                    for key, value in stack.settings(service).items()
+                ],
+            )
+
+
+def _of_ecs(
+    checkout: Checkout, files: Mapping[str, ComposeFile], contract: Mapping[str, Variable]
+) -> Iterator[Process]:
+    """What an export would give, and what the files of the last one do give."""
+    target = Target(export.default_image(files))
+    made = export.made(checkout, files, contract, target) if compose.PRODUCTION in files else ()
+    for task in made:
+        line = files[compose.PRODUCTION].line("services", task.service)
+        given = export.environment(task.definition, contract)
+        yield _task(f"{task.name} (ECS)", compose.PRODUCTION, [line] * len(given), given)
+    for path in sorted((checkout.root / export.DIRECTORY).glob("*.json")):
+        name = str(path.relative_to(checkout.root))
+        text = path.read_text("utf-8")
+        try:
+            given = export.environment(json.loads(text), contract)
+        except (ValueError, AttributeError, KeyError) as error:
+            raise DevError(f"{name} is no task definition: {error}", f"rm {name}") from error
+        lines = [text[: text.find(f'"{key}"')].count("\n") + 1 for key in given]
+        yield _task(f"{path.stem} (exported)", name, lines, given)
+
+
+def _task(label: str, file: str, lines: Sequence[int], given: Mapping[str, str]) -> Process:
+    entries = [Given(key, value, file, at) for (key, value), at in zip(given.items(), lines)]
+    return Process(label, PRODUCTION, file, min(lines, default=1), entries)
+
+
+def _line_of_variable(checkout: Checkout, name: str) -> int:
+    return _line_of(checkout, dockerfile.FILE, f"{name}=")
+
+
+def _line_of(checkout: Checkout, file: str, part: str) -> int:
+    lines = (checkout.root / file).read_text("utf-8").splitlines()
+    return next((number for number, line in enumerate(lines, 1) if part in line), 1)
+
+
+def _locked(checkout: Checkout) -> set[str]:
+    lines: Iterable[str] = (checkout.root / REQUIREMENTS).read_text("utf-8").splitlines()
+    return {line.partition("==")[0] for line in lines if "==" in line}

@@ -1,0 +1,33 @@
+"""Variables that code reads or files give, but that are not Homeport's: other programs own them."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+FILE = "devtools/contract/foreign.py"
+
+
+class Foreign(NamedTuple):
+    """The names that match `pattern`, as a shell matches file names, belong to `owner`."""
+
+    pattern: str
+    owner: str
+
+
+FOREIGN = (
+    Foreign("PATH", "the system: where programs are found"),
+    Foreign("TERM", "the system: what the terminal can show"),
+    Foreign("NO_COLOR", "the user: https://no-color.org"),
+    Foreign("SECONDS", "bash: how long the script runs"),
+    Foreign("PYTHON*", "Python: lines are written at once, bytecode is not"),
+    Foreign("PYTEST_XDIST_WORKER", "pytest-xdist: which of several test processes this is"),
+    Foreign("COMPOSE_FILE", "Docker Compose: which files it reads"),
+    Foreign("COMPOSE_PROFILES", "Docker Compose: which profiles it starts"),
+    Foreign("POSTGRES_*", "the database's image: what an empty volume is filled with"),
+)
+
+
+def owner(name: str) -> Foreign | None:
+    """The entry for `name`; None if it is nobody else's."""
+    return next((entry for entry in FOREIGN if fnmatchcase(name, entry.pattern)), None)

@@ -1,0 +1,303 @@
+"""Where the local stack and production differ, and whether each difference has a reason.
+
+Both Compose files are compared key by key with nothing chosen, and the variables that the backend
+sees by value. What must differ is declared in devtools/contract/differences.py or, for the
+values of variables, in the contract itself.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Callable
+
+from ..checkout import Checkout
+from ..errors import DevError, Problem
+from ..interpolation import fill_in, references
+from ..terminal import Mark, Terminal, table
+from . import compose, dockerfile, variables
+from .compose import ComposeFile
+from .differences import DIFFERENCES, Declared
+from .variables import LOCAL_COMPOSE, PRODUCTION, Variable
+
+FILE = "devtools/contract/differences.py"
+
+NOTHING = "-"
+GIVEN = "given by its user"
+
+# Compared one by one below, or no part of what runs.
+_TAKEN_APART = {"build", "deploy", "environment", "healthcheck", "image", "pull_policy"}
+_IMAGE = re.compile(r"(?:.*/)?([\w.-]+):v?(\d+)?")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One aspect of a service that is not the same; `line` is that of production's file."""
+
+    service: str
+    aspect: str
+    local: str
+    production: str
+    line: int
+    reason: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        """Stable keys, for `./dev parity --json`."""
+        return {
+            "service": self.service,
+            "aspect": self.aspect,
+            "local": self.local,
+            "production": self.production,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True)
+class Parity:
+    """All differences, those without a reason, declarations without a difference, the rest."""
+
+    differences: list[Difference]
+    stale: list[tuple[int, Declared]]
+    alike: list[tuple[str, str, str]]
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What makes the comparison fail."""
+        undeclared = [
+            Problem(
+                f"{compose.PRODUCTION}:{one.line}: {one.service}: {one.aspect} is {one.production} "
+                f"in production and {one.local} here, for no declared reason",
+                f"make both alike, or give the reason in {FILE}",
+            )
+            for one in self.differences
+            if not one.reason
+        ]
+        return undeclared + [
+            Problem(
+                f"{FILE}:{line}: {declared.service} {declared.aspect} does not differ any more",
+                "remove the entry",
+            )
+            for line, declared in self.stale
+        ]
+
+    def as_json(self) -> dict[str, Any]:
+        """Stable keys, for `./dev parity --json`."""
+        alike = [dict(zip(("service", "aspect", "value"), one)) for one in self.alike]
+        stale = [f"{FILE}:{line}" for line, _declared in self.stale]
+        differences = [one.as_json() for one in self.differences]
+        return {"differences": differences, "alike": alike, "stale": stale}
+
+
+def compare(
+    checkout: Checkout,
+    python: Path,
+    declared: Sequence[Declared] = DIFFERENCES,
+) -> Parity:
+    """Compare the checkout's two stacks. Raises DevError if one cannot be read."""
+    files = compose.load(checkout, python)
+    missing = [name for name in (compose.LOCAL, compose.PRODUCTION) if name not in files]
+    if missing:
+        raise DevError(f"there is no {missing[0]}", f"git checkout {missing[0]}")
+    contract = variables.load(checkout, python)
+    stages = dockerfile.stages((checkout.root / dockerfile.FILE).read_text("utf-8"))
+    local = _Side(files[compose.LOCAL], LOCAL_COMPOSE, stages["development"])
+    production = _Side(files[compose.PRODUCTION], PRODUCTION, stages["production"])
+
+    differences, alike = [], []
+    for service, aspect, here, there in _aspects(local, production, contract):
+        if here == there:
+            alike.append((service, aspect, _hidden(aspect, here, contract)))
+            continue
+        line = production.line(service, aspect)
+        shown = (_hidden(aspect, text, contract) for text in (here, there))
+        difference = Difference(service, aspect, *shown, line)
+        differences.append(_with_reason(difference, contract, declared))
+    used = {id(entry) for one in differences for entry in declared if _fits(entry, one)}
+    stale = [(_line(checkout, entry), entry) for entry in declared if id(entry) not in used]
+    return Parity(differences, stale, alike)
+
+
+def show(parity: Parity, terminal: Terminal) -> None:
+    """Print the differences with their reasons, then what is alike of what matters most."""
+    grouped: dict[tuple[str, str, str, str], list[str]] = {}
+    for one in parity.differences:
+        key = (one.reason, one.aspect, one.local, one.production)
+        grouped.setdefault(key, []).append(one.service)
+    ordered = sorted(grouped.items())
+    head, *lines = table(
+        [
+            ["", "LOCAL", "PRODUCTION", "OF"],
+            *(
+                [of, _short(here), _short(there), ", ".join(s)]
+                for (_r, of, here, there), s in ordered
+            ),
+        ]
+    )
+    terminal.say(f"  {head}")
+    last = None
+    for line, ((reason, *_values), _services) in zip(lines, ordered):
+        if reason != last:
+            terminal.say("")
+            terminal.heading(reason or "NO REASON IS DECLARED")
+            last = reason
+        terminal.say(f"  {line}")
+    terminal.say("")
+    for aspect in ("command", "health check", "image", "variable SERVER"):
+        same = [(service, value) for service, of, value in parity.alike if of == aspect]
+        if same:
+            shown = ", ".join(f"{service} {value}" for service, value in same if value != NOTHING)
+            terminal.mark(Mark.GOOD, f"alike: {aspect}  {shown}")
+
+
+# The aspects
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One of the two stacks."""
+
+    file: ComposeFile
+    deployment: str
+    image: dockerfile.Stage
+
+    def line(self, service: str, aspect: str) -> int:
+        word, _, rest = aspect.partition(" ")
+        key = {"variable": ["environment", rest], "limit": ["deploy", "resources", "limits", rest]}
+        return self.file.line("services", service, *key.get(word, [word]))
+
+    def variable(self, service: str, variable: Variable) -> str:
+        """What `service` sees of `variable` when nobody chose anything."""
+        if self.deployment not in variable.deployments:
+            return NOTHING
+        given = self.file.environment(service)
+        default = variable.production_default if self.file.in_production else variable.default
+        written = given.get(variable.name) or self.image.variables.get(variable.name, "")
+        names = {reference.name for reference in references(written)}
+        if default is None and (names or not written):
+            return GIVEN
+        return (_resolved(written) or default or "") if written else default or ""
+
+
+def _aspects(
+    local: _Side, production: _Side, contract: Mapping[str, Variable]
+) -> Iterator[tuple[str, str, str, str]]:
+    """Service, aspect, and its value in both."""
+    here, there = local.file.services, production.file.services
+    for service in sorted({*here, *there}):
+        if service not in here or service not in there:
+            present = ("yes" if service in side else NOTHING for side in (here, there))
+            yield (service, "service", *present)
+            continue
+        pair = (here[service], there[service])
+        for aspect, of in _LOOKED_AT.items():
+            yield (service, aspect, *map(of, pair))
+        for limit in sorted({key for one in pair for key in _limits(one)}):
+            yield (service, f"limit {limit}", *(_resolved(_limits(one).get(limit)) for one in pair))
+        for key in sorted({*pair[0], *pair[1]} - _TAKEN_APART):
+            yield (service, key, *(_resolved(one.get(key)) for one in pair))
+        if production.file.runs_our_code(service):
+            for variable in contract.values():
+                if variable.reader == "backend":
+                    values = (side.variable(service, variable) for side in (local, production))
+                    yield (service, f"variable {variable.name}", *values)
+        else:
+            given = [side.file.environment(service) for side in (local, production)]
+            for name in sorted({*given[0], *given[1]}):
+                yield (service, f"variable {name}", *(_resolved(one.get(name)) for one in given))
+
+
+def _image(declared: Mapping[str, Any]) -> str:
+    """What is run, with its major version; of our own image only that it is ours."""
+    if "build" in declared:
+        return "our own"
+    match = _IMAGE.match(_resolved(declared.get("image")))
+    return " ".join(filter(None, match.groups())) if match else NOTHING
+
+
+def _stage(declared: Mapping[str, Any]) -> str:
+    return str((declared.get("build") or {}).get("target", NOTHING))
+
+
+def _check(declared: Mapping[str, Any]) -> str:
+    return _resolved((declared.get("healthcheck") or {}).get("test"))
+
+
+def _check_times(declared: Mapping[str, Any]) -> str:
+    check = declared.get("healthcheck") or {}
+    return _resolved({key: value for key, value in check.items() if key != "test"} or None)
+
+
+_LOOKED_AT: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "image": _image,
+    "stage": _stage,
+    "health check": _check,
+    "health check times": _check_times,
+}
+
+
+def _limits(declared: Mapping[str, Any]) -> Mapping[str, Any]:
+    return ((declared.get("deploy") or {}).get("resources") or {}).get("limits") or {}
+
+
+def _resolved(value: Any) -> str:
+    """A declared value as text, with what stands for variables that nobody chose."""
+    if value is None:
+        return NOTHING
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    open_ = {one.name for one in references(text) if not one.default}
+    return fill_in(text, lambda name: f"${{{name}}}" if name in open_ else None)
+
+
+def _hidden(aspect: str, text: str, contract: Mapping[str, Variable]) -> str:
+    word, _, name = aspect.partition(" ")
+    secret = word == "variable" and name in contract and contract[name].secret
+    return "a secret" if secret and text not in (NOTHING, GIVEN, "") else text
+
+
+# Reasons
+
+
+def _with_reason(
+    difference: Difference, contract: Mapping[str, Variable], declared: Iterable[Declared]
+) -> Difference:
+    reason = next((one.reason for one in declared if _fits(one, difference)), "")
+    return Difference(
+        **{**vars(difference), "reason": reason or _by_contract(difference, contract)}
+    )
+
+
+def _by_contract(difference: Difference, contract: Mapping[str, Variable]) -> str:
+    """The contract's own reason, where it says that the values shall differ."""
+    word, _, name = difference.aspect.partition(" ")
+    variable = contract.get(name) if word == "variable" else None
+    if variable is None or variable.reader != "backend":
+        return ""
+    if PRODUCTION not in variable.deployments or LOCAL_COMPOSE not in variable.deployments:
+        return f"{variables.FILE} declares it for one of them only"
+    if difference.production == GIVEN:
+        return f"{variables.FILE} has no default for it in production"
+    if variable.production_default == difference.production != variable.default:
+        return f"{variables.FILE} turns local conveniences off in production"
+    return ""
+
+
+def _fits(declared: Declared, difference: Difference) -> bool:
+    return fnmatchcase(difference.service, declared.service) and fnmatchcase(
+        difference.aspect, declared.aspect
+    )
+
+
+def _line(checkout: Checkout, entry: Declared) -> int:
+    text = (checkout.root / FILE).read_text("utf-8")
+    written = rf'\(\s*"{re.escape(entry.service)}",\s*"{re.escape(entry.aspect)}"'
+    found = re.search(written, text)
+    return text.count("\n", 0, found.start() if found else 0) + 1
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split()) or "empty"
+    return text if len(text) <= 40 else f"{text[:37]}..."

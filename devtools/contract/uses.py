@@ -1,0 +1,143 @@
+"""Where the checkout's code reads a variable of the environment.
+
+Python is read as syntax trees, the rest as text. Tests are left out: they make environments up.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..checkout import Checkout
+
+PYTHON = ("dev", "backend/**/*.py", "devtools/**/*.py", "init-scripts/**/*.py")
+# Of these what names a shell in its first line.
+SHELL = (".ci/*", ".devcontainer/*", "backend/bin/*", "init-scripts/**/*")
+SQL = ("init-scripts/**/*.sql",)
+_LEFT_OUT = {"tests", "migrations", "__pycache__", "node_modules"}
+
+_CONSTANT = re.compile(r"[A-Z][A-Z0-9_]+\Z")
+
+# What an environment is called where it is read: `environ["X"]`, `env.get("X")`.
+_MAPPINGS = {"environ", "env", "environment", "variables", "settings", "source"}
+_METHODS = {"get", "pop", "setdefault"}
+# Functions and methods that take a variable's name.
+_FUNCTIONS = {"getenv", "chosen", "where_chosen"}
+
+_SHEBANG = re.compile(r"#!.*\b(?:sh|bash)\b")
+_SHELL_USE = re.compile(r"(?<!\\)\$(?:\{[#!]?)?([A-Z][A-Z0-9_]+)")
+_SHELL_ASSIGNED = re.compile(
+    r"(?:^|[;&|]|\b(?:local|readonly|for|read)\b)\s*([A-Z][A-Z0-9_]+)(?:=|\s+in\b)", re.MULTILINE
+)
+_CONTRACT_GET = re.compile(r"core\.env get ((?:[A-Z][A-Z0-9_]+ ?)+)")
+_SQL_USE = re.compile(r"^\\getenv \w+ (\w+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Use:
+    """One place in which a variable is read."""
+
+    name: str
+    file: str
+    line: int
+
+    @property
+    def place(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+def find(checkout: Checkout) -> list[Use]:
+    """Every use, ordered by file and line."""
+    found = {
+        *_search(checkout, PYTHON, _of_python),
+        *_search(checkout, SHELL, _of_shell),
+        *_search(checkout, SQL, _of_sql),
+    }
+    return sorted(found, key=lambda use: (use.file, use.line, use.name))
+
+
+def _search(checkout, patterns, read) -> Iterator[Use]:
+    for pattern in patterns:
+        for path in sorted(checkout.root.glob(pattern)):
+            inner = path.relative_to(checkout.root)
+            if path.is_file() and not _LEFT_OUT & set(inner.parts) and "conftest" not in inner.name:
+                for name, line in read(_text(path)):
+                    yield Use(name, str(inner), line)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
+# Python
+
+
+def _of_python(text: str) -> Iterator[tuple[str, int]]:
+    if not text.strip() or (text.startswith("#!") and "python" not in text.splitlines()[0]):
+        return
+    tree = ast.parse(text)
+    named = dict(_constants(tree))
+    for node in ast.walk(tree):
+        for name in filter(_CONSTANT.match, _read_by(node, named)):
+            yield name, node.lineno
+
+
+def _constants(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """The strings that the module itself gives a name: `VARIABLE = "DEV_ENGINE"`."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+            for target in node.targets:
+                if isinstance(target, ast.Name) and isinstance(node.value.value, str):
+                    yield target.id, node.value.value
+
+
+def _read_by(node: ast.AST, named: dict[str, str]) -> Iterator[str]:
+    """The names of variables that this one expression reads."""
+    if isinstance(node, ast.Subscript) and _is_mapping(node.value):
+        yield _string(node.slice, named)
+    elif isinstance(node, ast.Call) and node.args:
+        function = node.func
+        called = getattr(function, "attr", getattr(function, "id", ""))
+        of_mapping = isinstance(function, ast.Attribute) and _is_mapping(function.value)
+        if called in _FUNCTIONS or (called in _METHODS and of_mapping):
+            yield _string(node.args[0], named)
+    elif isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.In, ast.NotIn)):
+        yield from [_string(node.left, named)] if _is_mapping(node.comparators[0]) else []
+
+
+def _is_mapping(node: ast.expr) -> bool:
+    if isinstance(node, ast.Call):
+        node = node.func
+    return getattr(node, "attr", getattr(node, "id", "")) in _MAPPINGS
+
+
+def _string(node: ast.expr, named: dict[str, str]) -> str:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    return named.get(node.id, "") if isinstance(node, ast.Name) else ""
+
+
+# Text
+
+
+def _of_shell(text: str) -> Iterator[tuple[str, int]]:
+    if not _SHEBANG.match(text):
+        return
+    own = set(_SHELL_ASSIGNED.findall(text))
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.lstrip().startswith("#"):
+            continue
+        for names in _CONTRACT_GET.findall(line):
+            for name in names.split():
+                yield name, number
+        for name in _SHELL_USE.findall(line):
+            if name not in own:
+                yield name, number
+
+
+def _of_sql(text: str) -> Iterator[tuple[str, int]]:
+    for match in _SQL_USE.finditer(text):
+        yield match.group(1), text.count("\n", 0, match.start()) + 1

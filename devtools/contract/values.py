@@ -1,0 +1,246 @@
+"""The values that are in force for one service, and where each is from."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..checkout import Checkout
+from ..engines.base import Engine
+from ..errors import DevError
+from ..interpolation import references
+from ..terminal import Terminal, table
+from .compose import LOCAL, ComposeFile
+from .variables import LOCAL_COMPOSE, LOCAL_EMBEDDED, PRODUCTION, Variable
+
+HIDDEN = "********"
+NOT_KNOWN = "not known"
+
+_EFFECTIVE = ("python", "-m", "core.env", "effective")
+# Of these a password is the only secret, and it has a known place. Of any other nothing is shown.
+_SCHEME = r"(?:postgres(?:ql)?|rediss?|smtp(?:\+\w+)?|consolemail)://"
+_PASSWORD = re.compile(rf"(?P<before>{_SCHEME}[^/\s:@?#]*):[^\s@]+@(?P<after>[^@?\s]*)\Z")
+_NO_PASSWORD = re.compile(rf"{_SCHEME}[^@?\s]*\Z")
+
+
+@dataclass(frozen=True)
+class Value:
+    """The value of one variable; `text` is None where there is none, and never a secret."""
+
+    variable: Variable
+    text: str | None
+    source: str
+    note: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Stable keys, for `./dev env --json`."""
+        return {
+            "name": self.variable.name,
+            "group": self.variable.group,
+            "value": self.text,
+            "source": self.source,
+            "note": self.note,
+            "secret": self.variable.secret,
+            "deployments": list(self.variable.deployments),
+        }
+
+
+@dataclass(frozen=True)
+class Report:
+    """All values. `unknown` says what cannot be known, and why; `running` is then None."""
+
+    deployment: str
+    service: str
+    running: bool | None
+    values: list[Value]
+    unknown: list[str]
+
+    def as_json(self) -> dict[str, Any]:
+        """Stable keys, for `./dev env --json`."""
+        return {
+            "deployment": self.deployment,
+            "service": self.service,
+            "running": self.running,
+            "variables": [value.as_json() for value in self.values],
+            "unknown": self.unknown,
+        }
+
+
+def in_force(
+    checkout: Checkout,
+    contract: Mapping[str, Variable],
+    file: ComposeFile,
+    engine: Engine,
+    service: str,
+) -> Report:
+    """What `service` sees: now if it runs, else what a start would give it."""
+    start = engine.environment_at_start(service)
+    unknown = []
+    now, running = None, None
+    try:
+        now = _ask(engine, service)
+        running = now is not None
+    except DevError as error:
+        unknown.append(f"what {service} sees now: {error}")
+    if running is False:
+        unknown.append(f"{service} does not run: these are the values that a start would give it")
+    if now is None and (start or {}).get("SSM_PARAMETER_PATH"):
+        path = start["SSM_PARAMETER_PATH"]
+        unknown.append(f"what SSM holds under {path} is not known before {service} runs")
+    if start is None:
+        unknown.append("what the next start gives is decided outside this container")
+    deployment = LOCAL_EMBEDDED if engine.name == "embedded" else LOCAL_COMPOSE
+    look = _Look(checkout, file, service, start, now, engine.filled_in())
+    values = [look.at(variable, deployment) for variable in contract.values()]
+    return Report(deployment, service, running, values, unknown)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """One look at the variables of a service: from its files, and from its process."""
+
+    checkout: Checkout
+    file: ComposeFile
+    service: str
+    start: Mapping[str, str] | None
+    now: Mapping[str, Mapping[str, str]] | None
+    filled_in: Mapping[str, str]
+
+    def at(self, variable: Variable, deployment: str) -> Value:
+        if deployment not in variable.deployments:
+            return Value(variable, None, f"does not exist in {deployment}")
+        if variable.reader != "backend":
+            return self._of_the_files(variable)
+        if self.now is None and self.start is None:
+            return Value(variable, None, NOT_KNOWN)
+        coming, source = self._at_start(variable)
+        if self.now is None:
+            return _value(variable, coming, source, self._overruled(variable, source))
+        there = self.now.get(variable.name, {})
+        text = there.get("value")
+        if there.get("source") == "ssm":
+            path = self.now.get("SSM_PARAMETER_PATH", {}).get("value", "")
+            return _value(variable, text, f"SSM {path}/{variable.name}")
+        if self.start is not None and text != coming:
+            shown = mask(variable, coming) or "nothing"
+            return _value(variable, text, "the start of what runs", f"./dev up gives {shown}")
+        return _value(variable, text, source, self._overruled(variable, source))
+
+    def _of_the_files(self, variable: Variable) -> Value:
+        name = variable.name
+        if self.checkout.chosen(name):
+            return _value(variable, self.checkout.chosen(name), self.checkout.where_chosen(name))
+        if name in self.filled_in:
+            return _value(variable, self.filled_in[name], "./dev")
+        return _value(variable, variable.default, "default")
+
+    def _at_start(self, variable: Variable) -> tuple[str | None, str]:
+        """The text that a start gives, and where that is from."""
+        name = variable.name
+        text = (self.start or {}).get(name) or variable.default
+        written = self.file.environment(self.service).get(name)
+        if written is not None:
+            return text, self._written(name, written)
+        if not (self.start or {}).get(name):
+            return text, "default" if self.start is not None else "the environment"
+        from_dotenv = self.checkout.dotenv.values.get(name) == text
+        return text, ".env" if from_dotenv else "./dev"
+
+    def _written(self, name: str, written: str) -> str:
+        """Where a value of the Compose file is from."""
+        named = references(written)
+        chosen = {
+            reference.name: self.checkout.where_chosen(reference.name)
+            for reference in named
+            if self.checkout.chosen(reference.name)
+        }
+        if named and named[0].name == name and written.startswith("${"):
+            return chosen.get(name, "default")
+        place = f"{LOCAL}:{self.file.line('services', self.service, 'environment', name)}"
+        parts = [f"{other} from {where}" for other, where in chosen.items()]
+        return f"{place} with {', '.join(parts)}" if parts else place
+
+    def _overruled(self, variable: Variable, source: str) -> str:
+        """What somebody chose and `service` does not see."""
+        name = variable.name
+        if self.start is None:
+            return ""
+        if name in self.checkout.dotenv.values and source.startswith(LOCAL):
+            return f".env gives it too; {LOCAL} overrules that"
+        if self.checkout.variables.get(name) and source != "the environment":
+            return f"this shell's value is not seen by {self.service}: put it into .env"
+        return ""
+
+
+def listed(report: Report, terminal: Terminal) -> Iterator[str]:
+    """The values as lines of a table, by group."""
+    rows = [_row(value) for value in report.values]
+    lines = iter(table(rows))
+    group = ""
+    for value, line in zip(report.values, lines):
+        if value.variable.group != group:
+            group = value.variable.group
+            yield ""
+            yield terminal.paint(group, "1")
+        yield f"  {line}" if value.text is not None else terminal.faint(f"  {line}")
+
+
+def explained(report: Report) -> Iterator[str]:
+    """Everything about each value, one thing a line."""
+    for value in report.values:
+        variable = value.variable
+        facts = {
+            "value": "none" if value.text is None else value.text or "empty",
+            "source": value.source,
+            "note": value.note,
+            "default": mask(variable, variable.default),
+            "in production": _in_production(variable),
+            "exists in": ", ".join(variable.deployments),
+            "declared": variable.place,
+        }
+        yield variable.name
+        yield from (f"  {line}" for line in variable.why.splitlines())
+        yield ""
+        yield from (f"  {line}" for line in table([[key, f] for key, f in facts.items() if f]))
+
+
+def mask(variable: Variable, text: str | None) -> str | None:
+    """`text` as it may be shown: of a secret only what is an address."""
+    if not variable.secret or not text or _NO_PASSWORD.match(text):
+        return text
+    found = _PASSWORD.match(text)
+    return f"{found['before']}:{HIDDEN}@{found['after']}" if found else HIDDEN
+
+
+def _value(variable: Variable, text: str | None, source: str, note: str = "") -> Value:
+    return Value(variable, mask(variable, text), source, note)
+
+
+_LONGEST = 60
+
+
+def _row(value: Value) -> list[str]:
+    text = "-" if value.text is None else value.text
+    shown = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+    source = f"{value.source} ({value.note})" if value.note else value.source
+    return [value.variable.name, shown, source]
+
+
+def _in_production(variable: Variable) -> str:
+    if PRODUCTION not in variable.deployments:
+        return ""
+    if variable.production_default is None:
+        return "must be given"
+    return mask(variable, variable.production_default) or "empty"
+
+
+def _ask(engine: Engine, service: str) -> Mapping[str, Mapping[str, str]] | None:
+    answer = engine.ask(service, _EFFECTIVE)
+    if answer is None:
+        return None
+    if not answer.ok:
+        raise DevError(f"it runs, but answers: {answer.last_words}")
+    return json.loads(answer.output)

@@ -1,0 +1,106 @@
+"""The declared variables, as the backend prints them: ./dev does not import it."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..checkout import Checkout
+from ..errors import DevError
+from ..process import Result, capture
+
+FILE = "backend/core/env.py"
+
+LOCAL_COMPOSE = "local-compose"
+LOCAL_EMBEDDED = "local-embedded"
+PRODUCTION = "production"
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One declared variable; the fields are those of `Variable` in FILE.
+
+    `default` and `production_default` are None where a value must be given; `line` is where it
+    is declared.
+    """
+
+    name: str
+    group: str
+    why: str
+    default: str | None
+    production_default: str | None
+    example: str
+    required_in: tuple[str, ...]
+    secret: bool
+    reader: str
+    deployments: tuple[str, ...]
+    library: str
+    line: int
+
+    @property
+    def stand_in(self) -> str:
+        """A valid value, for a check of something whose real value only its user knows."""
+        # Some examples are commands that make a secret.
+        return "k" * 64 if self.example.startswith("$(") else self.example
+
+    @property
+    def place(self) -> str:
+        return f"{FILE}:{self.line}"
+
+
+def load(checkout: Checkout, python: Path) -> dict[str, Variable]:
+    """Every declared variable by name. Raises DevError if the declaration is faulty."""
+    printed = ask(checkout, python, "contract")
+    lines = _lines(checkout)
+    return {
+        fields["name"]: Variable(
+            **{
+                **fields,
+                "required_in": tuple(fields["required_in"]),
+                "deployments": tuple(fields["deployments"]),
+                "line": lines.get(fields["name"], 1),
+            }
+        )
+        for fields in json.loads(printed)
+    }
+
+
+def verify(
+    checkout: Checkout, python: Path, environments: Mapping[str, Mapping[str, str]]
+) -> dict[str, list[str]]:
+    """What the backend would refuse in each of `environments`, by label."""
+    return json.loads(ask(checkout, python, "verify", json.dumps(environments)))
+
+
+def example(checkout: Checkout, python: Path) -> str:
+    """The text that `.env.example` should have."""
+    return ask(checkout, python, "example")
+
+
+def ask(checkout: Checkout, python: Path, *arguments: str) -> str:
+    """What `python -m core.env` prints. Raises DevError if it fails."""
+    done: Result = capture(
+        [str(python), "-m", "core.env", *arguments],
+        directory=checkout.root / "backend",
+        environment={**checkout.variables, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    if not done.ok:
+        raise DevError(f"{FILE} cannot be asked: {done.last_words}", f"git diff {FILE}")
+    return done.output
+
+
+def _lines(checkout: Checkout) -> dict[str, int]:
+    """Where each variable is declared."""
+    tree = ast.parse((checkout.root / FILE).read_text("utf-8"))
+    return {
+        call.args[0].value: call.lineno
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Name)
+        and call.func.id == "Variable"
+        and call.args
+        and isinstance(call.args[0], ast.Constant)
+    }

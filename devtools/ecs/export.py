@@ -1,0 +1,147 @@
+"""Writing task definitions into a directory, checked first, and comparing what is there."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..checkout import Checkout
+from ..contract import compose, dockerfile, variables
+from ..contract.compose import ComposeFile
+from ..contract.variables import Variable
+from ..errors import DevError, Problem
+from ..process import capture
+from . import rules, tasks
+from .target import Target
+from .tasks import Task
+
+DIRECTORY = ".dev/ecs"
+IMAGE = "BACKEND_IMAGE"
+
+_STAGE = "production"
+
+
+def made(
+    checkout: Checkout,
+    files: Mapping[str, ComposeFile],
+    contract: Mapping[str, Variable],
+    target: Target,
+) -> list[Task]:
+    """The tasks for `target`, not yet judged.
+
+    Raises DevError with all that is wrong with its options or the production Compose file.
+    """
+    if compose.PRODUCTION not in files:
+        raise DevError(f"there is no {compose.PRODUCTION}", f"git checkout {compose.PRODUCTION}")
+    problems = target.problems(contract)
+    if problems:
+        raise DevError.of(problems)
+    stages = dockerfile.stages((checkout.root / dockerfile.FILE).read_text("utf-8"))
+    return tasks.build(files[compose.PRODUCTION], contract, stages[_STAGE], target)
+
+
+def default_image(files: Mapping[str, ComposeFile]) -> str:
+    """The image that production's Compose file names where none was chosen."""
+    file = files.get(compose.PRODUCTION)
+    for service in file.services if file else ():
+        if file.script(service) in tasks.SCRIPTS:
+            return compose.with_defaults(str(file.services[service].get("image", "")))
+    return ""
+
+
+def judge(
+    checkout: Checkout, python: Path, contract: Mapping[str, Variable], found: Sequence[Task]
+) -> list[Problem]:
+    """Everything that the rules, the backend, botocore and cfn-lint say against `found`."""
+    with tempfile.TemporaryDirectory() as directory:
+        paths = [Path(directory, f"{task.name}.json") for task in found]
+        for path, task in zip(paths, found):
+            path.write_text(text(task), encoding="utf-8")
+        done = capture(
+            [str(python), "-m", "devtools.ecs.judge", *map(str, paths)],
+            directory=checkout.root,
+            environment=checkout.variables,
+            timeout=300,
+        )
+    if not done.ok:
+        raise DevError(
+            f"the task definitions cannot be checked: {done.last_words}",
+            "install what checks them: ./dev --engine embedded up --build",
+        )
+    others = json.loads(done.output)
+    refused = variables.verify(
+        checkout, python, {task.name: environment(task.definition, contract) for task in found}
+    )
+    return [
+        Problem(f"{task.name}: {said}", f"it is made from {task.service} in {compose.PRODUCTION}")
+        for task, more in zip(found, others)
+        for said in [
+            *rules.broken(task.definition, contract),
+            *(f"would not start: {fault}" for fault in refused.get(task.name, ())),
+            *more,
+        ]
+    ]
+
+
+def environment(definition: Mapping[str, Any], contract: Mapping[str, Variable]) -> dict[str, str]:
+    """What the containers of `definition` see, with valid stand-ins for what SSM holds."""
+    found = {}
+    for container in definition.get("containerDefinitions") or ():
+        for entry in container.get("environment") or ():
+            found[entry["name"]] = entry["value"]
+        for secret in container.get("secrets") or ():
+            name = secret["name"]
+            found[name] = contract[name].stand_in if name in contract else ""
+    return found
+
+
+def text(task: Task) -> str:
+    """The file of a task: the same for the same input, byte by byte."""
+    return json.dumps(task.definition, indent=2) + "\n"
+
+
+def write(checkout: Checkout, directory: Path, found: Sequence[Task]) -> list[Path]:
+    """Write one file for each task. Raises DevError if that fails."""
+    paths = []
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for task in found:
+            path = directory / f"{task.name}.json"
+            path.write_text(text(task), encoding="utf-8")
+            paths.append(path)
+    except OSError as error:
+        raise DevError(
+            f"{error.filename or directory} cannot be written: {error.strerror}",
+            "choose another directory: --output DIR",
+        ) from error
+    return paths
+
+
+def differences(directory: Path, found: Sequence[Task]) -> list[Problem]:
+    """What in `directory` is not what an export would write there."""
+    problems = []
+    wanted = {f"{task.name}.json": text(task) for task in found}
+    for name, content in wanted.items():
+        path = directory / name
+        if not path.exists():
+            problems.append(Problem(f"{path} is missing", _AGAIN))
+            continue
+        there = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = content.splitlines()
+        if there != lines:
+            pairs = enumerate(zip([*there, ""], [*lines, ""]), 1)
+            number, (old, new) = next((n, pair) for n, pair in pairs if pair[0] != pair[1])
+            what = (
+                f"{path}:{number}: {old.strip() or 'the end'}, and now {new.strip() or 'the end'}"
+            )
+            problems.append(Problem(what, _AGAIN))
+    for path in sorted(directory.glob("*.json")):
+        if path.name not in wanted:
+            problems.append(Problem(f"{path} is of no task any more", f"rm {path}"))
+    return problems
+
+
+_AGAIN = "write it anew, with the same options: ./dev export ecs"

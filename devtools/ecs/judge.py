@@ -1,0 +1,85 @@
+"""Ask botocore and cfn-lint about task definitions. Run by a Python that has both:
+
+    python -m devtools.ecs.judge FILE ...
+
+Prints a list with one list of sentences for each file. Nothing is asked over the network.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import botocore.loaders
+import botocore.model
+import botocore.validate
+from cfnlint.api import lint
+from cfnlint.config import ManualArgs
+
+# Keys that CloudFormation spells otherwise than with a first capital.
+_SPELLED = {
+    "efsVolumeConfiguration": "EFSVolumeConfiguration",
+    "fileSystemId": "FilesystemId",
+    "iam": "IAM",
+}
+
+
+def judge(definitions: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Return what botocore and cfn-lint find wrong with each definition."""
+    linted = _cfn_lint(definitions)
+    return [[*_botocore(one), *linted[number]] for number, one in enumerate(definitions)]
+
+
+def _botocore(definition: Mapping[str, Any]) -> list[str]:
+    described = botocore.loaders.Loader().load_service_model("ecs", "service-2")
+    operation = botocore.model.ServiceModel(described).operation_model("RegisterTaskDefinition")
+    report = botocore.validate.ParamValidator().validate(definition, operation.input_shape)
+    return [f"boto3: {line}" for line in report.generate_report().splitlines()]
+
+
+def _cfn_lint(definitions: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Put all into one template: starting cfn-lint takes longer than what it does."""
+    template = {
+        "AWSTemplateFormatVersion": "2010-09-09",
+        "Resources": {
+            f"Task{number}": {"Type": "AWS::ECS::TaskDefinition", "Properties": _capitalised(one)}
+            for number, one in enumerate(definitions)
+        },
+    }
+    found: list[list[str]] = [[] for _ in definitions]
+    regions = sorted({_region(one) for one in definitions})
+    for match in lint(json.dumps(template, indent=2), config=ManualArgs(regions=regions)):
+        said = f"cfn-lint {match.rule.id}: {match.message}"
+        at = [str(part) for part in match.path or ()]
+        of = [int(part[4:]) for part in at if part.startswith("Task") and part[4:].isdigit()]
+        # What is said of no definition is said of all.
+        for number in of or range(len(definitions)):
+            found[number].append(said)
+    return found
+
+
+def _capitalised(value: Any, key: str = "") -> Any:
+    if isinstance(value, Mapping) and key == "options":
+        return dict(value)  # a map of the log driver's own
+    if isinstance(value, Mapping):
+        return {
+            _SPELLED.get(name, name[:1].upper() + name[1:]): _capitalised(inner, name)
+            for name, inner in value.items()
+        }
+    return [_capitalised(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _region(definition: Mapping[str, Any]) -> str:
+    for container in definition.get("containerDefinitions") or ():
+        options = (container.get("logConfiguration") or {}).get("options") or {}
+        if options.get("awslogs-region"):
+            return options["awslogs-region"]
+    return "us-east-1"
+
+
+if __name__ == "__main__":
+    read = [json.loads(Path(path).read_text("utf-8")) for path in sys.argv[1:]]
+    json.dump(judge(read), sys.stdout)

@@ -1,0 +1,87 @@
+"""Where the tasks shall run: what the files cannot know, given as options."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..contract.variables import PRODUCTION, Variable
+from ..errors import Problem
+
+# Stand for what only the owner of the account knows. Valid, so that all else can be checked.
+PLACEHOLDER_ACCOUNT = "000000000000"
+PLACEHOLDER_FILE_SYSTEM = "fs-00000000000000000"
+
+# The variable that gets the region; boto3 reads no other.
+REGION_VARIABLE = "AWS_DEFAULT_REGION"
+
+_ROLE = re.compile(r"arn:aws[\w-]*:iam::\d{12}:role/[\w+=,.@/-]+\Z")
+_PREFIX = re.compile(r"(?!/(?:aws|ssm)(?:/|\Z))(?:/[\w.-]+){1,13}\Z", re.IGNORECASE)
+_REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d\Z")
+_FAMILY = re.compile(r"[A-Za-z0-9_-]{1,200}\Z")
+_FILE_SYSTEM = re.compile(r"fs-(?:[0-9a-f]{8}|[0-9a-f]{17})\Z")
+_IMAGE = re.compile(r"[a-z0-9][\w.:/-]*(?::[\w][\w.-]{0,127}|@sha256:[0-9a-f]{64})\Z")
+
+
+@dataclass(frozen=True)
+class Target:
+    """The options of an export, as in `./dev export --help`. `given` are variables with their
+    values, `from_ssm` those whose values are parameters."""
+
+    image: str
+    family: str = "homeport"
+    region: str = "eu-west-1"
+    prefix: str = "/homeport/production"
+    execution_role: str = f"arn:aws:iam::{PLACEHOLDER_ACCOUNT}:role/homeport-execution"
+    task_role: str = f"arn:aws:iam::{PLACEHOLDER_ACCOUNT}:role/homeport-task"
+    file_system: str = PLACEHOLDER_FILE_SYSTEM
+    given: Mapping[str, str] = field(default_factory=dict)
+    from_ssm: Sequence[str] = ()
+
+    def placeholders(self) -> Iterator[str]:
+        """The options that still have a value no account has."""
+        for option in ("execution_role", "task_role"):
+            if PLACEHOLDER_ACCOUNT in getattr(self, option):
+                yield _spelled(option)
+        if self.file_system == PLACEHOLDER_FILE_SYSTEM:
+            yield _spelled("file_system")
+        if "/" not in self.image:
+            yield _spelled("image")
+
+    def problems(self, contract: Mapping[str, Variable]) -> list[Problem]:
+        """Everything that is wrong with the options."""
+        return [*self._malformed(), *self._not_to_be_given(contract)]
+
+    def _malformed(self) -> Iterator[Problem]:
+        for option, form, example in (
+            ("image", _IMAGE, "registry.example.com/homeport-backend:2026-11-20"),
+            ("family", _FAMILY, "homeport"),
+            ("region", _REGION, "eu-west-1"),
+            ("prefix", _PREFIX, "/homeport/production"),
+            ("execution_role", _ROLE, "arn:aws:iam::123456789012:role/homeport-execution"),
+            ("task_role", _ROLE, "arn:aws:iam::123456789012:role/homeport-task"),
+            ("file_system", _FILE_SYSTEM, "fs-0123456789abcdef0"),
+        ):
+            value = getattr(self, option)
+            if not form.match(value) or (option == "image" and value.endswith(":latest")):
+                what = f"{_spelled(option)}={value!r} cannot be used"
+                yield Problem(what, f"it has this form: {_spelled(option)} {example}")
+
+    def _not_to_be_given(self, contract: Mapping[str, Variable]) -> Iterator[Problem]:
+        named = [*(("--set", name) for name in self.given), *(("--ssm", n) for n in self.from_ssm)]
+        for option, name in named:
+            variable = contract.get(name)
+            if variable is None:
+                yield Problem(f"{option} {name}: there is no such variable", "./dev env lists them")
+            elif PRODUCTION not in variable.deployments or variable.reader != "backend":
+                yield Problem(f"{option} {name}: the backend does not read it in production")
+            elif variable.secret and option == "--set":
+                yield Problem(
+                    f"{option} {name}: a secret is not written into a task definition",
+                    f"put it into SSM as {self.prefix}/{name}, and say: --ssm {name}",
+                )
+
+
+def _spelled(option: str) -> str:
+    return "--" + option.replace("_", "-")

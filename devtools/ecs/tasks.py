@@ -1,0 +1,258 @@
+"""One task definition for each process that production starts: same command, same environment.
+
+The shape is what `aws ecs register-task-definition --cli-input-json` takes:
+https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RegisterTaskDefinition.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..contract.compose import ComposeFile, with_defaults
+from ..contract.dockerfile import Stage
+from ..contract.variables import PRODUCTION, Variable
+from ..embedded.declaration import seconds
+from ..errors import DevError, Problem
+from ..interpolation import references
+from ..services import port_variable
+from . import sizes
+from .target import REGION_VARIABLE, Target
+
+SCRIPTS = ("bin/web", "bin/worker", "bin/release")
+
+# Fargate ends a container at the latest then, in seconds.
+LONGEST_STOP = 120
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task definition, and what of the Compose file ECS cannot do, in sentences."""
+
+    name: str
+    service: str
+    definition: dict[str, Any]
+    notes: list[str]
+
+    @property
+    def container(self) -> dict[str, Any]:
+        return self.definition["containerDefinitions"][0]
+
+
+def build(
+    file: ComposeFile, contract: Mapping[str, Variable], image: Stage, target: Target
+) -> list[Task]:
+    """The tasks of web, worker and release.
+
+    `file` is production's Compose file, `image` the stage that its containers run. Raises
+    DevError if a service cannot be a task, or one of the three is missing.
+    """
+    found, problems = [], []
+    for script in SCRIPTS:
+        service = next((name for name in file.services if file.script(name) == script), None)
+        if service is None:
+            problems.append(Problem(f"{file.name}: no service runs {script}", "add one"))
+            continue
+        try:
+            found.append(_task(file, service, script, contract, image, target))
+        except ValueError as error:
+            place = f"{file.name}:{file.line('services', service)}"
+            problems.append(Problem(f"{place}: {service}: {error}", f"mend it in {file.name}"))
+    if problems:
+        raise DevError.of(problems)
+    return found
+
+
+def parameters(task: Task) -> Iterator[str]:
+    """The names in SSM that must exist before `task` starts."""
+    for secret in task.container["secrets"]:
+        yield secret["valueFrom"]
+
+
+def _task(
+    file: ComposeFile,
+    service: str,
+    script: str,
+    contract: Mapping[str, Variable],
+    image: Stage,
+    target: Target,
+) -> Task:
+    name = script.rpartition("/")[2]
+    declared = file.services[service]
+    limits = ((declared.get("deploy") or {}).get("resources") or {}).get("limits") or {}
+    cpus = float(with_defaults(str(limits.get("cpus", "0.25"))))
+    memory = sizes.mebibytes(with_defaults(str(limits.get("memory", "512M"))))
+    units, mebibytes = sizes.smallest(cpus, memory)
+    notes = []
+    if (units, mebibytes) != (cpus * 1024, memory):
+        notes.append(
+            f"{name}: {cpus:g} CPUs and {memory} MiB are not sold; "
+            f"it gets {units / 1024:g} and {mebibytes}"
+        )
+    definition = {
+        "family": f"{target.family}-{name}",
+        "requiresCompatibilities": ["FARGATE"],
+        "networkMode": "awsvpc",
+        "runtimePlatform": {"cpuArchitecture": "X86_64", "operatingSystemFamily": "LINUX"},
+        "cpu": str(units),
+        "memory": str(mebibytes),
+        "executionRoleArn": target.execution_role,
+        "taskRoleArn": target.task_role,
+        "containerDefinitions": [_container(file, service, name, contract, image, target, notes)],
+        "volumes": [_volume(volume, target) for volume in sorted(_volumes(declared))],
+    }
+    return Task(name, service, definition, notes)
+
+
+def _container(
+    file: ComposeFile,
+    service: str,
+    name: str,
+    contract: Mapping[str, Variable],
+    image: Stage,
+    target: Target,
+    notes: list[str],
+) -> dict[str, Any]:
+    declared = file.services[service]
+    plain, secret = _environment(file, service, name, contract, target)
+    container: dict[str, Any] = {
+        "name": name,
+        "image": target.image,
+        "essential": True,
+        "command": [file.script(service)],
+        "user": str(declared.get("user") or image.user),
+        "readonlyRootFilesystem": bool(declared.get("read_only")),
+        "linuxParameters": _linux(declared),
+        "portMappings": [
+            {
+                "name": name,
+                "containerPort": port_variable(entry)[0],
+                "hostPort": port_variable(entry)[0],
+                "protocol": "tcp",
+                "appProtocol": "http",
+            }
+            for entry in declared.get("ports") or ()
+        ],
+        "mountPoints": [
+            {"sourceVolume": volume, "containerPath": path, "readOnly": False}
+            for volume, path in sorted(_volumes(declared).items())
+        ],
+        "environment": [{"name": key, "value": plain[key]} for key in sorted(plain)],
+        "secrets": [{"name": key, "valueFrom": secret[key]} for key in sorted(secret)],
+        "logConfiguration": {
+            "logDriver": "awslogs",
+            "options": {
+                "awslogs-group": target.prefix,
+                "awslogs-region": target.region,
+                "awslogs-stream-prefix": name,
+            },
+        },
+    }
+    check = declared.get("healthcheck") or {}
+    if check.get("test"):
+        container["healthCheck"] = _health_check(check)
+    container["stopTimeout"] = _stop_timeout(declared, name, notes)
+    if declared.get("ulimits"):
+        container["ulimits"] = [
+            _ulimit(key, value) for key, value in sorted(declared["ulimits"].items())
+        ]
+    return container
+
+
+def _environment(
+    file: ComposeFile,
+    service: str,
+    task: str,
+    contract: Mapping[str, Variable],
+    target: Target,
+) -> tuple[dict[str, str], dict[str, str]]:
+    """What `service` is given: in plain text, and as names of SSM parameters.
+
+    What the Compose file fixes stays as it is. What its user must decide comes from SSM, a
+    secret or not. What its user may decide is left to the code's default, or to the options.
+    """
+    plain = dict(target.given)
+    secret = {name: f"{target.prefix}/{name}" for name in target.from_ssm}
+    if REGION_VARIABLE in contract:
+        plain.setdefault(REGION_VARIABLE, target.region)
+    for name, written in file.environment(service).items():
+        variable = contract.get(name)
+        if variable is None or PRODUCTION not in variable.deployments or name in plain:
+            continue
+        open_to_choice = references(written) or not written
+        must_be_chosen = variable.production_default is None and open_to_choice
+        if must_be_chosen or (variable.secret and written):
+            secret[name] = _parameter(file, service, task, name, target)
+        elif not open_to_choice:
+            plain[name] = written
+    return plain, secret
+
+
+def _parameter(file: ComposeFile, service: str, task: str, name: str, target: Target) -> str:
+    """The name in SSM. Of a task that is given another value than web it says whose it is."""
+    web = next(other for other in file.services if file.script(other) == SCRIPTS[0])
+    own = file.environment(service)[name] != file.environment(web).get(name)
+    return "/".join([target.prefix, *([task] if own else []), name])
+
+
+def _linux(declared: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {"initProcessEnabled": bool(declared.get("init"))}
+    if declared.get("cap_drop"):
+        found["capabilities"] = {"drop": list(declared["cap_drop"])}
+    found["tmpfs"] = [_tmpfs(str(entry)) for entry in declared.get("tmpfs") or ()]
+    return found
+
+
+def _tmpfs(entry: str) -> dict[str, Any]:
+    path, _, options = entry.partition(":")
+    named = dict(option.partition("=")[::2] for option in options.split(",") if option)
+    return {
+        "containerPath": path,
+        "size": sizes.mebibytes(named.pop("size", "64M")),
+        "mountOptions": [f"{key}={value}" if value else key for key, value in named.items()],
+    }
+
+
+def _volumes(declared: Mapping[str, Any]) -> dict[str, str]:
+    """Named volumes and where they are mounted."""
+    entries = (str(entry).split(":") for entry in declared.get("volumes") or ())
+    return {source: path for source, path, *_ in entries if re.match(r"\w", source)}
+
+
+def _volume(name: str, target: Target) -> dict[str, Any]:
+    return {
+        "name": name,
+        "efsVolumeConfiguration": {
+            "fileSystemId": target.file_system,
+            "rootDirectory": f"/{name.removesuffix('_data')}",
+            "transitEncryption": "ENABLED",
+            "authorizationConfig": {"iam": "ENABLED"},
+        },
+    }
+
+
+def _health_check(check: Mapping[str, Any]) -> dict[str, Any]:
+    test = check["test"]
+    return {
+        "command": ["CMD-SHELL", with_defaults(test)] if isinstance(test, str) else list(test),
+        "interval": int(seconds(check.get("interval", "30s"))),
+        "timeout": int(seconds(check.get("timeout", "5s"))),
+        "retries": int(check.get("retries", 3)),
+        "startPeriod": int(seconds(check.get("start_period", "0s"))),
+    }
+
+
+def _stop_timeout(declared: Mapping[str, Any], name: str, notes: list[str]) -> int:
+    wanted = int(seconds(declared.get("stop_grace_period", "30s")))
+    if wanted > LONGEST_STOP:
+        notes.append(
+            f"{name}: stops within {LONGEST_STOP} s, not {wanted}: Fargate waits no longer"
+        )
+    return min(wanted, LONGEST_STOP)
+
+
+def _ulimit(name: str, value: Any) -> dict[str, Any]:
+    limits = value if isinstance(value, Mapping) else {"soft": value, "hard": value}
+    return {"name": name, "softLimit": int(limits["soft"]), "hardLimit": int(limits["hard"])}

@@ -1,0 +1,98 @@
+"""The variables that a Compose file has filled in: `$NAME`, `${NAME:-default}` and the like.
+
+https://docs.docker.com/reference/compose-file/interpolation/
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Callable
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OPERATOR = re.compile(r":?[-?+]")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One use of a variable. `operator` is empty, or one of - ? + with or without a colon."""
+
+    name: str
+    operator: str = ""
+    word: str = ""
+
+    @property
+    def default(self) -> str | None:
+        """What stands for the variable when it is not set; None where nothing may."""
+        return None if self.operator.endswith("?") else self.word
+
+
+def references(text: str) -> list[Reference]:
+    """Every variable of `text`, those inside a default included."""
+    found = []
+    for part in _parts(text):
+        if isinstance(part, Reference):
+            found += [part, *references(part.word)]
+    return found
+
+
+def fill_in(text: str, value: Callable[[str], str | None]) -> str:
+    """`text` with every variable replaced; `value` is None for what is not set.
+
+    An empty value stands where the operator has no colon, as Compose has it.
+    """
+    return "".join(part if isinstance(part, str) else _filled(part, value) for part in _parts(text))
+
+
+def _filled(reference: Reference, value: Callable[[str], str | None]) -> str:
+    known = value(reference.name)
+    is_set = bool(known) if reference.operator.startswith(":") else known is not None
+    if reference.operator.endswith("+"):
+        return fill_in(reference.word, value) if is_set else ""
+    return known or "" if is_set else fill_in(reference.default or "", value)
+
+
+def _parts(text: str) -> Iterator[str | Reference]:
+    """`text` as plain pieces and references, in order."""
+    place = 0
+    while True:
+        dollar = text.find("$", place)
+        if dollar < 0:
+            break
+        yield text[place:dollar]
+        reference, place = _reference(text, dollar + 1)
+        yield reference
+    yield text[place:]
+
+
+def _reference(text: str, place: int) -> tuple[str | Reference, int]:
+    """What stands after a dollar at `place`, and where it ends."""
+    if text[place : place + 1] == "$":
+        return "$", place + 1
+    braced = text[place : place + 1] == "{"
+    name = _NAME.match(text, place + braced)
+    if not name:
+        return "$", place
+    if not braced:
+        return Reference(name.group()), name.end()
+    end = _closing(text, name.end())
+    operator = _OPERATOR.match(text, name.end())
+    if not operator:
+        return Reference(name.group()), end + 1
+    return Reference(name.group(), operator.group(), text[operator.end() : end]), end + 1
+
+
+def _closing(text: str, place: int) -> int:
+    """Where the brace closes that was open at `place`."""
+    depth = 1
+    while place < len(text):
+        if text.startswith("${", place):
+            depth += 1
+            place += 1
+        elif text[place] == "}":
+            depth -= 1
+            if not depth:
+                return place
+        place += 1
+    return place

@@ -1,0 +1,175 @@
+"""docs/reference.md and .env.example: every command, service, port and variable, written from
+where each is declared."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .checkout import Checkout
+from .contract import compose, variables
+from .contract.compose import ComposeFile, with_defaults
+from .contract.variables import PRODUCTION, Variable
+from .embedded import declaration
+from .errors import Problem
+
+PAGE = "docs/reference.md"
+EXAMPLE = ".env.example"
+
+_HEAD = """\
+# Reference
+
+Written by `./dev reference` from the commands of `./dev`, the Compose files and
+[backend/core/env.py](../backend/core/env.py). Change those, not this page.
+"""
+
+
+def texts(
+    checkout: Checkout,
+    python: Path,
+    groups: Mapping[str, Mapping[str, tuple[str, argparse.ArgumentParser]]],
+) -> dict[str, str]:
+    """What each generated file should hold, by its path in the checkout.
+
+    `groups` has the commands by group and name, with summary and parser. Raises DevError if what
+    the texts are made from cannot be read.
+    """
+    files = compose.load(checkout, python)
+    contract = variables.load(checkout, python)
+    parts = [_HEAD, *_commands(groups), *_services(files), *_ports(files), *_variables(contract)]
+    return {PAGE: "\n".join(parts), EXAMPLE: variables.example(checkout, python)}
+
+
+def outdated(checkout: Checkout, wanted: Mapping[str, str]) -> list[Problem]:
+    """Which of the files `wanted` do not hold their text."""
+    return [
+        Problem(f"{name} is outdated", "write it anew: ./dev reference")
+        for name, text in wanted.items()
+        if not (checkout.root / name).exists()
+        or (checkout.root / name).read_text(encoding="utf-8", errors="replace") != text
+    ]
+
+
+def write(checkout: Checkout, wanted: Mapping[str, str]) -> None:
+    """Write the files `wanted`. Raises DevError if that fails."""
+    for name, text in wanted.items():
+        try:
+            (checkout.root / name).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise checkout.unwritable(error) from error
+
+
+def _commands(
+    groups: Mapping[str, Mapping[str, tuple[str, argparse.ArgumentParser]]],
+) -> Iterator[str]:
+    yield "## Commands\n"
+    yield "`--engine auto|compose|embedded` may stand before or after each of them."
+    for group, commands in groups.items():
+        yield f"\n### {group}\n"
+        rows = [[f"`./dev {name}`", summary] for name, (summary, _parser) in commands.items()]
+        yield _table(["command", "what it does"], rows)
+        for name, (_summary, parser) in commands.items():
+            options = [
+                [_option(action), (action.help or "") % {"default": action.default}]
+                for action in parser._actions
+                if action.dest not in ("help", "engine") and action.help
+            ]
+            if options:
+                yield f"\n`./dev {name}`:\n"
+                yield _table(["option", ""], options)
+
+
+def _option(action: argparse.Action) -> str:
+    spelled = ", ".join(action.option_strings)
+    takes_value = action.nargs != 0
+    value = action.metavar or ("|".join(map(str, action.choices or ())) or action.dest.upper())
+    return "`" + " ".join(filter(None, [spelled, str(value) if takes_value else ""])) + "`"
+
+
+def _services(files: Mapping[str, ComposeFile]) -> Iterator[str]:
+    local, production = files[compose.LOCAL], files.get(compose.PRODUCTION)
+    yield "\n## Services\n"
+    names = list(dict.fromkeys([*local.services, *(production.services if production else ())]))
+    rows = []
+    for name in names:
+        sides = [
+            file.services[name] for file in (local, production) if file and name in file.services
+        ]
+        where = [
+            word
+            for word, file in (("locally", local), ("in production", production))
+            if file and name in file.services
+        ]
+        needs = ", ".join(f"`{needed}`" for needed in sides[0].get("depends_on") or ())
+        limits = sides[0].get("deploy", {}).get("resources", {}).get("limits", {})
+        size = " CPU, ".join(with_defaults(str(limits[key])) for key in ("cpus", "memory"))
+        rows.append([f"`{name}`", _runs(sides[0]), needs, size, " and ".join(where)])
+    yield _table(["service", "runs", "waits for", "at most", "exists"], rows)
+
+
+def _runs(declared: Mapping[str, Any]) -> str:
+    if "build" not in declared:
+        return f"`{with_defaults(str(declared.get('image', '')))}`"
+    words = declaration.Service("", False, declared).command
+    return f"`{' '.join(words)}`"
+
+
+def _ports(files: Mapping[str, ComposeFile]) -> Iterator[str]:
+    yield "\n## Ports\n"
+    yield "On 127.0.0.1 of your machine, with either engine.\n"
+    declared = declaration.parse(files[compose.LOCAL].services)
+    rows = [
+        [f"`{port.service}`", str(port.default), f"`{port.variable}`" if port.variable else ""]
+        for port in declared.ports
+    ]
+    yield _table(["service", "port", "moved by"], rows)
+
+
+def _variables(contract: Mapping[str, Variable]) -> Iterator[str]:
+    yield "\n## Variables\n"
+    yield (
+        "What is in force, and where it is from: `./dev env`. How to declare one:\n"
+        "[environment.md](environment.md)."
+    )
+    for group in dict.fromkeys(variable.group for variable in contract.values()):
+        yield f"\n### Variables: {group}\n"
+        rows = [
+            [f"`{one.name}`", _default(one), _in_production(one), _why(one)]
+            for one in contract.values()
+            if one.group == group
+        ]
+        yield _table(["variable", "default", "in production", "what it is for"], rows)
+    yield ""
+
+
+def _default(variable: Variable) -> str:
+    if not set(variable.deployments) - {PRODUCTION}:
+        return "none here"
+    return _code(variable.default)
+
+
+def _in_production(variable: Variable) -> str:
+    if PRODUCTION not in variable.deployments:
+        return "not there"
+    if variable.production_default is None:
+        return "**must be given**, secret" if variable.secret else "**must be given**"
+    same = variable.production_default == variable.default and len(variable.deployments) > 1
+    return "the same" if same else _code(variable.production_default)
+
+
+def _why(variable: Variable) -> str:
+    text = " ".join(variable.why.split())
+    return text if len(variable.deployments) != 1 else f"{text} Only {variable.deployments[0]}."
+
+
+def _code(text: str | None) -> str:
+    return "" if text is None else f"`{text}`" if text else "empty"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
+    )

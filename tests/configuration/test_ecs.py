@@ -1,0 +1,299 @@
+"""The task definitions are production's processes, and what AWS would refuse is refused here."""
+
+from __future__ import annotations
+
+import copy as copies
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from compose_files import CHECKOUT
+
+from devtools.checkout import Checkout
+from devtools.contract import compose, variables
+from devtools.ecs import export, judge, rules, sizes, tasks
+from devtools.ecs.target import Target
+from devtools.errors import DevError
+from devtools.process import capture
+
+PYTHON = Path(sys.executable)
+IMAGE = "registry.example.com/homeport-backend:2026-11-20"
+ROLE = "arn:aws:iam::123456789012:role/homeport"
+HERE = Checkout(CHECKOUT, {"PATH": ""})
+
+
+@pytest.fixture(scope="module")
+def contract():
+    return variables.load(HERE, PYTHON)
+
+
+@pytest.fixture(scope="module")
+def files():
+    return compose.load(HERE, PYTHON)
+
+
+@pytest.fixture(scope="module")
+def made(contract, files) -> dict[str, tasks.Task]:
+    target = Target(IMAGE, execution_role=ROLE, task_role=ROLE)
+    return {task.name: task for task in export.made(HERE, files, contract, target)}
+
+
+def given(task: tasks.Task) -> tuple[dict[str, str], dict[str, str]]:
+    """What a task has in plain text and what from SSM, by name."""
+    container = task.container
+    return (
+        {entry["name"]: entry["value"] for entry in container["environment"]},
+        {entry["name"]: entry["valueFrom"] for entry in container["secrets"]},
+    )
+
+
+# What is exported
+
+
+def test_there_is_a_task_for_web_worker_and_release(made):
+    assert {name: task.container["command"] for name, task in made.items()} == {
+        "web": ["bin/web"],
+        "worker": ["bin/worker"],
+        "release": ["bin/release"],
+    }
+    assert {task.container["image"] for task in made.values()} == {IMAGE}
+
+
+def test_the_exported_tasks_are_accepted_by_everything_that_judges_them(made, contract):
+    assert not export.judge(HERE, PYTHON, contract, list(made.values()))
+
+
+def test_no_secret_is_written_into_a_task(made, contract):
+    for task in made.values():
+        plain, secret = given(task)
+        assert not [name for name in plain if contract[name].secret]
+        assert {"SECRET_KEY", "DATABASE_URL"} <= secret.keys()
+
+
+def test_each_parameter_is_named_after_its_variable(made):
+    _plain, secret = given(made["web"])
+    assert secret == {name: f"/homeport/production/{name}" for name in secret}
+
+
+def test_release_logs_in_as_somebody_else_than_web(made):
+    _plain, secret = given(made["release"])
+    assert secret["DATABASE_URL"] == "/homeport/production/release/DATABASE_URL"
+    assert given(made["worker"])[1]["DATABASE_URL"] == "/homeport/production/DATABASE_URL"
+
+
+def test_a_task_is_as_confined_as_its_container(made, files):
+    for task in made.values():
+        declared = files[compose.PRODUCTION].services[task.service]
+        container = task.container
+        assert container["readonlyRootFilesystem"] is declared["read_only"] is True
+        assert container["user"] == "1001:1001"
+        assert container["linuxParameters"]["capabilities"]["drop"] == declared["cap_drop"]
+        assert {entry["containerPath"] for entry in container["linuxParameters"]["tmpfs"]} == {
+            str(entry).partition(":")[0] for entry in declared["tmpfs"]
+        }
+
+
+def test_a_task_has_the_health_check_of_its_container(made, files):
+    for name in ("web", "worker"):
+        declared = files[compose.PRODUCTION].services[name]["healthcheck"]
+        check = made[name].container["healthCheck"]
+        assert check["command"] == ["CMD-SHELL", declared["test"]]
+        assert f"{check['interval']}s" == declared["interval"]
+    assert "healthCheck" not in made["release"].container
+
+
+def test_a_task_is_at_least_as_large_as_its_container(made, files):
+    for task in made.values():
+        limits = files[compose.PRODUCTION].services[task.service]["deploy"]["resources"]["limits"]
+        cpus = float(compose.with_defaults(str(limits["cpus"])))
+        assert int(task.definition["cpu"]) >= cpus * 1024
+        assert int(task.definition["memory"]) >= sizes.mebibytes(limits["memory"])
+
+
+def test_what_fargate_cannot_do_is_said(made):
+    assert made["worker"].container["stopTimeout"] == tasks.LONGEST_STOP
+    assert any("stops within 120 s" in note for note in made["worker"].notes)
+
+
+@pytest.mark.parametrize(
+    ("cpus", "memory", "size"),
+    [
+        (0.25, 512, (256, 512)),
+        (0.25, 513, (256, 1024)),
+        (0.3, 256, (512, 1024)),
+        (1.0, 1024, (1024, 2048)),
+        (1.0, 9000, (2048, 9216)),
+        (16.0, 122880, (16384, 122880)),
+    ],
+)
+def test_the_smallest_size_that_holds_it_is_taken(cpus, memory, size):
+    assert sizes.smallest(cpus, memory) == size
+
+
+def test_what_no_size_holds_is_refused():
+    with pytest.raises(ValueError, match="no size with 17 CPUs"):
+        sizes.smallest(17, 512)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("512M", 512), ("1G", 1024), ("1gb", 1024), ("1.5g", 1536), ("1", 1)]
+)
+def test_memory_is_read_as_compose_writes_it(text, size):
+    assert sizes.mebibytes(text) == size
+
+
+# What is refused
+
+ADDED = {"capabilities": {"add": ["ALL"]}}
+
+
+def broken(made, change) -> dict:
+    definition = copies.deepcopy(made["web"].definition)
+    change(definition, definition["containerDefinitions"][0])
+    return definition
+
+
+@pytest.mark.parametrize(
+    ("said", "change"),
+    [
+        ("family:", lambda d, c: d.update(family="home port")),
+        ("none is essential", lambda d, c: d.update(containerDefinitions=[])),
+        ("none is essential", lambda d, c: c.update(essential=False)),
+        ("2 are called web", lambda d, c: d["containerDefinitions"].append(c)),
+        ("networkMode:", lambda d, c: d.update(networkMode="bridge")),
+        ("requiresCompatibilities:", lambda d, c: d.pop("requiresCompatibilities")),
+        ("hostPort must be", lambda d, c: c["portMappings"][0].update(hostPort=80)),
+        ("memory: with cpu 256", lambda d, c: d.update(cpu="256", memory="4096")),
+        ("cpu: 333", lambda d, c: d.update(cpu="333")),
+        ("cpu: nothing", lambda d, c: d.pop("cpu")),
+        ("executionRoleArn: needed", lambda d, c: d.pop("executionRoleArn")),
+        ("executionRoleArn: 'admin'", lambda d, c: d.update(executionRoleArn="admin")),
+        ("taskRoleArn:", lambda d, c: d.update(taskRoleArn="arn:aws:iam::1:user/x")),
+        ("SSM parameter", lambda d, c: c["secrets"][0].update(valueFrom="no parameter")),
+        ("SSM parameter", lambda d, c: c["secrets"][0].update(valueFrom="arn:aws:s3:::bucket")),
+        ("SSM parameter", lambda d, c: c["secrets"][0].pop("valueFrom")),
+        ("belongs into secrets", lambda d, c: _give(c, "SECRET_KEY")),
+        ("SECRET_KEY is given 2 times", lambda d, c: _give(c, "SECRET_KEY")),
+        ("NEW_LIMIT is not declared", lambda d, c: _give(c, "NEW_LIMIT")),
+        ("DB_PORT does not exist in", lambda d, c: _give(c, "DB_PORT")),
+        ("would run as root", lambda d, c: c.update(user="0:0")),
+        ("would run as root", lambda d, c: c.pop("user")),
+        ("privileged:", lambda d, c: c.update(privileged=True)),
+        ("readonlyRootFilesystem:", lambda d, c: c.update(readonlyRootFilesystem=False)),
+        ("names no version", lambda d, c: c.update(image="registry:5000/homeport")),
+        ("names no version", lambda d, c: c.update(image="homeport:latest")),
+        ("stopTimeout:", lambda d, c: c.update(stopTimeout=310)),
+        ("interval is 5 to 300", lambda d, c: c["healthCheck"].update(interval=1)),
+        ("startPeriod is 0 to 300", lambda d, c: c["healthCheck"].update(startPeriod=301)),
+        ("must log by awslogs", lambda d, c: c.pop("logConfiguration")),
+        ("lacks awslogs-group", lambda d, c: c["logConfiguration"].update(options={})),
+        ("no sharedMemorySize", lambda d, c: c["linuxParameters"].update(sharedMemorySize=64)),
+        ("no capability but", lambda d, c: c.update(linuxParameters=ADDED)),
+        ("sets nofile only", lambda d, c: c.update(ulimits=[{"name": "nproc"}])),
+    ],
+)  # fmt: skip
+def test_a_definition_that_aws_would_refuse_is_refused(made, contract, said, change):
+    assert not rules.broken(made["web"].definition, contract)
+    found = rules.broken(broken(made, change), contract)
+    assert any(said in one for one in found), found
+
+
+def _give(container: dict, name: str) -> None:
+    container["environment"].append({"name": name, "value": "1"})
+
+
+def test_boto3_and_cfn_lint_judge_too(made):
+    found = judge.judge(
+        [
+            made["web"].definition,
+            broken(made, lambda d, c: c.update(memorySwap=1)),
+            broken(made, lambda d, c: c.update(stopTimeout="soon")),
+            broken(made, lambda d, c: d.update(cpu="256", memory="4096")),
+        ]
+    )
+    assert found[0] == []
+    assert any("boto3" in said and "memorySwap" in said for said in found[1])
+    assert any("boto3" in said and "stopTimeout" in said for said in found[2])
+    assert any("cfn-lint E3047" in said for said in found[3])
+
+
+def test_bad_options_are_refused_all_at_once(files, contract):
+    target = Target(
+        "homeport:latest", "home port", "nowhere", "/aws/x", "admin", "root", "disk",
+        given={"SECRET_KEY": "x", "NEW_LIMIT": "1", "DB_PORT": "1"}, from_ssm=["NEWER"],
+    )  # fmt: skip
+    with pytest.raises(DevError) as caught:
+        export.made(HERE, files, contract, target)
+    said = "\n".join(problem.what for problem in caught.value.problems)
+    for part in ("--image", "--family", "--region", "--prefix", "--execution-role", "--task-role",
+                 "--file-system", "--set SECRET_KEY", "--set NEW_LIMIT", "--set DB_PORT",
+                 "--ssm NEWER"):  # fmt: skip
+        assert part in said
+
+
+def test_a_value_that_production_refuses_is_refused(files, contract):
+    made = export.made(HERE, files, contract, Target(IMAGE, given={"SERVER": "runserver"}))
+    said = [problem.what for problem in export.judge(HERE, PYTHON, contract, made)]
+    assert len(said) == 3
+    assert all("would not start: SERVER is a development server" in one for one in said)
+
+
+def test_a_variable_with_a_default_comes_from_ssm_if_asked(files, contract):
+    made = export.made(HERE, files, contract, Target(IMAGE, from_ssm=["LOG_LEVEL"]))
+    assert given(made[0])[1]["LOG_LEVEL"] == "/homeport/production/LOG_LEVEL"
+
+
+def test_a_production_file_without_one_of_the_processes_is_refused(files, contract):
+    file = files[compose.PRODUCTION]
+    services = {name: one for name, one in file.services.items() if name != "worker"}
+    changed = {compose.PRODUCTION: replace(file, document={"services": services})}
+    with pytest.raises(DevError, match="no service runs bin/worker"):
+        export.made(HERE, changed, contract, Target(IMAGE))
+
+
+def test_a_container_that_is_too_large_is_named_with_its_line(files, contract):
+    file = copies.deepcopy(files[compose.PRODUCTION])
+    file.services["web"]["deploy"]["resources"]["limits"]["cpus"] = "32"
+    with pytest.raises(DevError, match=r"docker-compose\.prod\.yml:\d+: web: Fargate has no size"):
+        export.made(HERE, {compose.PRODUCTION: file}, contract, Target(IMAGE))
+
+
+# The command
+
+
+def dev(checkout: Checkout, *arguments: str):
+    command = [str(checkout.root / "dev"), *arguments]
+    environment = checkout.variables
+    return capture(command, directory=checkout.root, environment=environment, timeout=300)
+
+
+def test_an_export_is_the_same_each_time_and_a_changed_file_is_found(copy):
+    first = dev(copy, "export", "ecs")
+    assert first.ok, first.errors
+    assert "/homeport/production/release/DATABASE_URL" in first.output
+    assert "--execution-role was not given" in first.output
+    directory = copy.root / export.DIRECTORY
+    written = {path.name: path.read_bytes() for path in directory.iterdir()}
+    assert written.keys() == {"web.json", "worker.json", "release.json"}
+    assert json.loads(written["web.json"])["family"] == "homeport-web"
+    assert dev(copy, "export", "ecs", "--check").ok
+
+    (directory / "web.json").write_bytes(written["web.json"].replace(b"awsvpc", b"bridge"))
+    (directory / "old.json").write_text("{}")
+    (directory / "worker.json").unlink()
+    found = dev(copy, "export", "ecs", "--check")
+    assert found.status == 1
+    assert "web.json:6: " in found.errors
+    assert "old.json is of no task any more" in found.errors
+    assert "worker.json is missing" in found.errors
+
+
+def test_what_was_exported_takes_part_in_the_comparison_of_variables(copy):
+    assert dev(copy, "export", "ecs").ok
+    path = copy.root / export.DIRECTORY / "web.json"
+    path.write_text(path.read_text().replace('"name": "WEB_BIND"', '"name": "NEW_LIMIT"'))
+    found = dev(copy, "env", "--check")
+    assert found.status == 1
+    assert "NEW_LIMIT is given to web (exported) but not declared" in found.errors

@@ -1,0 +1,116 @@
+"""Local and production differ only where a reason is declared; other differences are found."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from compose_files import CHECKOUT
+
+from devtools.checkout import Checkout
+from devtools.contract import parity
+from devtools.contract.differences import DIFFERENCES, Declared
+from devtools.process import capture
+
+PYTHON = Path(sys.executable)
+LOCAL = "docker-compose.yml"
+PRODUCTION = "docker-compose.prod.yml"
+
+
+def change(checkout: Checkout, file: str, old: str, new: str) -> None:
+    path = checkout.root / file
+    assert old in path.read_text(), f"{file} has no {old!r} any more"
+    path.write_text(path.read_text().replace(old, new))
+
+
+def undeclared(checkout: Checkout) -> dict[tuple[str, str], parity.Difference]:
+    found = parity.compare(checkout, PYTHON)
+    return {(one.service, one.aspect): one for one in found.differences if not one.reason}
+
+
+def test_every_difference_of_this_checkout_has_a_reason():
+    found = parity.compare(Checkout(CHECKOUT, {"PATH": ""}), PYTHON)
+    assert not [problem.what for problem in found.problems]
+    assert found.differences
+
+
+def test_what_matters_most_is_alike():
+    found = parity.compare(Checkout(CHECKOUT, {"PATH": ""}), PYTHON)
+    alike = {(service, aspect) for service, aspect, _value in found.alike}
+    for service in ("web", "worker"):
+        assert {(service, "command"), (service, "health check"), (service, "image")} <= alike
+        assert (service, "variable SERVER") in alike
+    assert {("db", "image"), ("redis", "image"), ("db", "health check")} <= alike
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "service", "aspect"),
+    [
+        (LOCAL, "postgres:18-alpine", "postgres:17-alpine", "db", "image"),
+        (LOCAL, "redis:7-alpine", "redis:8-alpine", "redis", "image"),
+        (LOCAL, "redis:7-alpine", "valkey/valkey:7-alpine", "redis", "image"),
+        (LOCAL, "command: bin/worker", "command: bin/web", "worker", "command"),
+        (PRODUCTION, "test: bin/healthy web", "test: bin/healthy worker", "web", "health check"),
+        (PRODUCTION, "  interval: 10s", "  interval: 20s", "web", "health check times"),
+        (PRODUCTION, "WEB_BIND: 0.0.0.0:8000", "WEB_BIND: 0.0.0.0:80", "web", "variable WEB_BIND"),
+        (LOCAL, "${SERVER:-gunicorn}", "runserver", "web", "variable SERVER"),
+        (PRODUCTION, "  init: true", "  init: false", "web", "init"),
+        (LOCAL, "  redis:\n    image", "  valkey:\n    image: redis:7-alpine\n  redis:\n    image",
+         "valkey", "service"),
+        (LOCAL, "postgres_data:/var/lib/postgresql\n", "postgres_data:/var/lib/postgresql\n"
+         "    mem_swappiness: 0\n", "db", "mem_swappiness"),
+    ],
+)  # fmt: skip
+def test_a_difference_without_a_reason_is_found(copy, file, old, new, service, aspect):
+    change(copy, file, old, new)
+    found = undeclared(copy)
+    assert (service, aspect) in found
+    assert found[service, aspect].local != found[service, aspect].production
+
+
+def test_a_secret_that_differs_is_found_and_not_shown(copy):
+    written = "postgres://app:${APP_PASSWORD}@db:5432/homeport"
+    change(
+        copy, PRODUCTION, f"DATABASE_URL: {written}", "DATABASE_URL: postgres://app:hunter2@db/x"
+    )
+    found = undeclared(copy)["web", "variable DATABASE_URL"]
+    assert (found.local, found.production) == ("a secret", "a secret")
+
+
+def test_a_default_that_production_changes_is_declared_by_the_contract(copy):
+    begin = "PRODUCTION_DEFAULTS = {"
+    change(copy, "backend/core/env.py", begin, f'{begin}"LOG_LEVEL": "ERROR",')
+    found = parity.compare(copy, PYTHON)
+    (one,) = {d.reason for d in found.differences if d.aspect == "variable LOG_LEVEL"}
+    assert "turns local conveniences off" in one
+
+
+def test_a_reason_for_what_does_not_differ_is_found():
+    declared = (*DIFFERENCES, Declared("db", "image", "it was another one once"))
+    found = parity.compare(Checkout(CHECKOUT, {"PATH": ""}), PYTHON, declared)
+    (problem,) = found.problems
+    assert "db image does not differ any more" in problem.what
+
+
+def test_the_command_fails_with_the_difference_its_place_and_its_remedy(copy):
+    change(copy, LOCAL, "redis:7-alpine", "redis:8-alpine")
+    command = [str(copy.root / "dev"), "parity"]
+    found = capture(command, directory=copy.root, environment=copy.variables)
+    assert found.status == 1
+    assert "NO REASON IS DECLARED" in found.output
+    assert "redis: image is redis 7 in production and redis 8 here" in found.errors
+    assert "docker-compose.prod.yml:" in found.errors
+    assert "differences.py" in found.errors
+
+
+def test_the_json_has_every_difference_with_its_reason(copy):
+    command = [str(copy.root / "dev"), "parity", "--json"]
+    found = capture(command, directory=copy.root, environment=copy.variables)
+    assert found.ok, found.errors
+    printed = json.loads(found.output)
+    keys = {"service", "aspect", "local", "production", "reason"}
+    assert {frozenset(one) for one in printed["differences"]} == {frozenset(keys)}
+    assert all(one["reason"] for one in printed["differences"])
+    assert printed["stale"] == []

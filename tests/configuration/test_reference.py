@@ -1,0 +1,67 @@
+"""The generated files hold what they are generated from; what their page shows can be typed."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+from compose_files import CHECKOUT
+
+from devtools.cli import COMMANDS
+from devtools.process import capture
+
+PAGE = "docs/reference.md"
+
+
+def dev(checkout, *arguments: str):
+    command = [str(checkout.root / "dev"), *arguments]
+    return capture(command, directory=checkout.root, environment=checkout.variables)
+
+
+def test_the_reference_of_this_checkout_is_current(copy):
+    found = dev(copy, "reference", "--check")
+    assert found.ok, found.errors
+
+
+def test_every_command_is_in_it():
+    text = (CHECKOUT / PAGE).read_text()
+    assert all(f"| `./dev {name}` |" in text for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", [PAGE, ".env.example"])
+def test_a_file_that_somebody_edited_is_found_and_written_anew(copy, name):
+    current = (copy.root / name).read_text()
+    (copy.root / name).write_text(current + "mine\n")
+    found = dev(copy, "reference", "--check")
+    assert found.status == 1
+    assert f"{name} is outdated" in found.errors
+    assert dev(copy, "reference").ok
+    assert (copy.root / name).read_text() == current
+
+
+def test_a_new_variable_is_in_it(copy):
+    contract = copy.root / "backend/core/env.py"
+    begin = "CONTRACT: tuple[Variable, ...] = (\n"
+    new = '    Variable("NEW_LIMIT", "Logs", "A | limit.", default="a|b"),\n'
+    contract.write_text(contract.read_text().replace(begin, begin + new))
+    assert dev(copy, "reference").ok
+    assert "| `NEW_LIMIT` | `a\\|b` | the same | A \\| limit. |" in (copy.root / PAGE).read_text()
+    assert "# NEW_LIMIT=a|b" in (copy.root / ".env.example").read_text()
+
+
+def test_every_command_of_the_page_on_the_environment_runs(copy):
+    page = (CHECKOUT / "docs/environment.md").read_text()
+    blocks = re.findall(r"^```console\n(.*?)^```", page, re.M | re.S)
+    lines = [line.split("  #")[0] for block in blocks for line in block.splitlines()]
+    assert len(lines) > 8
+    for line in lines:
+        program, *arguments = shlex.split(line)
+        found = dev(copy, *arguments)
+        assert (program, found.status) == ("./dev", 0), f"{line}\n{found.errors}"
+
+
+def test_everything_that_page_links_to_exists():
+    page = (CHECKOUT / "docs/environment.md").read_text()
+    for target in re.findall(r"\]\(([^)#]+)\)", page):
+        assert (CHECKOUT / "docs" / target).exists(), target
