@@ -19,8 +19,12 @@ from .checkout import Checkout
 from .engines import ENGINES, choose
 from .engines.base import Engine
 from .errors import FAILED, DevError, Problem, UsageError
+from .health import MIGRATIONS
 from .nearest import nearest
 from .process import SIGNAL_BASE, hand_over
+from .readiness import QUICK
+from .services import WEB
+from .snapshots import PREVIOUS, Snapshots, megabytes
 from .status import StackStatus
 from .terminal import Mark, Terminal, seconds, table
 
@@ -359,6 +363,120 @@ def shell(run: Run) -> int:
 )
 def psql(run: Run) -> int:
     return run.engine.psql(run.rest)
+
+
+def _snapshot_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=["save", "restore", "list", "delete"])
+    parser.add_argument("name", nargs="?", metavar="NAME", help="of the snapshot")
+    parser.add_argument(
+        "--replace", action="store_true", help="save over a snapshot of the same name"
+    )
+    _yes_option(parser)
+    _json_option(parser)
+
+
+@command(
+    "snapshot",
+    INSIDE,
+    "keep the whole database under a name, and put it back",
+    "./dev snapshot save before-merge",
+    "./dev snapshot list",
+    "./dev snapshot restore before-merge   what was there is kept as `previous`",
+    "./dev snapshot delete before-merge",
+    options=_snapshot_options,
+)
+def snapshot(run: Run) -> int:
+    options = run.options
+    if options.action != "list" and not options.name:
+        raise UsageError("which snapshot?", f"./dev snapshot {options.action} NAME")
+    with run.checkout.lock(run.terminal, "snapshot"):
+        return _SNAPSHOT_ACTIONS[options.action](run, Snapshots(run.engine, run.checkout))
+
+
+def _save_snapshot(run: Run, snapshots: Snapshots) -> int:
+    name = run.options.name
+    with run.terminal.step(f"saving {name}"):
+        made = snapshots.save(name, replace=run.options.replace)
+    run.terminal.say(f"  {megabytes(made.size)}; put it back: ./dev snapshot restore {name}")
+    return 0
+
+
+def _restore_snapshot(run: Run, snapshots: Snapshots) -> int:
+    name = run.options.name
+    with run.terminal.step(f"restoring {name}"):
+        snapshots.restore(name)
+    run.terminal.say(f"  what was there: ./dev snapshot restore {PREVIOUS}")
+    try:
+        run.engine.empty_cache()
+        run.terminal.say("  the cache is empty, so that nothing of before is shown; log in anew")
+    except DevError as error:
+        what = f"the cache still holds what was there before: {error}"
+        run.terminal.warn(Problem(what, "./dev restart redis, or wait until it is out of date"))
+    return _follow_restored(run)
+
+
+def _follow_restored(run: Run) -> int:
+    """Wait until web answers from the restored database; say what it still lacks."""
+    web = next(one for one in run.engine.status().services if one.name == WEB)
+    if not web.since:
+        run.terminal.say("  web is not up: ./dev up also applies what is pending")
+        return 0
+    with run.terminal.step("waiting for web and worker to come back"):
+        failing = _failing_after(run, patience=60)
+    pending = failing.pop(MIGRATIONS, "")
+    if pending:
+        run.terminal.warn(Problem(pending, "./dev migrate"))
+    for name, reason in failing.items():
+        run.terminal.fail(Problem(f"{name}: {reason}", "./dev status   looks again"))
+    return FAILED if failing else 0
+
+
+def _failing_after(run: Run, patience: float) -> dict[str, str]:
+    """What web says is wrong once nothing else than migrations is, or `patience` seconds passed."""
+    end = time.monotonic() + patience
+    while True:
+        answer = run.engine.status().health
+        failing = answer.failing if answer else {"web": "it does not answer at its health address"}
+        if not failing.keys() - {MIGRATIONS} or time.monotonic() > end:
+            return failing
+        time.sleep(QUICK)
+
+
+def _list_snapshots(run: Run, snapshots: Snapshots) -> int:
+    found = snapshots.list()
+    if run.options.json:
+        run.terminal.say(json.dumps([one.as_json() for one in found], indent=2))
+        return 0
+    if not found:
+        run.terminal.say("no snapshots; save one: ./dev snapshot save NAME")
+        return 0
+    rows = [["NAME", "SIZE", "SAVED (UTC)", "BRANCH", "TENANTS", "MIGRATIONS"]]
+    for one in found:
+        when = one.saved[:16].replace("T", " ")
+        tenants = str(len(one.tenants))
+        rows.append([one.name, megabytes(one.size), when, one.branch, tenants, one.migrations])
+    head, *lines = table(rows)
+    run.terminal.say(run.terminal.paint(head, "1"))
+    for line in lines:
+        run.terminal.say(line)
+    return 0
+
+
+def _delete_snapshot(run: Run, snapshots: Snapshots) -> int:
+    found = snapshots.get(run.options.name)
+    if not _confirmed(run, [f"snapshot {found.name}, {megabytes(found.size)}"]):
+        return FAILED
+    snapshots.delete(found.name)
+    run.terminal.mark(Mark.GOOD, f"deleted {found.name}")
+    return 0
+
+
+_SNAPSHOT_ACTIONS = {
+    "save": _save_snapshot,
+    "restore": _restore_snapshot,
+    "list": _list_snapshots,
+    "delete": _delete_snapshot,
+}
 
 
 # Tests and requirements

@@ -66,6 +66,18 @@ class Postgres:
         """What `psql` needs to log in."""
         return {**self.stack.kept(), "PGPASSFILE": str(self._passwords)}
 
+    @property
+    def superuser_environment(self) -> dict[str, str]:
+        """What every program of PostgreSQL needs to be found and to log in as superuser."""
+        return {
+            **self.psql_environment,
+            "PATH": f"{self.programs}:{self.stack.checkout.variables.get('PATH', '')}",
+            "PGHOST": ports.LOOPBACK,
+            "PGPORT": str(self.stack.ports[DATABASE]),
+            "PGUSER": self.user,
+            "PGDATABASE": self.database,
+        }
+
     def prepare(self) -> None:
         """Make the cluster if there is none, and put it right for a start."""
         for name in ("initdb", "postgres"):  # named now, not by a crash later

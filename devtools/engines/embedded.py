@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from .. import environment, health, ports
+from .. import cache, environment, health, ports
 from ..checkout import Checkout
 from ..checks import environment_file, line_endings, space
 from ..embedded import application, declaration, logs, port_choice, report, runner
@@ -19,7 +19,7 @@ from ..embedded.stack import Program, Stack
 from ..embedded.valkey import Valkey
 from ..errors import DevError, UsageError
 from ..nearest import nearest
-from ..process import hand_over
+from ..process import Result, capture, hand_over
 from ..services import CACHE, DATABASE, RELEASE, TESTS, WEB
 from ..status import StackStatus
 from ..terminal import Mark, Terminal
@@ -143,6 +143,21 @@ class EmbeddedEngine(Engine):
             directory=Path.cwd(),
             environment={**self.checkout.variables, **postgres.psql_environment},
         )
+
+    def in_database(self, script: str, *arguments: str, timeout: float = 60) -> Result:
+        self._must_run(DATABASE)
+        return capture(
+            ["sh", "-c", script, "sh", *arguments],
+            directory=Path("/"),
+            environment=Postgres(self._present()).superuser_environment,
+            timeout=timeout,
+        )
+
+    def empty_cache(self) -> None:
+        self._must_run(CACHE)
+        stack = self._present()
+        settings = stack.settings(stack.declaration.services[WEB])
+        cache.empty(settings["REDIS_URL"], stack.ports[CACHE])
 
     def test(self, arguments: Sequence[str], *, auto_ports: bool, build: bool) -> int:
         return self._run(TESTS, arguments=arguments, anew=build)
