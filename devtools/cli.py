@@ -10,12 +10,14 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Callable, NoReturn
 
-from . import bench, environment, locking
+from . import bench, doctor, environment, locking
 from .checkout import Checkout
+from .checks.result import Result, State
+from .checks.surroundings import Surroundings
 from .engines import ENGINES, choose
 from .engines.base import Engine
 from .errors import FAILED, DevError, Problem, UsageError
@@ -89,7 +91,8 @@ class Run:
 STACK = "The stack"
 INSIDE = "Inside it"
 QUALITY = "Tests and requirements"
-GROUPS = (STACK, INSIDE, QUALITY)
+HELP = "Help"
+GROUPS = (STACK, INSIDE, QUALITY, HELP)
 
 COMMANDS: dict[str, Command] = {}
 
@@ -608,12 +611,98 @@ def lock(run: Run) -> int:
     return 0
 
 
+# Help
+
+
+def _doctor_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checks", nargs="*", metavar="CHECK", help=f"only {_either(doctor.CHECKS)}")
+    parser.add_argument(
+        "--fix", action="store_true", help="mend what can be mended; asks before deleting"
+    )
+    _yes_option(parser)
+    _json_option(parser)
+
+
+@command(
+    "doctor",
+    HELP,
+    "look for what is wrong with machine, checkout and stack, and say how to mend it",
+    "./dev doctor",
+    "./dev doctor --fix",
+    "./dev doctor ports volume   only these checks",
+    "exit status: 0 when nothing is wrong, 1 when something is; warnings do not count",
+    options=_doctor_options,
+)
+def examined(run: Run) -> int:
+    options = run.options
+    _must_be_known("check", options.checks, doctor.CHECKS)
+    done: dict[str, list[str]] = {}
+    # What is read by a program is nothing but JSON.
+    terminal = Terminal(out=sys.stderr) if options.json else run.terminal
+    here = Surroundings(run.checkout, terminal, run.asked_engine)
+    results = doctor.examine(here, options.checks)
+    if options.fix:
+        done = doctor.mend(here, results, lambda what: _agreed(run, what))
+        # Anew: nothing of what was seen before may be true now.
+        here = Surroundings(
+            Checkout(run.checkout.root, run.checkout.variables), run.terminal, run.asked_engine
+        )
+        results = doctor.examine(here, options.checks)
+    if options.json:
+        run.terminal.say(json.dumps(doctor.as_json(results, done), indent=2))
+    else:
+        run.terminal.say(_engine_line(run.terminal, here.engine))
+        _print_results(run.terminal, results, done)
+    return 0 if doctor.well(results) else FAILED
+
+
+_MARKS = {
+    State.OK: Mark.GOOD,
+    State.WARNING: Mark.WARNING,
+    State.WRONG: Mark.BAD,
+    State.NOT_APPLICABLE: Mark.WAITING,
+}
+
+
+def _print_results(
+    terminal: Terminal, results: Sequence[Result], done: dict[str, list[str]]
+) -> None:
+    width = max(len(result.name) for result in results)
+    for result in results:
+        first, *others = result.finding.splitlines()
+        if result.state is State.NOT_APPLICABLE:
+            first = terminal.faint(f"not applicable: {first}")
+        terminal.mark(_MARKS[result.state], f"{result.name:<{width}}  {first}")
+        for line in others:
+            terminal.say(f"  {'':<{width}}  {line}")
+        for line in result.remedy.splitlines() if result.mendable else ():
+            terminal.say(f"  {'':<{width}}  {terminal.paint('->', '36')} {line}")
+    for name, lines in done.items():
+        for line in lines or ["nothing could be mended"]:
+            terminal.mark(Mark.GOOD if lines else Mark.WAITING, f"{name}: {line}")
+    counts = {state: sum(result.state is state for result in results) for state in State}
+    terminal.say("")
+    terminal.say(", ".join(f"{n} {state.value}" for state, n in counts.items() if n))
+
+
+def _agreed(run: Run, what: str) -> bool:
+    """Whether whoever sits here agrees; nobody does where nobody can be asked."""
+    if run.options.yes:
+        return True
+    if run.options.json or not sys.stdin.isatty():
+        return False
+    return input(f"{what}? [y/N] ").strip().lower() in ("y", "yes")
+
+
 # What they print
 
 
 def _say_engine(run: Run) -> None:
-    engine = run.engine
-    run.terminal.say(run.terminal.faint(f"engine: {engine.name} ({engine.reason})"))
+    run.terminal.say(_engine_line(run.terminal, run.engine))
+
+
+def _engine_line(terminal: Terminal, engine: Engine) -> str:
+    return terminal.faint(f"engine: {engine.name} ({engine.reason})")
 
 
 def _print_status(terminal: Terminal, found: StackStatus) -> None:
@@ -752,6 +841,17 @@ def _help(terminal: Terminal, words: Sequence[str]) -> int:
                 terminal.say(f"  {one.name:<{width}}  {one.summary}")
     terminal.say("\n./dev COMMAND --help says more, with examples")
     return 0
+
+
+def _must_be_known(kind: str, words: Iterable[str], known: Iterable[str]) -> None:
+    for word in words:
+        if word not in known:
+            raise UsageError(f"there is no {kind} {word!r}", nearest(word, known))
+
+
+def _either(words: Iterable[str]) -> str:
+    *most, last = words
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 def _positive(text: str) -> int:

@@ -13,6 +13,9 @@ DATABASE = "db"
 CACHE = "redis"
 RELEASE = "migrate"
 TESTS = "test"
+AWS_SEED = "aws-seed"
+# What stands for AWS, each with an address that it answers.
+EMULATORS = {"localstack": "/_localstack/health", "cognito": "/moto-api/"}
 
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 

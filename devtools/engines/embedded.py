@@ -17,7 +17,7 @@ from ..embedded.postgres import Postgres
 from ..embedded.runner import Runner
 from ..embedded.stack import Program, Stack
 from ..embedded.valkey import Valkey
-from ..errors import DevError, UsageError
+from ..errors import DevError, Problem, UsageError
 from ..nearest import nearest
 from ..process import Result, capture, hand_over
 from ..services import CACHE, DATABASE, RELEASE, TESTS, WEB
@@ -120,6 +120,21 @@ class EmbeddedEngine(Engine):
                 self._delete(self._made())
             for subject in (runner.SUBJECT, declaration.SUBJECT, ports.SUBJECT):
                 self.checkout.forget(subject)
+
+    # What is looked at by checks
+
+    def ports(self) -> dict[str, int]:
+        """The port of each service: those it has, else those it would want."""
+        return self._ports_now()
+
+    def taken_ports(self) -> tuple[list[Problem], bool]:
+        """The ports that something else holds; and whether `up` may choose others for all."""
+        return port_choice.taken(self.checkout, self._declared().ports, self.runner.ports_in_use)
+
+    def database_version(self) -> tuple[int, Path]:
+        """The major version of PostgreSQL that would start, and where its data is, or will be."""
+        postgres = Postgres(self._present())
+        return postgres.version, postgres.cluster
 
     # Commands inside it
 
