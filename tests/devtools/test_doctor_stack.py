@@ -134,9 +134,10 @@ def test_an_orphaned_container_is_removed_after_asking(stack):
 @needs_docker
 def test_a_volume_of_an_older_postgresql(stack):
     """The declared database is PostgreSQL 18, and the volume's data was written by 17."""
-    text = (stack.root / "docker-compose.yml").read_text()
-    database = f"  db:\n    <<: *service\n    image: {DATABASE_IMAGE}\n    build: !reset null\n"
-    stack.write("docker-compose.yml", text.replace("  db:\n    <<: *service\n", database))
+    # Not built here: what is built here is deleted with the stack.
+    database = {"image": DATABASE_IMAGE, "volumes": ["data:/var/lib/postgresql"]}
+    declared = {"services": {"db": database}, "volumes": {"data": {}}}
+    stack.write("docker-compose.yml", json.dumps(declared))
     assert "holds no database yet" in _one(stack, "volume")["finding"]
 
     project = stack.variables["COMPOSE_PROJECT_NAME"]
