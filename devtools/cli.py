@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -14,11 +16,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Callable, NoReturn
 
-from . import bench, doctor, environment, locking
+from . import bench, completion, doctor, environment, locking
 from .checkout import Checkout
 from .checks.result import Result, State
 from .checks.surroundings import Surroundings
-from .engines import ENGINES, choose
+from .engines import AUTO, ENGINES, choose
 from .engines.base import Engine
 from .errors import FAILED, DevError, Problem, UsageError
 from .health import MIGRATIONS
@@ -26,7 +28,7 @@ from .nearest import nearest
 from .process import SIGNAL_BASE, hand_over
 from .readiness import QUICK
 from .services import WEB
-from .snapshots import PREVIOUS, Snapshots, megabytes
+from .snapshots import PREVIOUS, Snapshots, megabytes, remembered
 from .status import StackStatus
 from .terminal import Mark, Terminal, seconds, table
 
@@ -92,7 +94,13 @@ STACK = "The stack"
 INSIDE = "Inside it"
 QUALITY = "Tests and requirements"
 HELP = "Help"
-GROUPS = (STACK, INSIDE, QUALITY, HELP)
+# In the order of `./dev help`, each with examples.
+GROUPS = {
+    STACK: ("./dev up", "./dev serve runserver", "./dev logs -f web worker"),
+    INSIDE: ("./dev manage createsuperuser --tenant test1", "./dev snapshot save before-merge"),
+    QUALITY: ("./dev test -k health -x", "./dev lint"),
+    HELP: ("./dev doctor --fix", "./dev help snapshot"),
+}
 
 COMMANDS: dict[str, Command] = {}
 
@@ -230,7 +238,10 @@ def _logs_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _services_argument(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("services", nargs="*", metavar="SERVICE", help="only these services")
+    services = parser.add_argument(
+        "services", nargs="*", metavar="SERVICE", help="only these services"
+    )
+    services.completes = "services"
 
 
 @command(
@@ -370,7 +381,8 @@ def psql(run: Run) -> int:
 
 def _snapshot_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=["save", "restore", "list", "delete"])
-    parser.add_argument("name", nargs="?", metavar="NAME", help="of the snapshot")
+    name = parser.add_argument("name", nargs="?", metavar="NAME", help="of the snapshot")
+    name.completes = "snapshots"
     parser.add_argument(
         "--replace", action="store_true", help="save over a snapshot of the same name"
     )
@@ -615,7 +627,10 @@ def lock(run: Run) -> int:
 
 
 def _doctor_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("checks", nargs="*", metavar="CHECK", help=f"only {_either(doctor.CHECKS)}")
+    checks = parser.add_argument(
+        "checks", nargs="*", metavar="CHECK", help=f"only {_either(doctor.CHECKS)}"
+    )
+    checks.completes = "checks"
     parser.add_argument(
         "--fix", action="store_true", help="mend what can be mended; asks before deleting"
     )
@@ -694,6 +709,44 @@ def _agreed(run: Run, what: str) -> bool:
     return input(f"{what}? [y/N] ").strip().lower() in ("y", "yes")
 
 
+def _completion_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "shell",
+        choices=[*completion.SHELLS, completion.WORDS],
+        help=f"whose script to print; {completion.WORDS}: what may be typed next, for the scripts",
+    )
+    parser.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+
+
+@command(
+    "completion",
+    HELP,
+    "print what bash, zsh or fish needs to complete commands, options and names",
+    "source <(./dev completion bash)      in ~/.bashrc, with the path of the checkout",
+    "source <(./dev completion zsh)       in ~/.zshrc, after compinit",
+    "./dev completion fish | source       in ~/.config/fish/config.fish",
+    options=_completion_options,
+)
+def completed(run: Run) -> int:
+    options = run.options
+    if options.shell != completion.WORDS:
+        run.terminal.say(completion.script(options.shell).rstrip())
+        return 0
+    values = {
+        "engines": lambda: [AUTO, *ENGINES],
+        "services": lambda: completion.services(run.checkout),
+        "snapshots": lambda: remembered(run.checkout),
+        "checks": lambda: doctor.CHECKS,
+    }
+    summaries = {name: one.summary for name, one in COMMANDS.items()}
+    found = completion.candidates(
+        options.words, summaries, _top_parser(), lambda name: _parser(COMMANDS[name]), values
+    )
+    for word, about in found:
+        run.terminal.say(f"{word}\t{about}")
+    return 0
+
+
 # What they print
 
 
@@ -770,15 +823,25 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose complaints have the shape of every other error."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message, f"{self.prog} --help")
+        raise UsageError(message, f"{self._near(message)}{self.prog} --help")
+
+    def _near(self, message: str) -> str:
+        """A line that offers what may have been meant; empty where nothing is like it."""
+        unknown = re.match(r"unrecognized arguments: (--[^\s=]+)", message)
+        if unknown:
+            options = [text for action in self._actions for text in action.option_strings]
+            return f"{nearest(unknown.group(1), options)}\n"
+        choice = re.match(r"argument (\S+): invalid choice: '(.*?)'", message)
+        for action in self._actions if choice else ():
+            if choice.group(1) in (action.dest, action.metavar, *action.option_strings):
+                return f"{nearest(choice.group(2), map(str, action.choices or ()))}\n"
+        return ""
 
 
 def _dispatch(arguments: list[str], terminal: Terminal) -> int:
     if os.name == "nt":
         raise UsageError("./dev runs on Linux and macOS", "on Windows, use it inside WSL 2")
-    top = _Parser(prog="./dev", add_help=False, allow_abbrev=False)
-    _engine_option(top)
-    top.add_argument("-h", "--help", action="store_true")
+    top = _top_parser()
     top.add_argument("words", nargs=argparse.REMAINDER)
     given = top.parse_args(arguments)
     name, *words = given.words or ["help"]
@@ -792,6 +855,14 @@ def _dispatch(arguments: list[str], terminal: Terminal) -> int:
     return chosen.run(Run(Checkout(), terminal, asked, options, rest))
 
 
+def _top_parser() -> _Parser:
+    """What may stand before a command."""
+    top = _Parser(prog="./dev", add_help=False, allow_abbrev=False)
+    _engine_option(top)
+    top.add_argument("-h", "--help", action="store_true", help="the commands")
+    return top
+
+
 def _parse(chosen: Command, words: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser = _parser(chosen)
     if not chosen.passes_on:
@@ -800,7 +871,21 @@ def _parse(chosen: Command, words: list[str]) -> tuple[argparse.Namespace, list[
         return argparse.Namespace(), words
     cut = words.index("--") if "--" in words else len(words)
     options, rest = parser.parse_known_args(words[:cut])
+    _refuse_mistyped(chosen, parser, rest)
     return options, rest + words[cut + 1 :]
+
+
+def _refuse_mistyped(chosen: Command, parser: _Parser, rest: Sequence[str]) -> None:
+    """What is nearly an option of ./dev is not passed on as one of the other program."""
+    own = [text for action in parser._actions for text in action.option_strings]
+    for word in rest if chosen.options else ():
+        near = difflib.get_close_matches(word.partition("=")[0], own, n=1, cutoff=0.8)
+        if word.startswith("--") and near:
+            raise UsageError(
+                f"{parser.prog} has no option {word}",
+                f"did you mean {near[0]}?\n"
+                f"if it is one of {chosen.passes_on}: {parser.prog} -- {word}",
+            )
 
 
 def _parser(chosen: Command) -> _Parser:
@@ -820,9 +905,10 @@ def _parser(chosen: Command) -> _Parser:
 
 
 def _engine_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    engine = parser.add_argument(
         "--engine", default="", metavar="ENGINE", help=f"auto or {', '.join(ENGINES)}"
     )
+    engine.completes = "engines"
 
 
 def _help(terminal: Terminal, words: Sequence[str]) -> int:
@@ -833,12 +919,15 @@ def _help(terminal: Terminal, words: Sequence[str]) -> int:
         return 0
     terminal.say("usage: ./dev [--engine ENGINE] COMMAND ...")
     width = max(map(len, COMMANDS))
-    for group in GROUPS:
+    for group, examples in GROUPS.items():
         terminal.say("")
         terminal.heading(group)
         for one in COMMANDS.values():
             if one.group == group:
                 terminal.say(f"  {one.name:<{width}}  {one.summary}")
+        for number, example in enumerate(examples):
+            lead = "" if number else "e.g."
+            terminal.say(terminal.faint(f"  {lead:<{width}}  {example}"))
     terminal.say("\n./dev COMMAND --help says more, with examples")
     return 0
 
