@@ -14,13 +14,17 @@ import time
 import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Callable, NoReturn
+from pathlib import Path
+from typing import Any, Callable, NoReturn
 
 from . import bench, completion, doctor, environment, locking
+from .bench import run as performance
+from .bench.measure import Measure
 from .checkout import Checkout
 from .checks.result import Result, State
 from .checks.surroundings import Surroundings
 from .engines import AUTO, ENGINES, choose
+from .engines import VARIABLE as DEV_ENGINE
 from .engines.base import Engine
 from .errors import FAILED, DevError, Problem, UsageError
 from .health import MIGRATIONS
@@ -98,7 +102,7 @@ HELP = "Help"
 GROUPS = {
     STACK: ("./dev up", "./dev serve runserver", "./dev logs -f web worker"),
     INSIDE: ("./dev manage createsuperuser --tenant test1", "./dev snapshot save before-merge"),
-    QUALITY: ("./dev test -k health -x", "./dev lint"),
+    QUALITY: ("./dev test -k health -x", "./dev lint", "./dev bench --list"),
     HELP: ("./dev doctor --fix", "./dev help snapshot"),
 }
 
@@ -576,9 +580,22 @@ def lint(run: Run) -> int:
 
 
 def _bench_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("part", choices=bench.PARTS, help="what shall be measured")
+    parts = parser.add_argument("parts", nargs="*", metavar="PART", help="only these; else all")
+    parts.completes = "parts"
+    parser.add_argument("--list", action="store_true", help="name the parts and measure nothing")
     parser.add_argument(
         "--rounds", type=_positive, default=3, metavar="N", help="how often (%(default)s)"
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="keep the figures in FILE")
+    parser.add_argument(
+        "--from",
+        dest="kept",
+        metavar="FILE",
+        type=Path,
+        help="show what FILE keeps; measure nothing",
+    )
+    parser.add_argument(
+        "--write-docs", action="store_true", help=f"put the figures into {performance.PAGE}"
     )
 
 
@@ -586,15 +603,58 @@ def _bench_options(parser: argparse.ArgumentParser) -> None:
     "bench",
     QUALITY,
     "measure how long things take, beside what they should",
-    "./dev bench embedded",
-    "./dev bench embedded --rounds 5",
+    "./dev bench --list",
+    "./dev bench api snapshot --rounds 5   of the running stack",
+    "./dev bench --json all.json           every part: takes long",
+    "./dev bench --from all.json --write-docs",
+    "exit status: 1 when a part cannot be measured; a missed goal fails nothing",
     options=_bench_options,
 )
 def measured(run: Run) -> int:
-    measures = bench.PARTS[run.options.part](run.checkout, run.terminal, run.options.rounds)
-    for line in bench.report(measures):
-        run.terminal.say(line)
-    return 0
+    options = run.options
+    _must_be_known("part", options.parts, bench.PARTS)
+    if options.list:
+        for line in table([(name, bench.about(name)) for name in bench.PARTS]):
+            run.terminal.say(line)
+        return 0
+    found, status = _kept(run) if options.kept else _measure(run)
+    for name, one in found.items():
+        run.terminal.say("")
+        run.terminal.heading(f"{name}: {one['about']}")
+        for line in bench.report([Measure.of_json(facts) for facts in one["measures"]]):
+            run.terminal.say(f"  {line}")
+    if options.json:
+        performance.write(options.json, found)
+    if options.write_docs:
+        performance.write_docs(run.checkout, found)
+        run.terminal.mark(Mark.GOOD, f"wrote {performance.PAGE}")
+    return status
+
+
+def _kept(run: Run) -> tuple[dict[str, Any], int]:
+    """The wanted parts of a file, which must be there."""
+    kept = performance.load(run.options.kept)
+    wanted = run.options.parts or [*kept]
+    missing = [name for name in wanted if name not in kept]
+    if missing or not kept:
+        what = f"{run.options.kept} does not keep {', '.join(missing) or 'any part'}"
+        raise DevError(what, "measure it: ./dev bench PART --json FILE")
+    return {name: kept[name] for name in wanted}, 0
+
+
+def _measure(run: Run) -> tuple[dict[str, Any], int]:
+    """What was measured of the wanted parts; one that cannot be is said, and the others are."""
+    asked = {DEV_ENGINE: run.asked_engine} if run.asked_engine else {}
+    checkout = Checkout(run.checkout.root, {**run.checkout.variables, **asked})
+    found, status = {}, 0
+    for name in run.options.parts or bench.PARTS:
+        try:
+            found[name] = performance.part(checkout, run.terminal, name, run.options.rounds)
+        except DevError as error:
+            status = FAILED
+            for problem in error.problems:
+                run.terminal.fail(Problem(f"{name}: {problem.what}", problem.remedy))
+    return found, status
 
 
 def _lock_options(parser: argparse.ArgumentParser) -> None:
@@ -737,6 +797,7 @@ def completed(run: Run) -> int:
         "services": lambda: completion.services(run.checkout),
         "snapshots": lambda: remembered(run.checkout),
         "checks": lambda: doctor.CHECKS,
+        "parts": lambda: bench.PARTS,
     }
     summaries = {name: one.summary for name, one in COMMANDS.items()}
     found = completion.candidates(
