@@ -4,31 +4,41 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 import json
 import os
+import re
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, NoReturn
+from typing import Any, Callable, NoReturn
 
-from . import bench, environment, locking, reference
+from . import bench, completion, doctor, environment, locking, reference
+from .bench import run as performance
+from .bench.measure import Measure
 from .checkout import Checkout
+from .checks.result import Result, State
+from .checks.surroundings import Surroundings
 from .contract import compose, drift, parity, values, variables
 from .ecs import export, tasks
 from .ecs.target import Target
-from .engines import ENGINES, choose
+from .engines import AUTO, ENGINES, choose
+from .engines import VARIABLE as DEV_ENGINE
 from .engines.base import Engine
 from .errors import FAILED, DevError, Problem, UsageError
+from .health import MIGRATIONS
 from .nearest import nearest
 from .process import SIGNAL_BASE, hand_over
 from .production import audit as auditing
 from .production import inventory, rollout, secret_values
 from .production.stack import ENVIRONMENT_FILE, ProductionStack
+from .readiness import QUICK
 from .services import WEB
+from .snapshots import PREVIOUS, Snapshots, megabytes, remembered
 from .status import StackStatus
 from .terminal import Mark, Terminal, seconds, table
 from .workspace.protocol import inside
@@ -96,7 +106,16 @@ INSIDE = "Inside it"
 ENVIRONMENT = "Environment"
 QUALITY = "Tests and requirements"
 PRODUCTION = "Production"
-GROUPS = (STACK, INSIDE, ENVIRONMENT, QUALITY, PRODUCTION)
+HELP = "Help"
+# In the order of `./dev help`, each with examples.
+GROUPS = {
+    STACK: ("./dev up", "./dev serve runserver", "./dev logs -f web worker"),
+    INSIDE: ("./dev manage createsuperuser --tenant test1", "./dev snapshot save before-merge"),
+    ENVIRONMENT: ("./dev env DATABASE_URL", "./dev env --check", "./dev export ecs"),
+    QUALITY: ("./dev test -k health -x", "./dev lint", "./dev bench --list"),
+    PRODUCTION: ("./dev secrets --domain shop.example.com", "./dev roll"),
+    HELP: ("./dev doctor --fix", "./dev help snapshot"),
+}
 
 COMMANDS: dict[str, Command] = {}
 
@@ -248,7 +267,10 @@ def _logs_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _services_argument(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("services", nargs="*", metavar="SERVICE", help="only these services")
+    services = parser.add_argument(
+        "services", nargs="*", metavar="SERVICE", help="only these services"
+    )
+    services.completes = "services"
 
 
 @command(
@@ -386,6 +408,121 @@ def shell(run: Run) -> int:
 )
 def psql(run: Run) -> int:
     return run.engine.psql(run.rest)
+
+
+def _snapshot_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=["save", "restore", "list", "delete"])
+    name = parser.add_argument("name", nargs="?", metavar="NAME", help="of the snapshot")
+    name.completes = "snapshots"
+    parser.add_argument(
+        "--replace", action="store_true", help="save over a snapshot of the same name"
+    )
+    _yes_option(parser)
+    _json_option(parser)
+
+
+@command(
+    "snapshot",
+    INSIDE,
+    "keep the whole database under a name, and put it back",
+    "./dev snapshot save before-merge",
+    "./dev snapshot list",
+    "./dev snapshot restore before-merge   what was there is kept as `previous`",
+    "./dev snapshot delete before-merge",
+    options=_snapshot_options,
+)
+def snapshot(run: Run) -> int:
+    options = run.options
+    if options.action != "list" and not options.name:
+        raise UsageError("which snapshot?", f"./dev snapshot {options.action} NAME")
+    with run.checkout.lock(run.terminal, "snapshot"):
+        return _SNAPSHOT_ACTIONS[options.action](run, Snapshots(run.engine, run.checkout))
+
+
+def _save_snapshot(run: Run, snapshots: Snapshots) -> int:
+    name = run.options.name
+    with run.terminal.step(f"saving {name}"):
+        made = snapshots.save(name, replace=run.options.replace)
+    run.terminal.say(f"  {megabytes(made.size)}; put it back: ./dev snapshot restore {name}")
+    return 0
+
+
+def _restore_snapshot(run: Run, snapshots: Snapshots) -> int:
+    name = run.options.name
+    with run.terminal.step(f"restoring {name}"):
+        snapshots.restore(name)
+    run.terminal.say(f"  what was there: ./dev snapshot restore {PREVIOUS}")
+    try:
+        run.engine.empty_cache()
+        run.terminal.say("  the cache is empty, so that nothing of before is shown; log in anew")
+    except DevError as error:
+        what = f"the cache still holds what was there before: {error}"
+        run.terminal.warn(Problem(what, "./dev restart redis, or wait until it is out of date"))
+    return _follow_restored(run)
+
+
+def _follow_restored(run: Run) -> int:
+    """Wait until web answers from the restored database; say what it still lacks."""
+    web = next(one for one in run.engine.status().services if one.name == WEB)
+    if not web.since:
+        run.terminal.say("  web is not up: ./dev up also applies what is pending")
+        return 0
+    with run.terminal.step("waiting for web and worker to come back"):
+        failing = _failing_after(run, patience=60)
+    pending = failing.pop(MIGRATIONS, "")
+    if pending:
+        run.terminal.warn(Problem(pending, "./dev migrate"))
+    for name, reason in failing.items():
+        run.terminal.fail(Problem(f"{name}: {reason}", "./dev status   looks again"))
+    return FAILED if failing else 0
+
+
+def _failing_after(run: Run, patience: float) -> dict[str, str]:
+    """What web says is wrong once nothing else than migrations is, or `patience` seconds passed."""
+    end = time.monotonic() + patience
+    while True:
+        answer = run.engine.status().health
+        failing = answer.failing if answer else {"web": "it does not answer at its health address"}
+        if not failing.keys() - {MIGRATIONS} or time.monotonic() > end:
+            return failing
+        time.sleep(QUICK)
+
+
+def _list_snapshots(run: Run, snapshots: Snapshots) -> int:
+    found = snapshots.list()
+    if run.options.json:
+        run.terminal.say(json.dumps([one.as_json() for one in found], indent=2))
+        return 0
+    if not found:
+        run.terminal.say("no snapshots; save one: ./dev snapshot save NAME")
+        return 0
+    rows = [["NAME", "SIZE", "SAVED (UTC)", "BRANCH", "TENANTS", "MIGRATIONS"]]
+    for one in found:
+        when = one.saved[:16].replace("T", " ")
+        tenants = str(len(one.tenants))
+        rows.append([one.name, megabytes(one.size), when, one.branch, tenants, one.migrations])
+    head, *lines = table(rows)
+    run.terminal.say(run.terminal.paint(head, "1"))
+    for line in lines:
+        run.terminal.say(line)
+    return 0
+
+
+def _delete_snapshot(run: Run, snapshots: Snapshots) -> int:
+    found = snapshots.get(run.options.name)
+    if not _confirmed(run, [f"snapshot {found.name}, {megabytes(found.size)}"]):
+        return FAILED
+    snapshots.delete(found.name)
+    run.terminal.mark(Mark.GOOD, f"deleted {found.name}")
+    return 0
+
+
+_SNAPSHOT_ACTIONS = {
+    "save": _save_snapshot,
+    "restore": _restore_snapshot,
+    "list": _list_snapshots,
+    "delete": _delete_snapshot,
+}
 
 
 # Environment and production
@@ -686,9 +823,22 @@ def lint(run: Run) -> int:
 
 
 def _bench_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("part", choices=bench.PARTS, help="what shall be measured")
+    parts = parser.add_argument("parts", nargs="*", metavar="PART", help="only these; else all")
+    parts.completes = "parts"
+    parser.add_argument("--list", action="store_true", help="name the parts and measure nothing")
     parser.add_argument(
         "--rounds", type=_positive, default=3, metavar="N", help="how often (%(default)s)"
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="keep the figures in FILE")
+    parser.add_argument(
+        "--from",
+        dest="kept",
+        metavar="FILE",
+        type=Path,
+        help="show what FILE keeps; measure nothing",
+    )
+    parser.add_argument(
+        "--write-docs", action="store_true", help=f"put the figures into {performance.PAGE}"
     )
 
 
@@ -696,16 +846,58 @@ def _bench_options(parser: argparse.ArgumentParser) -> None:
     "bench",
     QUALITY,
     "measure how long things take, beside what they should",
-    "./dev bench aws",
-    "./dev bench embedded",
-    "./dev bench embedded --rounds 5",
+    "./dev bench --list",
+    "./dev bench api snapshot --rounds 5   of the running stack",
+    "./dev bench --json all.json           every part: takes long",
+    "./dev bench --from all.json --write-docs",
+    "exit status: 1 when a part cannot be measured; a missed goal fails nothing",
     options=_bench_options,
 )
 def measured(run: Run) -> int:
-    measures = bench.PARTS[run.options.part](run.checkout, run.terminal, run.options.rounds)
-    for line in bench.report(measures):
-        run.terminal.say(line)
-    return 0
+    options = run.options
+    _must_be_known("part", options.parts, bench.PARTS)
+    if options.list:
+        for line in table([(name, bench.about(name)) for name in bench.PARTS]):
+            run.terminal.say(line)
+        return 0
+    found, status = _kept(run) if options.kept else _measure(run)
+    for name, one in found.items():
+        run.terminal.say("")
+        run.terminal.heading(f"{name}: {one['about']}")
+        for line in bench.report([Measure.of_json(facts) for facts in one["measures"]]):
+            run.terminal.say(f"  {line}")
+    if options.json:
+        performance.write(options.json, found)
+    if options.write_docs:
+        performance.write_docs(run.checkout, found)
+        run.terminal.mark(Mark.GOOD, f"wrote {performance.PAGE}")
+    return status
+
+
+def _kept(run: Run) -> tuple[dict[str, Any], int]:
+    """The wanted parts of a file, which must be there."""
+    kept = performance.load(run.options.kept)
+    wanted = run.options.parts or [*kept]
+    missing = [name for name in wanted if name not in kept]
+    if missing or not kept:
+        what = f"{run.options.kept} does not keep {', '.join(missing) or 'any part'}"
+        raise DevError(what, "measure it: ./dev bench PART --json FILE")
+    return {name: kept[name] for name in wanted}, 0
+
+
+def _measure(run: Run) -> tuple[dict[str, Any], int]:
+    """What was measured of the wanted parts; one that cannot be is said, and the others are."""
+    asked = {DEV_ENGINE: run.asked_engine} if run.asked_engine else {}
+    checkout = Checkout(run.checkout.root, {**run.checkout.variables, **asked})
+    found, status = {}, 0
+    for name in run.options.parts or bench.PARTS:
+        try:
+            found[name] = performance.part(checkout, run.terminal, name, run.options.rounds)
+        except DevError as error:
+            status = FAILED
+            for problem in error.problems:
+                run.terminal.fail(Problem(f"{name}: {problem.what}", problem.remedy))
+    return found, status
 
 
 def _lock_options(parser: argparse.ArgumentParser) -> None:
@@ -848,12 +1040,140 @@ def sbom(run: Run) -> int:
     return 0
 
 
+# Help
+
+
+def _doctor_options(parser: argparse.ArgumentParser) -> None:
+    checks = parser.add_argument(
+        "checks", nargs="*", metavar="CHECK", help=f"only {_either(doctor.CHECKS)}"
+    )
+    checks.completes = "checks"
+    parser.add_argument(
+        "--fix", action="store_true", help="mend what can be mended; asks before deleting"
+    )
+    _yes_option(parser)
+    _json_option(parser)
+
+
+@command(
+    "doctor",
+    HELP,
+    "look for what is wrong with machine, checkout and stack, and say how to mend it",
+    "./dev doctor",
+    "./dev doctor --fix",
+    "./dev doctor ports volume   only these checks",
+    "exit status: 0 when nothing is wrong, 1 when something is; warnings do not count",
+    options=_doctor_options,
+)
+def examined(run: Run) -> int:
+    options = run.options
+    _must_be_known("check", options.checks, doctor.CHECKS)
+    done: dict[str, list[str]] = {}
+    # What is read by a program is nothing but JSON.
+    terminal = Terminal(out=sys.stderr) if options.json else run.terminal
+    here = Surroundings(run.checkout, terminal, run.asked_engine)
+    results = doctor.examine(here, options.checks)
+    if options.fix:
+        done = doctor.mend(here, results, lambda what: _agreed(run, what))
+        # Anew: nothing of what was seen before may be true now.
+        here = Surroundings(
+            Checkout(run.checkout.root, run.checkout.variables), run.terminal, run.asked_engine
+        )
+        results = doctor.examine(here, options.checks)
+    if options.json:
+        run.terminal.say(json.dumps(doctor.as_json(results, done), indent=2))
+    else:
+        run.terminal.say(_engine_line(run.terminal, here.engine))
+        _print_results(run.terminal, results, done)
+    return 0 if doctor.well(results) else FAILED
+
+
+_MARKS = {
+    State.OK: Mark.GOOD,
+    State.WARNING: Mark.WARNING,
+    State.WRONG: Mark.BAD,
+    State.NOT_APPLICABLE: Mark.WAITING,
+}
+
+
+def _print_results(
+    terminal: Terminal, results: Sequence[Result], done: dict[str, list[str]]
+) -> None:
+    width = max(len(result.name) for result in results)
+    for result in results:
+        first, *others = result.finding.splitlines()
+        if result.state is State.NOT_APPLICABLE:
+            first = terminal.faint(f"not applicable: {first}")
+        terminal.mark(_MARKS[result.state], f"{result.name:<{width}}  {first}")
+        for line in others:
+            terminal.say(f"  {'':<{width}}  {line}")
+        for line in result.remedy.splitlines() if result.mendable else ():
+            terminal.say(f"  {'':<{width}}  {terminal.paint('->', '36')} {line}")
+    for name, lines in done.items():
+        for line in lines or ["nothing could be mended"]:
+            terminal.mark(Mark.GOOD if lines else Mark.WAITING, f"{name}: {line}")
+    counts = {state: sum(result.state is state for result in results) for state in State}
+    terminal.say("")
+    terminal.say(", ".join(f"{n} {state.value}" for state, n in counts.items() if n))
+
+
+def _agreed(run: Run, what: str) -> bool:
+    """Whether whoever sits here agrees; nobody does where nobody can be asked."""
+    if run.options.yes:
+        return True
+    if run.options.json or not sys.stdin.isatty():
+        return False
+    return input(f"{what}? [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _completion_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "shell",
+        choices=[*completion.SHELLS, completion.WORDS],
+        help=f"whose script to print; {completion.WORDS}: what may be typed next, for the scripts",
+    )
+    parser.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+
+
+@command(
+    "completion",
+    HELP,
+    "print what bash, zsh or fish needs to complete commands, options and names",
+    "source <(./dev completion bash)      in ~/.bashrc, with the path of the checkout",
+    "source <(./dev completion zsh)       in ~/.zshrc, after compinit",
+    "./dev completion fish | source       in ~/.config/fish/config.fish",
+    options=_completion_options,
+)
+def completed(run: Run) -> int:
+    options = run.options
+    if options.shell != completion.WORDS:
+        run.terminal.say(completion.script(options.shell).rstrip())
+        return 0
+    values = {
+        "engines": lambda: [AUTO, *ENGINES],
+        "services": lambda: completion.services(run.checkout),
+        "snapshots": lambda: remembered(run.checkout),
+        "checks": lambda: doctor.CHECKS,
+        "parts": lambda: bench.PARTS,
+    }
+    summaries = {name: one.summary for name, one in COMMANDS.items()}
+    found = completion.candidates(
+        options.words, summaries, _top_parser(), lambda name: _parser(COMMANDS[name]), values
+    )
+    for word, about in found:
+        run.terminal.say(f"{word}\t{about}")
+    return 0
+
+
 # What they print
 
 
 def _say_engine(run: Run) -> None:
-    engine = run.engine
-    run.terminal.say(run.terminal.faint(f"engine: {engine.name} ({engine.reason})"))
+    run.terminal.say(_engine_line(run.terminal, run.engine))
+
+
+def _engine_line(terminal: Terminal, engine: Engine) -> str:
+    return terminal.faint(f"engine: {engine.name} ({engine.reason})")
 
 
 def _print_status(terminal: Terminal, found: StackStatus) -> None:
@@ -934,15 +1254,25 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose complaints have the shape of every other error."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message, f"{self.prog} --help")
+        raise UsageError(message, f"{self._near(message)}{self.prog} --help")
+
+    def _near(self, message: str) -> str:
+        """A line that offers what may have been meant; empty where nothing is like it."""
+        unknown = re.match(r"unrecognized arguments: (--[^\s=]+)", message)
+        if unknown:
+            options = [text for action in self._actions for text in action.option_strings]
+            return f"{nearest(unknown.group(1), options)}\n"
+        choice = re.match(r"argument (\S+): invalid choice: '(.*?)'", message)
+        for action in self._actions if choice else ():
+            if choice.group(1) in (action.dest, action.metavar, *action.option_strings):
+                return f"{nearest(choice.group(2), map(str, action.choices or ()))}\n"
+        return ""
 
 
 def _dispatch(arguments: list[str], terminal: Terminal) -> int:
     if os.name == "nt":
         raise UsageError("./dev runs on Linux and macOS", "on Windows, use it inside WSL 2")
-    top = _Parser(prog="./dev", add_help=False, allow_abbrev=False)
-    _engine_option(top)
-    top.add_argument("-h", "--help", action="store_true")
+    top = _top_parser()
     top.add_argument("words", nargs=argparse.REMAINDER)
     given = top.parse_args(arguments)
     name, *words = given.words or ["help"]
@@ -956,6 +1286,14 @@ def _dispatch(arguments: list[str], terminal: Terminal) -> int:
     return chosen.run(Run(Checkout(), terminal, asked, options, rest))
 
 
+def _top_parser() -> _Parser:
+    """What may stand before a command."""
+    top = _Parser(prog="./dev", add_help=False, allow_abbrev=False)
+    _engine_option(top)
+    top.add_argument("-h", "--help", action="store_true", help="the commands")
+    return top
+
+
 def _parse(chosen: Command, words: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser = _parser(chosen)
     if not chosen.passes_on:
@@ -964,7 +1302,21 @@ def _parse(chosen: Command, words: list[str]) -> tuple[argparse.Namespace, list[
         return argparse.Namespace(), words
     cut = words.index("--") if "--" in words else len(words)
     options, rest = parser.parse_known_args(words[:cut])
+    _refuse_mistyped(chosen, parser, rest)
     return options, rest + words[cut + 1 :]
+
+
+def _refuse_mistyped(chosen: Command, parser: _Parser, rest: Sequence[str]) -> None:
+    """What is nearly an option of ./dev is not passed on as one of the other program."""
+    own = [text for action in parser._actions for text in action.option_strings]
+    for word in rest if chosen.options else ():
+        near = difflib.get_close_matches(word.partition("=")[0], own, n=1, cutoff=0.8)
+        if word.startswith("--") and near:
+            raise UsageError(
+                f"{parser.prog} has no option {word}",
+                f"did you mean {near[0]}?\n"
+                f"if it is one of {chosen.passes_on}: {parser.prog} -- {word}",
+            )
 
 
 def _parser(chosen: Command) -> _Parser:
@@ -984,9 +1336,10 @@ def _parser(chosen: Command) -> _Parser:
 
 
 def _engine_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    engine = parser.add_argument(
         "--engine", default="", metavar="ENGINE", help=f"auto or {', '.join(ENGINES)}"
     )
+    engine.completes = "engines"
 
 
 def _help(terminal: Terminal, words: Sequence[str]) -> int:
@@ -997,12 +1350,15 @@ def _help(terminal: Terminal, words: Sequence[str]) -> int:
         return 0
     terminal.say("usage: ./dev [--engine ENGINE] COMMAND ...")
     width = max(map(len, COMMANDS))
-    for group in GROUPS:
+    for group, examples in GROUPS.items():
         terminal.say("")
         terminal.heading(group)
         for one in COMMANDS.values():
             if one.group == group:
                 terminal.say(f"  {one.name:<{width}}  {one.summary}")
+        for number, example in enumerate(examples):
+            lead = "" if number else "e.g."
+            terminal.say(terminal.faint(f"  {lead:<{width}}  {example}"))
     terminal.say("\n./dev COMMAND --help says more, with examples")
     return 0
 
@@ -1012,6 +1368,17 @@ def _assignment(text: str) -> tuple[str, str]:
     if not (name and separator):
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
     return name, value
+
+
+def _must_be_known(kind: str, words: Iterable[str], known: Iterable[str]) -> None:
+    for word in words:
+        if word not in known:
+            raise UsageError(f"there is no {kind} {word!r}", nearest(word, known))
+
+
+def _either(words: Iterable[str]) -> str:
+    *most, last = words
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 def _positive(text: str) -> int:

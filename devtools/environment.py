@@ -34,12 +34,11 @@ def ensure(checkout: Checkout, terminal: Terminal, *, anew: bool = False) -> Pat
     with checkout.lock(terminal, "set-up of .venv", name="venv"):
         path = _uv_ready(checkout, terminal)
         stamp = _home(checkout) / _STAMP
-        wanted = hashlib.sha256(_locked(checkout).encode()).hexdigest()
-        if anew or installed(checkout) != wanted:
+        if anew or not as_locked(checkout):
             stamp.unlink(missing_ok=True)  # an interrupted installation begins again
             with terminal.step(f"installing {REQUIREMENTS} into .venv") as step:
                 _do(checkout, step, [str(path), *_SYNC, REQUIREMENTS], "the installation")
-            stamp.write_text(wanted)
+            stamp.write_text(_digest(checkout))
     return path
 
 
@@ -67,6 +66,16 @@ def installed(checkout: Checkout) -> str:
         return (_home(checkout) / _STAMP).read_text()
     except OSError:
         return ""
+
+
+def as_locked(checkout: Checkout) -> bool:
+    """Whether `.venv` holds what is locked now."""
+    return installed(checkout) == _digest(checkout)
+
+
+def runs(checkout: Checkout) -> bool:
+    """Whether the Python of `.venv` starts."""
+    return _runs(checkout, python(checkout))
 
 
 def ensure_uv(checkout: Checkout, terminal: Terminal) -> Path:
@@ -116,7 +125,7 @@ def _imports(checkout: Checkout, path: str, statement: str) -> bool:
 
 
 def _make(checkout: Checkout, terminal: Terminal) -> None:
-    base = _find_python(checkout)
+    base = find_python(checkout)
     with terminal.step(f"making .venv with {base}") as step:
         _do(checkout, step, [base, "-m", "venv", "--clear", str(_home(checkout))], "making .venv")
 
@@ -129,6 +138,10 @@ def _uv_pin(checkout: Checkout) -> tuple[str, str]:
     return entry.group(1), entry.group(0) + "\n"
 
 
+def _digest(checkout: Checkout) -> str:
+    return hashlib.sha256(_locked(checkout).encode()).hexdigest()
+
+
 def _locked(checkout: Checkout) -> str:
     try:
         return (checkout.root / REQUIREMENTS).read_text(encoding="utf-8")
@@ -138,7 +151,8 @@ def _locked(checkout: Checkout) -> str:
         ) from error
 
 
-def _find_python(checkout: Checkout) -> str:
+def find_python(checkout: Checkout) -> str:
+    """A Python that can make `.venv`. Raises DevError if this machine has none."""
     path = checkout.variables.get("PATH")
     tried = []
     for candidate in _candidates(path):

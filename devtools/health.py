@@ -11,6 +11,8 @@ from typing import Any
 from .ports import LOOPBACK
 
 PATH = "/api/v1/health/"
+# The entry that says whether the database is behind the code.
+MIGRATIONS = "migrations"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ TESTS = "test"
 AWS = "localstack"
 COGNITO = "cognito"
 SEED = "aws-seed"
+# What stands for AWS, each with an address that it answers.
+EMULATORS = {AWS: "/_localstack/health", COGNITO: "/moto-api/"}
 
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 

@@ -1,28 +1,41 @@
 """The measured budgets: how long it takes and how much it needs, on this machine.
 
-Figures are printed beside their budgets and nothing fails: a machine under load is no fault of
-the code. A part is a function that measures and returns one `Measure` for each budget.
+Figures are printed beside their goals and nothing fails: a machine under load is no fault of the
+code. A part is a function that measures and returns one `Measure` for each figure; what is
+compared is measured in the same run. The first line of its module says what it is about.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Callable
 
 from ..checkout import Checkout
 from ..terminal import Terminal, table
-from . import aws, embedded, workspace
+from . import api, aws, embedded, snapshot, tenancy, workspace
 from .measure import Measure
 
+Part = Callable[[Checkout, Terminal, int], Sequence[Measure]]
+
 # What `./dev bench` can measure, by name: a function of the checkout and the rounds.
-PARTS: dict[str, Callable[[Checkout, Terminal, int], Sequence[Measure]]] = {
-    "aws": aws.measure,
+PARTS: dict[str, Part] = {
     "embedded": embedded.measure,
     "workspace": workspace.measure,
+    "aws": aws.measure,
+    "tenancy": tenancy.measure,
+    "api": api.measure,
+    "snapshot": snapshot.measure,
 }
 
 
+def about(name: str) -> str:
+    """What the part `name` measures, in a line."""
+    text = sys.modules[PARTS[name].__module__].__doc__ or ""
+    return text.strip().splitlines()[0] if text.strip() else ""
+
+
 def report(measures: Sequence[Measure]) -> list[str]:
-    """The lines of a table with medians, spread and budgets."""
-    heading = ["", "MEDIAN", "LEAST", "MOST", "BUDGET"]
+    """The lines of a table with medians, spread, goals and verdicts."""
+    heading = ["", "MEDIAN", "SPREAD", "GOAL", ""]
     return table([heading, *(measure.row() for measure in measures)])

@@ -1,23 +1,26 @@
-"""Measure what tenancy costs, in a scratch database of the running stack's PostgreSQL.
+"""Tenancy: what it adds to a request, to a release and to the database, in a database of its own.
 
-python3 devtools/bench/tenancy.py [--tenants 2 100 500]
+Of 2 and 100 tenants. For more: `./dev manage bench_tenancy --tenants 2 100 500`.
 """
 
-import os
-import subprocess
-import sys
+from __future__ import annotations
+
+from ..checkout import Checkout
+from ..database import query
+from ..engines import choose
+from ..terminal import Terminal
+from . import inside
+from .measure import Measure
 
 
-def main(arguments):
-    """Run the measurement as the database's superuser, who may look at a backend's memory."""
-    password = os.environ.get("POSTGRES_PASSWORD") or "postgres"
-    command = [
-        *("docker", "compose", "run", "--rm", "--env"),
-        f"DATABASE_URL=postgres://postgres:{password}@db:5432/homeport",
-        *("migrate", "python", "manage.py", "bench_tenancy", *arguments),
-    ]
-    return subprocess.run(command, check=False).returncode
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def measure(checkout: Checkout, terminal: Terminal, rounds: int) -> list[Measure]:
+    """Measure in a scratch database of the running stack's PostgreSQL."""
+    engine = choose("", checkout, terminal)
+    # To look at what a backend holds; no right of the application's.
+    query(engine, "GRANT pg_read_all_stats TO app_owner")
+    try:
+        return inside.rounds_of(
+            checkout, terminal, rounds, "bench_tenancy", "--tenants", "2", "100"
+        )
+    finally:
+        query(engine, "REVOKE pg_read_all_stats FROM app_owner")

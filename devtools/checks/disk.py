@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import shutil
+from typing import TYPE_CHECKING
 
 from ..docker.project import Project
 from ..errors import Problem
+from .result import Result, State, not_applicable, of
+
+if TYPE_CHECKING:
+    from .surroundings import Surroundings
 
 # The images take about 1 GB; PostgreSQL stops the moment that it cannot write.
 ENOUGH = 2 * 1024**3
+
+
+def check(here: Surroundings) -> Result:
+    """Is there room for Docker's images and volumes?"""
+    root = here.docker_info.get("DockerRootDir", "")
+    try:
+        free = shutil.disk_usage(root).free
+    except OSError:
+        return not_applicable("Docker keeps its data in a virtual machine or on another host")
+    # As in `up`: it may still start, and its data may find room.
+    well = f"{free / 1024**3:.0f} GB free in {root}"
+    return of(problems(here.project), well, State.WARNING)
 
 
 def problems(project: Project) -> list[Problem]:

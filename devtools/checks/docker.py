@@ -6,17 +6,35 @@ import json
 import re
 import shutil
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..checkout import Checkout
 from ..errors import Problem
 from ..process import Result, capture
+from . import result
+
+if TYPE_CHECKING:
+    from .surroundings import Surroundings
 
 # `start_interval` in health checks came with these; older ones ignore or refuse it.
 MINIMUM_ENGINE = (25, 0)
 MINIMUM_COMPOSE = (2, 24)
 
 _INSTALL = "https://docs.docker.com/engine/install/"
+
+
+def check(here: Surroundings) -> result.Result:
+    """Is there a Docker that can run the stack, if it is to?"""
+    if here.silence and here.composed:
+        return result.wrong(here.silence.what, here.silence.remedy)
+    if here.silence:
+        without = f"{here.silence.what}; the {here.engine.name} engine needs none"
+        return result.not_applicable(without)
+    _, server = _look(here.checkout)
+    compose = _ask(here.checkout, "compose", "version", "--short").output.strip()
+    state = result.State.WRONG if here.composed else result.State.WARNING
+    well = f"Engine {server.get('Version', '')}, Compose {compose}"
+    return result.of(problems(here.checkout), well, state)
 
 
 def problems(checkout: Checkout) -> list[Problem]:

@@ -3,10 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Callable
 
 from .. import ports
 from ..docker.project import PROJECT_LABEL, Project, PublishedPort
 from ..errors import Problem
+from .result import NotApplicable, Result, State, of
+
+if TYPE_CHECKING:
+    from .surroundings import Surroundings
+
+
+def check(here: Surroundings) -> Result:
+    """Are the ports free, or the stack's own?"""
+    if here.composed:
+        found = [f"{port.service} {port.port}" for port in here.project.published()]
+        return of(problems(here.project), f"free or its own: {', '.join(found)}")
+    wanted = here.embedded.ports()
+    if not wanted:
+        raise NotApplicable("what is declared can be read once .venv is made: ./dev up")
+    well = ", ".join(f"{service} {port}" for service, port in wanted.items())
+    taken, movable = here.embedded.taken_ports()
+    # Those that nobody chose are replaced by `up` itself.
+    state = State.WARNING if movable else State.WRONG
+    return of(taken, f"free or its own: {well}", state)
+
+
+def fix(here: Surroundings, agrees: Callable[[str], bool]) -> list[str]:
+    """Choose free ports in place of those that are taken and that nobody chose."""
+    if not here.composed:
+        return []  # the embedded engine does so at each start
+    project = here.project
+    given = ports.remembered(here.checkout)
+    done = []
+    for port in taken(project):
+        avoid = [*map(int, given.values()), *(other.port for other in project.published())]
+        variable, number = move(project, port, avoid)
+        if number:
+            given[variable] = str(number)
+            done.append(
+                f"{port.service} will get port {number} ({variable}) in place of {port.port}"
+            )
+    if done:
+        here.checkout.remember(ports.SUBJECT, given)
+        project.forget_configuration()
+    return done
 
 
 def problems(project: Project, services: Sequence[str] | None = None) -> list[Problem]:

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..docker.project import Project
 from ..errors import Problem
+from .result import Result, of
+
+if TYPE_CHECKING:
+    from .surroundings import Surroundings
+
+
+def check(here: Surroundings) -> Result:
+    """Is the project name this checkout's alone?"""
+    return of(problems(here.project), f"{here.project.name} is this checkout's alone")
 
 
 def problems(project: Project) -> list[Problem]:

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import shutil
+from typing import TYPE_CHECKING
 
 from .. import environment
 from ..checkout import Checkout
 from ..errors import Problem
+from .result import Result, of
+
+if TYPE_CHECKING:
+    from .surroundings import Surroundings
 
 MEGABYTE = 1024**2
 # .venv takes 250 MB, and about as much again while packages are unpacked.
 FOR_SET_UP = 600 * MEGABYTE
 # A new cluster takes 40 MB; PostgreSQL stops the moment that it cannot write.
 FOR_DATA = 150 * MEGABYTE
+
+
+def check(here: Surroundings) -> Result:
+    """Is there room on the checkout's disk?"""
+    checkout = here.embedded.checkout
+    free = shutil.disk_usage(checkout.root).free
+    return of(problems(checkout), f"{free / 1024**3:.0f} GB free on the checkout's disk")
 
 
 def problems(checkout: Checkout) -> list[Problem]:

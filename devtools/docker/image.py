@@ -32,11 +32,24 @@ def ids(project: Project) -> dict[str, str]:
 
 def up_to_date(project: Project, present: dict[str, str]) -> bool:
     """Whether every image is present and every built one was built from what is here now."""
+    absent = [one for one in project.services.values() if one.image not in present]
+    return not absent and not outdated(project, present)
+
+
+def outdated(project: Project, present: dict[str, str]) -> list[str]:
+    """The names of the images that are present and were built from something else."""
     known = project.checkout.recall(SUBJECT)
-    return all(service.image in present for service in project.services.values()) and all(
-        known.get(service.image) == _record(project, service, present[service.image])
+    return [
+        service.image
         for service in _built(project)
-    )
+        if service.image in present
+        and known.get(service.image) != _record(project, service, present[service.image])
+    ]
+
+
+def built_names(project: Project) -> list[str]:
+    """The names of the images that are built here."""
+    return [service.image for service in _built(project)]
 
 
 def ensure(project: Project, terminal: Terminal, force: bool = False) -> None:

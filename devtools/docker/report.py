@@ -13,6 +13,8 @@ from .project import Container, Project, Service
 
 # The container knows its own names: they are not repeated here.
 PSQL = 'exec psql --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" "$@"'
+# The same for every program of PostgreSQL.
+SUPERUSER = 'export PGUSER="$POSTGRES_USER" PGDATABASE="$POSTGRES_DB"; '
 
 
 def status(project: Project, engine: str) -> StackStatus:

@@ -55,6 +55,20 @@ def settle(
     return given
 
 
+def taken(
+    checkout: Checkout, declared: Sequence[Port], own: Mapping[str, int]
+) -> tuple[list[Problem], bool]:
+    """What holds wanted ports that are not its `own`; and whether nobody chose any of those."""
+    busy = [
+        port
+        for port in declared
+        if own.get(port.service) != wanted(checkout, port)
+        and not ports.is_free(wanted(checkout, port))
+    ]
+    found = [_explain(checkout, port, wanted(checkout, port)) for port in busy]
+    return found, not any(checkout.chosen(port.variable) for port in busy)
+
+
 def lost(port: Port, number: int) -> DevError:
     """The error for a port that was free when it was picked."""
     return DevError(
@@ -64,9 +78,12 @@ def lost(port: Port, number: int) -> DevError:
 
 
 def _explain(checkout: Checkout, port: Port, number: int) -> Problem:
+    what = f"port {number} for {port.service} ({port.variable}) is taken by {_holder(number)}"
+    if not checkout.chosen(port.variable):
+        return Problem(what, "./dev up   finds a free one and remembers it")
     where = checkout.where_chosen(port.variable)
     return Problem(
-        f"port {number} for {port.service} ({port.variable}) is taken by {_holder(number)}",
+        what,
         f"remove {port.variable} from {where}: a free one is then found\n"
         f"or choose another: {port.variable}={ports.next_free(number)} ./dev up",
     )

@@ -66,6 +66,28 @@ class Postgres:
         """What `psql` needs to log in."""
         return {**self.stack.kept(), "PGPASSFILE": str(self._passwords)}
 
+    @property
+    def superuser_environment(self) -> dict[str, str]:
+        """What every program of PostgreSQL needs to be found and to log in as superuser."""
+        return {
+            **self.psql_environment,
+            "PATH": f"{self.programs}:{self.stack.checkout.variables.get('PATH', '')}",
+            "PGHOST": ports.LOOPBACK,
+            "PGPORT": str(self.stack.ports[DATABASE]),
+            "PGUSER": self.user,
+            "PGDATABASE": self.database,
+        }
+
+    @property
+    def version(self) -> int:
+        """The major version of its programs."""
+        return self._version(self.programs)
+
+    @property
+    def cluster(self) -> Path:
+        """Where its data is, once it is made."""
+        return self._cluster
+
     def prepare(self) -> None:
         """Make the cluster if there is none, and put it right for a start."""
         for name in ("initdb", "postgres"):  # named now, not by a crash later
@@ -106,12 +128,16 @@ class Postgres:
             yield Path(on_path).resolve().parent
 
     def _will_do(self, programs: Path) -> bool:
+        return self._version(programs) >= OLDEST
+
+    def _version(self, programs: Path) -> int:
+        """The major version of the server in `programs`; 0 if it does not start."""
         try:
-            version = self._capture(str(programs / "postgres"), "--version").output
+            said = self._capture(str(programs / "postgres"), "--version").output
         except DevError:
-            return False
-        number = re.search(r"\d+", version)
-        return number is not None and int(number.group()) >= OLDEST
+            return 0
+        number = re.search(r"\d+", said)
+        return int(number.group()) if number else 0
 
     @cached_property
     def _account(self) -> account.Account:

@@ -81,6 +81,17 @@ class Engine(ABC):
     def psql(self, arguments: Sequence[str]) -> int:
         """Open psql on the application's database, as superuser."""
 
+    def in_database(self, script: str, *arguments: str, timeout: float = 60) -> Result:
+        """Run a shell script to its end where PostgreSQL's programs log in as superuser.
+
+        They work in the application's database unless they are told another.
+        """
+        raise DevError(f"the {self.name} engine does not reach the database's own programs")
+
+    def empty_cache(self) -> None:
+        """Delete all that the application has in its cache, sessions included."""
+        raise DevError(f"the {self.name} engine does not reach the cache")
+
     @abstractmethod
     def test(self, arguments: Sequence[str], *, auto_ports: bool, build: bool) -> int:
         """Run the backend's tests."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Callable
 
-from .. import ports
+from .. import cache, ports
 from ..checkout import Checkout
 from ..checks import disk, docker, environment_file, line_endings, permissions, project_name
 from ..checks import ports as port_checks
@@ -18,7 +18,7 @@ from ..docker.project import Container, Project
 from ..errors import DevError, Problem, UsageError
 from ..nearest import nearest
 from ..process import Result, background, hand_over, stream
-from ..services import DATABASE, RELEASE, TESTS, WEB
+from ..services import CACHE, DATABASE, RELEASE, TESTS, WEB
 from ..status import StackStatus
 from ..terminal import Mark, Terminal
 from .base import Engine
@@ -154,6 +154,18 @@ class ComposeEngine(Engine):
 
     def psql(self, arguments: Sequence[str]) -> int:
         return self._exec(DATABASE, "sh", "-c", report.PSQL, "psql", *arguments)
+
+    def in_database(self, script: str, *arguments: str, timeout: float = 60) -> Result:
+        self._check_docker()
+        containers = self._must_run(DATABASE)
+        command = ("sh", "-c", report.SUPERUSER + script, "sh", *arguments)
+        return self.project.docker("exec", containers[DATABASE].id, *command, timeout=timeout)
+
+    def empty_cache(self) -> None:
+        self._check_docker()
+        self._must_run(CACHE)
+        settings = self.project.services[WEB].declaration.get("environment") or {}
+        cache.empty(settings.get("REDIS_URL", ""), self.project.published([CACHE])[0].port)
 
     def test(self, arguments: Sequence[str], *, auto_ports: bool, build: bool) -> int:
         return self._run(TESTS, command=arguments, auto_ports=auto_ports, build=build)
@@ -338,8 +350,7 @@ class ComposeEngine(Engine):
 
     def _exec(self, service: str, *command: str) -> int:
         self._check_docker()
-        if not report.runs(self.project.containers(), service):
-            raise DevError(f"{service} is not running", "start the stack: ./dev up")
+        self._must_run(service)
         return self._hand_over("exec", *_no_tty(), service, *command)
 
     def _hand_over(self, *arguments: str) -> int:
@@ -356,6 +367,13 @@ class ComposeEngine(Engine):
                     f"there is no service {name!r}", nearest(name, self.project.services)
                 )
         return list(services)
+
+    def _must_run(self, service: str) -> dict[str, Container]:
+        """The containers. Raises DevError if the one of `service` does not run."""
+        containers = self.project.containers()
+        if not report.runs(containers, service):
+            raise DevError(f"{service} is not running", "start the stack: ./dev up")
+        return containers
 
     def _must_exist(self, services: Sequence[str]) -> None:
         missing = set(services) - set(self.project.containers())

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from .. import debuggers, environment, health, ports
+from .. import cache, debuggers, environment, health, ports
 from ..checkout import Checkout
 from ..checks import environment_file, line_endings, space
 from ..embedded import application, declaration, logs, port_choice, report, runner
@@ -18,9 +18,9 @@ from ..embedded.postgres import Postgres
 from ..embedded.runner import Runner
 from ..embedded.stack import Program, Stack
 from ..embedded.valkey import Valkey
-from ..errors import DevError, UsageError
+from ..errors import DevError, Problem, UsageError
 from ..nearest import nearest
-from ..process import Result, hand_over
+from ..process import Result, capture, hand_over
 from ..services import AWS, CACHE, DATABASE, RELEASE, TESTS, WEB
 from ..status import StackStatus
 from ..terminal import Mark, Terminal
@@ -134,6 +134,21 @@ class EmbeddedEngine(Engine):
             for subject in (runner.SUBJECT, declaration.SUBJECT, ports.SUBJECT):
                 self.checkout.forget(subject)
 
+    # What is looked at by checks
+
+    def ports(self) -> dict[str, int]:
+        """The port of each service: those it has, else those it would want."""
+        return self._ports_now()
+
+    def taken_ports(self) -> tuple[list[Problem], bool]:
+        """The ports that something else holds; and whether `up` may choose others for all."""
+        return port_choice.taken(self.checkout, self._declared().ports, self.runner.ports_in_use)
+
+    def database_version(self) -> tuple[int, Path]:
+        """The major version of PostgreSQL that would start, and where its data is, or will be."""
+        postgres = Postgres(self._present())
+        return postgres.version, postgres.cluster
+
     # Commands inside it
 
     def manage(self, arguments: Sequence[str], *, writes_code: bool = False) -> int:
@@ -156,6 +171,21 @@ class EmbeddedEngine(Engine):
             directory=Path.cwd(),
             environment={**self.checkout.variables, **postgres.psql_environment},
         )
+
+    def in_database(self, script: str, *arguments: str, timeout: float = 60) -> Result:
+        self._must_run(DATABASE)
+        return capture(
+            ["sh", "-c", script, "sh", *arguments],
+            directory=Path("/"),
+            environment=Postgres(self._present()).superuser_environment,
+            timeout=timeout,
+        )
+
+    def empty_cache(self) -> None:
+        self._must_run(CACHE)
+        stack = self._present()
+        settings = stack.settings(stack.declaration.services[WEB])
+        cache.empty(settings["REDIS_URL"], stack.ports[CACHE])
 
     def test(self, arguments: Sequence[str], *, auto_ports: bool, build: bool) -> int:
         return self._run(TESTS, arguments=arguments, anew=build)

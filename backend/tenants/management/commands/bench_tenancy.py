@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from json import dumps
 from pathlib import Path
 
 import psycopg
@@ -61,29 +62,32 @@ class Command(BaseCommand):
     def add_arguments(self, parser) -> None:
         parser.add_argument("--tenants", type=int, nargs="+", default=[2, 100, 500])
         parser.add_argument("--migrate-at", type=int, default=100)
+        parser.add_argument("--json", action="store_true", help="for programs, as ./dev bench")
 
-    def handle(self, *, tenants, migrate_at, **options) -> None:
+    def handle(self, *, tenants, migrate_at, json, **options) -> None:
+        self.figures: list[dict] | None = [] if json else None
         settings.DEBUG = False  # it would keep every query
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
         with scratch_database(), tempfile.TemporaryDirectory() as folder:
             release()
             for count in sorted(tenants):
                 made = create_up_to(count)
-                self.say(f"create one tenant, on the way to {count}", f"{made * 1000:.0f} ms")
+                self.say(f"create one tenant, on the way to {count}", made * 1000, "ms")
                 if count == min(tenants):
                     self.requests()
                 if count == migrate_at:
                     self.migration(Path(folder), count)
-                self.say(
-                    f"release with nothing to do, {count} tenants", f"{seconds(release):.2f} s"
-                )
+                self.say(f"release with nothing to do, {count} tenants", seconds(release), "s", 1)
                 self.sizes(count)
+        if json:
+            self.stdout.write(dumps(self.figures))
 
     def requests(self) -> None:
         plain, tenancy = request_cost()
-        self.say("request without tenancy, p50", f"{plain * 1000:.3f} ms")
-        self.say("request with tenancy, p50", f"{tenancy * 1000:.3f} ms")
-        self.say("  tenancy adds", f"{(tenancy - plain) * 1000:+.3f} ms, x{tenancy / plain:.2f}")
+        self.say("request without tenancy, p50", plain * 1000, "ms")
+        self.say("request with tenancy, p50", tenancy * 1000, "ms")
+        self.say("  tenancy adds", (tenancy - plain) * 1000, "ms")
+        self.say("  times as long", tenancy / plain, "x")
 
     def migration(self, folder: Path, count: int) -> None:
         sys.path.insert(0, str(folder))
@@ -93,18 +97,25 @@ class Command(BaseCommand):
         migrate("public")
         stock = seconds(lambda: call_command("migrate_schemas", tenant=True, verbosity=0))
         release()
-        self.say(f"one new migration, {count} tenants", f"{own:.1f} s")
-        self.say("  by django-tenants' command", f"{stock:.1f} s; ours x{own / stock:.2f}")
+        self.say(f"one new migration, {count} tenants", own, "s")
+        self.say("  by django-tenants' command", stock, "s")
+        self.say("  ours over theirs", own / stock, "x", 1)
 
     def sizes(self, count: int) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_database_size(current_database())")
             size = cursor.fetchone()[0]
-        self.say(f"database, {count} empty tenants", f"{size / 2**20:.0f} MiB")
-        self.say(f"backend that saw all tables of {count}", backend_memory())
+        self.say(f"database, {count} empty tenants", size / 2**20, "MiB")
+        self.say(f"backend that saw all tables of {count}", backend_memory(), "MiB")
 
-    def say(self, what: str, result: str) -> None:
-        self.stdout.write(f"{what:<48}{result}")
+    def say(self, what: str, result: float | None, unit: str, goal: float | None = None) -> None:
+        """Show one figure, or keep it for the end; None was not measured."""
+        values = [] if result is None else [result]
+        if self.figures is not None:
+            self.figures.append({"name": what, "unit": unit, "goal": goal, "values": values})
+            return
+        shown = f"{result:.3g} {unit}" if values else "not measured; log in as a superuser"
+        self.stdout.write(f"{what:<48}{shown}")
         self.stdout.flush()
 
 
@@ -161,8 +172,11 @@ def handler(middleware: list[str]) -> Callable[[dict], None]:
     return serve
 
 
-def backend_memory() -> str:
-    """Return what a fresh connection holds after it has seen every table of every tenant."""
+def backend_memory() -> float | None:
+    """Return the MiB that a connection holds after it has seen every table of every tenant.
+
+    None where this login may not look.
+    """
     connection.close()
     try:
         with connection.cursor() as cursor:
@@ -173,9 +187,9 @@ def backend_memory() -> str:
             for (statement,) in cursor.fetchall():
                 cursor.execute(statement)
             cursor.execute("SELECT sum(total_bytes) FROM pg_backend_memory_contexts")
-            return f"{cursor.fetchone()[0] / 2**20:.1f} MiB"
+            return float(cursor.fetchone()[0]) / 2**20
     except ProgrammingError:
-        return "not measured; log in as a superuser"
+        return None
     finally:
         connection.close()
 

@@ -1,0 +1,72 @@
+"""The one shape in which a check says what it found."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..errors import Problem
+
+
+class State(enum.Enum):
+    """How it stands; only what is WRONG makes `./dev doctor` fail."""
+
+    OK = "ok"
+    WARNING = "warning"
+    WRONG = "wrong"
+    NOT_APPLICABLE = "not applicable"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a check found (`finding`, one line for each thing) and what to type against it."""
+
+    state: State
+    finding: str
+    remedy: str = ""
+    name: str = ""
+    seconds: float = 0
+
+    @property
+    def mendable(self) -> bool:
+        """Whether there is something to mend."""
+        return self.state in (State.WARNING, State.WRONG)
+
+    def as_json(self) -> dict[str, object]:
+        """The shape in `./dev doctor --json`; keys are only ever added."""
+        return {
+            "name": self.name,
+            "state": self.state.value,
+            "finding": self.finding,
+            "remedy": self.remedy,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+class NotApplicable(Exception):
+    """There is nothing to look at; the text says why."""
+
+
+def ok(finding: str) -> Result:
+    return Result(State.OK, finding)
+
+
+def warning(finding: str, remedy: str) -> Result:
+    return Result(State.WARNING, finding, remedy)
+
+
+def wrong(finding: str, remedy: str) -> Result:
+    return Result(State.WRONG, finding, remedy)
+
+
+def not_applicable(reason: str) -> Result:
+    return Result(State.NOT_APPLICABLE, reason)
+
+
+def of(problems: Sequence[Problem], well: str, state: State = State.WRONG) -> Result:
+    """All of `problems` as one result, or `well` if there is none."""
+    if not problems:
+        return ok(well)
+    remedies = dict.fromkeys(problem.remedy for problem in problems if problem.remedy)
+    return Result(state, "\n".join(p.what for p in problems), "\n".join(remedies))

@@ -1,0 +1,136 @@
+"""What the checks look at. Each thing is asked once, whichever check wants it first."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any, Callable, Generic, TypeVar
+
+from ..checkout import Checkout
+from ..docker.project import Container, Project
+from ..engines import choose
+from ..engines.base import Engine
+from ..engines.compose import ComposeEngine
+from ..engines.embedded import EmbeddedEngine
+from ..errors import DevError, Problem
+from ..services import DATABASE
+from ..status import ServiceStatus, StackStatus
+from ..terminal import Terminal
+from . import docker
+from .result import NotApplicable
+
+_T = TypeVar("_T")
+
+
+class _Once(Generic[_T]):
+    """An attribute that is worked out once; checks run side by side, so the others wait for it."""
+
+    def __init__(self, work: Callable[[Any], _T]) -> None:
+        self._work = work
+        self._name = work.__name__
+
+    def __get__(self, owner: Any, _: type) -> _T:
+        with owner.locks.setdefault(self._name, threading.RLock()):
+            if self._name not in owner.known:
+                owner.known[self._name] = self._outcome(owner)
+        value, error = owner.known[self._name]
+        if error:
+            raise error
+        return value
+
+    def _outcome(self, owner: Any) -> tuple[Any, Exception | None]:
+        try:
+            return self._work(owner), None
+        except (DevError, NotApplicable) as error:
+            return None, error
+
+
+class Surroundings:
+    """One checkout, its machine and its stack. What cannot be had raises NotApplicable, why."""
+
+    def __init__(self, checkout: Checkout, terminal: Terminal, asked_engine: str = "") -> None:
+        self.checkout = checkout
+        self.terminal = terminal
+        self.engine: Engine = choose(asked_engine, checkout, terminal)
+        self.locks: dict[str, threading.RLock] = {}
+        self.known: dict[str, tuple[Any, Exception | None]] = {}
+
+    @property
+    def composed(self) -> bool:
+        """Whether the stack runs, or would run, in containers."""
+        return isinstance(self.engine, ComposeEngine)
+
+    @property
+    def embedded(self) -> EmbeddedEngine:
+        if not isinstance(self.engine, EmbeddedEngine):
+            raise NotApplicable(f"the stack runs on the {self.engine.name} engine")
+        return self.engine
+
+    @_Once
+    def silence(self) -> Problem | None:
+        """Why no Docker daemon answers; None if one does."""
+        try:
+            return docker.silence(self.checkout)
+        except DevError as error:
+            return error.problems[0]
+
+    @_Once
+    def docker_info(self) -> dict[str, Any]:
+        """What the daemon says of itself and its machine."""
+        self._needs_docker()
+        answer = Project(self.checkout).docker("info", "--format", "{{json .}}", timeout=15)
+        try:
+            return json.loads(answer.output)
+        except ValueError as error:
+            raise NotApplicable("the daemon says nothing of itself") from error
+
+    @_Once
+    def project(self) -> Project:
+        """The Compose project of this checkout, with its files known to be sound."""
+        self._needs_docker()
+        project = Project(self.checkout)
+        try:
+            _ = project.services
+        except DevError as error:
+            raise NotApplicable(f"the Compose files cannot be read: {error}") from error
+        return project
+
+    @_Once
+    def containers(self) -> dict[str, Container]:
+        return self.project.containers()
+
+    @_Once
+    def status(self) -> StackStatus:
+        """The stack, which is up, or part of it."""
+        try:
+            found = self.engine.status()
+        except DevError as error:
+            raise NotApplicable(f"the stack cannot be asked: {error}") from error
+        if found.down:
+            raise NotApplicable("the stack is down")
+        return found
+
+    def service(self, name: str) -> ServiceStatus:
+        """The service `name` of the stack, which is up."""
+        found = {one.name: one for one in self.status.services}
+        if name not in found:
+            raise NotApplicable(f"the stack has no service {name}")
+        return found[name]
+
+    def port(self, service: str) -> int:
+        """Where `service` listens on this machine; 0 if it does not."""
+        address = self.service(service).address or ""
+        return int(address.rpartition(":")[2] or 0)
+
+    @property
+    def database_runs(self) -> bool:
+        try:
+            return self.service(DATABASE).well
+        except NotApplicable:
+            return False
+
+    def _needs_docker(self) -> None:
+        if not self.composed:
+            raise NotApplicable(f"the stack runs on the {self.engine.name} engine")
+        if self.silence:
+            raise NotApplicable("no Docker daemon answers")

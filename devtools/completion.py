@@ -1,0 +1,169 @@
+"""What may be typed next: for bash, zsh and fish, which ask `./dev completion words`.
+
+The shells' scripts know nothing of the commands, so they are never behind them. What may stand
+where is read from the commands' own parsers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Callable
+
+from .checkout import Checkout
+
+SHELLS = ("bash", "zsh", "fish")
+WORDS = "words"
+
+# Only a front door like this one is run to be asked: another project may have a `dev`, too.
+_OURS = "Homeport's front door"
+
+_BASH = f"""\
+# Completion of ./dev for bash. In ~/.bashrc:  source <(/PATH/TO/CHECKOUT/dev completion bash)
+_homeport_dev() {{
+    local found
+    COMPREPLY=()
+    grep -qs "{_OURS}" "${{COMP_WORDS[0]}}" || return
+    while IFS=$'\\t' read -r found _; do
+        COMPREPLY+=("$found")
+    done < <("${{COMP_WORDS[0]}}" completion words "${{COMP_WORDS[@]:1:COMP_CWORD}}" 2>/dev/null)
+}}
+complete -o default -F _homeport_dev dev
+"""
+
+_ZSH = f"""\
+#compdef dev
+# Completion of ./dev for zsh. In ~/.zshrc, after compinit:
+#   source <(/PATH/TO/CHECKOUT/dev completion zsh)
+_homeport_dev() {{
+    local -a found
+    local line dev=${{(Q)words[1]}}
+    grep -qs "{_OURS}" $dev || return
+    for line in ${{(f)"$($dev completion words "${{(@Q)words[2,CURRENT]}}" 2>/dev/null)"}}; do
+        found+=("${{${{line%%$'\\t'*}}//:/\\\\:}}:${{line#*$'\\t'}}")
+    done
+    if (( $#found )); then _describe dev found; else _files; fi
+}}
+compdef _homeport_dev dev
+"""
+
+_FISH = f"""\
+# Completion of ./dev for fish. In ~/.config/fish/config.fish:
+#   /PATH/TO/CHECKOUT/dev completion fish | source
+function __homeport_dev
+    set -l typed (commandline -opc)
+    grep -qs "{_OURS}" $typed[1]; or return
+    command $typed[1] completion words $typed[2..-1] (commandline -ct) 2>/dev/null
+end
+complete -c dev -f -a '(__homeport_dev)'
+"""
+
+_SCRIPTS = dict(zip(SHELLS, (_BASH, _ZSH, _FISH)))
+
+Candidates = Sequence["tuple[str, str]"]
+
+
+def script(shell: str) -> str:
+    """What a shell must read to complete ./dev."""
+    return _SCRIPTS[shell]
+
+
+def candidates(
+    words: Sequence[str],
+    commands: Mapping[str, str],
+    options: argparse.ArgumentParser,
+    parser: Callable[[str], argparse.ArgumentParser],
+    values: Mapping[str, Callable[[], Iterable[str]]],
+) -> list[tuple[str, str]]:
+    """What may stand in the place of the last of `words`, each with what it is.
+
+    `commands` are names with their summaries, `options` those that stand before a command,
+    `parser` gives a command's parser. An argument whose `completes` is a key of `values` is one
+    of those.
+    """
+    *before, last = _whole(words) or [""]
+    at = _command_at(before, options)
+    if at is None:
+        names = {**commands, "help": "say more of a command"}
+        found = _of_parser(options, before, last, values) or list(names.items())
+    elif before[at] == "help":
+        found = list(commands.items())
+    elif before[at] in commands:
+        found = _of_parser(parser(before[at]), before[at + 1 :], last, values)
+    else:
+        found = []
+    return [(word, about) for word, about in found if word.startswith(last)]
+
+
+def services(checkout: Checkout) -> list[str]:
+    """The services of docker-compose.yml, read without a YAML library."""
+    try:
+        text = (checkout.root / "docker-compose.yml").read_text(encoding="utf-8")
+    except OSError:
+        return []
+    block = re.search(r"^services:\n((?:[ #\n].*\n?)*)", text, re.M)
+    return re.findall(r"^  ([\w-]+):", block.group(1), re.M) if block else []
+
+
+def _whole(words: Sequence[str]) -> list[str]:
+    """bash takes `--engine=compose` apart; here the `=` is left out."""
+    whole = [word for word in words if word != "="]
+    return [*whole, ""] if words and words[-1] == "=" else whole
+
+
+def _command_at(before: Sequence[str], options: argparse.ArgumentParser) -> int | None:
+    """Where the command stands; None if it is still to come."""
+    awaiting = False
+    for number, word in enumerate(before):
+        if awaiting or word.startswith("-"):
+            awaiting = not awaiting and _takes_value(options, word)
+        else:
+            return number
+    return None
+
+
+def _of_parser(
+    parser: argparse.ArgumentParser,
+    before: Sequence[str],
+    last: str,
+    values: Mapping[str, Callable[[], Iterable[str]]],
+) -> list[tuple[str, str]]:
+    """Options, the values of the one that stands before, or those of the argument in its place."""
+    by_option = {text: action for action in parser._actions for text in action.option_strings}
+    if before and _takes_value(parser, before[-1]):
+        return _values_of(by_option[before[-1]], values)
+    name, equals, _ = last.partition("=")
+    if equals and name in by_option:
+        return [(f"{name}={word}", "") for word, _ in _values_of(by_option[name], values)]
+    if last.startswith("-") and "--" not in before:
+        return [
+            (text, action.help or "")
+            for text, action in by_option.items()
+            if text.startswith("--") and text not in before
+        ]
+    given = sum(
+        not word.startswith("-") and not (number and _takes_value(parser, before[number - 1]))
+        for number, word in enumerate(before)
+    )
+    places = [action for action in parser._actions if not action.option_strings]
+    if not places or (given >= len(places) and places[-1].nargs not in ("*", "+")):
+        return []
+    return _values_of(places[min(given, len(places) - 1)], values)
+
+
+def _values_of(
+    action: argparse.Action, values: Mapping[str, Callable[[], Iterable[str]]]
+) -> list[tuple[str, str]]:
+    if action.choices:
+        return [(str(choice), "") for choice in action.choices]
+    work = values.get(getattr(action, "completes", ""))
+    return [(word, "") for word in work()] if work else []
+
+
+def _takes_value(parser: argparse.ArgumentParser, word: str) -> bool:
+    """Whether what follows the option `word` is its value."""
+    return any(
+        word in action.option_strings and action.nargs != 0 and action.option_strings
+        for action in parser._actions
+    )

@@ -1,0 +1,129 @@
+"""Running the checks: side by side, each with a limit of time, and mending what they find."""
+
+from __future__ import annotations
+
+import dataclasses
+import queue
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType, ModuleType
+from typing import Any, Callable
+
+from .checks import (
+    clock,
+    disk,
+    docker,
+    emulators,
+    environment_file,
+    extensions,
+    image,
+    line_endings,
+    memory,
+    migrations,
+    orphans,
+    ownership,
+    permissions,
+    ports,
+    project_name,
+    python,
+    services,
+    space,
+    volume,
+)
+from .checks.result import NotApplicable, Result, State, not_applicable, wrong
+from .checks.surroundings import Surroundings
+from .errors import DevError
+
+# In the order in which they are shown: the machine, the checkout, the stack.
+CHECKS: Mapping[str, ModuleType] = MappingProxyType(
+    {
+        module.__name__.rpartition(".")[2].replace("_", "-"): module
+        for module in (
+            *(docker, python, memory, disk, space, clock),
+            *(environment_file, line_endings, permissions, ownership, extensions),
+            *(project_name, ports, image, volume, orphans, services, migrations, emulators),
+        )
+    }
+)
+
+# Longer than any single question to Docker may take.
+LIMIT = 30  # seconds for all checks together
+
+
+def examine(
+    here: Surroundings, names: Sequence[str] = (), checks: Mapping[str, ModuleType] = CHECKS
+) -> list[Result]:
+    """The results of the checks `names`, or of all, in their order."""
+    wanted = [name for name in checks if name in (names or checks)]
+    results: queue.Queue[Result] = queue.Queue()
+    for name in wanted:
+        # Daemons: one that never ends must not keep ./dev from ending.
+        threading.Thread(
+            target=lambda name=name: results.put(_one(name, checks[name], here)), daemon=True
+        ).start()
+    found: dict[str, Result] = {}
+    end = time.monotonic() + LIMIT
+    while len(found) < len(wanted) and time.monotonic() < end:
+        try:
+            result = results.get(timeout=max(0.01, end - time.monotonic()))
+        except queue.Empty:
+            break
+        found[result.name] = result
+    return [found.get(name) or _late(name) for name in wanted]
+
+
+def mend(
+    here: Surroundings, results: Sequence[Result], agrees: Callable[[str], bool]
+) -> dict[str, list[str]]:
+    """Mend what can be mended without loss, of what `results` found; what was done, by check.
+
+    Raises nothing: what fails is said in place of what was done.
+    """
+    done = {}
+    for result in results:
+        fix = getattr(CHECKS[result.name], "fix", None)
+        if not (fix and result.mendable):
+            continue
+        try:
+            done[result.name] = fix(here, agrees)
+        except NotApplicable as reason:
+            done[result.name] = [f"not mended: {reason}"]
+        except DevError as error:
+            done[result.name] = [f"not mended: {problem.what}" for problem in error.problems]
+    return done
+
+
+def well(results: Sequence[Result]) -> bool:
+    """Whether nothing is wrong; warnings do not count."""
+    return not any(result.state is State.WRONG for result in results)
+
+
+def as_json(results: Sequence[Result], done: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """The shape of `./dev doctor --json`; keys are only ever added."""
+    return {
+        "state": "well" if well(results) else "wrong",
+        "checks": [result.as_json() for result in results],
+        "fixed": {name: list(lines) for name, lines in done.items()},
+    }
+
+
+def _one(name: str, check: ModuleType, here: Surroundings) -> Result:
+    began = time.monotonic()
+    try:
+        result = check.check(here)
+    except NotApplicable as reason:
+        result = not_applicable(str(reason))
+    except DevError as error:
+        result = wrong(error.problems[0].what, error.problems[0].remedy)
+    except Exception as error:
+        result = wrong(
+            f"the check itself is at fault: {type(error).__name__}: {error}",
+            f"report it: devtools/checks/{name.replace('-', '_')}.py",
+        )
+    return dataclasses.replace(result, name=name, seconds=time.monotonic() - began)
+
+
+def _late(name: str) -> Result:
+    late = wrong(f"no answer within {LIMIT} s", f"look again alone: ./dev doctor {name}")
+    return dataclasses.replace(late, name=name, seconds=LIMIT)

@@ -1,0 +1,337 @@
+"""Snapshots: the whole database kept under a name, and put back when it is wanted again.
+
+A snapshot is a database beside the application's own, made as a copy of it by the server, which
+is several times faster than a dump (`./dev bench snapshot` compares). So it lives and dies with
+the cluster: `./dev down --volumes` deletes it. What is known of it is its comment, as JSON.
+
+Roles belong to the cluster, not to a database. A tenant that is dropped keeps its role while a
+snapshot has something of it, because PostgreSQL drops no role that owns anything.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import cached_property
+from typing import Any
+
+from .checkout import Checkout
+from .database import MAINTENANCE, identifier, literal, query
+from .engines.base import Engine
+from .errors import DevError, UsageError
+from .nearest import nearest
+from .process import capture
+
+# What was there before a restore is kept under this name.
+PREVIOUS = "previous"
+# The names of the last look, for the shell's completion.
+SUBJECT = "snapshots"
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
+# Whoever makes, migrates or drops schemas holds this lock: backend/tenants/exclusive.py.
+RELEASE_LOCK = 0x686F6D65
+_PATIENCE = 60  # seconds that a release under way may take
+_TRIES = 5
+_IN_USE = "is being accessed by other users"
+_COPYING = 600  # seconds that a copy may take
+
+_FACTS = """
+SELECT json_build_object(
+    'tenants', (SELECT coalesce(json_agg(schema_name ORDER BY schema_name), '[]')
+                FROM tenant_config),
+    'migrations', (SELECT coalesce(json_agg(app || '.' || name ORDER BY app, name), '[]')
+                   FROM django_migrations))
+"""
+_SNAPSHOTS = """
+SELECT json_build_array(datname, pg_database_size(oid), shobj_description(oid, 'pg_database'))
+FROM pg_database
+"""
+_OWNER = "SELECT pg_get_userbyid(datdba) FROM pg_database"
+_END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A kept database: `size` in bytes, `saved` in UTC and ISO 8601, `postgres` its major version.
+
+    `lacks` and `adds` are the migrations, as `app.name`, that only the present database or only
+    the snapshot has; None where one of them is unknown.
+    """
+
+    name: str
+    size: int
+    saved: str
+    branch: str
+    postgres: int
+    tenants: Sequence[str]
+    lacks: Sequence[str] | None
+    adds: Sequence[str] | None
+
+    @property
+    def migrations(self) -> str:
+        """How its migrations compare with the present ones, in words."""
+        if self.lacks is None or self.adds is None:
+            return "unknown"
+        words = [f"{len(self.adds)} more"] if self.adds else []
+        words += [f"{len(self.lacks)} fewer"] if self.lacks else []
+        return ", ".join(words) or "as now"
+
+    def as_json(self) -> dict[str, Any]:
+        """The shape of `./dev snapshot list --json`; keys are only ever added."""
+        return {
+            "name": self.name,
+            "bytes": self.size,
+            "saved": self.saved,
+            "branch": self.branch,
+            "postgres": self.postgres,
+            "tenants": list(self.tenants),
+            "migrations_lacking": None if self.lacks is None else list(self.lacks),
+            "migrations_added": None if self.adds is None else list(self.adds),
+        }
+
+
+class Snapshots:
+    """Those of the cluster that `engine` runs."""
+
+    def __init__(self, engine: Engine, checkout: Checkout) -> None:
+        self.engine = engine
+        self.checkout = checkout
+
+    def list(self) -> list[Snapshot]:
+        """All of them, the latest first."""
+        rows = self._ask(f"{_SNAPSHOTS} WHERE starts_with(datname, {literal(self._database(''))})")
+        present = set(self._facts.get("migrations", ()))
+        found = [
+            self._snapshot(name, size, comment, present)
+            for name, size, comment in map(json.loads, rows)
+            if not name.startswith(self._database("@"))
+        ]
+        self.checkout.remember(SUBJECT, {"names": sorted(one.name for one in found)})
+        return sorted(found, key=lambda one: one.saved, reverse=True)
+
+    def save(self, name: str, *, replace: bool = False) -> Snapshot:
+        """Keep the present database as `name`. Raises DevError if there is one and not `replace`.
+
+        Connections are ended for the moment of the copy; new ones wait until it is made.
+        """
+        _check(name)
+        there = [one.name for one in self.list()]
+        if name in there and not replace:
+            raise DevError(
+                f"there is a snapshot {name!r} already",
+                f"./dev snapshot save {name} --replace   or choose another name",
+            )
+        old, new = self._work_databases
+        self._copy(self._main, new)
+        renamed = [self._rename(self._database(name), old)] if name in there else []
+        self._ask(
+            ";".join([*renamed, self._rename(new, self._database(name)), *self._label(name)]),
+            _drop(old),
+        )
+        return self.get(name)
+
+    def restore(self, name: str) -> Snapshot:
+        """Put the snapshot in the database's place; what was there becomes PREVIOUS.
+
+        The copy is made beside the database and takes its name in one transaction, so that one
+        that fails changes nothing. Raises DevError for an unknown name and for a snapshot of
+        another major version of PostgreSQL.
+        """
+        snapshot = self.get(name)
+        now = self._version
+        if snapshot.postgres != now:
+            was = f"PostgreSQL {snapshot.postgres}" if snapshot.postgres else "an unknown version"
+            raise DevError(
+                f"the snapshot {name!r} was saved by {was} and cannot be restored in {now}",
+                f"delete it: ./dev snapshot delete {name}",
+            )
+        old, new = self._work_databases
+        self._copy(self._database(name), new)
+        previous = self._database(PREVIOUS)
+        there = [one.name for one in self.list()]
+        swap = [
+            _end_connections(self._main),
+            *([self._rename(previous, old)] if PREVIOUS in there else []),
+            self._rename(self._main, previous),
+            *self._label(PREVIOUS),
+            self._rename(new, self._main),
+            f"ALTER DATABASE {identifier(self._main)} ALLOW_CONNECTIONS true",
+        ]
+        try:
+            self._again(lambda: self._ask(self._locked, ";".join(swap)))
+        finally:  # a copy that did not get its place goes as well
+            self._ask(*map(_drop, self._work_databases))
+        return snapshot
+
+    def delete(self, name: str) -> None:
+        """Delete the snapshot. Raises DevError for an unknown name."""
+        self._ask(f"DROP DATABASE {identifier(self._database(self.get(name).name))}")
+        self.list()
+
+    def get(self, name: str) -> Snapshot:
+        """The snapshot called `name`. Raises DevError if there is none."""
+        found = {one.name: one for one in self.list()}
+        if name not in found:
+            remedy = nearest(name, found) if found else "save one: ./dev snapshot save NAME"
+            raise DevError(f"there is no snapshot {name!r}", remedy)
+        return found[name]
+
+    # What they are made of
+
+    @cached_property
+    def _main(self) -> str:
+        """The application's own database."""
+        return query(self.engine, "SELECT current_database()")[0]
+
+    @cached_property
+    def _owner(self) -> str:
+        return self._ask(f"{_OWNER} WHERE datname = {literal(self._main)}")[0]
+
+    @cached_property
+    def _version(self) -> int:
+        """The major version of the server."""
+        return int(self._ask("SHOW server_version_num")[0]) // 10000
+
+    def _database(self, name: str) -> str:
+        """The database that keeps the snapshot `name`."""
+        return f"{self._main}@{name}"
+
+    @property
+    def _work_databases(self) -> tuple[str, str]:
+        """One that is about to go, one that is being made. No snapshot's name begins with @."""
+        return self._database("@old"), self._database("@new")
+
+    @cached_property
+    def _facts(self) -> dict[str, Any]:
+        """What the comment says of the present database; less of one that was never released."""
+        try:
+            return json.loads("".join(query(self.engine, _FACTS)))
+        except DevError:
+            return {}
+
+    def _label(self, name: str) -> Sequence[str]:
+        """SQL that closes the database of `name` and says in its comment what it is."""
+        facts = {
+            **self._facts,
+            "postgres": self._version,
+            "saved": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "branch": _branch(self.checkout),
+        }
+        database = identifier(self._database(name))
+        return (
+            f"ALTER DATABASE {database} ALLOW_CONNECTIONS false",
+            f"COMMENT ON DATABASE {database} IS {literal(json.dumps(facts))}",
+        )
+
+    def _snapshot(self, database: str, size: int, comment: str, present: set[str]) -> Snapshot:
+        facts = _parsed(comment)
+        kept = facts.get("migrations")
+        return Snapshot(
+            name=database[len(self._database("")) :],
+            size=size,
+            saved=facts.get("saved", ""),
+            branch=facts.get("branch", ""),
+            postgres=facts.get("postgres", 0),
+            tenants=facts.get("tenants", []),
+            lacks=None if kept is None else sorted(present - set(kept)),
+            adds=None if kept is None else sorted(set(kept) - present),
+        )
+
+    # How they are made
+
+    def _copy(self, source: str, target: str) -> None:
+        """Make `target` a copy of `source`, which nobody is connected to in that moment.
+
+        CREATE DATABASE locks its source first, so that whoever wants to connect waits, and then
+        gives those who are connected five seconds to leave.
+        """
+        create = (
+            f"CREATE DATABASE {identifier(target)} TEMPLATE {identifier(source)} "
+            f"OWNER {identifier(self._owner)} ALLOW_CONNECTIONS false"
+        )
+        self._again(
+            lambda: self._ask(
+                *map(_drop, self._work_databases),
+                self._locked,
+                _end_connections(source),
+                create,
+                timeout=_COPYING,
+            )
+        )
+
+    @property
+    def _locked(self) -> str:
+        """SQL that waits for a release under way, and keeps others out until the session ends."""
+        return f"SET lock_timeout = '{_PATIENCE}s'; SELECT pg_advisory_lock({RELEASE_LOCK})"
+
+    def _again(self, work) -> None:
+        """Do `work`, anew if somebody connected between the end of all connections and the copy."""
+        for attempt in range(1, _TRIES + 1):
+            try:
+                work()
+                return
+            except DevError as error:
+                words = error.problems[0].what
+                if "lock timeout" in words:
+                    raise DevError(
+                        f"a release has been at work for {_PATIENCE} s",
+                        "wait for its end, then run this again: ./dev logs migrate",
+                    ) from error
+                if _IN_USE not in words or attempt == _TRIES:
+                    raise
+
+    def _rename(self, old: str, new: str) -> str:
+        return f"ALTER DATABASE {identifier(old)} RENAME TO {identifier(new)}"
+
+    def _ask(self, *statements: str, timeout: float = 120) -> list[str]:
+        return query(self.engine, *statements, database=MAINTENANCE, timeout=timeout)
+
+
+def remembered(checkout: Checkout) -> list[str]:
+    """The names of the snapshots as they were when last looked at."""
+    return checkout.recall(SUBJECT).get("names", [])
+
+
+def megabytes(size: int) -> str:
+    """A size in bytes as it is shown."""
+    return f"{size / 1e6:.0f} MB"
+
+
+def _check(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} cannot be a snapshot's name",
+            "use up to 40 lower-case letters, digits, `.`, `_` and `-`, a letter or digit first",
+        )
+
+
+def _drop(database: str) -> str:
+    return f"DROP DATABASE IF EXISTS {identifier(database)}"
+
+
+def _end_connections(database: str) -> str:
+    return f"{_END} WHERE datname = {literal(database)} AND pid <> pg_backend_pid()"
+
+
+def _branch(checkout: Checkout) -> str:
+    """The branch that is checked out; empty where git does not say."""
+    if not shutil.which("git", path=checkout.variables.get("PATH")):
+        return ""
+    asked = capture(
+        ["git", "branch", "--show-current"],
+        directory=checkout.root,
+        environment=checkout.variables,
+    )
+    return asked.output.strip() if asked.ok else ""
+
+
+def _parsed(comment: str | None) -> Mapping[str, Any]:
+    try:
+        facts = json.loads(comment or "{}")
+    except ValueError:
+        return {}
+    return facts if isinstance(facts, dict) else {}

@@ -1,0 +1,324 @@
+"""Each check finds what it is there for, in a checkout or on a machine that has the fault."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from front_door import ROOT
+
+from devtools import doctor
+from devtools.checkout import Checkout
+from devtools.checks import emulators, ownership, space
+from devtools.checks.result import State, ok
+from devtools.status import ServiceStatus, StackStatus
+
+INFO = {
+    "MemTotal": 8 * 1024**3,
+    "DockerRootDir": "/",
+    "SystemTime": datetime.now(UTC).isoformat(),
+}
+
+
+def _docker(**info) -> str:
+    """A daemon that answers, and says `info` of itself."""
+    version = json.dumps({"Server": {"Version": "26.1.5"}})
+    said = json.dumps({**INFO, **info})
+    configuration = json.dumps({"name": "faulty", "services": {}})
+    return f"""case "$*" in
+    version*) echo '{version}' ;;
+    info*DockerRootDir*) echo '{info.get("DockerRootDir", "/")}' ;;
+    info*) echo '{said}' ;;
+    "compose version"*) echo 2.26.1 ;;
+    "compose config"*) echo '{configuration}' ;;
+    esac"""
+
+
+def _examined(workspace, *arguments: str) -> tuple[dict[str, dict], int]:
+    """What `./dev doctor --json` finds, by check, and its exit status."""
+    done = workspace.dev("doctor", "--json", *arguments)
+    assert done.stdout, done.stderr
+    return {one["name"]: one for one in json.loads(done.stdout)["checks"]}, done.returncode
+
+
+def _one(workspace, name: str, *arguments: str) -> dict:
+    return _examined(workspace, name, *arguments)[0][name]
+
+
+# All together
+
+
+def test_what_does_not_apply_is_shown_with_its_reason(workspace, fake_docker):
+    fake_docker("echo 'Cannot connect to the Docker daemon' >&2; exit 1")
+    workspace.write("docker-compose.yml", "services: {}\n")
+    found, status = _examined(workspace)
+    assert [*found] == [*doctor.CHECKS]
+    assert found["image"]["state"] == "not applicable"
+    assert found["image"]["finding"] == "the stack runs on the embedded engine"
+    assert all(one["finding"] for one in found.values())
+    assert status == 0
+    shown = workspace.dev("doctor").stdout
+    assert "image" in shown
+    assert "not applicable: the stack runs on the embedded engine" in shown
+
+
+def test_each_check_is_one_line_while_all_is_well(workspace, fake_docker):
+    fake_docker(_docker())
+    done = workspace.dev("doctor", "line-endings", "permissions", "clock")
+    assert done.returncode == 0
+    _engine, *lines = done.stdout.rstrip().splitlines()
+    assert [line.split()[:2] for line in lines[:3]] == [
+        *(["✔", "clock"], ["✔", "line-endings"], ["✔", "permissions"])
+    ]
+    assert lines[3:] == ["", "3 ok"]
+
+
+def test_a_fault_sets_the_exit_status_and_a_warning_does_not(workspace, fake_docker):
+    fake_docker(_docker())
+    workspace.write(".env", "A=1")
+    assert _examined(workspace, "environment-file")[1] == 0
+    workspace.write(".env", "A B=1\n")
+    assert _examined(workspace, "environment-file")[1] == 1
+
+
+def test_an_unknown_check_offers_the_nearest(workspace):
+    done = workspace.dev("doctor", "port")
+    assert done.returncode == 2
+    assert "did you mean ports?" in done.stderr
+
+
+def test_every_check_has_a_file_of_its_own():
+    files = {path.stem for path in (ROOT / "devtools" / "checks").glob("*.py")}
+    assert {name.replace("-", "_") for name in doctor.CHECKS} == files - {
+        *("__init__", "result", "surroundings")
+    }
+
+
+def test_a_check_that_never_ends_is_said_to_be_late(monkeypatch):
+    never = threading.Event()
+    monkeypatch.setattr(doctor, "LIMIT", 0.2)
+    checks = {
+        "stuck": SimpleNamespace(check=lambda _: never.wait() and ok("late")),
+        "quick": SimpleNamespace(check=lambda _: ok("done")),
+    }
+    stuck, quick = doctor.examine(None, checks=checks)
+    never.set()
+    assert (stuck.state, quick.state) == (State.WRONG, State.OK)
+    assert "no answer" in stuck.finding
+    assert "./dev doctor stuck" in stuck.remedy
+
+
+def test_a_check_that_is_at_fault_does_not_hide_the_others():
+    checks = {
+        "broken": SimpleNamespace(check=lambda _: {}["gone"]),
+        "quick": SimpleNamespace(check=lambda _: ok("done")),
+    }
+    broken, quick = doctor.examine(None, checks=checks)
+    assert "at fault: KeyError" in broken.finding
+    assert quick.state is State.OK
+
+
+# The machine
+
+
+@pytest.mark.parametrize(
+    ("script", "finding"),
+    [
+        ("echo 'Cannot connect to the Docker daemon' >&2; exit 1", "daemon is not running"),
+        ('echo \'{"Server": {"Version": "24.0.7"}}\'', "Engine 24.0.7 is too old"),
+    ],
+)
+def test_a_docker_that_will_not_do(workspace, fake_docker, script, finding):
+    fake_docker(script)
+    found = _one(workspace, "docker", "--engine", "compose")
+    assert found["state"] == "wrong"
+    assert finding in found["finding"]
+    assert found["remedy"]
+
+
+def test_no_docker_is_no_fault_where_none_is_needed(workspace, fake_docker):
+    fake_docker("echo 'Cannot connect to the Docker daemon' >&2; exit 1")
+    found = _one(workspace, "docker")
+    assert found["state"] == "not applicable"
+    assert "the embedded engine needs none" in found["finding"]
+
+
+def test_a_docker_with_little_memory(workspace, fake_docker):
+    fake_docker(_docker(MemTotal=1024**3))
+    found = _one(workspace, "memory")
+    assert found["state"] == "warning"
+    assert "Docker has 1.0 GB of memory; the stack needs 2.0 GB" in found["finding"]
+
+
+def test_a_docker_without_room(workspace, fake_docker):
+    fake_docker(_docker(DockerRootDir="/proc"))  # a file system that never has any room
+    found = _one(workspace, "disk")
+    assert found["state"] == "warning"
+    assert "only 0.0 GB are free" in found["finding"]
+    assert "docker system prune" in found["remedy"]
+
+
+def test_a_checkout_without_room():
+    full = SimpleNamespace(embedded=SimpleNamespace(checkout=Checkout(Path("/proc"), {})))
+    found = space.check(full)
+    assert found.state is State.WRONG
+    assert "only 0 MB are free on the disk of /proc" in found.finding
+
+
+def test_containers_whose_clock_is_slow(workspace, fake_docker):
+    slow = datetime.now(UTC) - timedelta(hours=2)
+    fake_docker(_docker(SystemTime=slow.strftime("%Y-%m-%dT%H:%M:%S.123456789Z")))
+    found = _one(workspace, "clock")
+    assert found["state"] == "wrong"
+    assert "s apart" in found["finding"]
+
+
+def test_a_machine_whose_clock_is_behind_the_last_commit(workspace):
+    later = datetime.now(UTC) + timedelta(days=3)
+    workspace.write(
+        "commit",
+        "#!/bin/sh\ngit init -q . && GIT_COMMITTER_DATE="
+        f"{int(later.timestamp())}+0000 git -c user.name=a -c user.email=a@example.com "
+        "commit -q --allow-empty -m later",
+        mode=0o755,
+    )
+    assert os.system(f"cd '{workspace.root}' && ./commit") == 0
+    found = _one(workspace, "clock")
+    assert found["state"] == "wrong"
+    assert "72 h behind the last commit" in found["finding"]
+
+
+def test_a_venv_whose_python_is_gone(workspace):
+    workspace.write(".venv/installed", "some state")
+    found = _one(workspace, "python")
+    assert found["state"] == "wrong"
+    assert "rm -r .venv" in found["remedy"]
+
+
+def test_a_venv_that_is_behind_the_locks(workspace):
+    workspace.write(".venv/installed", "another state")
+    workspace.write("requirements/embedded.txt", "uv==1.0\n")
+    (workspace.root / ".venv" / "bin").mkdir()
+    (workspace.root / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    found = _one(workspace, "python")
+    assert found["state"] == "warning"
+    assert "requirements/embedded.txt locks" in found["finding"]
+
+
+# The checkout
+
+
+def test_a_dotenv_that_cannot_be_read(workspace):
+    workspace.write(".env", "A B=1\nC='\n")
+    found = _one(workspace, "environment-file")
+    assert found["state"] == "wrong"
+    assert found["finding"].count("\n") == 1
+    assert found["remedy"]
+
+
+def test_a_dotenv_whose_last_line_does_not_end_is_ended(workspace):
+    path = workspace.write(".env", "A=1")
+    assert _one(workspace, "environment-file")["state"] == "warning"
+    assert _one(workspace, "environment-file", "--fix")["state"] == "ok"
+    assert path.read_text() == "A=1\n"
+
+
+def test_windows_line_ends_are_mended(workspace):
+    script = workspace.write("backend/bin/web", "#!/bin/sh\r\nexec true\r\n", mode=0o755)
+    assert _one(workspace, "line-endings")["state"] == "wrong"
+    done = workspace.dev("doctor", "--fix", "line-endings")
+    assert done.returncode == 0
+    assert "gave backend/bin/web line ends of Unix" in done.stdout
+    assert script.read_bytes() == b"#!/bin/sh\nexec true\n"
+
+
+def test_what_cannot_be_run_or_read_is_mended(workspace, fake_docker):
+    fake_docker(_docker())
+    workspace.write("backend/bin/web", "#!/bin/sh\n", mode=0o644)
+    closed = workspace.write("init-scripts/postgres/01.sql", "SELECT 1;", mode=0o600)
+    found = _one(workspace, "permissions")
+    assert found["state"] == "wrong"
+    assert "backend/bin/web cannot be executed" in found["finding"]
+    assert "init-scripts is closed to other users" in found["finding"]
+    assert _one(workspace, "permissions", "--fix")["state"] == "ok"
+    assert os.access(workspace.root / "backend" / "bin" / "web", os.X_OK)
+    assert closed.stat().st_mode & 0o777 == 0o644
+
+
+def test_files_of_somebody_else(workspace, monkeypatch):
+    workspace.write("backend/made_by_sudo.py", "")
+    monkeypatch.setattr(os, "getuid", lambda: workspace.root.stat().st_uid + 1000)
+    found = ownership.check(SimpleNamespace(checkout=Checkout(workspace.root, {})))
+    assert found.state is State.WRONG
+    assert "belong to somebody else" in found.finding
+    assert "sudo chown -R" in found.remedy
+
+
+def test_extensions_that_are_missing(workspace, tmp_path):
+    workspace.write(
+        ".vscode/extensions.json",
+        '{\n  // what it needs\n  "recommendations": ["ms-python.python", "a//b.c",],\n}\n',
+    )
+    assert "not on PATH" in _one(workspace, "extensions")["finding"]
+    programs = tmp_path / "editor"
+    programs.mkdir()
+    (programs / "code").write_text("#!/bin/sh\necho MS-Python.Python\n")
+    (programs / "code").chmod(0o755)
+    workspace.variables["PATH"] = f"{programs}:{workspace.variables['PATH']}"
+    found = _one(workspace, "extensions")
+    assert found["state"] == "warning"
+    assert found["remedy"] == "code --install-extension a//b.c"
+
+
+# The stack
+
+
+def _service(name: str, *, since: str, well: bool = True) -> ServiceStatus:
+    return ServiceStatus(name, "healthy" if well else "failed", well, since, 1, None)
+
+
+@pytest.fixture
+def emulator():
+    """An HTTP server that knows no path; its port."""
+
+    class Unknown(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_error(404)
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Unknown) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("port", "seeded", "well", "finding"),
+    [
+        ("held", "2026-01-01T10:00:05", True, "answer and are filled"),
+        ("held", "2026-01-01T09:00:00", True, "started anew since they were filled"),
+        ("held", "2026-01-01T10:00:05", False, "are not filled (aws-seed: failed)"),
+        ("none", "2026-01-01T10:00:05", True, "no answer: localstack"),
+    ],
+)
+def test_stand_ins_for_aws_answer_and_are_filled(emulator, port, seeded, well, finding):
+    services = [
+        _service("localstack", since="2026-01-01T10:00:00"),
+        _service("aws-seed", since=seeded, well=well),
+    ]
+    here = SimpleNamespace(
+        status=StackStatus("compose", "p", services, None),
+        port=lambda _: emulator if port == "held" else 0,
+    )
+    found = emulators.check(here)
+    assert finding in found.finding
+    assert (found.state is State.OK) == ("are filled" in finding and well)

@@ -1,0 +1,217 @@
+"""The checks of a stack find real faults of a real one: containers, volumes, images, ports."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import uuid
+from pathlib import Path
+
+import pytest
+from embedded_checkout import EmbeddedCheckout
+from front_door import ROOT, Workspace
+
+from devtools import environment
+from devtools.checkout import Checkout
+from devtools.terminal import Terminal
+
+pytestmark = pytest.mark.stack
+
+STACK = Path(__file__).parent / "stack"
+BASE_IMAGE = (STACK / "backend" / "Dockerfile").read_text().split()[1]
+DATABASE_IMAGE = "postgres:18-alpine"
+
+
+def _lacks(*images: str) -> bool:
+    asked = ["docker", "image", "inspect", *images]
+    return not shutil.which("docker") or subprocess.run(asked, capture_output=True).returncode != 0
+
+
+needs_docker = pytest.mark.skipif(
+    _lacks(BASE_IMAGE, DATABASE_IMAGE),
+    reason=f"no Docker daemon answers, or it lacks {BASE_IMAGE} or {DATABASE_IMAGE}",
+)
+
+
+def _docker(*arguments: str) -> str:
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def _one(workspace: Workspace, name: str, *arguments: str) -> dict:
+    done = workspace.dev("doctor", "--json", name, *arguments)
+    assert done.stdout, done.stderr
+    (found,) = json.loads(done.stdout)["checks"]
+    return found
+
+
+@pytest.fixture
+def stack(workspace: Workspace):
+    """The small stack in a checkout, project and ports of its own; not up."""
+    shutil.copytree(STACK, workspace.root, dirs_exist_ok=True)
+    workspace.variables["COMPOSE_PROJECT_NAME"] = f"devtools-{uuid.uuid4().hex[:8]}"
+    with socket.socket() as web, socket.socket() as db, socket.socket() as redis:
+        for variable, probe in (("WEB_PORT", web), ("DB_PORT", db), ("REDIS_PORT", redis)):
+            probe.bind(("127.0.0.1", 0))
+            workspace.variables[variable] = str(probe.getsockname()[1])
+    yield workspace
+    cleaned = workspace.dev("clean", "--yes")
+    assert cleaned.returncode == 0, cleaned.stderr
+
+
+def _up(stack: Workspace) -> None:
+    done = stack.dev("up")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _container(stack: Workspace, service: str, directory: Path) -> str:
+    """A container with the labels of one of the project; its id."""
+    labels = {
+        "com.docker.compose.project": stack.variables["COMPOSE_PROJECT_NAME"],
+        "com.docker.compose.service": service,
+        "com.docker.compose.project.working_dir": str(directory),
+    }
+    options = [word for name, value in labels.items() for word in ("--label", f"{name}={value}")]
+    return _docker("create", *options, BASE_IMAGE, "true")
+
+
+@needs_docker
+def test_a_port_that_another_process_holds(stack):
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        stack.variables["DB_PORT"] = str(holder.getsockname()[1])
+        found = _one(stack, "ports")
+    assert found["state"] == "wrong"
+    assert f"(process {os.getpid()})" in found["finding"]
+    assert "DB_PORT" in found["finding"]
+
+
+@needs_docker
+def test_a_taken_port_that_nobody_chose_is_replaced(stack):
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        taken = holder.getsockname()[1]
+        stack.variables.pop("WEB_PORT")
+        text = (stack.root / "docker-compose.yml").read_text()
+        stack.write("docker-compose.yml", text.replace("WEB_PORT:-0", f"WEB_PORT:-{taken}"))
+        assert _one(stack, "ports")["state"] == "wrong"
+        assert _one(stack, "ports", "--fix")["state"] == "ok"
+        assert json.loads((stack.root / ".dev" / "ports.json").read_text())["WEB_PORT"] != taken
+
+
+@needs_docker
+def test_a_project_name_that_another_checkout_uses(stack, tmp_path):
+    other = tmp_path / "another checkout"
+    other.mkdir()
+    container = _container(stack, "web", other)
+    try:
+        found = _one(stack, "project-name")
+        assert found["state"] == "wrong"
+        assert str(other) in found["finding"]
+        assert "COMPOSE_PROJECT_NAME=" in found["remedy"]
+    finally:
+        _docker("rm", container)
+
+
+@needs_docker
+def test_an_orphaned_container_is_removed_after_asking(stack):
+    container = _container(stack, "gone", stack.root)
+    found = _one(stack, "orphans")
+    assert found["state"] == "warning"
+    assert container[:12] in found["finding"]
+
+    assert _one(stack, "orphans", "--fix")["state"] == "warning"  # nobody was there to agree
+    assert container in _docker("ps", "-aq", "--no-trunc")
+    assert _one(stack, "orphans", "--fix", "--yes")["state"] == "ok"
+    assert container not in _docker("ps", "-aq", "--no-trunc")
+
+
+@needs_docker
+def test_a_volume_of_an_older_postgresql(stack):
+    """The declared database is PostgreSQL 18, and the volume's data was written by 17."""
+    # Not built here: what is built here is deleted with the stack.
+    database = {"image": DATABASE_IMAGE, "volumes": ["data:/var/lib/postgresql"]}
+    declared = {"services": {"db": database}, "volumes": {"data": {}}}
+    stack.write("docker-compose.yml", json.dumps(declared))
+    assert "holds no database yet" in _one(stack, "volume")["finding"]
+
+    project = stack.variables["COMPOSE_PROJECT_NAME"]
+    label = f"com.docker.compose.project={project}"
+    volume = _docker("volume", "create", "--label", label, f"{project}_data")
+    write = ("--entrypoint", "sh", DATABASE_IMAGE, "-c", "echo 17 > /data/PG_VERSION")
+    _docker("run", "--rm", "--volume", f"{volume}:/data", *write)
+    found = _one(stack, "volume")
+    assert found["state"] == "wrong"
+    assert "was written by PostgreSQL 17; the stack runs 18" in found["finding"]
+    assert "./dev down --volumes" in found["remedy"]
+
+
+@needs_docker
+def test_the_faults_of_a_stack_that_is_up(stack):
+    assert _one(stack, "image")["state"] == "not applicable"
+    assert _one(stack, "services")["finding"] == "the stack is down"
+    _up(stack)
+    for name in ("image", "services", "migrations", "ports", "orphans", "project-name"):
+        assert _one(stack, name)["state"] == "ok", name
+
+    stack.write("pending", "")
+    found = _one(stack, "migrations")
+    assert (found["state"], found["remedy"]) == ("wrong", "./dev migrate")
+
+    project = stack.variables["COMPOSE_PROJECT_NAME"]
+    _docker("stop", f"{project}-worker-1")
+    found = _one(stack, "services")
+    assert found["state"] == "wrong"
+    assert "worker: stopped" in found["finding"]
+    assert "./dev logs worker" in found["remedy"]
+
+    dockerfile = stack.root / "backend" / "Dockerfile"
+    stack.write("backend/Dockerfile", dockerfile.read_text() + "LABEL changed=yes\n")
+    found = _one(stack, "image")
+    assert found["state"] == "wrong"
+    assert "was built from another Dockerfile" in found["finding"]
+    # Built anew, it is not yet what the containers run.
+    assert "on an image that was replaced" in _one(stack, "image", "--fix")["finding"]
+
+
+# Without Docker
+
+
+@pytest.fixture
+def embedded(tmp_path):
+    venv = environment.ensure(Checkout(ROOT), Terminal()).parent.parent
+    return EmbeddedCheckout.make(tmp_path / "embedded", venv)
+
+
+def test_data_of_another_postgresql_in_the_checkout(embedded):
+    assert "holds no database yet" in _one(embedded, "volume")["finding"]
+    embedded.write(".dev/data/postgres/PG_VERSION", "16\n")
+    found = _one(embedded, "volume")
+    assert found["state"] == "wrong"
+    assert ".dev/data/postgres was written by PostgreSQL 16" in found["finding"]
+
+
+def test_a_port_of_the_embedded_engine_that_is_held(embedded):
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        embedded.variables["REDIS_PORT"] = str(holder.getsockname()[1])
+        found = _one(embedded, "ports")
+    assert found["state"] == "wrong"
+    assert f"(process {os.getpid()})" in found["finding"]
+
+
+def test_what_a_killed_supervisor_left(embedded):
+    embedded.places.sockets.mkdir()
+    try:
+        embedded.places.supervisor_socket.touch()
+        found = _one(embedded, "orphans")
+        assert found["state"] == "wrong"
+        assert "./dev down only ends them" in found["remedy"]
+    finally:
+        shutil.rmtree(embedded.places.sockets)

@@ -1,0 +1,248 @@
+"""Snapshots of a real database: kept, put back, refused; nothing is lost where that fails."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import urllib.error
+import urllib.request
+
+import pytest
+from embedded_checkout import EmbeddedCheckout
+from front_door import ROOT
+
+from devtools import environment, snapshots
+from devtools.checkout import Checkout
+from devtools.engines.embedded import EmbeddedEngine
+from devtools.errors import DevError
+from devtools.readiness import wait_until
+from devtools.snapshots import PREVIOUS, Snapshots
+from devtools.terminal import Terminal
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    venv = environment.ensure(Checkout(ROOT), Terminal()).parent.parent
+    checkout = EmbeddedCheckout.make(tmp_path_factory.mktemp("snapshots") / "checkout", venv)
+    subprocess.run(["git", "init", "-q", "-b", "orders"], cwd=checkout.root, check=True)
+    checkout.up()
+    yield checkout
+    checkout.clean()
+
+
+@pytest.fixture
+def up(stack):
+    """The stack, up, with the two tenants that it begins with and no snapshot."""
+    yield stack
+    for name in _names(stack):
+        _dev(stack, "snapshot", "delete", name, "--yes")
+    for tenant in _tenants(stack) - {"test1", "test2"}:
+        _dev(stack, "manage", "drop_tenant", tenant, "--yes", "--no-export")
+
+
+def _dev(stack, *arguments: str) -> str:
+    done = stack.dev(*arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def _listed(stack) -> list[dict]:
+    return json.loads(stack.dev("snapshot", "list", "--json").stdout)
+
+
+def _names(stack) -> list[str]:
+    return [one["name"] for one in _listed(stack)]
+
+
+def _tenants(stack) -> set[str]:
+    return set(stack.sql("SELECT schema_name FROM tenant_config").split())
+
+
+def _products(stack, tenant: str) -> int:
+    """The status of the tenant's list of products."""
+    address = f"http://127.0.0.1:{stack.port('web')}/api/products/"
+    request = urllib.request.Request(address, headers={"X-Tenant": tenant})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+def _snapshots(stack) -> Snapshots:
+    checkout = Checkout(stack.root, stack.variables)
+    return Snapshots(EmbeddedEngine(checkout, Terminal()), checkout)
+
+
+def test_what_was_saved_comes_back_and_what_was_there_is_kept(up):
+    _dev(up, "snapshot", "save", "before")
+    _dev(up, "manage", "create_tenant", "third")
+    assert _products(up, "third") == 200
+
+    said = _dev(up, "snapshot", "restore", "before")
+    assert "what was there: ./dev snapshot restore previous" in said
+    assert _tenants(up) == {"test1", "test2"}
+    assert up.healthy()
+    assert _products(up, "test1") == 200
+
+    _dev(up, "snapshot", "restore", "previous")
+    assert _tenants(up) == {"test1", "test2", "third"}
+    assert _products(up, "third") == 200
+
+
+def test_a_tenant_that_was_dropped_since_works_again(up):
+    _dev(up, "manage", "create_tenant", "third")
+    _dev(up, "snapshot", "save", "three")
+    _dev(up, "manage", "drop_tenant", "third", "--yes", "--no-export")
+    _dev(up, "snapshot", "restore", "three")
+    assert _products(up, "third") == 200
+    # The application may take the tenant's role, and owns nothing itself.
+    assert up.sql("SELECT pg_has_role('app', 'tenant_third', 'SET')") == "t"
+
+
+def test_the_list_says_what_a_snapshot_is(up):
+    _dev(up, "snapshot", "save", "one")
+    (one,) = _listed(up)
+    assert (one["name"], one["branch"], one["tenants"]) == ("one", "orders", ["test1", "test2"])
+    assert one["bytes"] > 5e6
+    assert one["migrations_lacking"] == one["migrations_added"] == []
+    line = up.dev("snapshot", "list").stdout.splitlines()[1]
+    assert re.fullmatch(r"one +\d+ MB +\d{4}-\d\d-\d\d \d\d:\d\d +orders +2 +as now", line)
+
+
+def test_one_of_other_migrations_is_told_from_the_present_database(up):
+    _dev(up, "snapshot", "save", "older")
+    up.sql("INSERT INTO django_migrations (app, name, applied) VALUES ('shop', '0009_x', now())")
+    try:
+        (older,) = _listed(up)
+        assert older["migrations_lacking"] == ["shop.0009_x"]
+        assert "1 fewer" in up.dev("snapshot", "list").stdout
+    finally:
+        up.sql("DELETE FROM django_migrations WHERE app = 'shop'")
+
+
+def test_pending_migrations_of_what_came_back_are_told(up):
+    up.sql("UPDATE tenant_config SET migrations_stamp = '' WHERE schema_name = 'test2'")
+    _dev(up, "snapshot", "save", "behind")
+    _dev(up, "migrate")
+    done = up.dev("snapshot", "restore", "behind")
+    assert done.returncode == 0
+    assert "warning: " in done.stderr
+    assert "migrations are pending in test2" in done.stderr
+    assert "./dev migrate" in done.stderr
+    _dev(up, "migrate")
+    assert up.healthy()
+
+
+def test_nothing_that_was_cached_before_is_left(up):
+    put = "from django.core.cache import cache; cache.set('key', 'old', None); print('null')"
+    get = "import json; from django.core.cache import cache; print(json.dumps(cache.get('key')))"
+    _dev(up, "snapshot", "save", "one")
+    up.python(put)
+    assert up.python(get) == "old"
+    _dev(up, "snapshot", "restore", "one")
+    assert up.python(get) is None
+
+
+def test_a_name_is_not_overwritten_unless_that_is_asked_for(up):
+    _dev(up, "snapshot", "save", "one")
+    refused = up.dev("snapshot", "save", "one")
+    assert refused.returncode == 1
+    assert "--replace" in refused.stderr
+    _dev(up, "manage", "create_tenant", "third")
+    _dev(up, "snapshot", "save", "one", "--replace")
+    (one,) = _listed(up)
+    assert one["tenants"] == ["test1", "test2", "third"]
+
+
+@pytest.mark.parametrize("name", ["Upper", "with space", "@new", "-x", "a" * 41, 'quo"te'])
+def test_names_that_are_none_are_refused(stack, name):
+    done = stack.dev("snapshot", "save", "--", name)
+    assert done.returncode == 2
+    assert "cannot be a snapshot's name" in done.stderr
+
+
+def test_an_unknown_name_offers_the_nearest(up):
+    _dev(up, "snapshot", "save", "before-merge")
+    for action in ("restore", "delete"):
+        done = up.dev("snapshot", action, "before-merg")
+        assert done.returncode == 1
+        assert "did you mean before-merge?" in done.stderr
+
+
+def test_another_major_version_is_refused(up):
+    _dev(up, "snapshot", "save", "old")
+    facts = json.dumps({"postgres": 17, "saved": "2025-01-01T00:00:00+00:00"})
+    up.sql(f"COMMENT ON DATABASE \"homeport@old\" IS '{facts}'")
+    done = up.dev("snapshot", "restore", "old")
+    assert done.returncode == 1
+    assert "was saved by PostgreSQL 17 and cannot be restored in 18" in done.stderr
+    assert _names(up) == ["old"]  # nothing was moved
+
+
+def test_deleting_asks_first(up):
+    _dev(up, "snapshot", "save", "one")
+    done = up.dev("snapshot", "delete", "one")
+    assert done.returncode == 1
+    assert "--yes" in done.stderr
+    assert _names(up) == ["one"]
+
+
+def test_a_restore_that_fails_at_the_last_moment_changes_nothing(up):
+    class Failing(Snapshots):
+        def _label(self, name):
+            return [*super()._label(name), "SELECT 1 / 0"]
+
+    _dev(up, "snapshot", "save", "before")
+    _dev(up, "manage", "create_tenant", "third")
+    failing = _snapshots(up)
+    failing.__class__ = Failing
+    with pytest.raises(DevError, match="division by zero"):
+        failing.restore("before")
+    assert _tenants(up) == {"test1", "test2", "third"}
+    assert _names(up) == ["before"]
+    assert "@@" not in up.sql("SELECT string_agg(datname, ' ') FROM pg_database")
+    assert _products(up, "third") == 200
+
+
+def test_a_copy_that_was_interrupted_is_no_snapshot_and_in_nobodys_way(up):
+    up.sql('CREATE DATABASE "homeport@@new"')
+    up.sql('CREATE DATABASE "homeport@@old"')
+    assert _names(up) == []
+    _dev(up, "snapshot", "save", "one")
+    assert "@@" not in up.sql("SELECT string_agg(datname, ' ') FROM pg_database")
+
+
+def test_a_release_under_way_is_waited_for(up, monkeypatch):
+    monkeypatch.setattr(snapshots, "_PATIENCE", 1)
+    number = snapshots.RELEASE_LOCK
+    lock = f"SELECT pg_advisory_lock({number}), pg_sleep(60)"
+    holder = up.start("psql", "--dbname", "postgres", "-c", lock)
+    held = f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = {number}"
+    try:
+        wait_until(lambda: up.sql(held) == "1", 30, "the lock was not taken")
+        with pytest.raises(DevError, match="a release has been at work"):
+            _snapshots(up).save("one")
+    finally:
+        up.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+        holder.communicate(timeout=30)
+    assert _names(up) == []
+
+
+def test_releases_and_snapshots_mean_the_same_lock():
+    code = (ROOT / "backend" / "tenants" / "exclusive.py").read_text()
+    (number,) = re.findall(r"^LOCK = (\w+)", code, re.M)
+    assert int(number, 16) == snapshots.RELEASE_LOCK
+
+
+def test_without_a_database_it_says_so(tmp_path):
+    venv = environment.ensure(Checkout(ROOT), Terminal()).parent.parent
+    down = EmbeddedCheckout.make(tmp_path / "down", venv)
+    done = down.dev("snapshot", "list")
+    assert done.returncode == 1
+    assert "./dev up" in done.stderr
+    assert PREVIOUS not in done.stdout

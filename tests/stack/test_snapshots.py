@@ -1,0 +1,35 @@
+"""Snapshots in the running stack: what web and worker make of a database that is replaced."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from running_stack import eventually
+
+
+@pytest.fixture
+def snapshots(running):
+    yield running
+    for one in json.loads(running.dev("snapshot", "list", "--json").stdout):
+        running.dev("snapshot", "delete", one["name"], "--yes")
+
+
+def test_web_and_worker_go_on_with_the_database_that_came_back(snapshots):
+    stack = snapshots
+    before = stack.containers()
+    stack.dev("snapshot", "save", "two")
+    stack.dev("manage", "create_tenant", "third")
+    said = stack.dev("snapshot", "restore", "two")
+    assert "the cache is empty" in said.stdout
+    assert "third" not in stack.dev("manage", "list_tenants").stdout
+    assert eventually(lambda: stack.health()["status"] == "ok")
+    assert stack.get("/api/products/", X_Tenant="test1").status == 200
+    # The worker, too: a task that asks the database is done.
+    sent = "from core.celery import echo; print(echo.delay('back').get(timeout=60))"
+    assert stack.python(sent).endswith("back")
+    assert stack.containers() == before
+
+    stack.dev("snapshot", "restore", "previous")
+    assert stack.get("/api/products/", X_Tenant="third").status == 200
+    stack.dev("manage", "drop_tenant", "third", "--yes")
