@@ -15,5 +15,5 @@ STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.Static
 CACHES["default"]["KEY_PREFIX"] = os.environ.get("PYTEST_XDIST_WORKER", "")
 
 # As in local settings.
-SHARED_APPS += ["demo"]
-INSTALLED_APPS += ["demo"]
+SHARED_APPS += ["demo", "workbench"]
+INSTALLED_APPS += ["demo", "workbench"]
