@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-WIDTH, HEIGHT = 480, 96
+WIDTH, HEIGHT = 330, 96
+LEFT = 40  # where bars begin, beside the labels of the lines
 SHORTEST, LONGEST = 1, 10_000  # milliseconds at the bottom and at the top of the times
 TIMES = 60  # requests whose times are drawn
 
@@ -56,12 +57,12 @@ def times(requests: Sequence[dict[str, Any]]) -> Chart:
         requests: newest first, each with `ms` and `status`.
     """
     shown = list(reversed(requests[:TIMES]))
-    step = WIDTH / TIMES
+    step = (WIDTH - LEFT) / TIMES
     bars = [
         Bar(
-            round((TIMES - len(shown) + place) * step + 1, 1),
+            round(LEFT + (TIMES - len(shown) + place) * step + 1, 1),
             round(_level(request["ms"]), 1),
-            round(step - 2, 1),
+            round(step - 1.5, 1),
             round(HEIGHT - _level(request["ms"]), 1),
             kind_of(request["status"]),
         )
@@ -81,7 +82,7 @@ def counted(buckets: Sequence[dict[str, int]], seconds: int) -> Chart:
     """
     totals = [sum(bucket.values()) for bucket in buckets]
     top = max([*totals, 4])
-    step = WIDTH / max(len(buckets), 1)
+    step = (WIDTH - LEFT) / max(len(buckets), 1)
     bars = []
     for place, bucket in enumerate(buckets):
         base = float(HEIGHT)
@@ -90,7 +91,7 @@ def counted(buckets: Sequence[dict[str, int]], seconds: int) -> Chart:
             if number:
                 height = max(number / top * (HEIGHT - 14), 2)
                 base -= height
-                x, width = round(place * step + 1, 1), round(step - 2, 1)
+                x, width = round(LEFT + place * step + 1, 1), round(step - 2, 1)
                 bars.append(Bar(x, round(base, 1), width, round(height, 1), kind))
     minutes = len(buckets) * seconds // 60
     words = f"{sum(totals)} requests in the last {minutes} minutes"

@@ -23,7 +23,7 @@ from workbench.debugger import Debugger
 from workbench.journal import MAIL, REQUESTS, TASKS, connect
 from workbench.readings import Reading
 
-SHOWN = {"requests": 8, "tasks": 8, "mail": 8, "tenants": 12}
+SHOWN = {"requests": 8, "tasks": 10, "mail": 8, "tenants": 12}
 
 STARTED = time.time()
 
