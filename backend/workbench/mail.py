@@ -1,4 +1,4 @@
-"""E-mail of a developer's machine: printed to the log, and kept for reading in the workbench."""
+"""E-mail of a developer's machine: written to the log, and kept for reading in the workbench."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import redis
 import structlog
 from django.core.mail import EmailMessage
-from django.core.mail.backends.console import EmailBackend as ConsoleBackend
+from django.core.mail.backends.base import BaseEmailBackend
 from django.db import connection
 
 from workbench.journal import MAIL, connect
@@ -23,19 +23,21 @@ LARGEST = 512 * 1024  # characters of a message that are kept
 log = structlog.get_logger(__name__)
 
 
-class EmailBackend(ConsoleBackend):
-    """Prints messages as Django's own does, and keeps the last of them."""
+class EmailBackend(BaseEmailBackend):
+    """Sends nothing: logs each message, as a line like any other, and keeps the last of them."""
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
-        sent = super().send_messages(email_messages) or 0
         entries = [_entry(message) for message in email_messages]
+        for entry, message in zip(entries, email_messages, strict=True):
+            to = entry["to"]
+            log.info("e-mail", subject=entry["subject"], to=to, body=message.body)
         try:
             if entries:
                 with connect() as client:
                     MAIL.add(client, entries)
         except redis.RedisError as error:
             log.warning("e-mail not kept for the workbench", error=str(error))
-        return sent
+        return len(entries)
 
 
 def _entry(message: EmailMessage) -> dict[str, Any]:

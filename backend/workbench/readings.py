@@ -17,7 +17,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Known(Generic[T]):
-    """The last value that was read, None before the first; why it is not new; its age in seconds."""
+    """What is known: the last value read (None before the first), its age in seconds, and why
+    it is not new."""
 
     value: T | None
     error: str = ""

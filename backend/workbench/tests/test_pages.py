@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from django.core.mail import EmailMultiAlternatives
 from django.db import connection
+from structlog.testing import capture_logs
 
 from core import health
 from core.env import CONTRACT
@@ -178,15 +179,16 @@ def test_a_browser_without_host_names_chooses_its_tenant_by_cookie(bench, servic
 
 
 @pytest.fixture
-def letter(redis_client, capsys) -> str:
+def letter(redis_client) -> str:
     """Send a message that would do harm; return its key."""
     message = EmailMultiAlternatives(
         "Grüße", "Plain words", "shop@localhost", ["ann@example.com"], bcc=["bob@example.com"]
     )
     message.attach_alternative("<h1>Rich</h1><script>alert(1)</script>", "text/html")
     message.attach("bill.csv", "a;b\n", "text/csv")
-    assert EmailBackend().send_messages([message]) == 1
-    assert "Plain words" in capsys.readouterr().out
+    with capture_logs() as logged:
+        assert EmailBackend().send_messages([message]) == 1
+    assert [entry["body"] for entry in logged] == ["Plain words"]
     (kept,) = state.read_activity().mail
     return kept["key"]
 
@@ -213,10 +215,12 @@ def test_an_e_mail_that_is_gone_is_answered_404(bench):
     assert bench.get("/workbench/mail/nosuch/").status_code == 404
 
 
-def test_e_mail_is_sent_also_when_it_cannot_be_kept(settings, capsys):
+def test_e_mail_is_logged_also_when_it_cannot_be_kept(settings):
     settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:1"}}
-    assert EmailBackend().send_messages([EmailMultiAlternatives("S", "Words", to=["a@b.c"])]) == 1
-    assert "Words" in capsys.readouterr().out
+    with capture_logs() as logged:
+        sent = EmailBackend().send_messages([EmailMultiAlternatives("S", "Words", to=["a@b.c"])])
+    assert sent == 1
+    assert [entry["event"] for entry in logged] == ["e-mail", "e-mail not kept for the workbench"]
 
 
 # --- where it is not ----------------------------------------------------------------------

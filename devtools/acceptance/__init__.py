@@ -1,0 +1,11 @@
+"""The acceptance criteria, each an executable check: one file for each chapter.
+
+A check looks at the running stack and returns what it saw, or raises `Failed`.
+"""
+
+from . import aws, bc, bp, lde, pl, ws  # noqa: F401  each registers its criteria
+from .criteria import CRITERIA, choose
+from .report import as_json, as_markdown, as_table
+from .run import verify
+
+__all__ = ["CRITERIA", "as_json", "as_markdown", "as_table", "choose", "verify"]
