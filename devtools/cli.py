@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Callable, NoReturn
 
-from . import bench, environment, locking
+from . import acceptance, bench, environment, locking
 from .checkout import Checkout
 from .engines import ENGINES, choose
 from .engines.base import Engine
@@ -462,6 +462,47 @@ def measured(run: Run) -> int:
     for line in bench.report(measures):
         run.terminal.say(line)
     return 0
+
+
+def _verify_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "criteria", nargs="*", metavar="ID", help="LDE-1.1, or the beginning of some: LDE-1, BP"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="leave out what takes a minute or more"
+    )
+    parser.add_argument("--markdown", metavar="FILE", help="write a page with the outcomes")
+    _json_option(parser)
+
+
+@command(
+    "verify",
+    QUALITY,
+    "check the acceptance criteria against the running stack",
+    "./dev verify --quick",
+    "./dev verify LDE-1.1 BP",
+    "./dev verify --markdown docs/acceptance.md",
+    "exit status: 0 when none failed, 1 when one did; what a check changes, it takes back",
+    options=_verify_options,
+)
+def verify(run: Run) -> int:
+    options, terminal = run.options, run.terminal
+    criteria = acceptance.choose(options.criteria)
+    shown = None if options.json else terminal
+    stack = acceptance.Stack(run.checkout, run.engine.name, acceptance.progress(terminal))
+    stack.must_be_up()
+    if not options.json:
+        _say_engine(run)
+    outcomes = acceptance.verify(stack, criteria, quick=options.quick, terminal=shown)
+    if options.json:
+        terminal.say(json.dumps(acceptance.as_json(outcomes, stack.engine), indent=2))
+    else:
+        terminal.say("")
+        for line in acceptance.as_table(outcomes):
+            terminal.say(line)
+    if options.markdown:
+        acceptance.write_page(options.markdown, outcomes, stack.engine)
+    return FAILED if acceptance.failed(outcomes) else 0
 
 
 def _lock_options(parser: argparse.ArgumentParser) -> None:

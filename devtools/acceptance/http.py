@@ -75,7 +75,7 @@ def ask(
 class Client:
     """A client of one tenant's API; `token` is sent once it is set."""
 
-    def __init__(self, port: int, tenant: str = "", headers: Mapping[str, str] = {}) -> None:  # noqa: B006
+    def __init__(self, port: int, tenant: str = "", headers: Mapping[str, str] = {}) -> None:
         name = f"{tenant.replace('_', '-')}.localhost" if tenant else "localhost"
         self.port = port
         self.host = f"{name}:{port}"

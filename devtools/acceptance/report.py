@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import platform
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from ..errors import DevError
 from ..terminal import seconds
 from .criteria import CHAPTERS
 from .run import FAIL, LEFT_OUT, NOT_APPLICABLE, PASS, Outcome
@@ -17,13 +21,15 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     """One line: how many passed, failed, were not applicable, were left out."""
     counted = Counter(outcome.status for outcome in outcomes)
     words = {PASS: "passed", FAIL: "failed", NOT_APPLICABLE: "not applicable", LEFT_OUT: "left out"}
-    return ", ".join(f"{counted[status]} {word}" for status, word in words.items() if counted[status])
+    return ", ".join(
+        f"{counted[status]} {word}" for status, word in words.items() if counted[status]
+    )
 
 
 def as_table(outcomes: Sequence[Outcome]) -> list[str]:
     """The lines that follow the outcomes on a terminal: what failed, and the count."""
-    failed = [outcome.criterion.id for outcome in outcomes if outcome.status == FAIL]
-    again = [f"again, those alone: ./dev verify {' '.join(failed)}"] if failed else []
+    names = failed(outcomes)
+    again = [f"again, those alone: ./dev verify {' '.join(names)}"] if names else []
     return [summary(outcomes), *again]
 
 
@@ -31,7 +37,7 @@ def as_json(outcomes: Sequence[Outcome], engine: str) -> dict[str, Any]:
     """The shape of `./dev verify --json`; keys are only ever added."""
     return {
         "engine": engine,
-        "passed": all(outcome.status != FAIL for outcome in outcomes),
+        "passed": not failed(outcomes),
         "criteria": [
             {
                 "id": outcome.criterion.id,
@@ -67,6 +73,20 @@ def as_markdown(outcomes: Sequence[Outcome], engine: str, machine: str) -> str:
         lines += ["", f"## {title}", "", "| | id | criterion | evidence | time |"]
         lines += ["|---|---|---|---|---|", *map(_row, rows)]
     return "\n".join(lines) + "\n"
+
+
+def write_page(path: str, outcomes: Sequence[Outcome], engine: str) -> None:
+    """Write the page of a run to `path`. Raises DevError if that cannot be."""
+    machine = f"{os.cpu_count()} CPUs, {platform.system()} {platform.machine()}"
+    try:
+        Path(path).write_text(as_markdown(outcomes, engine, machine), encoding="utf-8")
+    except OSError as error:
+        raise DevError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def failed(outcomes: Sequence[Outcome]) -> list[str]:
+    """The ids of the criteria that are not met."""
+    return [outcome.criterion.id for outcome in outcomes if outcome.status == FAIL]
 
 
 def _row(outcome: Outcome) -> str:

@@ -22,9 +22,9 @@ from .. import environment
 from ..checkout import Checkout
 from ..docker.project import Project
 from ..errors import DevError
-from ..ports import SUBJECT as REMEMBERED_PORTS
 from ..process import Result, capture, stream
 from ..services import WEB
+from ..terminal import Terminal
 from .criteria import Failed
 from .http import Browser, Client
 
@@ -157,6 +157,11 @@ class Stack:
 
     # What runs
 
+    def must_be_up(self) -> None:
+        """Raise DevError if the stack is not up."""
+        if "web" not in self.addresses:
+            raise DevError("the stack is not up", "start it: ./dev up")
+
     def status(self) -> dict[str, Any]:
         """What `./dev status --json` says now."""
         return json.loads(self.dev("status", "--json").output)
@@ -170,11 +175,8 @@ class Stack:
 
     @cached_property
     def addresses(self) -> Mapping[str, str]:
-        """Where things are, by name. Raises DevError if the stack is not up."""
-        found = self.status()["addresses"]
-        if "web" not in found:
-            raise DevError("the stack is not up", "start it: ./dev up")
-        return found
+        """Where things are, by name."""
+        return self.status()["addresses"]
 
     def port(self, service: str) -> int:
         """The port of a service on this machine."""
@@ -213,8 +215,6 @@ class Stack:
     @cached_property
     def python(self) -> Path:
         """The Python of .venv, with PyYAML, psycopg and pytest."""
-        from ..terminal import Terminal
-
         return environment.ensure(self.checkout, Terminal(out=sys.stderr))
 
     def text(self, path: str) -> str:
@@ -333,10 +333,7 @@ class Fresh(Stack):
         moved = {name for name in stack.checkout.variables if name.endswith("_PORT")}
         variables = {k: v for k, v in stack.checkout.variables.items() if k not in moved}
         variables["COMPOSE_PROJECT_NAME"] = f"homeport-verify-{os.getpid()}"
-        copy = cls(Checkout(root, variables), stack.engine, stack.tell)
-        # Beside the stack that is looked at, not in its way.
-        copy.checkout.remember(REMEMBERED_PORTS, stack.checkout.recall(REMEMBERED_PORTS))
-        return copy
+        return cls(Checkout(root, variables), stack.engine, stack.tell)
 
     def bring_up(self) -> None:
         """Start it as a new developer does, and keep how long that takes."""
