@@ -106,10 +106,12 @@ def production_stack(stack: Stack) -> str:
 def production_services(stack: Stack) -> dict:
     """The services of the production file as Compose reads them. Raises Failed."""
     names = re.findall(r"\$\{([A-Z_]+)(?:\}|:?\?)", stack.text(PRODUCTION_FILE))
-    given = [word for name in sorted(set(names)) for word in (f"{name}=verify",)]
+    given = [f"{name}=verify" for name in sorted(set(names))]
     done = capture(
-        ["env", *given, "docker", "compose", "--env-file", "/dev/null", "-f", PRODUCTION_FILE]
-        + ["config", "--format", "json"],
+        [
+            *("env", *given, "docker", "compose", "--env-file", "/dev/null"),
+            *("-f", PRODUCTION_FILE, "config", "--format", "json"),
+        ],
         directory=stack.checkout.root,
         environment=stack.checkout.variables,
     )

@@ -14,7 +14,7 @@ from ..terminal import seconds
 from .criteria import CHAPTERS
 from .run import FAIL, LEFT_OUT, NOT_APPLICABLE, PASS, Outcome
 
-SIGNS = {PASS: "✔", FAIL: "✖", NOT_APPLICABLE: "–", LEFT_OUT: "·"}
+SIGNS = {PASS: "✔", FAIL: "✖", NOT_APPLICABLE: "-", LEFT_OUT: "·"}
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
@@ -64,7 +64,7 @@ def as_markdown(outcomes: Sequence[Outcome], engine: str, machine: str) -> str:
         "",
         f"Engine: {engine}. Machine: {machine}. {summary(outcomes).capitalize()}.",
         "",
-        "✔ passed, ✖ failed, – cannot be shown on this engine, · left out of a quick run.",
+        "✔ passed, ✖ failed, - cannot be shown on this engine, · left out of a quick run.",
     ]
     for chapter, title in CHAPTERS.items():
         rows = [outcome for outcome in outcomes if outcome.criterion.chapter == chapter]

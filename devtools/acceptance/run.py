@@ -48,7 +48,7 @@ def _check(stack: Stack, criterion: Criterion, *, quick: bool) -> Outcome:
     began = time.monotonic()
 
     def outcome(status: str, evidence: str, remedy: str = "") -> Outcome:
-        flat = " ".join(evidence.split())
+        flat = " ".join(evidence.split()).replace(f"{stack.checkout.root}/", "")
         return Outcome(criterion, status, flat, remedy, time.monotonic() - began)
 
     if criterion.needs_docker and not stack.compose:
@@ -56,7 +56,7 @@ def _check(stack: Stack, criterion: Criterion, *, quick: bool) -> Outcome:
     if criterion.long and quick:
         return outcome(LEFT_OUT, "takes long; --quick leaves it out")
     try:
-        return outcome(PASS, criterion.check(stack))
+        return outcome(PASS, stack.once(criterion.check))
     except NotApplicable as reason:
         return outcome(NOT_APPLICABLE, str(reason))
     except Failed as failure:

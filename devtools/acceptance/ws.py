@@ -53,7 +53,7 @@ def tasks(stack: Stack) -> str:
     for server in ("runserver", "gunicorn"):
         if not any(f"serve {server}" in command for command in commands.values()):
             raise Failed(f"no task runs ./dev serve {server}")
-    switched = lde.switch_to_runserver(stack)
+    switched = stack.once(lde.switch_to_runserver)
     return f"{len(tasks)} tasks, {len(wanted)} launch profiles; {switched}"
 
 
