@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 WIDTH, HEIGHT = 330, 96
-LEFT = 40  # where bars begin, beside the labels of the lines
+LEFT = 44  # where bars begin, beside the labels of the lines
 SHORTEST, LONGEST = 1, 10_000  # milliseconds at the bottom and at the top of the times
 TIMES = 60  # requests whose times are drawn
 
@@ -41,6 +41,7 @@ class Chart:
     bars: list[Bar]
     lines: list[tuple[float, str]]
     words: str
+    left: int = LEFT
     width: int = WIDTH
     height: int = HEIGHT
 

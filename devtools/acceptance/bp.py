@@ -333,7 +333,8 @@ def database_tool(stack: Stack) -> str:
 
 @criterion(
     "BP-14",
-    "100 requests with 10 connections, and 50 to 100 connections at once, without connection errors",
+    "100 requests with 10 connections, and 50 to 100 connections at once, without connection "
+    "errors",
 )
 def load(stack: Stack) -> str:
     port = stack.port("web")
