@@ -84,6 +84,21 @@ def test_the_workbench_is_whole_and_for_everybody(visit, scheme, width):
         assert page.watched.asked_elsewhere == []
 
 
+def test_faults_would_be_found(browser):
+    page = browser.new_page()
+    page.set_content(
+        "<main><h1>One</h1><h3>Three</h3><img src='data:,'><p style='color: #999'>Faint</p>"
+        "<button></button><input><table><tr><td>1</table><p id=a>.<p id=a>.</main>"
+    )
+    found = "; ".join(faults(page))
+    page.close()
+    for fault in (
+        "heading skips", "no language", "no alt", "contrast 2.85", "no name: <button>", "no label",
+        "without headers", "id twice: a",
+    ):  # fmt: skip
+        assert fault in found
+
+
 def test_light_and_dark_differ(visit):
     grounds = set()
     for scheme in ("light", "dark"):
