@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, NoReturn
 
-from . import bench, completion, doctor, environment, locking, reference
+from . import acceptance, bench, completion, doctor, environment, locking, reference
 from .bench import run as performance
 from .bench.measure import Measure
 from .checkout import Checkout
@@ -898,6 +898,47 @@ def _measure(run: Run) -> tuple[dict[str, Any], int]:
             for problem in error.problems:
                 run.terminal.fail(Problem(f"{name}: {problem.what}", problem.remedy))
     return found, status
+
+
+def _verify_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "criteria", nargs="*", metavar="ID", help="LDE-1.1, or the beginning of some: LDE-1, BP"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="leave out what takes a minute or more"
+    )
+    parser.add_argument("--markdown", metavar="FILE", help="write a page with the outcomes")
+    _json_option(parser)
+
+
+@command(
+    "verify",
+    QUALITY,
+    "check the acceptance criteria against the running stack",
+    "./dev verify --quick",
+    "./dev verify LDE-1.1 BP",
+    "./dev verify --markdown docs/acceptance.md",
+    "exit status: 0 when none failed, 1 when one did; what a check changes, it takes back",
+    options=_verify_options,
+)
+def verify(run: Run) -> int:
+    options, terminal = run.options, run.terminal
+    criteria = acceptance.choose(options.criteria)
+    shown = None if options.json else terminal
+    stack = acceptance.Stack(run.checkout, run.engine.name, acceptance.progress(terminal))
+    stack.must_be_up()
+    if not options.json:
+        _say_engine(run)
+    outcomes = acceptance.verify(stack, criteria, quick=options.quick, terminal=shown)
+    if options.json:
+        terminal.say(json.dumps(acceptance.as_json(outcomes, stack.engine), indent=2))
+    else:
+        terminal.say("")
+        for line in acceptance.as_table(outcomes):
+            terminal.say(line)
+    if options.markdown:
+        acceptance.write_page(options.markdown, outcomes, stack.engine)
+    return FAILED if acceptance.failed(outcomes) else 0
 
 
 def _lock_options(parser: argparse.ArgumentParser) -> None:

@@ -75,13 +75,14 @@ def ready(request: HttpRequest) -> JsonResponse:
     body = {
         "status": "fail" if failed else "degraded" if down else "ok",
         "down": down,
-        "server": _server_name(request),
+        "server": server_name(request),
         "checks": checks,
     }
     return JsonResponse(body, status=503 if failed else 200)
 
 
-def _server_name(request: HttpRequest) -> str:
+def server_name(request: HttpRequest) -> str:
+    """Return which server runs this process: gunicorn or runserver."""
     software = request.META.get("SERVER_SOFTWARE", "")
     return "gunicorn" if software.startswith("gunicorn") else "runserver"
 

@@ -12,7 +12,8 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict
 
-LIVENESS_PATH = "/api/v1/health/live/"
+# Asked again and again, for ever: the liveness probe, and the workbench of a local stack.
+QUIET_PATHS = ("/api/v1/health/live/", "/workbench/live/")
 
 
 def logging_config(log_format: str, level: str) -> dict[str, Any]:
@@ -93,13 +94,14 @@ def logging_config(log_format: str, level: str) -> dict[str, Any]:
 
 
 class QuietProbes(logging.Filter):
-    """Drop lines about a liveness probe that succeeded: several a minute, for ever."""
+    """Drop lines about what is asked several times a minute and was answered well."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno > logging.INFO:
             return True
         message = record.msg.get("request", "") if isinstance(record.msg, dict) else ""
-        return LIVENESS_PATH not in (message or record.getMessage())
+        message = message or record.getMessage()
+        return not any(path in message for path in QUIET_PATHS)
 
 
 def add_access_fields(logger: Any, name: str, event: EventDict) -> EventDict:

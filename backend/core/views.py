@@ -17,9 +17,14 @@ from core.problems import problem
 @require_safe
 def landing(request: HttpRequest) -> HttpResponse:
     """Show whose site this is and where to go from here."""
+    return render(request, "core/landing.html", site(request))
+
+
+def site(request: HttpRequest) -> dict[str, str]:
+    """Return whose site a request is for, by its name and by its schema."""
     tenant = getattr(request, "tenant", None)
     name = tenant.name if tenant else "Operators"
-    return render(request, "core/landing.html", {"site": name, "schema": connection.schema_name})
+    return {"site": name, "schema": connection.schema_name}
 
 
 @method_decorator(csp_replace({"style-src": [SELF, UNSAFE_INLINE]}), name="dispatch")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import structlog
@@ -22,6 +23,7 @@ class TenantMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
+        self.free_paths = re.compile("|".join(settings.TENANT_FREE_PATHS))
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self._answer(request)
@@ -32,14 +34,19 @@ class TenantMiddleware:
 
     def _answer(self, request: HttpRequest) -> HttpResponse:
         connection.set_schema_to_public()
-        if request.path.startswith(settings.TENANT_FREE_PATHS):
+        if self.free_paths.match(request.path):
             return self.get_response(request)
-        try:
-            request.tenant = resolve(request)
-        except UnknownTenant as error:
-            return problem(404, str(error))
-        except SuspendedTenant as error:
-            return problem(403, str(error))
-        connection.set_tenant(request.tenant)
-        structlog.contextvars.bind_contextvars(tenant=request.tenant.schema_name)
-        return self.get_response(request)
+        return enter(request) or self.get_response(request)
+
+
+def enter(request: HttpRequest) -> HttpResponse | None:
+    """Put the request into its tenant; return the refusal where there is none to enter."""
+    try:
+        request.tenant = resolve(request)
+    except UnknownTenant as error:
+        return problem(404, str(error))
+    except SuspendedTenant as error:
+        return problem(403, str(error))
+    connection.set_tenant(request.tenant)
+    structlog.contextvars.bind_contextvars(tenant=request.tenant.schema_name)
+    return None

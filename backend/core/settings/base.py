@@ -117,9 +117,9 @@ TENANT_BASE_DOMAIN = env["TENANT_BASE_DOMAIN"]
 TENANT_DEFAULT = env["TENANT_DEFAULT"]
 TENANT_HEADER = env["TENANT_HEADER"]
 OPERATIONS_HOST = env["OPERATIONS_HOST"]
-# Answered without a tenant, so that they work when the database does not.
-# The choice of a tenant lists them all, which no tenant's role may.
-TENANT_FREE_PATHS = (HEALTH_PATH, "/choose-tenant/")
+# Answered without a tenant, so that they work when the database does not; patterns of a path's
+# beginning. The choice of a tenant lists them all, which no tenant's role may.
+TENANT_FREE_PATHS = [HEALTH_PATH, "/choose-tenant/"]
 
 # --- Cache and sessions -------------------------------------------------------------------
 # https://docs.djangoproject.com/en/5.2/topics/cache/#redis

@@ -1,13 +1,32 @@
 """Settings of a developer's machine: as production, but talkative and reachable."""
 
+import re
+
 from core.settings.base import *  # noqa: F403
-from core.settings.base import INSTALLED_APPS, MIDDLEWARE, SHARED_APPS, STORAGES, TEMPLATES
+from core.settings.base import (
+    EMAIL_BACKEND,
+    INSTALLED_APPS,
+    MIDDLEWARE,
+    SHARED_APPS,
+    STORAGES,
+    TEMPLATES,
+    TENANT_FREE_PATHS,
+)
 
 DEBUG = True
 
 # `./dev manage seed_demo`
 SHARED_APPS += ["demo"]
 INSTALLED_APPS += ["demo"]
+
+# The page at / that shows what runs here: requests, tasks, e-mails, tenants.
+SHARED_APPS += ["workbench"]
+INSTALLED_APPS += ["workbench"]
+ROOT_URLCONF = "workbench.urls"
+MIDDLEWARE.insert(0, "workbench.middleware.RequestJournalMiddleware")
+TENANT_FREE_PATHS += [r"/$", "/workbench/"]  # it shows what is down, also the database
+if EMAIL_BACKEND == "django.core.mail.backends.console.EmailBackend":
+    EMAIL_BACKEND = "workbench.mail.EmailBackend"
 
 # Under Gunicorn Django would cache templates even here; an edit is to show at once.
 TEMPLATES[0]["APP_DIRS"] = False
@@ -35,5 +54,9 @@ DEBUG_TOOLBAR_CONFIG = {
 
 
 def show_toolbar(request) -> bool:
-    """Measure pages only: a client of the API should not pay for what it cannot see."""
-    return DEBUG and "text/html" in request.headers.get("Accept", "")
+    """Measure pages only: a client of the API should not pay for what it cannot see.
+
+    The workbench shows measurements itself.
+    """
+    page = "text/html" in request.headers.get("Accept", "")
+    return DEBUG and page and not re.match(r"/$|/workbench/", request.path)

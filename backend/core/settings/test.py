@@ -19,5 +19,5 @@ STORAGES["default"] = {"BACKEND": "tenants.storage.TenantFileSystemStorage"}
 CACHES["default"]["KEY_PREFIX"] = os.environ.get("PYTEST_XDIST_WORKER", "")
 
 # As in local settings.
-SHARED_APPS += ["demo"]
-INSTALLED_APPS += ["demo"]
+SHARED_APPS += ["demo", "workbench"]
+INSTALLED_APPS += ["demo", "workbench"]

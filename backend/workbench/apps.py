@@ -1,0 +1,14 @@
+from django.apps import AppConfig
+from django.core.exceptions import ImproperlyConfigured
+
+from core.env import environment
+
+
+class WorkbenchConfig(AppConfig):
+    name = "workbench"
+
+    def ready(self) -> None:
+        # It shows e-mails and requests of every tenant to whoever asks.
+        if environment().mode == "production":
+            raise ImproperlyConfigured("the workbench is for a developer's machine only")
+        from workbench import worker  # noqa: F401  connects its signals

@@ -1,0 +1,160 @@
+"""What the workbench shows, gathered from whatever answers."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import django
+import redis
+from django.conf import settings
+from django.http import HttpRequest
+
+from core.env import environment
+from core.health import Result, run_probes, server_name
+from tenants.services import Summary, list_tenants
+from workbench import charts, debugger, middleware, worker
+from workbench.debugger import Debugger
+from workbench.journal import MAIL, REQUESTS, TASKS, connect
+from workbench.readings import Reading
+
+SHOWN = {"requests": 8, "tasks": 10, "mail": 8, "tenants": 12}
+
+STARTED = time.time()
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What the processes noted: each list newest first, `depth` by queue, `counts` by time."""
+
+    requests: list[dict[str, Any]]
+    counts: list[dict[str, int]]
+    tasks: list[dict[str, Any]]
+    mail: list[dict[str, Any]]
+    workers: list[dict[str, Any]]
+    waiting: int
+    running: int
+
+
+def read_activity() -> Activity:
+    """Read the journals and the queue.
+
+    Raises:
+        redis.RedisError: when Redis does not answer.
+    """
+    broker = redis.Redis.from_url(
+        settings.CELERY_BROKER_URL, socket_connect_timeout=1, socket_timeout=1
+    )
+    with connect() as client, broker:
+        return Activity(
+            requests=REQUESTS.newest_first(client),
+            counts=middleware.counts(client, time.time()),
+            tasks=TASKS.newest_first(client),
+            mail=MAIL.newest_first(client),
+            workers=worker.workers(client),
+            waiting=broker.llen(settings.CELERY_TASK_DEFAULT_QUEUE),
+            running=broker.hlen("unacked"),  # Kombu's name for what was taken and not yet done
+        )
+
+
+SERVICES: Reading[dict[str, Result]] = Reading(run_probes, keep=1)
+ACTIVITY: Reading[Activity] = Reading(read_activity, keep=1)
+# Sizes are summed over every table of every tenant.
+TENANTS: Reading[list[Summary]] = Reading(list_tenants, keep=10)
+READINGS = (SERVICES, ACTIVITY, TENANTS)
+
+
+def database_answers() -> bool:
+    """Tell whether a request may ask the database without waiting for one that is down."""
+    _start()
+    services = SERVICES.known().value or {}
+    return "database" in services and not services["database"].error
+
+
+def gather(request: HttpRequest) -> dict[str, Any]:
+    """Return the context of the workbench's live part; takes `readings.PATIENCE` at most."""
+    _start()
+    services, activity, tenants = (reading.known() for reading in READINGS)
+    noted = activity.value or Activity([], [], [], [], [], 0, 0)
+    link = links_to_tenants(request)
+    down = [name for name, result in (services.value or {}).items() if result.error]
+    return {
+        "services": services,
+        "down": down,
+        "silent": services.value is None,
+        "server": server_of(request),
+        "debuggers": [("web", debugger.own().said, debugger.own()), *map(_debugger, noted.workers)],
+        "activity": activity,
+        "times": charts.times(noted.requests),
+        "counted": charts.counted(noted.counts, middleware.BUCKET),
+        "requests": [_shown(entry) for entry in noted.requests[: SHOWN["requests"]]],
+        "tasks": [_shown(entry) for entry in noted.tasks[: SHOWN["tasks"]]],
+        "waiting": noted.waiting,
+        "running": noted.running,
+        "mail": [_shown(entry) for entry in noted.mail[: SHOWN["mail"]]],
+        "tenants": tenants,
+        "tenant_rows": [
+            (tenant, link(tenant.domains[0]))
+            for tenant in (tenants.value or [])[: SHOWN["tenants"]]
+        ],
+        "tenants_left_out": max(0, len(tenants.value or []) - SHOWN["tenants"]),
+        "now": datetime.now(UTC),
+    }
+
+
+def _start() -> None:
+    """Begin all readings together, so that what hangs costs its time only once."""
+    for reading in READINGS:
+        reading.start()
+
+
+def server_of(request: HttpRequest) -> dict[str, Any]:
+    """Return what serves this page."""
+    return {
+        "name": server_name(request),
+        "pid": os.getpid(),
+        "python": platform.python_version(),
+        "django": django.get_version(),
+        "settings": os.environ["DJANGO_SETTINGS_MODULE"],
+        "debug": settings.DEBUG,
+        "bind": environment()["WEB_BIND"],
+        "since": datetime.fromtimestamp(STARTED, UTC),
+    }
+
+
+def links_to_tenants(request: HttpRequest) -> Callable[[str], str]:
+    """Return what makes a tenant's address of its host name.
+
+    A browser that came by a name of another machine, as in Codespaces, cannot use the tenants'
+    names; it chooses a tenant by cookie.
+    """
+    host, colon, port = request.get_host().rpartition(":")
+    if not colon or not port.isdigit():
+        host, port = request.get_host(), ""
+    local = {settings.TENANT_BASE_DOMAIN, "127.0.0.1", "[::1]", "localhost"}
+    if host in local or host.endswith(f".{settings.TENANT_BASE_DOMAIN}"):
+        suffix = f":{port}" if port else ""
+        return lambda domain: f"{request.scheme}://{domain}{suffix}/"
+    return lambda domain: "/choose-tenant/"
+
+
+def _debugger(said: Mapping[str, Any]) -> tuple[str, str, Debugger]:
+    found = Debugger(**said["debugger"])
+    return f"worker {said['host']}", found.said, found
+
+
+def _shown(entry: Mapping[str, Any]) -> dict[str, Any]:
+    shown = {**entry, "moment": datetime.fromtimestamp(entry["at"], UTC)}
+    if "ms" in entry:
+        shown["duration"] = charts.duration(entry["ms"])
+    if "status" in entry:
+        shown["kind"] = charts.kind_of(entry["status"])
+    if "state" in entry:
+        kinds = {"SUCCESS": "good", "RETRY": "warn"}
+        shown["kind"] = kinds.get(entry["state"], "bad")
+    return shown

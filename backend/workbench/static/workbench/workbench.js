@@ -1,0 +1,85 @@
+// Keeps the workbench up to date: asks for its live part every two seconds while it is looked at.
+"use strict";
+
+const EVERY = 2000; // milliseconds between an answer and the next question
+const PATIENCE = 5000; // milliseconds until an answer counts as missing
+
+const live = document.getElementById("live");
+const pulse = document.getElementById("pulse");
+const pause = document.getElementById("pause");
+let timer = 0;
+let asking = false;
+
+// Texts that stay put are not written again: a screen reader would say them anew.
+function say(text) {
+  if (pulse.textContent !== text) pulse.textContent = text;
+}
+
+// A part that holds the focus or a selection is left alone until it is let go.
+function inUse(part) {
+  const selection = document.getSelection();
+  const selected = selection && !selection.isCollapsed && selection.containsNode(part, true);
+  return part.contains(document.activeElement) || selected;
+}
+
+function show(html) {
+  const fresh = new DOMParser().parseFromString(html, "text/html");
+  finish(fresh);
+  for (const part of fresh.querySelectorAll("section[id], #verdict")) {
+    const old = document.getElementById(part.id);
+    if (old && old.outerHTML !== part.outerHTML && !inUse(old)) old.replaceWith(part);
+  }
+}
+
+// What only a script can do: local times and buttons that copy.
+function finish(root) {
+  for (const button of root.querySelectorAll("[data-copy]")) button.hidden = !navigator.clipboard;
+  for (const time of root.querySelectorAll("time")) {
+    time.textContent = new Date(time.dateTime).toLocaleTimeString([], { hour12: false });
+  }
+}
+
+async function ask() {
+  if (asking) return;
+  asking = true;
+  try {
+    const answer = await fetch(live.dataset.address, { signal: AbortSignal.timeout(PATIENCE) });
+    if (!answer.ok) throw new Error(String(answer.status));
+    show(await answer.text());
+    live.classList.remove("stale");
+    say("Live, every 2 seconds.");
+  } catch {
+    live.classList.add("stale");
+    say("× Web does not answer; this is what was known last.");
+  } finally {
+    asking = false;
+    plan();
+  }
+}
+
+function plan() {
+  clearTimeout(timer);
+  if (!document.hidden && pause.getAttribute("aria-pressed") !== "true") timer = setTimeout(ask, EVERY);
+}
+
+document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : plan()));
+
+pause.addEventListener("click", () => {
+  const paused = pause.getAttribute("aria-pressed") !== "true";
+  pause.setAttribute("aria-pressed", String(paused));
+  if (paused) say("Paused.");
+  plan();
+});
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  await navigator.clipboard.writeText(button.dataset.copy);
+  button.textContent = "Copied";
+  setTimeout(() => (button.textContent = "Copy"), 1500);
+});
+
+pause.hidden = false;
+finish(document);
+say("Live, every 2 seconds.");
+plan();

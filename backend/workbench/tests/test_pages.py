@@ -1,0 +1,286 @@
+"""What the workbench shows, and that it shows it when things are down."""
+
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from django.core.mail import EmailMultiAlternatives
+from django.db import connection
+from structlog.testing import capture_logs
+
+from core import health
+from core.env import CONTRACT
+from core.health import Result
+from workbench import readings, state
+from workbench.mail import EmailBackend
+from workbench.middleware import BUCKETS, counts, write
+
+BACKEND = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def services(monkeypatch):
+    """Replace what the health registry says."""
+
+    def say(**results):
+        monkeypatch.setattr(state.SERVICES, "_read", lambda: results)
+
+    return say
+
+
+def section(html: str, name: str) -> str:
+    return re.search(rf'<section[^>]* id="{name}">.*?</section>', html, re.S).group()
+
+
+@pytest.mark.django_db
+def test_it_shows_whose_address_this_is_and_every_dependency_with_its_latency(bench, services):
+    services(database=Result(3.2), emulator=Result(12))
+    page = bench.get("/").content.decode()
+
+    assert "<h1>Test1</h1>" in page
+    assert "<code>test1</code>" in page
+    assert "Everything answers" in page
+    assert "3.2 ms" in section(page, "services")
+    assert "emulator" in section(page, "services")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("host", "status"), [("nosuch.localhost", 404), ("evil.example", 400)])
+def test_an_address_of_no_tenant_is_refused_as_everywhere(bench, services, host, status):
+    services(database=Result(1))
+    assert bench.get("/", headers={"host": host}).status_code == status
+
+
+@pytest.mark.django_db
+def test_what_is_down_is_named_with_its_fault_and_not_by_colour_alone(bench, services):
+    services(database=Result(1), cache=Result(1500, "refused at redis:6379"))
+    page = bench.get("/").content.decode()
+
+    assert "Down: cache" in page
+    shown = section(page, "services")
+    assert "▲</span> down" in shown
+    assert "refused at redis:6379" in shown
+
+
+def test_a_dead_database_is_shown_and_never_asked_for_the_page(bench, services, monkeypatch):
+    # Without the db fixture a query of the page itself would fail the test.
+    services(database=Result(1500, "no answer"))
+    monkeypatch.setattr(state.TENANTS, "_read", broken)
+    answer = bench.get("/")
+    page = answer.content.decode()
+
+    assert answer.status_code == 200
+    assert "Down: database" in page
+    assert "the database does not answer" in page
+    assert "connection refused" in section(page, "tenants")
+
+
+def broken():
+    raise ConnectionError("connection refused")
+
+
+def test_what_hangs_does_not_hold_the_page_up_and_is_asked_once(bench, services, monkeypatch):
+    monkeypatch.setattr(readings, "PATIENCE", 0.2)
+    services(database=Result(1500, "no answer"))
+    released, asked = threading.Event(), []
+
+    def hangs():
+        asked.append(1)
+        released.wait(30)
+
+    for reading in (state.ACTIVITY, state.TENANTS):
+        monkeypatch.setattr(reading, "_read", hangs)
+    began = time.monotonic()
+    try:
+        pages = [bench.get("/workbench/live/").content.decode() for _ in range(3)]
+        took = time.monotonic() - began
+    finally:
+        released.set()
+        for reading in (state.ACTIVITY, state.TENANTS):
+            reading._ended.wait(5)
+
+    assert took < 2
+    assert len(asked) == 2
+    assert "no answer for" in section(pages[0], "requests")
+
+
+@pytest.mark.django_db
+def test_requests_are_noted_with_status_time_and_tenant(bench, services, redis_client):
+    services(database=Result(1))
+    bench.get("/api/nosuch/", headers={"host": "test2.localhost"})
+    bench.get("/workbench/live/")
+    wait_for(lambda: state.read_activity().requests)
+    (noted,) = state.read_activity().requests
+
+    assert (noted["path"], noted["status"], noted["tenant"]) == ("/api/nosuch/", 404, "test2")
+    assert noted["ms"] > 0
+    state.ACTIVITY._tried_at = float("-inf")
+    shown = section(state_page(bench), "requests")
+    assert "! 404" in shown
+    assert "1 refused (4xx), 0 failed (5xx)" in shown
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def state_page(bench) -> str:
+    from workbench import views
+
+    views._rendered.clear()
+    return bench.get("/").content.decode()
+
+
+def test_counts_are_exact_also_when_the_list_is_full(redis_client):
+    now = 1_000_000
+    entry = {"at": now, "method": "GET", "path": "/", "status": 200, "ms": 1, "tenant": ""}
+    write(redis_client, [entry] * 500)
+    write(redis_client, [{**entry, "status": 500}])
+    found = counts(redis_client, now)
+
+    assert len(found) == BUCKETS
+    assert found[-1] == {"2xx": 500, "5xx": 1}
+    assert len(state.REQUESTS.newest_first(redis_client)) == state.REQUESTS.length
+
+
+@pytest.mark.django_db
+def test_tenants_are_shown_with_links_and_sizes_read_without_any_rights_in_them(bench, services):
+    services(database=Result(1))
+    shown = section(bench.get("/").content.decode(), "tenants")
+
+    for name in ("test1", "test2"):
+        assert f'href="http://{name}.localhost:8000/"' in shown
+        assert f'href="http://{name}.localhost:8000/admin/"' in shown
+    assert re.search(r"\d\S*\s(KB|MB)", shown)
+
+
+@pytest.mark.usefixtures("as_app")
+def test_sizes_are_known_to_the_login_of_web():
+    connection.set_schema_to_public()
+    assert all(tenant.size > 0 for tenant in state.list_tenants() if tenant.released == "yes")
+
+
+@pytest.mark.django_db
+def test_a_browser_without_host_names_chooses_its_tenant_by_cookie(bench, services):
+    services(database=Result(1))
+    page = bench.get("/", headers={"host": "name-8000.app.github.dev"}).content.decode()
+    assert 'href="/choose-tenant/"' in section(page, "tenants")
+
+
+# --- e-mails ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def letter(redis_client) -> str:
+    """Send a message that would do harm; return its key."""
+    message = EmailMultiAlternatives(
+        "Grüße", "Plain words", "shop@localhost", ["ann@example.com"], bcc=["bob@example.com"]
+    )
+    message.attach_alternative("<h1>Rich</h1><script>alert(1)</script>", "text/html")
+    message.attach("bill.csv", "a;b\n", "text/csv")
+    with capture_logs() as logged:
+        assert EmailBackend().send_messages([message]) == 1
+    assert [entry["body"] for entry in logged] == ["Plain words"]
+    (kept,) = state.read_activity().mail
+    return kept["key"]
+
+
+def test_an_e_mail_is_readable_with_its_parts(bench, letter):
+    page = bench.get(f"/workbench/mail/{letter}/").content.decode()
+
+    for part in ("<h1>Grüße</h1>", "Plain words", "ann@example.com", "bob@example.com", "bill.csv"):
+        assert part in page
+    assert "<script>" not in page
+
+
+def test_the_html_of_an_e_mail_can_do_nothing(bench, letter):
+    answer = bench.get(f"/workbench/mail/{letter}/html/")
+
+    assert b"<h1>Rich</h1>" in answer.content
+    policy = answer["Content-Security-Policy"]
+    assert policy.startswith("sandbox;")
+    assert "default-src 'none'" in policy
+    assert "allow-scripts" not in policy
+
+
+def test_an_e_mail_that_is_gone_is_answered_404(bench):
+    assert bench.get("/workbench/mail/nosuch/").status_code == 404
+
+
+def test_e_mail_is_logged_also_when_it_cannot_be_kept(settings):
+    settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:1"}}
+    with capture_logs() as logged:
+        sent = EmailBackend().send_messages([EmailMultiAlternatives("S", "Words", to=["a@b.c"])])
+    assert sent == 1
+    assert [entry["event"] for entry in logged] == ["e-mail", "e-mail not kept for the workbench"]
+
+
+# --- where it is not ----------------------------------------------------------------------
+
+LOOK = """
+import django; django.setup()
+from django.apps import apps
+from django.conf import settings
+from django.urls import Resolver404, resolve
+print(apps.is_installed("workbench"), resolve("/").func.__name__, settings.EMAIL_BACKEND)
+try:
+    print(resolve("/workbench/live/").func.__name__)
+except Resolver404:
+    print("absent")
+print(any("workbench" in name for name in (*settings.MIDDLEWARE, settings.ROOT_URLCONF)))
+"""
+
+
+def as_under(settings_module: str, code: str) -> subprocess.CompletedProcess:
+    """Run code with an environment that production accepts: the contract's own examples."""
+    examples = {one.name: one.example for one in CONTRACT if "production" in one.required_in}
+    variables = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": settings_module}
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=BACKEND,
+        env={**examples, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_production_has_neither_the_application_nor_its_addresses():
+    looked = as_under("core.settings.production", LOOK)
+    assert looked.stdout.splitlines() == [
+        "False landing django.core.mail.backends.smtp.EmailBackend",
+        "absent",
+        "False",
+    ], looked.stderr
+
+
+def test_local_settings_have_it_at_the_root():
+    looked = as_under("core.settings.local", LOOK)
+    assert looked.stdout.splitlines() == [
+        "True home workbench.mail.EmailBackend",
+        "live",
+        "True",
+    ], looked.stderr
+
+
+def test_production_refuses_to_start_with_it():
+    code = (
+        "from django.conf import settings; import django;"
+        "settings.INSTALLED_APPS.append('workbench'); django.setup()"
+    )
+    started = as_under("core.settings.production", code)
+    assert started.returncode != 0
+    assert "for a developer's machine only" in started.stderr
+
+
+def test_the_registry_of_health_is_what_is_shown(bench, monkeypatch):
+    monkeypatch.setattr(health, "_probes", {"harbour": lambda: None})
+    assert "harbour" in section(bench.get("/workbench/live/").content.decode(), "services")

@@ -1,0 +1,16 @@
+"""Addresses of a developer's machine: the workbench at /, then those of every tenant."""
+
+from django.urls import path
+
+from core.urls import handler400, handler403, handler404, handler500, urlpatterns
+from workbench import views
+
+__all__ = ["handler400", "handler403", "handler404", "handler500", "urlpatterns"]
+
+urlpatterns = [
+    path("", views.home, name="workbench"),
+    path("workbench/live/", views.live, name="workbench-live"),
+    path("workbench/mail/<str:key>/", views.message, name="workbench-message"),
+    path("workbench/mail/<str:key>/html/", views.message_html, name="workbench-message-html"),
+    *urlpatterns,
+]

@@ -1,0 +1,388 @@
+"""The running stack as the checks see it: commands, requests, files, and what they make."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Callable
+from urllib.parse import urlsplit
+
+from .. import environment
+from ..checkout import Checkout
+from ..docker.project import Project
+from ..errors import DevError
+from ..process import Result, capture, stream
+from ..services import WEB
+from ..terminal import Terminal
+from .criteria import Failed
+from .http import Browser, Client
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+PASSWORD = secrets.token_urlsafe(12)
+OPERATORS = "public"
+
+# What a new developer does not have either.
+_NOT_COPIED = (".git", ".venv", ".dev", ".env", "__pycache__")
+_BACKEND = "backend"
+
+
+class Stack:
+    """A checkout whose stack runs on an engine. As a context: what checks made goes at its end."""
+
+    def __init__(
+        self, checkout: Checkout, engine: str, tell: Callable[[str], None] = lambda line: None
+    ) -> None:
+        self.checkout = checkout
+        self.engine = engine
+        self.compose = engine == "compose"
+        self.tell = tell
+        self._made = contextlib.ExitStack()
+        self._seen: dict[Callable[[Stack], str], str] = {}
+
+    def __enter__(self) -> Stack:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._made.close()
+
+    def once(self, check: Callable[[Stack], str]) -> str:
+        """What `check` sees, looked at only once in a run: several criteria may rest on it."""
+        if check not in self._seen:
+            self._seen[check] = check(self)
+        return self._seen[check]
+
+    # Commands
+
+    def dev(
+        self, *arguments: str, timeout: float = 300, variables: Mapping[str, str] = NOTHING
+    ) -> Result:
+        """Run `./dev ARGUMENTS` on this stack's engine, however it ends."""
+        return capture(
+            [sys.executable, str(self.checkout.root / "dev"), "--engine", self.engine, *arguments],
+            directory=self.checkout.root,
+            environment={**self.checkout.variables, **variables},
+            timeout=timeout,
+        )
+
+    def must(self, *arguments: str, timeout: float = 300) -> str:
+        """Run `./dev ARGUMENTS`; return what it printed. Raises Failed if it fails."""
+        done = self.dev(*arguments, timeout=timeout)
+        if not done.ok:
+            shown = " ".join(("./dev", *arguments[:2]))
+            raise Failed(f"`{shown}` ended with {done.status}: {done.last_words}", shown)
+        return done.output
+
+    def sql(self, query: str) -> str:
+        """What `query` gives as superuser: rows by line, columns by |."""
+        return self.must("psql", "-AtX", "-c", query).strip()
+
+    def shell(self, code: str, tenant: str = "") -> str:
+        """What `code` prints last in Django's shell, with web's rights and settings."""
+        place = ["--tenant", tenant] if tenant else []
+        return _last(self.must("shell", *place, "--verbosity=0", "-c", code))
+
+    def manage(self, code: str, tenant: str = "") -> str:
+        """What `code` prints last in Django's shell, as the database's owner."""
+        place = ["--tenant", tenant] if tenant else []
+        return _last(self.must("manage", "shell", *place, "--verbosity=0", "-c", code))
+
+    def inside(self, script: str) -> Result:
+        """Run a shell script in `backend`, with the Python and the packages that web has."""
+        if self.compose:
+            return self.docker("compose", "exec", "-T", WEB, "sh", "-c", script)
+        return capture(
+            ["sh", "-c", script],
+            directory=self.checkout.root / _BACKEND,
+            environment=environment.activated(self.checkout),
+            timeout=120,
+        )
+
+    def docker(self, *arguments: str, timeout: float = 300) -> Result:
+        """Run `docker ARGUMENTS` with the variables of this stack's project."""
+        return capture(
+            ["docker", *arguments],
+            directory=self.checkout.root,
+            environment=Project(self.checkout).environment,
+            timeout=timeout,
+        )
+
+    def docker_must(self, *arguments: str, timeout: float = 300) -> str:
+        """What `docker ARGUMENTS` prints. Raises Failed if it fails."""
+        done = self.docker(*arguments, timeout=timeout)
+        if not done.ok:
+            raise Failed(f"`docker {' '.join(arguments[:3])}` failed: {done.last_words}")
+        return done.output.strip()
+
+    def tests(self, *arguments: str) -> str:
+        """Run tests of the workspace, by file, with their lines as progress; return the count.
+
+        Raises Failed if a file is missing, one fails, or none ran.
+        """
+        for name in (one for one in arguments if one.endswith(".py")):
+            if not (self.checkout.root / name).exists():
+                raise Failed(f"{name} is missing")
+        return self._pytest(
+            [str(self.python), "-m", "pytest", "-v", "--color=no", *arguments],
+            f".venv/bin/python -m pytest {' '.join(arguments)}",
+        )
+
+    def backend_tests(self, *arguments: str) -> str:
+        """Run backend tests by `./dev test`; as `tests`."""
+        front = [sys.executable, str(self.checkout.root / "dev"), "--engine", self.engine]
+        shown = " ".join(("./dev test", *arguments))
+        return self._pytest([*front, "test", "-v", "--color=no", *arguments], shown)
+
+    def _pytest(self, command: list[str], shown: str) -> str:
+        last = ""
+
+        def hear(line: str) -> None:
+            nonlocal last
+            last = line if re.search(r"\d+ (passed|failed|error|skipped)", line) else last
+            self.tell(line)
+
+        variables = {**self.checkout.variables, "COLUMNS": "120"}
+        status = stream(command, hear, directory=self.checkout.root, environment=variables)
+        counted = re.search(r"(\d+) passed", last)
+        if status or not counted:
+            said = last.strip("= ") or "no test ran"
+            raise Failed(f"`{shown}` ended with {status}: {said}", shown)
+        skipped = re.search(r"(\d+) skipped", last)
+        if skipped:
+            raise Failed(f"`{shown}`: {skipped.group()}, so not all was shown", f"{shown} -rs")
+        return f"{counted.group()}: {shown}"
+
+    # What runs
+
+    def must_be_up(self) -> None:
+        """Raise DevError if the stack is not up."""
+        if "web" not in self.addresses:
+            raise DevError("the stack is not up", "start it: ./dev up")
+
+    def status(self) -> dict[str, Any]:
+        """What `./dev status --json` says now."""
+        return json.loads(self.dev("status", "--json").output)
+
+    def service(self, name: str) -> dict[str, Any]:
+        """What status says of one service. Raises Failed if there is none of that name."""
+        for service in self.status()["services"]:
+            if service["name"] == name:
+                return service
+        raise Failed(f"there is no service {name}")
+
+    @cached_property
+    def addresses(self) -> Mapping[str, str]:
+        """Where things are, by name."""
+        return self.status()["addresses"]
+
+    def port(self, service: str) -> int:
+        """The port of a service on this machine."""
+        if service not in self.addresses:
+            raise Failed(f"{service} has no address", "./dev status")
+        return urlsplit(self.addresses[service]).port or 0
+
+    def log(self, service: str) -> list[str]:
+        """The lines that a service has written."""
+        lines = self.must("logs", service).splitlines()
+        return [line.split("| ", 1)[-1] for line in lines if "|" in line]
+
+    def events(self, service: str) -> dict[str, dict[str, Any]]:
+        """The last log entry of each event of a service."""
+        entries = filter(None, map(_entry, self.log(service)))
+        return {str(entry.get("event")): entry for entry in entries}
+
+    @contextlib.contextmanager
+    def served_by(self, server: str) -> Iterator[None]:
+        """Have `server` serve; afterwards the one that did before."""
+        before = self.status()["server"]
+        self.must("serve", server)
+        try:
+            yield
+        finally:
+            if before and before != server:
+                self.must("serve", before)
+
+    def api(self, tenant: str = "", **headers: str) -> Client:
+        """A client of a tenant; of the default one without a name."""
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        return Client(self.port("web"), tenant, given)
+
+    # Files
+
+    @cached_property
+    def python(self) -> Path:
+        """The Python of .venv, with PyYAML, psycopg and pytest."""
+        return environment.ensure(self.checkout, Terminal(out=sys.stderr))
+
+    def text(self, path: str) -> str:
+        """A file of the checkout. Raises Failed if it is missing."""
+        try:
+            return (self.checkout.root / path).read_text(encoding="utf-8")
+        except OSError as error:
+            raise Failed(f"{path} cannot be read: {error.strerror}") from None
+
+    def yaml(self, path: str) -> Any:
+        """A YAML file of the checkout. Raises Failed if it is missing or faulty."""
+        self.text(path)
+        read = "import json, sys, yaml; json.dump(yaml.safe_load(open(sys.argv[1])), sys.stdout)"
+        done = capture(
+            [str(self.python), "-c", read, path],
+            directory=self.checkout.root,
+            environment=self.checkout.variables,
+        )
+        if not done.ok:
+            raise Failed(f"{path} is faulty: {done.last_words}")
+        return json.loads(done.output)
+
+    @contextlib.contextmanager
+    def appended(self, path: str, text: str) -> Iterator[None]:
+        """Add `text` to a file for a while; afterwards it is as it was."""
+        file = self.checkout.root / path
+        before = file.read_bytes()
+        try:
+            file.write_bytes(before + text.encode())
+            yield
+        finally:
+            file.write_bytes(before)
+
+    # What checks make
+
+    @cached_property
+    def shop(self) -> Shop:
+        """A tenant of its own with products and accounts; dropped at the end."""
+        name = f"verify_{secrets.token_hex(4)}"
+        self.must("manage", "create_tenant", name, "--name", "Verify")
+        self._made.callback(self.dev, "manage", "drop_tenant", name, "--yes", "--no-export")
+        return Shop(self, name)
+
+    @contextlib.contextmanager
+    def operator(self) -> Iterator[Browser]:
+        """Somebody logged in to the operators' admin, with an account for that time."""
+        email = f"verify-{secrets.token_hex(4)}@example.com"
+        self.manage(_superuser(email), OPERATORS)
+        try:
+            yield log_in(Browser(self.port("web"), OPERATORS), email)
+        finally:
+            # By SQL: Django would look for what such an account has in tables of tenants.
+            self.sql(f"DELETE FROM public.users_user WHERE email = '{email}'")  # noqa: S608
+
+    @cached_property
+    def fresh(self) -> Fresh:
+        """A stack brought up from nothing, in a copy of the checkout; deleted at the end."""
+        directory = Path(tempfile.mkdtemp(prefix="homeport-verify-"))
+        self._made.callback(shutil.rmtree, directory, ignore_errors=True)
+        directory.chmod(0o755)  # the user in the containers is another
+        fresh = Fresh.copy_of(self, directory / "checkout")
+        self._made.callback(fresh.dev, "clean", "--yes")
+        self.tell("bringing a fresh copy up")
+        fresh.bring_up()
+        return fresh
+
+
+class Shop:
+    """A tenant that belongs to a run of the checks."""
+
+    PRODUCTS = ("Verify teapot", "Verify lantern")
+    STAFF = "verify-staff@example.com"
+    CUSTOMER = "verify-customer@example.com"
+
+    def __init__(self, stack: Stack, name: str) -> None:
+        self.stack = stack
+        self.name = name
+        self.port = stack.port("web")
+        code = (
+            "from products.models import Category, Product\n"
+            "category = Category.objects.create(slug='verify', name='Verify')\n"
+            f"for number, name in enumerate({self.PRODUCTS!r}):\n"
+            "    Product.objects.create(sku=f'V-{number}', name=name, category=category,\n"
+            "        price=10 + number, stock=50)\n"
+        )
+        stack.manage(code + _superuser(self.STAFF), name)
+
+    @cached_property
+    def customer(self) -> Client:
+        """A client with an account and its token."""
+        client = Client(self.port, self.name)
+        account = {"email": self.CUSTOMER, "password": PASSWORD}
+        client.send("POST", "/api/auth/register/", account).must_be(201)
+        tokens = client.send("POST", "/api/auth/login/", account).must_be(200).json()
+        client.token = tokens["access"]
+        return client
+
+    @cached_property
+    def staff(self) -> Browser:
+        """Somebody logged in to the admin."""
+        return log_in(Browser(self.port, self.name), self.STAFF)
+
+
+class Fresh(Stack):
+    """A copy of a checkout with a project, ports and data of its own."""
+
+    took = 0.0  # seconds from the copy to a stack that is up
+    setting = ("WORKER_CONCURRENCY", "1")  # what its .env says
+
+    @classmethod
+    def copy_of(cls, stack: Stack, root: Path) -> Fresh:
+        shutil.copytree(
+            stack.checkout.root, root, symlinks=True, ignore=shutil.ignore_patterns(*_NOT_COPIED)
+        )
+        (root / ".env").write_text("=".join(cls.setting) + "\n")
+        moved = {name for name in stack.checkout.variables if name.endswith("_PORT")}
+        variables = {k: v for k, v in stack.checkout.variables.items() if k not in moved}
+        variables["COMPOSE_PROJECT_NAME"] = f"homeport-verify-{os.getpid()}"
+        return cls(Checkout(root, variables), stack.engine, stack.tell)
+
+    def bring_up(self) -> None:
+        """Start it as a new developer does, and keep how long that takes."""
+        began = time.monotonic()
+        self.must("up", "--auto-ports", timeout=900)
+        self.took = time.monotonic() - began
+
+
+def log_in(browser: Browser, email: str) -> Browser:
+    """`browser`, logged in to the admin. Raises Failed if it is refused."""
+    answer = browser.submit("/admin/login/?next=/admin/", username=email, password=PASSWORD)
+    if answer.status != 302:
+        raise Failed(f"the admin refused a superuser's log-in with {answer.status}")
+    return browser
+
+
+def eventually(condition: Callable[[], Any], within: float, otherwise: str) -> Any:
+    """The first true value of `condition`. Raises Failed after `within` seconds."""
+    end = time.monotonic() + within
+    while True:
+        found = condition()
+        if found:
+            return found
+        if time.monotonic() > end:
+            raise Failed(f"{otherwise} within {within:.0f} s")
+        time.sleep(0.2)
+
+
+def _superuser(email: str) -> str:
+    return (
+        "from users.models import User\n"
+        f"User.objects.create_superuser({email!r}, password={PASSWORD!r})\n"
+    )
+
+
+def _last(output: str) -> str:
+    return ["", *output.strip().splitlines()][-1].strip()
+
+
+def _entry(line: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None

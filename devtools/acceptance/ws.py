@@ -1,0 +1,113 @@
+"""The workspace: the editor in the stack."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from ..process import capture
+from . import lde
+from .criteria import Failed, criterion
+from .http import Browser, ask
+from .stack import Stack
+
+DEVCONTAINER = ".devcontainer/devcontainer.json"
+DEVCONTAINER_TESTS = "tests/stack/test_devcontainer.py"
+DEBUGGING_TESTS = "tests/stack/test_debugging.py"
+CODESPACE = "verify-8000.app.github.dev"
+
+
+@criterion(
+    "WS-1",
+    "`devcontainer up` attaches to the Compose web service with db, redis, worker, localstack as "
+    "sidecars",
+    long=True,
+    needs_docker="a dev container is a container",
+)
+def devcontainer(stack: Stack) -> str:
+    declared = _with_comments(stack, DEVCONTAINER)
+    if declared.get("service") != "web" or declared.get("overrideCommand") is not False:
+        raise Failed(f"{DEVCONTAINER} does not attach to web as it is")
+    return stack.tests(DEVCONTAINER_TESTS)
+
+
+@criterion(
+    "WS-2",
+    "breakpoints hit in runserver, Gunicorn and worker through the attach configurations",
+    long=True,
+)
+def breakpoints(stack: Stack) -> str:
+    return stack.tests(DEBUGGING_TESTS)
+
+
+@criterion("WS-3", "tasks and launch profiles switch runserver and Gunicorn")
+def tasks(stack: Stack) -> str:
+    tasks = {one["label"]: one for one in _with_comments(stack, ".vscode/tasks.json")["tasks"]}
+    launch = _with_comments(stack, ".vscode/launch.json")
+    wanted = [one.get("preLaunchTask") for one in launch["configurations"]]
+    missing = [name for name in wanted if name and name not in tasks]
+    if missing:
+        raise Failed(f"launch.json wants tasks that are not there: {', '.join(missing)}")
+    commands = {name: _command(one) for name, one in tasks.items()}
+    for server in ("runserver", "gunicorn"):
+        if not any(f"serve {server}" in command for command in commands.values()):
+            raise Failed(f"no task runs ./dev serve {server}")
+    switched = stack.once(lde.switch_to_runserver)
+    return f"{len(tasks)} tasks, {len(wanted)} launch profiles; {switched}"
+
+
+def _command(task: dict[str, Any]) -> str:
+    return " ".join([str(task.get("command", "")), *map(str, task.get("args", ()))])
+
+
+@criterion("WS-4", "Codespaces: forwarded hosts accepted, CSRF works, ports labelled")
+def codespaces(stack: Stack) -> str:
+    port = stack.port("web")
+    ask(port, "GET", "/api/v1/health/live/", host=CODESPACE, headers={}).must_be(200)
+    browser = Browser(port, "test1")
+    page = browser.get("/admin/login/").must_be(200).text
+    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
+    body = f"csrfmiddlewaretoken={token.group(1) if token else ''}&username=x&password=x".encode()
+    # The proxy reports its own name, or localhost; with or without TLS.
+    for host, origin in (
+        (CODESPACE, f"https://{CODESPACE}"),
+        (f"localhost:{port}", f"https://{CODESPACE}"),
+        (CODESPACE, "http://localhost:8000"),
+        (CODESPACE, "https://localhost:8000"),
+    ):
+        headers = {
+            "Origin": origin,
+            "Cookie": "; ".join(f"{k}={v}" for k, v in browser.cookies.items()),
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+        answer = ask(port, "POST", "/admin/login/", host=host, headers=headers, body=body)
+        if answer.status != 200:  # the form again: the log-in is wrong, the request is not
+            raise Failed(f"Host {host}, Origin {origin}: {answer.status}")
+    labels = _with_comments(stack, DEVCONTAINER).get("portsAttributes", {})
+    if not labels.get("8000", {}).get("label"):
+        raise Failed(f"{DEVCONTAINER} gives port 8000 no label")
+    return f"4 of 4 pairs of Host and Origin accepted; port 8000 is {labels['8000']['label']!r}"
+
+
+@criterion("WS-5", "pre-commit runs the same checks as CI", long=True)
+def same_checks(stack: Stack) -> str:
+    if not re.search(r"^\s*step \./dev lint$", stack.text(".ci/run"), re.M):
+        raise Failed(".ci/run does not run ./dev lint")
+    hooks = re.findall(r"^\s*- id: (\S+)", stack.text(".pre-commit-config.yaml"), re.M)
+    stack.must("lint", timeout=900)
+    return f".ci/run runs ./dev lint, which is pre-commit: {len(hooks)} hooks passed"
+
+
+def _with_comments(stack: Stack, path: str) -> Any:
+    """A file of the editor: JSON with comments. Raises Failed if it is missing or faulty."""
+    stack.text(path)
+    read = "import json, sys, json5; json.dump(json5.load(open(sys.argv[1])), sys.stdout)"
+    done = capture(
+        [str(stack.python), "-c", read, path],
+        directory=stack.checkout.root,
+        environment=stack.checkout.variables,
+    )
+    if not done.ok:
+        raise Failed(f"{path} is faulty: {done.last_words}")
+    return json.loads(done.output)
