@@ -61,9 +61,6 @@ complete -c dev -f -a '(__homeport_dev)'
 
 _SCRIPTS = dict(zip(SHELLS, (_BASH, _ZSH, _FISH)))
 
-Candidates = Sequence["tuple[str, str]"]
-
-
 def script(shell: str) -> str:
     """What a shell must read to complete ./dev."""
     return _SCRIPTS[shell]

@@ -48,7 +48,7 @@ CHECKS: Mapping[str, ModuleType] = MappingProxyType(
 )
 
 # Longer than any single question to Docker may take.
-LIMIT = 30  # seconds for all checks together
+LIMIT = 60  # seconds for all checks together
 
 
 def examine(

@@ -119,6 +119,10 @@ class Snapshots:
         Connections are ended for the moment of the copy; new ones wait until it is made.
         """
         _check(name)
+        if name == PREVIOUS:
+            raise UsageError(
+                f"{PREVIOUS!r} is kept for what was there before a restore", "choose another name"
+            )
         there = [one.name for one in self.list()]
         if name in there and not replace:
             raise DevError(
