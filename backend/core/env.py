@@ -497,6 +497,7 @@ CONTRACT: tuple[Variable, ...] = (
         "Key of the emulators, always test: only for it do they check signatures. In the cloud\n"
         "there is none; the task's role gives short-lived ones.",
         example="test",
+        library="boto3",
     ),
     Variable(
         "AWS_SECRET_ACCESS_KEY",
@@ -504,6 +505,7 @@ CONTRACT: tuple[Variable, ...] = (
         "Secret that belongs to it, also test.",
         example="test",
         secret=True,
+        library="boto3",
     ),
     Variable(
         "AWS_ENDPOINT_URL",
@@ -790,6 +792,7 @@ CONTRACT: tuple[Variable, ...] = (
         default="127.0.0.1",
         example="203.0.113.5",
         reader="compose",
+        deployments=PRODUCTION,
     ),
     Variable(
         "PROXY_HTTP_PORT",
@@ -798,6 +801,7 @@ CONTRACT: tuple[Variable, ...] = (
         default="8080",
         example="80",
         reader="compose",
+        deployments=PRODUCTION,
     ),
     Variable(
         "PROXY_HTTPS_PORT",
@@ -806,6 +810,7 @@ CONTRACT: tuple[Variable, ...] = (
         default="8443",
         example="443",
         reader="compose",
+        deployments=PRODUCTION,
     ),
     Variable(
         "PROXY_CERTIFICATE",
@@ -814,6 +819,7 @@ CONTRACT: tuple[Variable, ...] = (
         default="/dev/null",
         example="/etc/letsencrypt/live/app.example.com/haproxy.pem",
         reader="compose",
+        deployments=PRODUCTION,
     ),
     Variable(
         "WEB_REPLICAS",
@@ -824,6 +830,7 @@ CONTRACT: tuple[Variable, ...] = (
         default="1",
         example="3",
         reader="compose",
+        deployments=PRODUCTION,
     ),
     Variable(
         "WORKER_REPLICAS",
@@ -833,6 +840,7 @@ CONTRACT: tuple[Variable, ...] = (
         default="1",
         example="3",
         reader="compose",
+        deployments=PRODUCTION,
     ),
     Variable(
         "DB_CPUS",

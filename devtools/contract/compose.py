@@ -13,6 +13,7 @@ from ..checkout import Checkout
 from ..errors import DevError
 from ..interpolation import Reference, fill_in, references
 from ..process import capture
+from . import dockerfile
 
 LOCAL = "docker-compose.yml"
 PRODUCTION = "docker-compose.prod.yml"
@@ -51,9 +52,11 @@ class ComposeFile:
         return self.lines.get("/".join(path), 1)
 
     def runs_our_code(self, service: str) -> bool:
-        """Whether a process of `service` is started by a script of backend/bin, or built here."""
-        declaration = self.services[service]
-        return "build" in declaration or self.script(service).startswith("bin/")
+        """Whether `service` runs in our image, or is started by a script of backend/bin."""
+        build = self.services[service].get("build")
+        # The short form names a directory with a Dockerfile of its own.
+        ours = isinstance(build, Mapping) and build.get("dockerfile") == dockerfile.FILE
+        return ours or self.script(service).startswith("bin/")
 
     def script(self, service: str) -> str:
         """The first word of what `service` runs; empty if the image decides."""

@@ -23,6 +23,8 @@ HARDENED = "production is attacked; locally a debugger and a build must be able 
 SECRETS = "local passwords are public; production's are given by its user and have no default"
 ONLY_HERE = "serves development alone"
 ONLY_THERE = "ends production's start before a bad environment reaches the data"
+EMULATED = "AWS is emulated here; production asks the real one, or keeps files in a volume"
+TLS = "locally nothing is encrypted; any proxy may take its place in production"
 REACH = "a developer's tools connect to every service; in production only the proxy does, to web"
 ALWAYS_ON = "production comes back after a reboot, whatever stopped it"
 LOAD = "production carries more, and bounds what one container may take from the others"
@@ -36,13 +38,20 @@ DIFFERENCES: tuple[Declared, ...] = (
     ),
     Declared("*", "variable DJANGO_SETTINGS_MODULE", SETTINGS),
     Declared("test", "service", ONLY_HERE),
+    Declared("localstack", "service", EMULATED),
+    Declared("cognito", "service", EMULATED),
+    Declared("aws-seed", "service", EMULATED),
+    Declared("*", "variable AWS_*", EMULATED),
+    Declared("*", "variable SSM_PARAMETER_PATH", EMULATED),
     Declared("check", "service", ONLY_THERE),
+    Declared("proxy", "service", TLS),
     Declared("*", "depends_on", ONLY_THERE),
     Declared("*", "cap_drop", HARDENED),
     Declared("*", "read_only", HARDENED),
     Declared("*", "security_opt", HARDENED),
     Declared("*", "tmpfs", HARDENED),
     Declared("*", "user", HARDENED),
+    Declared("db", "variable OMIT_SAMPLE_TENANTS", "test1 and test2 are for trying things out"),
     Declared("db", "variable *PASSWORD", SECRETS),
     Declared("redis", "variable *", SECRETS),
     Declared("redis", "command", SECRETS),

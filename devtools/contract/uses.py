@@ -25,7 +25,7 @@ _CONSTANT = re.compile(r"[A-Z][A-Z0-9_]+\Z")
 _MAPPINGS = {"environ", "env", "environment", "variables", "settings", "source"}
 _METHODS = {"get", "pop", "setdefault"}
 # Functions and methods that take a variable's name.
-_FUNCTIONS = {"getenv", "chosen", "where_chosen"}
+_FUNCTIONS = {"getenv", "chosen", "where_chosen", "own"}
 
 _SHEBANG = re.compile(r"#!.*\b(?:sh|bash)\b")
 _SHELL_USE = re.compile(r"(?<!\\)\$(?:\{[#!]?)?([A-Z][A-Z0-9_]+)")

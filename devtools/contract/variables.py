@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from string import ascii_letters
 
 from ..checkout import Checkout
 from ..errors import DevError
@@ -43,8 +44,10 @@ class Variable:
     @property
     def stand_in(self) -> str:
         """A valid value, for a check of something whose real value only its user knows."""
-        # Some examples are commands that make a secret.
-        return "k" * 64 if self.example.startswith("$(") else self.example
+        # The example of a secret is guessable or a command; a URL has a place for one.
+        if self.secret and "://" not in self.example:
+            return ascii_letters
+        return self.example.replace("PASSWORD", ascii_letters)
 
     @property
     def place(self) -> str:

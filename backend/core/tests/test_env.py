@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.env import CONTRACT, MODES, SETTINGS, EnvironmentProblems, example_file, read
+from core.env import CONTRACT, MODES, SETTINGS, EnvironmentProblems, read
 
 BACKEND = Path(__file__).parents[2]
 BACKEND_VARIABLES = [variable for variable in CONTRACT if variable.reader == "backend"]
@@ -201,30 +201,3 @@ def test_no_process_starts_under_a_bad_environment(script):
 def test_every_default_is_itself_valid(variable):
     if variable.default is not None:
         variable.parse(variable.default)
-
-
-# Django reads the settings module itself, and boto3 all that it needs.
-READ_BY_LIBRARIES = {
-    "AWS_ACCESS_KEY_ID",
-    "AWS_EC2_METADATA_DISABLED",
-    "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER",
-    "AWS_SECRET_ACCESS_KEY",
-    "DJANGO_SETTINGS_MODULE",
-}
-
-
-@pytest.mark.parametrize("variable", BACKEND_VARIABLES, ids=lambda variable: variable.name)
-def test_every_declared_variable_is_used(variable):
-    sources = [
-        path.read_text()
-        for path in [*BACKEND.rglob("*.py"), *(BACKEND / "bin").iterdir()]
-        if "tests" not in path.parts and path.name != "env.py" and path.is_file()
-    ]
-    assert variable.name in READ_BY_LIBRARIES or any(variable.name in source for source in sources)
-
-
-def test_env_example_is_up_to_date():
-    stored = BACKEND.parent / ".env.example"
-    assert stored.read_text() == example_file(), (
-        "docker compose run --rm --no-deps -T web python -m core.env example > .env.example"
-    )
