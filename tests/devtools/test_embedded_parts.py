@@ -13,8 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from devtools.bench import PARTS, report
-from devtools.bench.measure import Measure
 from devtools.checkout import Checkout
 from devtools.checks import space
 from devtools.embedded import account, logs
@@ -155,13 +153,6 @@ def test_too_little_room_is_named_with_what_is_needed(checkout, monkeypatch):
     assert "are free on the disk of" in problem.what
     monkeypatch.setattr(space.environment, "installed", lambda _: "all")
     assert space.problems(checkout) == []  # what is made needs no more room
-
-
-def test_figures_are_shown_as_median_and_spread():
-    lines = report([Measure("up", "s", 4, [3.0, 1.0, 2.0]), Measure("memory", "MB", 500, [])])
-    assert lines[1].split() == ["up", "2.0", "s", "1.0", "s", "3.0", "s", "4.0", "s"]
-    assert "not measurable here" in lines[2]
-    assert PARTS
 
 
 # What a killed supervisor leaves

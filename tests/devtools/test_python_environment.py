@@ -34,4 +34,4 @@ def test_a_lock_that_will_not_do_is_named(tmp_path, lock, what):
 def test_a_machine_without_a_python_that_will_do_is_told_which(tmp_path, monkeypatch):
     monkeypatch.setattr(environment, "MINIMUM", (9, 1))
     with pytest.raises(DevError, match=r"needs Python 9\.1 or newer; found only: /"):
-        environment._find_python(Checkout(tmp_path, {"PATH": ""}))
+        environment.find_python(Checkout(tmp_path, {"PATH": ""}))
