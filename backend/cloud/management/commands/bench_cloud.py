@@ -20,11 +20,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import botocore.session
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from django.core.management.base import BaseCommand, CommandError
 
-from cloud.clients import client
 from cloud.cognito import ALGORITHM, TENANT, UserPool
 
 POOL, CLIENT = "eu-west-1_Ab1Cd2Ef3", "7lhlkkfbfb4q5kpp90urffao"
@@ -83,7 +83,8 @@ class Command(BaseCommand):
             AWS_ACCESS_KEY_ID="test",
             AWS_SECRET_ACCESS_KEY="test",  # noqa: S106  the emulator's
         )
-        ssm = client("ssm")
+        # Patient: the first question makes moto load the service.
+        ssm = botocore.session.get_session().create_client("ssm")
         for number in range(PARAMETERS - 1):
             ssm.put_parameter(Name=f"{PATH}/BENCH_{number}", Value="x", Type="String")
         ssm.put_parameter(Name=f"{PATH}/SECRET_KEY", Value="s" * 50, Type="SecureString")
