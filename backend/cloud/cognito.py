@@ -18,7 +18,8 @@ from urllib.request import urlopen
 import jwt
 import structlog
 
-from cloud.clients import endpoint
+from cloud.clients import client, endpoint
+from core.env import environment
 
 ALGORITHM = "RS256"  # the one that Cognito signs with
 LEEWAY = 30  # seconds that the clocks of AWS and of this machine may differ
@@ -131,6 +132,29 @@ def issuer_claimed(token: str) -> str:
     except (jwt.InvalidTokenError, RecursionError):
         return ""
     return str(claims.get("iss", ""))
+
+
+def log_in(email: str, password: str, kind: str = "IdToken") -> str:
+    """Log in to the pool of the contract by password; return a token, to try the API with.
+
+    Args:
+        kind: "IdToken", "AccessToken" or "RefreshToken".
+
+    Raises:
+        LookupError: when no app client is set, or the pool asks for more than a password.
+        botocore.exceptions.ClientError: when the pool refuses; its text says why.
+    """
+    app_client = environment()["COGNITO_APP_CLIENT_ID"]
+    if not app_client:
+        raise LookupError("COGNITO_APP_CLIENT_ID is not set: docs/cognito.md")
+    answer = client("cognito-idp").initiate_auth(
+        ClientId=app_client,
+        AuthFlow="USER_PASSWORD_AUTH",
+        AuthParameters={"USERNAME": email, "PASSWORD": password},
+    )
+    if "AuthenticationResult" not in answer:
+        raise LookupError(f"the pool first asks for {answer.get('ChallengeName')}")
+    return answer["AuthenticationResult"][kind]
 
 
 def _identity(claims: Mapping[str, Any]) -> Identity:

@@ -25,7 +25,6 @@ TENANT_FREE = frozenset(
         "bench_cloud",
         "bench_tenancy",
         "check",
-        "cognito_token",
         "collectstatic",
         "compilemessages",
         "create_tenant",

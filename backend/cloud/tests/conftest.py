@@ -17,14 +17,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import boto3
+import botocore.session
 import jwt
 import pytest
+from botocore.client import BaseClient
 from cryptography.hazmat.primitives.asymmetric import rsa
 from django.db import connection
 from django.utils.module_loading import import_string
 from django_tenants.utils import schema_context
 
-from cloud.clients import client, stay_at_home
+from cloud.clients import stay_at_home
 from cloud.cognito import UserPool, user_pool
 from cloud.storage import TenantS3Storage
 from core.settings.base import AUTHENTICATION_CLASSES
@@ -53,15 +55,35 @@ def moto() -> Iterator[str]:
             pytest.fail(f"moto_server ended: {''.join(said)}")
         # It logs every request; a full pipe would stop it.
         threading.Thread(target=process.stderr.read, daemon=True).start()
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            as_emulated(monkeypatch, found[1])
+            # The first question to each service makes moto load it, longer than requests wait.
+            patient_client("ssm").describe_parameters()
+            patient_client("cognito-idp").list_user_pools(MaxResults=1)
         yield found[1]
         process.terminate()
 
 
+COGNITO = "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER"
+NAMED = {name: os.environ.get(name, "") for name in ("AWS_ENDPOINT_URL", COGNITO)}
+
+
 @pytest.fixture
-def emulator(moto, monkeypatch) -> str:
-    """Speak to moto and to nothing else, as a local stack does; return its URL."""
-    as_emulated(monkeypatch, moto)
-    return moto
+def emulator(request, monkeypatch) -> str:
+    """Speak to emulators as a local stack does: those that the environment names, else moto.
+
+    Named they are in a container of web, where parameters are LocalStack's. Returns the URL.
+    """
+    url = NAMED["AWS_ENDPOINT_URL"] or request.getfixturevalue("moto")
+    as_emulated(monkeypatch, url)
+    if NAMED["AWS_ENDPOINT_URL"]:
+        monkeypatch.setenv(COGNITO, NAMED[COGNITO])
+    return url
+
+
+def patient_client(service: str) -> BaseClient:
+    """Return a client that waits for a busy emulator as long as it takes."""
+    return botocore.session.get_session().create_client(service)
 
 
 def as_emulated(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
@@ -243,7 +265,7 @@ class MotoPool:
 
     def log_in(self, email: str) -> dict[str, str]:
         """Return the tokens: IdToken, AccessToken, RefreshToken."""
-        answer = client("cognito-idp").initiate_auth(
+        answer = patient_client("cognito-idp").initiate_auth(
             ClientId=self.client,
             AuthFlow="USER_PASSWORD_AUTH",
             AuthParameters={"USERNAME": email, "PASSWORD": PASSWORD},
@@ -252,7 +274,7 @@ class MotoPool:
 
     def add_user(self, email: str, tenant: str, *groups: str) -> None:
         """Make an account with a verified address."""
-        cognito = client("cognito-idp")
+        cognito = patient_client("cognito-idp")
         attributes = {"email": email, "email_verified": "true", "custom:tenant": tenant}
         cognito.admin_create_user(
             UserPoolId=self.id,
@@ -268,7 +290,7 @@ class MotoPool:
 
 
 def make_moto_pool(name: str) -> MotoPool:
-    cognito = client("cognito-idp")
+    cognito = patient_client("cognito-idp")
     pool = cognito.create_user_pool(
         PoolName=name,
         UsernameAttributes=["email"],
@@ -282,7 +304,7 @@ def make_moto_pool(name: str) -> MotoPool:
 
 
 def add_moto_client(pool: str) -> str:
-    made = client("cognito-idp").create_user_pool_client(
+    made = patient_client("cognito-idp").create_user_pool_client(
         UserPoolId=pool,
         ClientName="web",
         ExplicitAuthFlows=["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"],

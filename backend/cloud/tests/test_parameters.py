@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 from botocore.config import Config
 
-from cloud.clients import client
 from cloud.parameters import fetch
-from cloud.tests.conftest import as_emulated, emulated
+from cloud.tests.conftest import as_emulated, emulated, patient_client
 from core.env import FILLED, EnvironmentProblems, fill, read
 
 BACKEND = Path(__file__).parents[2]
@@ -33,7 +32,7 @@ def path(emulator) -> str:
 
 
 def put(path: str, kind: str = "String", **values: str) -> None:
-    ssm = client("ssm")
+    ssm = patient_client("ssm")
     for name, value in values.items():
         ssm.put_parameter(Name=f"{path}/{name}", Value=value, Type=kind)
 

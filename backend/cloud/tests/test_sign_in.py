@@ -9,13 +9,13 @@ import threading
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 from django.contrib.auth.models import Group
-from django.core.management import CommandError, call_command
 from django.db import connection
 from django_tenants.utils import schema_context
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken
 
-from cloud.cognito import Identity
+from cloud.cognito import Identity, log_in
 from cloud.tests.conftest import CLIENT, PASSWORD, POOL, make_access_token, make_token
 from users.models import CognitoIdentity, User
 from users.services import account_of
@@ -73,19 +73,18 @@ def test_the_emulators_access_tokens_name_no_tenant_and_are_refused(moto_site, m
     assert "not one of this tenant" in problem_of(answer, 401)
 
 
-def test_a_command_logs_in_and_prints_a_token_to_try(moto_site, moto_pool, monkeypatch, capsys):
-    environment = {"COGNITO_APP_CLIENT_ID": moto_pool.client}
-    monkeypatch.setattr("cloud.management.commands.cognito_token.environment", lambda: environment)
+def test_a_token_to_try_is_one_call_away(moto_site, moto_pool, monkeypatch):
+    contract = {"COGNITO_APP_CLIENT_ID": moto_pool.client}
+    monkeypatch.setattr("cloud.cognito.environment", lambda: contract)
 
-    call_command("cognito_token", "ann@example.com", password=PASSWORD)
-    token = capsys.readouterr().out.strip()
+    token = log_in("ann@example.com", PASSWORD)
+
     assert moto_site.get(PROFILE, HTTP_AUTHORIZATION=f"Bearer {token}").status_code == 200
-
-    with pytest.raises(CommandError, match="NotAuthorized"):
-        call_command("cognito_token", "ann@example.com", password="wrong")
-    environment["COGNITO_APP_CLIENT_ID"] = ""
-    with pytest.raises(CommandError, match="COGNITO_APP_CLIENT_ID is not set"):
-        call_command("cognito_token", "ann@example.com", password=PASSWORD)
+    with pytest.raises(ClientError, match="NotAuthorized"):
+        log_in("ann@example.com", "wrong")
+    contract["COGNITO_APP_CLIENT_ID"] = ""
+    with pytest.raises(LookupError, match="COGNITO_APP_CLIENT_ID is not set"):
+        log_in("ann@example.com", PASSWORD)
 
 
 # --- side by side with local tokens -------------------------------------------------------
