@@ -155,8 +155,9 @@ class Variable:
         secret: True if the value must never be printed.
         reader: "backend" for what the application reads, "compose" for what only
             Compose files and database containers read, "dev" for what only ./dev reads.
-        deployments: the DEPLOYMENTS it exists in; none given: EVERYWHERE for what the
-            application reads, LOCALLY for the rest.
+        deployments: the DEPLOYMENTS it exists in. None given: EVERYWHERE for what the
+            application reads, LOCALLY for what ./dev reads, and for the rest wherever a
+            Compose file names it.
         library: the package that reads it from the environment by itself, where no code
             of the backend does.
     """
@@ -172,10 +173,6 @@ class Variable:
     reader: str = "backend"
     deployments: frozenset[str] = frozenset()
     library: str = ""
-
-    @property
-    def exists_in(self) -> frozenset[str]:
-        return self.deployments or (EVERYWHERE if self.reader == "backend" else LOCALLY)
 
 
 PRODUCTION = frozenset({"production"})
@@ -436,7 +433,6 @@ CONTRACT: tuple[Variable, ...] = (
         "checkout's directory.",
         example="homeport-two",
         reader="compose",
-        deployments=frozenset({"local-compose", "production"}),
     ),
     Variable(
         "WEB_PORT",
@@ -445,7 +441,6 @@ CONTRACT: tuple[Variable, ...] = (
         default="8000",
         example="8001",
         reader="compose",
-        deployments=EVERYWHERE,
     ),
     Variable(
         "DB_PORT",
@@ -471,7 +466,6 @@ CONTRACT: tuple[Variable, ...] = (
         default="1001",
         example="1000",
         reader="compose",
-        deployments=frozenset({"local-compose"}),
     ),
     Variable(
         "APP_GID",
@@ -480,7 +474,6 @@ CONTRACT: tuple[Variable, ...] = (
         default="1001",
         example="1000",
         reader="compose",
-        deployments=frozenset({"local-compose"}),
     ),
     Variable(
         "WEB_CPUS",
@@ -489,7 +482,6 @@ CONTRACT: tuple[Variable, ...] = (
         default="1.0",
         example="2.0",
         reader="compose",
-        deployments=EVERYWHERE,
     ),
     Variable(
         "WORKER_CPUS",
@@ -498,7 +490,6 @@ CONTRACT: tuple[Variable, ...] = (
         default="1.0",
         example="2.0",
         reader="compose",
-        deployments=EVERYWHERE,
     ),
     Variable(
         "POSTGRES_PASSWORD",
@@ -509,7 +500,6 @@ CONTRACT: tuple[Variable, ...] = (
         required_in=PRODUCTION,
         secret=True,
         reader="compose",
-        deployments=EVERYWHERE,
     ),
     Variable(
         "APP_PASSWORD",
@@ -520,7 +510,6 @@ CONTRACT: tuple[Variable, ...] = (
         required_in=PRODUCTION,
         secret=True,
         reader="compose",
-        deployments=EVERYWHERE,
     ),
     Variable(
         "APP_OWNER_PASSWORD",
@@ -531,7 +520,6 @@ CONTRACT: tuple[Variable, ...] = (
         required_in=PRODUCTION,
         secret=True,
         reader="compose",
-        deployments=EVERYWHERE,
     ),
     Variable(
         "REDIS_PASSWORD",
@@ -541,7 +529,6 @@ CONTRACT: tuple[Variable, ...] = (
         required_in=PRODUCTION,
         secret=True,
         reader="compose",
-        deployments=PRODUCTION,
     ),
     Variable(
         "BACKEND_IMAGE",
@@ -550,7 +537,6 @@ CONTRACT: tuple[Variable, ...] = (
         default="homeport-backend:production",
         example="registry.example.com/homeport-backend:2026-11-20",
         reader="compose",
-        deployments=PRODUCTION,
     ),
     Variable(
         "PUBLISH_ADDRESS",
@@ -560,7 +546,6 @@ CONTRACT: tuple[Variable, ...] = (
         default="127.0.0.1",
         example="10.0.0.5",
         reader="compose",
-        deployments=PRODUCTION,
     ),
     Variable(
         "DB_CPUS",
@@ -569,7 +554,6 @@ CONTRACT: tuple[Variable, ...] = (
         default="1.0",
         example="4.0",
         reader="compose",
-        deployments=PRODUCTION,
     ),
     Variable(
         "DB_MEMORY",
@@ -578,7 +562,6 @@ CONTRACT: tuple[Variable, ...] = (
         default="1G",
         example="8G",
         reader="compose",
-        deployments=PRODUCTION,
     ),
 )
 
@@ -756,8 +739,14 @@ def _example_lines(variable: Variable) -> list[str]:
 # --- for ./dev ----------------------------------------------------------------------------
 
 
+_DEPLOYMENTS = {"backend": EVERYWHERE, "dev": LOCALLY, "compose": frozenset()}
+
+
 def contract() -> list[dict[str, Any]]:
-    """Return every declaration as plain data; a default that does not count is None."""
+    """Return every declaration as plain data; a default that does not count is None.
+
+    No deployments: wherever a Compose file names it.
+    """
     return [
         {
             "name": variable.name,
@@ -769,7 +758,7 @@ def contract() -> list[dict[str, Any]]:
             "required_in": sorted(variable.required_in),
             "secret": variable.secret,
             "reader": variable.reader,
-            "deployments": [name for name in DEPLOYMENTS if name in variable.exists_in],
+            "deployments": sorted(variable.deployments or _DEPLOYMENTS[variable.reader]),
             "library": variable.library,
         }
         for variable in CONTRACT

@@ -16,6 +16,7 @@ from ..process import capture
 
 LOCAL = "docker-compose.yml"
 PRODUCTION = "docker-compose.prod.yml"
+IMAGE = "backend/Dockerfile"
 PATTERNS = ("docker-compose*.yml", ".devcontainer/*compose*.yml")
 
 
@@ -51,9 +52,10 @@ class ComposeFile:
         return self.lines.get("/".join(path), 1)
 
     def runs_our_code(self, service: str) -> bool:
-        """Whether a process of `service` is started by a script of backend/bin, or built here."""
-        declaration = self.services[service]
-        return "build" in declaration or self.script(service).startswith("bin/")
+        """Whether `service` runs the backend's image."""
+        build = self.services[service].get("build")
+        ours = isinstance(build, Mapping) and build.get("dockerfile") == IMAGE
+        return ours or self.script(service).startswith("bin/")
 
     def script(self, service: str) -> str:
         """The first word of what `service` runs; empty if the image decides."""
@@ -66,6 +68,16 @@ class ComposeFile:
         """Every variable that it fills in or gives."""
         given = {name for service in self.services for name in self.environment(service)}
         return given | {reference.name for reference, _line in self.references}
+
+    @property
+    def named_for_processes(self) -> set[str]:
+        """What of `named` matters without a container: not what only an image is made from."""
+        kept = [
+            {key: value for key, value in declared.items() if key not in ("build", "image")}
+            for declared in self.services.values()
+        ]
+        given = {name for service in self.services for name in self.environment(service)}
+        return given | {reference.name for reference in references(json.dumps(kept))}
 
     @cached_property
     def references(self) -> list[tuple[Reference, int]]:

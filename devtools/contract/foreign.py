@@ -24,7 +24,6 @@ FOREIGN = (
     Foreign("PYTEST_XDIST_WORKER", "pytest-xdist: which of several test processes this is"),
     Foreign("COMPOSE_FILE", "Docker Compose: which files it reads"),
     Foreign("COMPOSE_PROFILES", "Docker Compose: which profiles it starts"),
-    Foreign("POSTGRES_*", "the database's image: what an empty volume is filled with"),
 )
 
 

@@ -22,7 +22,9 @@ _LEFT_OUT = {"tests", "migrations", "__pycache__", "node_modules"}
 _CONSTANT = re.compile(r"[A-Z][A-Z0-9_]+\Z")
 
 # What an environment is called where it is read: `environ["X"]`, `env.get("X")`.
-_MAPPINGS = {"environ", "env", "environment", "variables", "settings", "source"}
+_MAPPINGS = {"environ", "env", "environment", "variables", "source"}
+# Methods that return one: `stack.settings(service)["X"]`.
+_RETURN_MAPPINGS = {*_MAPPINGS, "settings"}
 _METHODS = {"get", "pop", "setdefault"}
 # Functions and methods that take a variable's name.
 _FUNCTIONS = {"getenv", "chosen", "where_chosen"}
@@ -109,9 +111,10 @@ def _read_by(node: ast.AST, named: dict[str, str]) -> Iterator[str]:
 
 
 def _is_mapping(node: ast.expr) -> bool:
-    if isinstance(node, ast.Call):
-        node = node.func
-    return getattr(node, "attr", getattr(node, "id", "")) in _MAPPINGS
+    called = isinstance(node, ast.Call)
+    named = node.func if called else node
+    mappings = _RETURN_MAPPINGS if called else _MAPPINGS
+    return getattr(named, "attr", getattr(named, "id", "")) in mappings
 
 
 def _string(node: ast.expr, named: dict[str, str]) -> str:

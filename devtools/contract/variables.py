@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..checkout import Checkout
 from ..errors import DevError
 from ..process import Result, capture
+from .compose import ComposeFile
 
 FILE = "backend/core/env.py"
 
@@ -43,16 +45,21 @@ class Variable:
     @property
     def stand_in(self) -> str:
         """A valid value, for a check of something whose real value only its user knows."""
-        # Some examples are commands that make a secret.
-        return "k" * 64 if self.example.startswith("$(") else self.example
+        strong = hashlib.sha256(self.name.encode()).hexdigest()
+        if self.secret and "://" not in self.example:
+            return strong
+        return self.example.replace("PASSWORD", strong)
 
     @property
     def place(self) -> str:
         return f"{FILE}:{self.line}"
 
 
-def load(checkout: Checkout, python: Path) -> dict[str, Variable]:
-    """Every declared variable by name. Raises DevError if the declaration is faulty."""
+def load(checkout: Checkout, python: Path, files: Mapping[str, ComposeFile]) -> dict[str, Variable]:
+    """Every declared variable by name. Raises DevError if the declaration is faulty.
+
+    What only Compose `files` read exists where they name it.
+    """
     printed = ask(checkout, python, "contract")
     lines = _lines(checkout)
     return {
@@ -60,7 +67,7 @@ def load(checkout: Checkout, python: Path) -> dict[str, Variable]:
             **{
                 **fields,
                 "required_in": tuple(fields["required_in"]),
-                "deployments": tuple(fields["deployments"]),
+                "deployments": tuple(fields["deployments"] or _named(fields["name"], files)),
                 "line": lines.get(fields["name"], 1),
             }
         )
@@ -90,6 +97,16 @@ def ask(checkout: Checkout, python: Path, *arguments: str) -> str:
     if not done.ok:
         raise DevError(f"{FILE} cannot be asked: {done.last_words}", f"git diff {FILE}")
     return done.output
+
+
+def _named(name: str, files: Mapping[str, ComposeFile]) -> Iterator[str]:
+    local = [file for file in files.values() if not file.in_production]
+    if any(name in file.named for file in local):
+        yield LOCAL_COMPOSE
+    if any(name in file.named_for_processes for file in local):
+        yield LOCAL_EMBEDDED
+    if any(name in file.named for file in files.values() if file.in_production):
+        yield PRODUCTION
 
 
 def _lines(checkout: Checkout) -> dict[str, int]:
