@@ -69,8 +69,9 @@ class Parity:
         """What makes the comparison fail."""
         undeclared = [
             Problem(
-                f"{compose.PRODUCTION}:{one.line}: {one.service}: {one.aspect} is {one.production} "
-                f"in production and {one.local} here, for no declared reason",
+                f"{compose.PRODUCTION}:{one.line}: {one.service}: {one.aspect} is "
+                f"{_short(one.production)} in production and {_short(one.local)} here, "
+                "for no declared reason",
                 f"make both alike, or give the reason in {FILE}",
             )
             for one in self.differences
