@@ -94,7 +94,7 @@ def gather(checkout: Checkout, python: Path) -> Evidence:
         *_of_embedded(checkout, files, python),
         *_of_ecs(checkout, files, contract),
     ]
-    return Evidence(checkout, python, contract, files, uses.find(checkout), processes)
+    return Evidence(checkout, python, contract, files, uses.find(checkout, python), processes)
 
 
 def findings(evidence: Evidence) -> list[Finding]:

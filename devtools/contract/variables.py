@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,13 +111,6 @@ def _named(name: str, files: Mapping[str, ComposeFile]) -> Iterator[str]:
 
 def _lines(checkout: Checkout) -> dict[str, int]:
     """Where each variable is declared."""
-    tree = ast.parse((checkout.root / FILE).read_text("utf-8"))
-    return {
-        call.args[0].value: call.lineno
-        for call in ast.walk(tree)
-        if isinstance(call, ast.Call)
-        and isinstance(call.func, ast.Name)
-        and call.func.id == "Variable"
-        and call.args
-        and isinstance(call.args[0], ast.Constant)
-    }
+    text = (checkout.root / FILE).read_text("utf-8")
+    found = re.finditer(r'\bVariable\(\s*"(\w+)"', text)
+    return {match.group(1): text.count("\n", 0, match.start()) + 1 for match in found}

@@ -289,7 +289,7 @@ def test_everything_that_disagrees_is_found_at_once(copy):
 
 def test_what_a_shell_script_sets_itself_is_its_own(copy):
     append(copy, "backend/bin/web", 'OWN=1\nfor EACH in a; do echo "$OWN $EACH"; done\n')
-    assert not {"OWN", "EACH"} & {use.name for use in uses.find(copy)}
+    assert not {"OWN", "EACH"} & {use.name for use in uses.search(copy.root)}
 
 
 def test_the_editors_json_is_read_with_its_comments():
