@@ -556,11 +556,12 @@ def env(run: Run) -> int:
     python = environment.with_modules(run.checkout, run.terminal, "environ", "yaml")
     if run.options.check:
         return _check_contract(run, python)
-    declared = variables.load(run.checkout, python)
+    files = compose.load(run.checkout, python)
+    declared = variables.load(run.checkout, python, files)
     name, service = run.options.name, run.options.service
     if name and name not in declared:
         raise UsageError(f"there is no variable {name!r}", nearest(name, declared))
-    file = compose.load(run.checkout, python)[compose.LOCAL]
+    file = files[compose.LOCAL]
     if service not in file.services or not file.runs_our_code(service):
         ours = [other for other in file.services if file.runs_our_code(other)]
         raise UsageError(f"{service!r} is no service of the backend", nearest(service, ours))
@@ -669,8 +670,8 @@ def exported(run: Run) -> int:
     python = environment.with_modules(
         run.checkout, run.terminal, "environ", "yaml", "botocore", "cfnlint"
     )
-    declared = variables.load(run.checkout, python)
     files = compose.load(run.checkout, python)
+    declared = variables.load(run.checkout, python, files)
     image = options.image or run.checkout.chosen(export.IMAGE) or export.default_image(files)
     chosen = ("family", "region", "prefix", "execution_role", "task_role", "file_system")
     target = Target(

@@ -37,7 +37,7 @@ def texts(
     the texts are made from cannot be read.
     """
     files = compose.load(checkout, python)
-    contract = variables.load(checkout, python)
+    contract = variables.load(checkout, python, files)
     parts = [_HEAD, *_commands(groups), *_services(files), *_ports(files), *_variables(contract)]
     return {PAGE: "\n".join(parts), EXAMPLE: variables.example(checkout, python)}
 

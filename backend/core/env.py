@@ -202,8 +202,9 @@ class Variable:
         secret: True if the value must never be printed.
         reader: "backend" for what the application reads, "compose" for what only
             Compose files and database containers read, "dev" for what only ./dev reads.
-        deployments: the DEPLOYMENTS it exists in; none given: EVERYWHERE for what the
-            application reads, LOCALLY for the rest.
+        deployments: the DEPLOYMENTS it exists in. None given: EVERYWHERE for what the
+            application reads, LOCALLY for what ./dev reads, and for the rest wherever a
+            Compose file names it.
         library: the package that reads it from the environment by itself, where no code
             of the backend does.
     """
@@ -219,10 +220,6 @@ class Variable:
     reader: str = "backend"
     deployments: frozenset[str] = frozenset()
     library: str = ""
-
-    @property
-    def exists_in(self) -> frozenset[str]:
-        return self.deployments or (EVERYWHERE if self.reader == "backend" else LOCALLY)
 
 
 PRODUCTION = frozenset({"production"})
@@ -607,7 +604,6 @@ CONTRACT: tuple[Variable, ...] = (
         "checkout's directory.",
         example="homeport-two",
         reader="compose",
-        deployments=frozenset({"local-compose", "production"}),
     ),
     Variable(
         "WEB_PORT",
@@ -616,7 +612,6 @@ CONTRACT: tuple[Variable, ...] = (
         default="8000",
         example="8001",
         reader="compose",
-        deployments=EVERYWHERE,
     ),
     Variable(
         "DB_PORT",
@@ -691,7 +686,6 @@ CONTRACT: tuple[Variable, ...] = (
         default="1001",
         example="1000",
         reader="compose",
-        deployments=frozenset({"local-compose"}),
     ),
     Variable(
         "APP_GID",
@@ -700,7 +694,6 @@ CONTRACT: tuple[Variable, ...] = (
         default="1001",
         example="1000",
         reader="compose",
-        deployments=frozenset({"local-compose"}),
     ),
     Variable(
         "WEB_CPUS",
@@ -709,7 +702,6 @@ CONTRACT: tuple[Variable, ...] = (
         default="1.0",
         example="2.0",
         reader="compose",
-        deployments=EVERYWHERE,
     ),
     Variable(
         "WORKER_CPUS",
@@ -718,7 +710,6 @@ CONTRACT: tuple[Variable, ...] = (
         default="1.0",
         example="2.0",
         reader="compose",
-        deployments=EVERYWHERE,
     ),
     Variable(
         "POSTGRES_PASSWORD",
@@ -729,7 +720,6 @@ CONTRACT: tuple[Variable, ...] = (
         required_in=PRODUCTION,
         secret=True,
         reader="compose",
-        deployments=EVERYWHERE,
     ),
     Variable(
         "APP_PASSWORD",
@@ -741,7 +731,6 @@ CONTRACT: tuple[Variable, ...] = (
         required_in=PRODUCTION,
         secret=True,
         reader="compose",
-        deployments=EVERYWHERE,
     ),
     Variable(
         "APP_OWNER_PASSWORD",
@@ -753,7 +742,6 @@ CONTRACT: tuple[Variable, ...] = (
         required_in=PRODUCTION,
         secret=True,
         reader="compose",
-        deployments=EVERYWHERE,
     ),
     Variable(
         "REDIS_PASSWORD",
@@ -764,7 +752,6 @@ CONTRACT: tuple[Variable, ...] = (
         required_in=PRODUCTION,
         secret=True,
         reader="compose",
-        deployments=PRODUCTION,
     ),
     Variable(
         "BACKEND_IMAGE",
@@ -773,7 +760,6 @@ CONTRACT: tuple[Variable, ...] = (
         default="homeport-backend:production",
         example="registry.example.com/homeport-backend:2026-11-20",
         reader="compose",
-        deployments=PRODUCTION,
     ),
     Variable(
         "PUBLISH_ADDRESS",
@@ -783,7 +769,6 @@ CONTRACT: tuple[Variable, ...] = (
         default="127.0.0.1",
         example="10.0.0.5",
         reader="compose",
-        deployments=PRODUCTION,
     ),
     Variable(
         "PROXY_ADDRESS",
@@ -849,7 +834,6 @@ CONTRACT: tuple[Variable, ...] = (
         default="1.0",
         example="4.0",
         reader="compose",
-        deployments=PRODUCTION,
     ),
     Variable(
         "DB_MEMORY",
@@ -858,7 +842,6 @@ CONTRACT: tuple[Variable, ...] = (
         default="1G",
         example="8G",
         reader="compose",
-        deployments=PRODUCTION,
     ),
 )
 
@@ -1196,8 +1179,14 @@ def _as_text(value: Any) -> str:
 # --- for ./dev ----------------------------------------------------------------------------
 
 
+_DEPLOYMENTS = {"backend": EVERYWHERE, "dev": LOCALLY, "compose": frozenset()}
+
+
 def contract() -> list[dict[str, Any]]:
-    """Return every declaration as plain data; a default that does not count is None."""
+    """Return every declaration as plain data; a default that does not count is None.
+
+    No deployments: wherever a Compose file names it.
+    """
     return [
         {
             "name": variable.name,
@@ -1209,7 +1198,7 @@ def contract() -> list[dict[str, Any]]:
             "required_in": sorted(variable.required_in),
             "secret": variable.secret,
             "reader": variable.reader,
-            "deployments": [name for name in DEPLOYMENTS if name in variable.exists_in],
+            "deployments": sorted(variable.deployments or _DEPLOYMENTS[variable.reader]),
             "library": variable.library,
         }
         for variable in CONTRACT

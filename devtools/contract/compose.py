@@ -13,10 +13,10 @@ from ..checkout import Checkout
 from ..errors import DevError
 from ..interpolation import Reference, fill_in, references
 from ..process import capture
-from . import dockerfile
 
 LOCAL = "docker-compose.yml"
 PRODUCTION = "docker-compose.prod.yml"
+IMAGE = "backend/Dockerfile"
 PATTERNS = ("docker-compose*.yml", ".devcontainer/*compose*.yml")
 
 
@@ -52,10 +52,9 @@ class ComposeFile:
         return self.lines.get("/".join(path), 1)
 
     def runs_our_code(self, service: str) -> bool:
-        """Whether `service` runs in our image, or is started by a script of backend/bin."""
+        """Whether `service` runs the backend's image."""
         build = self.services[service].get("build")
-        # The short form names a directory with a Dockerfile of its own.
-        ours = isinstance(build, Mapping) and build.get("dockerfile") == dockerfile.FILE
+        ours = isinstance(build, Mapping) and build.get("dockerfile") == IMAGE
         return ours or self.script(service).startswith("bin/")
 
     def script(self, service: str) -> str:
@@ -69,6 +68,16 @@ class ComposeFile:
         """Every variable that it fills in or gives."""
         given = {name for service in self.services for name in self.environment(service)}
         return given | {reference.name for reference, _line in self.references}
+
+    @property
+    def named_for_processes(self) -> set[str]:
+        """What of `named` matters without a container: not what only an image is made from."""
+        kept = [
+            {key: value for key, value in declared.items() if key not in ("build", "image")}
+            for declared in self.services.values()
+        ]
+        given = {name for service in self.services for name in self.environment(service)}
+        return given | {reference.name for reference in references(json.dumps(kept))}
 
     @cached_property
     def references(self) -> list[tuple[Reference, int]]:

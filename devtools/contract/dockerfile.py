@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass, field
 
 from ..interpolation import fill_in
+from . import compose
 
-FILE = "backend/Dockerfile"
+FILE = compose.IMAGE
 
 _FROM = re.compile(r"FROM\s+(\S+)(?:\s+AS\s+(\S+))?", re.IGNORECASE)
 _PAIR = re.compile(r"""(\w+)=("(?:\\.|[^"\\])*"|'[^']*'|\S+)""")

@@ -87,14 +87,14 @@ def gather(checkout: Checkout, python: Path) -> Evidence:
 
     Raises DevError if something cannot be read.
     """
-    contract = variables.load(checkout, python)
     files = compose.load(checkout, python)
+    contract = variables.load(checkout, python, files)
     processes = [
         *(process for file in files.values() for process in _of_compose(checkout, file, files)),
         *_of_embedded(checkout, files, python),
         *_of_ecs(checkout, files, contract),
     ]
-    return Evidence(checkout, python, contract, files, uses.find(checkout), processes)
+    return Evidence(checkout, python, contract, files, uses.find(checkout, python), processes)
 
 
 def findings(evidence: Evidence) -> list[Finding]:
@@ -177,24 +177,11 @@ def _what_compose_fills_in(evidence: Evidence) -> Iterator[Finding]:
             elif not foreign.owner(reference.name):
                 what = f"{reference.name} is filled in but not declared"
                 yield Finding(file.name, line, what, _DECLARE)
-    for variable in evidence.contract.values():
-        for deployment in variable.deployments if variable.reader == "compose" else ():
-            in_production = deployment == PRODUCTION
-            there = [f for f in evidence.files.values() if f.in_production == in_production]
-            if there and not any(variable.name in file.named for file in there):
-                names = " and ".join(file.name for file in there)
-                what = f"{variable.name} is declared for {deployment}, but not used in {names}"
-                remedy = f"use it there, or take {deployment} out of its deployments"
-                yield Finding(variables.FILE, variable.line, what, remedy)
 
 
 def _as_declared(
     file: ComposeFile, reference: Reference, line: int, variable: Variable
 ) -> Iterator[Finding]:
-    deployment = PRODUCTION if file.in_production else LOCAL_COMPOSE
-    if variable.reader == "compose" and deployment not in variable.deployments:
-        what = f"{variable.name} is used in {deployment}, where it is not declared to exist"
-        yield Finding(file.name, line, what, f"add {deployment} to it: {variable.place}")
     # Compose sets this one itself, from the directory's name.
     if reference.operator.endswith("+") or variable.name == "COMPOSE_PROJECT_NAME":
         return

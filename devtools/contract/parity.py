@@ -69,8 +69,9 @@ class Parity:
         """What makes the comparison fail."""
         undeclared = [
             Problem(
-                f"{compose.PRODUCTION}:{one.line}: {one.service}: {one.aspect} is {one.production} "
-                f"in production and {one.local} here, for no declared reason",
+                f"{compose.PRODUCTION}:{one.line}: {one.service}: {one.aspect} is "
+                f"{_short(one.production)} in production and {_short(one.local)} here, "
+                "for no declared reason",
                 f"make both alike, or give the reason in {FILE}",
             )
             for one in self.differences
@@ -102,7 +103,7 @@ def compare(
     missing = [name for name in (compose.LOCAL, compose.PRODUCTION) if name not in files]
     if missing:
         raise DevError(f"there is no {missing[0]}", f"git checkout {missing[0]}")
-    contract = variables.load(checkout, python)
+    contract = variables.load(checkout, python, files)
     stages = dockerfile.stages((checkout.root / dockerfile.FILE).read_text("utf-8"))
     local = _Side(files[compose.LOCAL], LOCAL_COMPOSE, stages["development"])
     production = _Side(files[compose.PRODUCTION], PRODUCTION, stages["production"])

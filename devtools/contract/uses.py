@@ -1,17 +1,26 @@
 """Where the checkout's code reads a variable of the environment.
 
 Python is read as syntax trees, the rest as text. Tests are left out: they make environments up.
+The Python that ./dev runs on may be older than the backend's syntax, so the search is a program:
+
+    python -m devtools.contract.uses
+
+It searches the working directory and prints a list of [name, file, line].
 """
 
 from __future__ import annotations
 
 import ast
+import json
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..checkout import Checkout
+from ..errors import DevError
+from ..process import capture
 
 PYTHON = ("dev", "backend/**/*.py", "devtools/**/*.py", "init-scripts/**/*.py")
 # Of these what names a shell in its first line.
@@ -22,7 +31,9 @@ _LEFT_OUT = {"tests", "migrations", "__pycache__", "node_modules"}
 _CONSTANT = re.compile(r"[A-Z][A-Z0-9_]+\Z")
 
 # What an environment is called where it is read: `environ["X"]`, `env.get("X")`.
-_MAPPINGS = {"environ", "env", "environment", "variables", "settings", "source"}
+_MAPPINGS = {"environ", "env", "environment", "variables", "source"}
+# Methods that return one: `stack.settings(service)["X"]`.
+_RETURN_MAPPINGS = {*_MAPPINGS, "settings"}
 _METHODS = {"get", "pop", "setdefault"}
 # Functions and methods that take a variable's name.
 _FUNCTIONS = {"getenv", "chosen", "where_chosen", "own"}
@@ -49,20 +60,35 @@ class Use:
         return f"{self.file}:{self.line}"
 
 
-def find(checkout: Checkout) -> list[Use]:
-    """Every use, ordered by file and line."""
+def find(checkout: Checkout, python: Path) -> list[Use]:
+    """Every use, ordered by file and line; `python` is one that the backend runs on.
+
+    Raises DevError if a file cannot be parsed.
+    """
+    done = capture(
+        [str(python), "-m", "devtools.contract.uses"],
+        directory=checkout.root,
+        environment=checkout.variables,
+    )
+    if not done.ok:
+        raise DevError(f"the code cannot be searched: {done.last_words}", "./dev lint")
+    return [Use(*fields) for fields in json.loads(done.output)]
+
+
+def search(root: Path) -> list[Use]:
+    """Every use below `root`. Raises SyntaxError for a file that is not Python."""
     found = {
-        *_search(checkout, PYTHON, _of_python),
-        *_search(checkout, SHELL, _of_shell),
-        *_search(checkout, SQL, _of_sql),
+        *_search(root, PYTHON, _of_python),
+        *_search(root, SHELL, _of_shell),
+        *_search(root, SQL, _of_sql),
     }
     return sorted(found, key=lambda use: (use.file, use.line, use.name))
 
 
-def _search(checkout, patterns, read) -> Iterator[Use]:
+def _search(root, patterns, read) -> Iterator[Use]:
     for pattern in patterns:
-        for path in sorted(checkout.root.glob(pattern)):
-            inner = path.relative_to(checkout.root)
+        for path in sorted(root.glob(pattern)):
+            inner = path.relative_to(root)
             if path.is_file() and not _LEFT_OUT & set(inner.parts) and "conftest" not in inner.name:
                 for name, line in read(_text(path)):
                     yield Use(name, str(inner), line)
@@ -109,9 +135,10 @@ def _read_by(node: ast.AST, named: dict[str, str]) -> Iterator[str]:
 
 
 def _is_mapping(node: ast.expr) -> bool:
-    if isinstance(node, ast.Call):
-        node = node.func
-    return getattr(node, "attr", getattr(node, "id", "")) in _MAPPINGS
+    called = isinstance(node, ast.Call)
+    named = node.func if called else node
+    mappings = _RETURN_MAPPINGS if called else _MAPPINGS
+    return getattr(named, "attr", getattr(named, "id", "")) in mappings
 
 
 def _string(node: ast.expr, named: dict[str, str]) -> str:
@@ -141,3 +168,8 @@ def _of_shell(text: str) -> Iterator[tuple[str, int]]:
 def _of_sql(text: str) -> Iterator[tuple[str, int]]:
     for match in _SQL_USE.finditer(text):
         yield match.group(1), text.count("\n", 0, match.start()) + 1
+
+
+if __name__ == "__main__":
+    uses = [[use.name, use.file, use.line] for use in search(Path.cwd())]
+    json.dump(uses, sys.stdout)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import ast
+import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from string import ascii_letters
 
 from ..checkout import Checkout
 from ..errors import DevError
 from ..process import Result, capture
+from .compose import ComposeFile
 
 FILE = "backend/core/env.py"
 
@@ -44,18 +45,21 @@ class Variable:
     @property
     def stand_in(self) -> str:
         """A valid value, for a check of something whose real value only its user knows."""
-        # The example of a secret is guessable or a command; a URL has a place for one.
+        strong = hashlib.sha256(self.name.encode()).hexdigest()
         if self.secret and "://" not in self.example:
-            return ascii_letters
-        return self.example.replace("PASSWORD", ascii_letters)
+            return strong
+        return self.example.replace("PASSWORD", strong)
 
     @property
     def place(self) -> str:
         return f"{FILE}:{self.line}"
 
 
-def load(checkout: Checkout, python: Path) -> dict[str, Variable]:
-    """Every declared variable by name. Raises DevError if the declaration is faulty."""
+def load(checkout: Checkout, python: Path, files: Mapping[str, ComposeFile]) -> dict[str, Variable]:
+    """Every declared variable by name. Raises DevError if the declaration is faulty.
+
+    What only Compose `files` read exists where they name it.
+    """
     printed = ask(checkout, python, "contract")
     lines = _lines(checkout)
     return {
@@ -63,7 +67,7 @@ def load(checkout: Checkout, python: Path) -> dict[str, Variable]:
             **{
                 **fields,
                 "required_in": tuple(fields["required_in"]),
-                "deployments": tuple(fields["deployments"]),
+                "deployments": tuple(fields["deployments"] or _named(fields["name"], files)),
                 "line": lines.get(fields["name"], 1),
             }
         )
@@ -95,15 +99,18 @@ def ask(checkout: Checkout, python: Path, *arguments: str) -> str:
     return done.output
 
 
+def _named(name: str, files: Mapping[str, ComposeFile]) -> Iterator[str]:
+    local = [file for file in files.values() if not file.in_production]
+    if any(name in file.named for file in local):
+        yield LOCAL_COMPOSE
+    if any(name in file.named_for_processes for file in local):
+        yield LOCAL_EMBEDDED
+    if any(name in file.named for file in files.values() if file.in_production):
+        yield PRODUCTION
+
+
 def _lines(checkout: Checkout) -> dict[str, int]:
     """Where each variable is declared."""
-    tree = ast.parse((checkout.root / FILE).read_text("utf-8"))
-    return {
-        call.args[0].value: call.lineno
-        for call in ast.walk(tree)
-        if isinstance(call, ast.Call)
-        and isinstance(call.func, ast.Name)
-        and call.func.id == "Variable"
-        and call.args
-        and isinstance(call.args[0], ast.Constant)
-    }
+    text = (checkout.root / FILE).read_text("utf-8")
+    found = re.finditer(r'\bVariable\(\s*"(\w+)"', text)
+    return {match.group(1): text.count("\n", 0, match.start()) + 1 for match in found}

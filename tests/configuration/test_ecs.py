@@ -26,7 +26,7 @@ HERE = Checkout(CHECKOUT, {"PATH": ""})
 
 @pytest.fixture(scope="module")
 def contract():
-    return variables.load(HERE, PYTHON)
+    return variables.load(HERE, PYTHON, compose.load(HERE, PYTHON))
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 from compose_files import CHECKOUT
 
 from devtools.checkout import Checkout
-from devtools.contract import drift, uses
+from devtools.contract import compose, drift, uses, variables
 from devtools.contract.compose import ComposeFile
 from devtools.contract.dev_container import parse
 from devtools.contract.dockerfile import stages
@@ -188,11 +188,18 @@ def test_a_variable_that_is_given_where_it_does_not_exist(copy):
     assert ["does not exist in local-compose" in one.what for one in found] == [True]
 
 
-def test_a_variable_of_compose_that_a_deployment_does_not_use(copy):
+def test_a_variable_of_compose_exists_where_compose_files_name_it(copy):
     replace(copy, LOCAL, "127.0.0.1:${DB_PORT:-5432}:5432", "127.0.0.1:5432:5432")
-    said = {one.what for one in findings(copy)}
-    assert "DB_PORT is declared but no Compose file reads it" in said
-    assert f"DB_PORT is declared for local-compose, but not used in {LOCAL}" in said
+    assert "DB_PORT is declared but no Compose file reads it" in {
+        one.what for one in findings(copy)
+    }
+    files = compose.load(copy, Path(sys.executable))
+    found = variables.load(copy, Path(sys.executable), files)
+    assert found["DB_PORT"].deployments == ()
+    assert found["APP_UID"].deployments == ("local-compose",)
+    assert found["REDIS_PORT"].deployments == ("local-compose", "local-embedded")
+    assert found["REDIS_PASSWORD"].deployments == ("production",)
+    assert found["APP_PASSWORD"].deployments == ("local-compose", "local-embedded", "production")
 
 
 def test_what_a_process_lacks_is_found_by_the_backend_itself(copy):
@@ -282,7 +289,7 @@ def test_everything_that_disagrees_is_found_at_once(copy):
 
 def test_what_a_shell_script_sets_itself_is_its_own(copy):
     append(copy, "backend/bin/web", 'OWN=1\nfor EACH in a; do echo "$OWN $EACH"; done\n')
-    assert not {"OWN", "EACH"} & {use.name for use in uses.find(copy)}
+    assert not {"OWN", "EACH"} & {use.name for use in uses.search(copy.root)}
 
 
 def test_the_editors_json_is_read_with_its_comments():

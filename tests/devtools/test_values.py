@@ -49,7 +49,8 @@ class FakeEngine:
 
 @pytest.fixture(scope="module")
 def contract():
-    return variables.load(Checkout(ROOT, {"PATH": ""}), PYTHON)
+    checkout = Checkout(ROOT, {"PATH": ""})
+    return variables.load(checkout, PYTHON, compose.load(checkout, PYTHON))
 
 
 @pytest.fixture
