@@ -93,7 +93,7 @@ def test_the_top_level_holds_what_the_design_names():
         ".ci", ".devcontainer", ".dockerignore", ".editorconfig", ".env.example", ".gitattributes",
         ".github", ".gitignore", ".pre-commit-config.yaml", ".vscode", "CHANGELOG.md",
         "CONTRIBUTING.md", "LICENSE", "README.md", "backend", "dev", "devtools",
-        "docker-compose.debug.yml", "docker-compose.prod.yml", "docker-compose.yml", "docs", "init-scripts", "requirements",
-        "ruff.toml", "tests",
+        "docker-compose.debug.yml", "docker-compose.prod.yml", "docker-compose.yml", "docs",
+        "init-scripts", "requirements", "ruff.toml", "tests",
     }  # fmt: skip
     assert {name.split("/")[0] for name in tracked_files()} <= known
