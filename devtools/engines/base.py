@@ -5,7 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+from .. import debuggers
+from ..checkout import Checkout
+from ..services import WEB
 from ..status import StackStatus
+from ..terminal import Terminal
 
 
 class Engine(ABC):
@@ -15,6 +19,17 @@ class Engine(ABC):
     name: str
     # Why it is this engine that runs the stack, in words.
     reason = ""
+    # Until when `serve` holds.
+    serves_until = "the next ./dev up"
+
+    def __init__(self, checkout: Checkout, terminal: Terminal) -> None:
+        self.checkout = checkout
+        self.terminal = terminal
+
+    @property
+    def debug_port(self) -> int:
+        """Where an editor attaches to web, if that runs under a debugger."""
+        return debuggers.port(self.checkout, WEB)
 
     # The stack
 

@@ -39,8 +39,7 @@ class EmbeddedEngine(Engine):
     name = "embedded"
 
     def __init__(self, checkout: Checkout, terminal: Terminal) -> None:
-        self.checkout = checkout
-        self.terminal = terminal
+        super().__init__(checkout, terminal)
         self.places = Places(checkout)
         self.runner = Runner(checkout, terminal, self.places)
 
@@ -96,7 +95,7 @@ class EmbeddedEngine(Engine):
             self.runner.start(stack, _only(self._programs(stack), names), timeout, anew=False)
 
     def serve(self, server: str, *, debug: bool, timeout: float) -> bool:
-        debug_port = debuggers.port(self.checkout, WEB) if debug else None
+        debug_port = self.debug_port if debug else None
         with self.checkout.lock(self.terminal, "serve"):
             self._must_run(WEB)
             changed = switch.serve(

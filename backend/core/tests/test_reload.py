@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.reload import snapshot
+from core.reload import QUIET, snapshot
 
 BACKEND = Path(__file__).parents[2]
 
@@ -33,12 +33,12 @@ class Program:
         self.edit(100)
         (place / "program.py").write_text(PROGRAM)
 
-    def start(self) -> None:
+    def start(self, **variables: str) -> None:
         with self.output.open("w") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "core.reload", "program.py"],
                 cwd=self.place,
-                env={**os.environ, "PYTHONPATH": str(BACKEND)},
+                env={**os.environ, "PYTHONPATH": str(BACKEND), **variables},
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
@@ -105,11 +105,12 @@ def test_what_is_not_of_the_project_is_imported_once(program):
     assert program.shows(100)[2] == "False"
 
     def known() -> bool:
+        time.sleep(2 * QUIET)  # it is imported while nothing else is to be done
         number = int(program.numbers()[-1]) + 1
         program.edit(number)
         return program.shows(number)[2] == "True"
 
-    wait_until(known)
+    wait_until(known, within=60)
 
 
 def test_a_broken_program_waits_for_the_mended_file(program):
@@ -121,10 +122,17 @@ def test_a_broken_program_waits_for_the_mended_file(program):
     program.shows(101)
 
 
-def test_a_broken_program_at_the_start_does_too(tmp_path):
+def test_a_program_that_fails_at_its_very_first_start_is_reported(tmp_path):
     program = Program(tmp_path)
-    program.write("raise ValueError\n")
+    program.write("raise SystemExit(7)\n")
     program.start()
+    assert program.process.wait(timeout=20) == 7
+
+
+def test_under_a_debugger_even_that_waits_for_the_mended_file(tmp_path):
+    program = Program(tmp_path)
+    program.write("raise SystemExit(7)\n")
+    program.start(DEBUGPY_PORT="5678")
     wait_until(lambda: "it starts again after an edit" in program.output.read_text())
     program.edit(101)
     program.shows(101)
