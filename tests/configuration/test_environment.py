@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import shutil
+import sys
 
 import pytest
-from compose_files import CHECKOUT, COMBINATIONS
+from compose_files import CHECKOUT, COMBINATIONS, compose_config
 
 from core.env import CONTRACT, SETTINGS, read
 
@@ -66,3 +68,16 @@ def test_what_compose_gives_is_a_complete_and_valid_environment(services, servic
 def test_a_variable_is_declared_once():
     names = [variable.name for variable in CONTRACT]
     assert len(names) == len(set(names))
+
+
+def test_debuggers_are_where_the_front_door_expects_them():
+    if shutil.which("docker") is None:
+        pytest.skip("no docker command to read Compose files with")
+    sys.path.insert(0, str(CHECKOUT))
+    from devtools import debuggers
+
+    published = compose_config(COMBINATIONS["debug"])["services"]
+    for service, (variable, default) in debuggers.PORTS.items():
+        assert DECLARED[variable].default == str(default)
+        assert published[service]["environment"][debuggers.PORT_VARIABLE] == str(default)
+        assert default in [port["target"] for port in published[service]["ports"]]
