@@ -327,7 +327,12 @@ def serve(run: Run) -> int:
         run.terminal.mark(Mark.GOOD, f"{server} serves already")
         return 0
     run.terminal.mark(Mark.GOOD, f"{server} serves after {seconds(time.monotonic() - began)}")
-    run.terminal.say(f"  until the next ./dev up; to keep it, put SERVER={server} in .env")
+    if debug:
+        run.terminal.say(
+            f"  attach an editor to localhost:{run.engine.debug_port}, then edit freely"
+        )
+    until = run.engine.serves_until
+    run.terminal.say(f"  until {until}; to keep it, put SERVER={server} in .env")
     return 0
 
 

@@ -8,9 +8,10 @@ while nothing else is to be done. Every start of the program is a fork of it, wh
 project's own modules left to import. What the files looked like is noted before each fork: an
 edit at any later moment, even while they are imported, differs from that and starts it anew.
 
-A program that fails at its start is started again after the next edit, one that fails later at
-once. Under a debugger this process stays, so that the editor stays attached. For development
-only: bin/process starts it where RELOAD asks for it.
+A program that an edit has broken is started again after the next one; one that fails later, at
+once. Only if the very first start fails does this process end with it, so that whoever waits
+for the program learns of it; not so under a debugger, which an editor may be attached to. For
+development only: bin/process starts it where RELOAD asks for it.
 """
 
 from __future__ import annotations
@@ -56,9 +57,11 @@ def snapshot(directory: str) -> Snapshot:
 class Reloader:
     """Runs one program at a time, each in a fork of this process."""
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, *, patient: bool) -> None:
+        """With `patient` even a first start that fails is followed by an edit."""
         self.directory = directory
         self.preload = Preload(directory)
+        self.worked = patient
         self.child = 0
         self.ending = False
 
@@ -76,10 +79,12 @@ class Reloader:
                 status = self._follow(imports, files)
             if self.ending:
                 return 0
-            if status is None:  # an edit
+            # What was edited had come up, or is being mended.
+            self.worked |= status is None or time.monotonic() - began >= STEADY
+            if status is None:
                 self._stop()
-            elif status == 0:
-                return 0
+            elif status == 0 or not self.worked:
+                return status
             elif time.monotonic() - began < STEADY:
                 _say(f"ended with exit status {status}; it starts again after an edit")
                 self._await_edit(files)
@@ -258,7 +263,8 @@ def _say(text: str) -> None:
 if __name__ == "__main__":
     if not sys.argv[1:]:
         sys.exit(__doc__)
-    exit_status = Reloader(str(Path.cwd())).run()
+    debugged = bool(os.environ.get("DEBUGPY_PORT"))
+    exit_status = Reloader(str(Path.cwd()), patient=debugged).run()
     if exit_status is not None:
         sys.exit(exit_status)
     _become(sys.argv[1:])

@@ -13,7 +13,17 @@ from typing import Callable
 
 from ..checkout import Checkout
 from ..terminal import Terminal, table
-from . import api, aws, embedded, snapshot, tenancy, workspace
+from . import (
+    api,
+    aws,
+    debugger,
+    embedded,
+    reload,
+    serve,
+    snapshot,
+    tenancy,
+    workspace,
+)
 from .measure import Measure
 
 Part = Callable[[Checkout, Terminal, int], Sequence[Measure]]
@@ -21,6 +31,9 @@ Part = Callable[[Checkout, Terminal, int], Sequence[Measure]]
 # What `./dev bench` can measure, by name: a function of the checkout and the rounds.
 PARTS: dict[str, Part] = {
     "embedded": embedded.measure,
+    "serve": serve.measure,
+    "reload": reload.measure,
+    "debugger": debugger.measure,
     "workspace": workspace.measure,
     "aws": aws.measure,
     "tenancy": tenancy.measure,

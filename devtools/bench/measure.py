@@ -12,7 +12,7 @@ MET, MISSED, NO_GOAL, NOT_MEASURED = "met", "missed", "no goal", "not measurable
 
 @dataclass(frozen=True)
 class Measure:
-    """What was measured, several times, in `unit`.
+    """What was measured, several times, in `unit` (`x`: a ratio, empty: a count).
 
     `budget` is the most that its median should be, or with `at_least` the least; None is no goal.
     """

@@ -24,6 +24,12 @@ FOREIGN = (
     Foreign("PYTEST_XDIST_WORKER", "pytest-xdist: which of several test processes this is"),
     Foreign("COMPOSE_FILE", "Docker Compose: which files it reads"),
     Foreign("COMPOSE_PROFILES", "Docker Compose: which profiles it starts"),
+    Foreign("COMPOSE_PATH_SEPARATOR", "Docker Compose: what stands between them"),
+    Foreign("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "boto3: looks at no AWS_ENDPOINT_URL"),
+    Foreign("MOTO_*", "moto, which emulates Cognito: how it makes ids"),
+    Foreign("DEBUG", "habit: elsewhere it makes errors talkative; production refuses to see it"),
+    Foreign("SSM_PARAMETERS_FILLED", "core.env: a process tells its children what it read"),
+    Foreign("OMIT_SAMPLE_TENANTS", "the init script: production begins without test1 and test2"),
 )
 
 

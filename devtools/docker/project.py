@@ -96,6 +96,11 @@ class Container:
         return self.running and self.health in ("healthy", "")
 
     @property
+    def is_workspace(self) -> bool:
+        """Whether it runs for an editor that is inside it."""
+        return self.running and ".devcontainer/" in self.files
+
+    @property
     def run(self) -> tuple[str, str]:
         """This one start of this container: changes when it is started again."""
         return self.id, self.started_at

@@ -6,9 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from .. import debuggers
+from ..checkout import Checkout
 from ..errors import DevError
 from ..process import Result
+from ..services import WEB
 from ..status import StackStatus
+from ..terminal import Terminal
 
 
 class Engine(ABC):
@@ -18,6 +22,17 @@ class Engine(ABC):
     name: str
     # Why it is this engine that runs the stack, in words.
     reason = ""
+    # Until when `serve` holds.
+    serves_until = "the next ./dev up"
+
+    def __init__(self, checkout: Checkout, terminal: Terminal) -> None:
+        self.checkout = checkout
+        self.terminal = terminal
+
+    @property
+    def debug_port(self) -> int:
+        """Where an editor attaches to web, if that runs under a debugger."""
+        return debuggers.port(self.checkout, WEB)
 
     # The stack
 

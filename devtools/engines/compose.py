@@ -40,8 +40,7 @@ class ComposeEngine(Engine):
     name = "compose"
 
     def __init__(self, checkout: Checkout, terminal: Terminal) -> None:
-        self.checkout = checkout
-        self.terminal = terminal
+        super().__init__(checkout, terminal)
         self.project = Project(checkout)
         self._docker_answers = False
 
@@ -51,6 +50,7 @@ class ComposeEngine(Engine):
         if debug:
             self.project.add(DEBUG_FILE)
         self._check()
+        self._must_not_be_a_workspace("./dev up")
         with self.checkout.lock(self.terminal, "up"):
             if not build and self._nothing_changed():
                 return False
@@ -92,6 +92,8 @@ class ComposeEngine(Engine):
     def restart(self, services: Sequence[str], *, timeout: float) -> None:
         self._check()
         names = self._known(services) or self.project.long_running
+        if WEB in names:
+            self._must_not_be_a_workspace(f"./dev restart {WEB}")
         with self.checkout.lock(self.terminal, "restart"):
             self._must_exist(names)
             # Without it, what depends on them would restart too.
@@ -104,6 +106,8 @@ class ComposeEngine(Engine):
         with self.checkout.lock(self.terminal, "serve"):
             self._must_exist([WEB])
             web = self.project.containers()[WEB]
+            if web.is_workspace:
+                return self._serve_in_workspace(server, debug=debug)
             if web.running and bool(web.debug_port) == debug and self._answers(server):
                 return False
             self._settle_ports(False, [WEB])
@@ -374,6 +378,22 @@ class ComposeEngine(Engine):
         if not report.runs(containers, service):
             raise DevError(f"{service} is not running", "start the stack: ./dev up")
         return containers
+
+    def _must_not_be_a_workspace(self, command: str) -> None:
+        """Raise DevError if a dev container runs: a new one in its place would end the editor."""
+        web = self.project.containers().get(WEB)
+        if web and web.is_workspace:
+            raise DevError(
+                "web is a dev container, with an editor in it",
+                f"run the same inside it: {command}\nor end it first: ./dev down",
+            )
+
+    def _serve_in_workspace(self, server: str, *, debug: bool) -> bool:
+        options = ["--debug"] if debug else []
+        inside = ("sh", "-c", 'exec ../dev "$@"', "dev", "serve", server, *options)
+        if self._exec(WEB, *inside):
+            raise DevError(f"{server} does not serve in the dev container", "./dev logs web")
+        return True
 
     def _must_exist(self, services: Sequence[str]) -> None:
         missing = set(services) - set(self.project.containers())

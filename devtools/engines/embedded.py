@@ -40,8 +40,7 @@ class EmbeddedEngine(Engine):
     name = "embedded"
 
     def __init__(self, checkout: Checkout, terminal: Terminal) -> None:
-        self.checkout = checkout
-        self.terminal = terminal
+        super().__init__(checkout, terminal)
         self.places = Places(checkout)
         self.runner = Runner(checkout, terminal, self.places)
 
@@ -97,7 +96,7 @@ class EmbeddedEngine(Engine):
             self.runner.start(stack, _only(self._programs(stack), names), timeout, anew=False)
 
     def serve(self, server: str, *, debug: bool, timeout: float) -> bool:
-        debug_port = debuggers.port(self.checkout, WEB) if debug else None
+        debug_port = self.debug_port if debug else None
         with self.checkout.lock(self.terminal, "serve"):
             self._must_run(WEB)
             changed = switch.serve(
@@ -333,6 +332,11 @@ class EmbeddedEngine(Engine):
         self.runner.start(stack, _only(programs, needed), timeout=60)
         self.terminal.say(f"  {' and '.join(needed)} stay up; ./dev down stops them")
         return stack
+
+    def variables_of(self, name: str) -> dict[str, str]:
+        """The environment of a command that runs as the service `name` does."""
+        stack = self._present()
+        return stack.environment(stack.declaration.services[name])
 
     def _hand_over(self, stack: Stack, service: Service, command: Sequence[str]) -> int:
         variables = stack.environment(service)

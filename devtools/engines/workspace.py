@@ -38,16 +38,21 @@ class WorkspaceEngine(Engine):
     """Asks the supervisor, which is the container's main process, and the services by name."""
 
     name = "workspace"
+    serves_until = "the container starts anew"
 
     def __init__(self, checkout: Checkout, terminal: Terminal) -> None:
-        self.checkout = checkout
-        self.terminal = terminal
+        super().__init__(checkout, terminal)
         self.control = Control(protocol.SOCKET)
 
     @property
     def runs(self) -> bool:
         """Whether this is a workspace, and its checkout this one."""
         return protocol.inside(self.checkout.root)
+
+    @property
+    def debug_port(self) -> int:
+        # What moves it elsewhere is there to keep checkouts of one machine apart.
+        return debuggers.PORTS[WEB][1]
 
     # The stack
 
@@ -102,7 +107,7 @@ class WorkspaceEngine(Engine):
             self.control,
             self.terminal,
             server,
-            debuggers.port(self.checkout, WEB) if debug else None,
+            self.debug_port if debug else None,
             self._port,
             protocol.LOG,
             timeout,

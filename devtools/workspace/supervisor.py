@@ -38,7 +38,7 @@ SERVERS = ("gunicorn", "runserver")
 
 PAUSES = (0.5, 1, 2, 4, 8, 10)  # seconds before the first, second, ... start after a crash
 STEADY = 10  # seconds that a server must have run for its end to count as the first crash
-SWITCH_PATIENCE = 3  # seconds a replaced server has to end what it does
+SWITCH_PATIENCE = 1  # seconds a replaced server has to end what it does
 END_PATIENCE = 25  # the same at the end of the workspace; below the container's grace period
 TURN = 0.01  # seconds between two looks at something that ends
 

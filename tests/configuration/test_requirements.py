@@ -49,11 +49,7 @@ def test_a_package_has_the_same_version_in_every_lock():
 
 
 @pytest.mark.parametrize(
-    "package",
-    [
-        *("pytest", "pytest-django", "debugpy", "watchfiles", "django-debug-toolbar"),
-        *("uv", "pre-commit"),
-    ],
+    "package", ["pytest", "debugpy", "uv", "pre-commit", "pytest-django", "django-debug-toolbar"]
 )
 def test_production_has_nothing_to_test_debug_or_build_with(package):
     assert package not in pins(CHECKOUT / "requirements" / "production.txt")

@@ -13,6 +13,7 @@ from devtools import environment, health
 from devtools.checkout import Checkout
 from devtools.embedded.places import Places
 from devtools.embedded.supervisor import Supervisor
+from devtools.workspace.protocol import Control
 
 PARTS = ("dev", "devtools", "backend", "init-scripts", "requirements", "docker-compose.yml")
 KEPT = ("PATH", "HOME", "USER", "LANG", "TMPDIR", "PIP_CERT", "SSL_CERT_FILE")
@@ -61,6 +62,11 @@ class EmbeddedCheckout(Workspace):
 
     def pids(self) -> dict[str, int]:
         return {name: state.pid for name, state in self.supervisor.states().items()}
+
+    @property
+    def control(self) -> Control:
+        """What `./dev serve` asks."""
+        return Control(self.places.web_socket)
 
     def port(self, service: str) -> int:
         return json.loads((self.root / ".dev" / "embedded.json").read_text())[service]

@@ -18,7 +18,8 @@ import pytest
 from embedded_checkout import EmbeddedCheckout
 from front_door import ROOT
 
-from devtools import environment, health
+from devtools import environment, health, ports
+from devtools.bench.copy import free_port
 from devtools.checkout import Checkout
 from devtools.embedded.stack import MARK, MARK_SERVICE
 from devtools.readiness import wait_until
@@ -163,14 +164,90 @@ def test_web_is_not_the_databases_owner_and_manage_is(up):
     assert up.dev("manage", "shell", "-c", code).stdout.split()[-1] == "app_owner"
 
 
-def test_serve_replaces_web_and_nothing_else(up):
-    before = up.pids()
+def test_serve_replaces_the_server_and_nothing_else(up):
+    before, server = up.pids(), up.control.look().pid
     assert "runserver serves after" in up.dev("serve", "runserver").stdout
-    after = up.pids()
-    assert {name for name in after if after[name] != before[name]} == {"web"}
+    assert up.pids() == before
+    assert up.control.look().pid != server
+    assert json.loads(up.dev("status", "--json").stdout)["reload"] is True
     assert "serves already" in up.dev("serve", "runserver").stdout
     assert "served by gunicorn" in up.up()
-    assert {n for n, pid in up.pids().items() if pid != after[n]} == {"web"}
+    assert {name for name, pid in up.pids().items() if pid != before[name]} == {"web"}
+
+
+def test_a_restart_keeps_the_server_that_was_chosen(up):
+    up.dev("serve", "runserver")
+    assert "restarted in" in up.dev("restart", "web").stdout
+    assert up.control.look().server == "runserver"
+    up.up()
+
+
+def test_serve_debug_returns_when_an_editor_can_attach(up):
+    port = free_port()
+    up.variables["WEB_DEBUG_PORT"] = str(port)
+    try:
+        for server in ("gunicorn", "runserver"):
+            done = up.dev("serve", server, "--debug")
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert f"attach an editor to localhost:{port}" in done.stdout
+            assert ports.held_by(up.pids()["web"], port)
+            wait_until(up.healthy, 60, "not healthy under the debugger")
+            shown = json.loads(up.dev("status", "--json").stdout)["debuggers"]
+            expected = {"listening": True, "attached": False}
+            assert shown == {"web": {"address": f"127.0.0.1:{port}", **expected}}
+            with socket.create_connection(("127.0.0.1", port)):
+                assert "an editor is attached" in up.dev("status").stdout
+    finally:
+        del up.variables["WEB_DEBUG_PORT"]
+        up.up()
+    assert not ports.listens(port)
+
+
+def test_up_debug_has_both_processes_under_debuggers(up):
+    chosen = {name: str(free_port()) for name in ("WEB_DEBUG_PORT", "WORKER_DEBUG_PORT")}
+    up.variables |= chosen
+    try:
+        up.up("--debug")
+        shown = json.loads(up.dev("status", "--json").stdout)["debuggers"]
+        assert {one["address"] for one in shown.values()} == {
+            f"127.0.0.1:{port}" for port in chosen.values()
+        }
+        # The task runs, in a worker of threads.
+        done, _ = up.python(COUNT.format(ids=up.python(SEND.format(count=5))))
+        assert done == 5
+    finally:
+        for name in chosen:
+            del up.variables[name]
+        up.up()
+
+
+def test_a_debuggers_port_that_is_taken_is_named(up):
+    with _listener() as server:
+        port = server.getsockname()[1]
+        up.variables["WEB_DEBUG_PORT"] = str(port)
+        try:
+            for command in (("serve", "gunicorn", "--debug"), ("up", "--debug")):
+                done = up.dev(*command)
+                assert done.returncode == 1
+                assert f"port {port} for the debugger" in done.stderr
+        finally:
+            del up.variables["WEB_DEBUG_PORT"]
+    assert up.healthy()
+
+
+def test_a_server_that_crashes_at_its_start_is_named_with_its_last_words(up):
+    settings = up.root / "backend" / "core" / "settings" / "local.py"
+    sound = settings.read_text()
+    settings.write_text(sound + "raise ValueError('the broken line')\n")
+    try:
+        for server in ("runserver", "gunicorn"):
+            done = up.dev("serve", server)
+            assert done.returncode == 1
+            assert "the broken line" in done.stdout
+            assert "error: web: crashed (exit status" in done.stderr
+    finally:
+        settings.write_text(sound)
+    wait_until(up.healthy, 60, "it did not come back")
 
 
 def test_logs_have_the_services_name_before_each_line(up):
