@@ -85,7 +85,7 @@ def test_the_dev_container_comes_up_and_the_server_answers(workspace):
     assert said["outcome"] == "success"
     assert (said["remoteUser"], said["remoteWorkspaceFolder"]) == ("django", FOLDER)
     assert workspace.get("/").status == 200  # at once; the worker may take its time
-    assert eventually(lambda: workspace.health()["status"] == "ok")
+    assert eventually(lambda: workspace.health()["status"] == "ok", within=180)
     assert workspace.health()["server"] == "gunicorn"
 
 
@@ -211,7 +211,7 @@ def test_after_a_syntax_error_and_its_repair_the_breakpoint_is_hit(workspace):
         editor.break_at(VIEW, line_of(VIEW, ANSWER))
         before = workspace.containers("web")
         with edited(workspace, VIEW, ANSWER, "return problem(404, f"):
-            eventually(lambda: fails(workspace))
+            eventually(lambda: fails(workspace), within=180)
             known = len(editor.sessions)
         editor.followed(1, after=known)
         serves(workspace)
@@ -283,7 +283,7 @@ def test_a_second_clone_of_another_user_runs_beside_it(workspace):
     # image of web, and of no other service.
     with opened(uid=1234, env="APP_UID=1001\nAPP_GID=1001\n") as second:
         assert second.project != workspace.project
-        assert eventually(lambda: second.health()["status"] == "ok")
+        assert eventually(lambda: second.health()["status"] == "ok", within=180)
         assert whoever_writes_files_belong_to_the_user(second)
         assert workspace.get("/").status == 200
 
@@ -327,7 +327,7 @@ def test_a_migration_that_fails_does_not_lock_out_the_editor(workspace):
 
 
 def serves(workspace):
-    return eventually(lambda: workspace.get("/api/v1/health/live/").status == 200)
+    return eventually(lambda: workspace.get("/api/v1/health/live/").status == 200, within=180)
 
 
 def fails(workspace) -> bool:

@@ -87,7 +87,7 @@ class Workspace(Stack):
             stderr=subprocess.STDOUT,
             text=True,
         ) as process:
-            eventually(lambda: self.listens(where["port"]))
+            eventually(lambda: self.listens(where["port"]), within=180)
             with Editor(
                 {**configuration, "request": "attach", "connect": where},
                 FOLDER,
