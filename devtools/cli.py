@@ -476,7 +476,9 @@ def _bench_options(parser: argparse.ArgumentParser) -> None:
     QUALITY,
     "measure how long things take, beside what they should",
     "./dev bench embedded",
-    "./dev bench embedded --rounds 5",
+    "./dev bench serve --rounds 5   from one web server to the other",
+    "./dev bench reload             from a saved edit to the new answer",
+    "./dev bench debugger           what a debugger costs while nobody uses it",
     options=_bench_options,
 )
 def measured(run: Run) -> int:

@@ -11,12 +11,15 @@ from typing import Callable
 
 from ..checkout import Checkout
 from ..terminal import Terminal, table
-from . import embedded, workspace
+from . import debugger, embedded, reload, serve, workspace
 from .measure import Measure
 
 # What `./dev bench` can measure, by name: a function of the checkout and the rounds.
 PARTS: dict[str, Callable[[Checkout, Terminal, int], Sequence[Measure]]] = {
     "embedded": embedded.measure,
+    "serve": serve.measure,
+    "reload": reload.measure,
+    "debugger": debugger.measure,
     "workspace": workspace.measure,
 }
 

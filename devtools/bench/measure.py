@@ -9,11 +9,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Measure:
-    """What was measured, several times, in `unit`; `budget` is the most that it should be."""
+    """What was measured, several times, in `unit` (`x`: a ratio, empty: a count).
+
+    `budget` is the most that it should be; None for what others are compared with.
+    """
 
     name: str
     unit: str
-    budget: float
+    budget: float | None
     values: Sequence[float]
 
     def row(self) -> list[str]:
@@ -23,6 +26,8 @@ class Measure:
         numbers = (statistics.median(self.values), min(self.values), max(self.values), self.budget)
         return [self.name, *map(self._shown, numbers)]
 
-    def _shown(self, number: float) -> str:
-        digits = 1 if self.unit == "s" else 0
-        return f"{number:.{digits}f} {self.unit}"
+    def _shown(self, number: float | None) -> str:
+        if number is None:
+            return ""
+        digits = {"s": 1 if number >= 10 else 2, "ms": 2, "x": 2}.get(self.unit, 0)
+        return f"{number:.{digits}f} {self.unit}".rstrip()

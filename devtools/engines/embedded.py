@@ -282,6 +282,11 @@ class EmbeddedEngine(Engine):
         self.terminal.say(f"  {' and '.join(needed)} stay up; ./dev down stops them")
         return stack
 
+    def variables_of(self, name: str) -> dict[str, str]:
+        """The environment of a command that runs as the service `name` does."""
+        stack = self._present()
+        return stack.environment(stack.declaration.services[name])
+
     def _hand_over(self, stack: Stack, service: Service, command: Sequence[str]) -> int:
         variables = stack.environment(service)
         program, *arguments = command

@@ -4,7 +4,7 @@
 
 runs COMMAND (bin/web) in `backend` with SERVER, DEBUGPY_PORT and RELOAD as they were asked for,
 and listens for requests (see `protocol`). It never ends with a server: one that ends by itself
-is started again, at once after an edit and else after a growing pause. As the first process of
+is started again after a growing pause. As the first process of
 a container it also takes in what others leave behind.
 """
 
@@ -28,7 +28,7 @@ from typing import Any, Callable
 
 from .. import ports
 from ..checkout import ROOT
-from . import leftovers, protocol, sources
+from . import leftovers, protocol
 from .protocol import State
 
 BACKEND = ROOT / "backend"
@@ -38,9 +38,8 @@ SERVERS = ("gunicorn", "runserver")
 
 PAUSES = (0.5, 1, 2, 4, 8, 10)  # seconds before the first, second, ... start after a crash
 STEADY = 10  # seconds that a server must have run for its end to count as the first crash
-SWITCH_PATIENCE = 3  # seconds a replaced server has to end what it does
+SWITCH_PATIENCE = 1  # seconds a replaced server has to end what it does
 END_PATIENCE = 25  # the same at the end of the workspace; below the container's grace period
-LOOK = 0.25  # seconds between two looks for an edit, while no server runs
 TURN = 0.01  # seconds between two looks at something that ends
 
 _LOG_BYTES = 10_000_000
@@ -65,7 +64,6 @@ class Supervisor:
         self._crashes = 0
         self._exit_status = 0
         self._start_at = 0.0
-        self._sources: dict[str, int] = {}
         self._ending = False
 
     def run(self) -> int:
@@ -78,7 +76,7 @@ class Supervisor:
             for readable in (wakeup, listener):
                 selector.register(readable, selectors.EVENT_READ)
             while not self._ending:
-                for key, _ in selector.select(None if self._child else LOOK):
+                for key, _ in selector.select(self._time_left):
                     if key.fileobj is wakeup:
                         wakeup.recv(4096)
                     else:
@@ -170,8 +168,6 @@ class Supervisor:
         return "true" if self._debug_port else self._reload
 
     def _start(self) -> None:
-        # Looked at before anything is imported: a later edit is then never missed.
-        self._sources = sources.snapshot(BACKEND)
         self._since = time.time()
         chosen = {
             "SERVER": self._server,
@@ -192,10 +188,15 @@ class Supervisor:
             _say(f"{self._command[0]} cannot be run: {error.strerror}")
             self._crashed(127)
 
+    @property
+    def _time_left(self) -> float | None:
+        """Seconds until a server is started again; None while one runs."""
+        return None if self._child else max(0.0, self._start_at - time.monotonic())
+
     def _start_if_due(self) -> None:
         if self._child or self._ending:
             return
-        if time.monotonic() >= self._start_at or sources.snapshot(BACKEND) != self._sources:
+        if time.monotonic() >= self._start_at:
             self._start()
 
     def _crashed(self, exit_status: int) -> None:
@@ -207,7 +208,7 @@ class Supervisor:
         self._crashes += 1
         self._start_at = time.monotonic() + pause
         how = f"{self._server} ended (exit status {exit_status})"
-        _say(f"{how}; it is started again in {pause} s, or after an edit")
+        _say(f"{how}; it is started again in {pause} s")
 
     def _stop(self, patience: float) -> None:
         """End the server with all that it started, and wait until that is so."""

@@ -1,0 +1,264 @@
+"""Run a program anew after every edit, quickly and without missing one.
+
+    python -m core.reload manage.py runserver --noreload
+    python -m core.reload -m gunicorn core.wsgi
+
+This process imports what the program took from outside the project (Django, the packages), once,
+while nothing else is to be done. Every start of the program is a fork of it, which has the
+project's own modules left to import. What the files looked like is noted before each fork: an
+edit at any later moment, even while they are imported, differs from that and starts it anew.
+
+A program that fails at its start is started again after the next edit, one that fails later at
+once. Under a debugger this process stays, so that the editor stays attached. For development
+only: bin/process starts it where RELOAD asks for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import os
+import runpy
+import select
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+LOOK = 0.1  # seconds between two looks at the files, or
+SHARE = 50  # times as long as one look takes, if that is longer: at most 2 % of a processor
+QUIET = 1  # seconds without an import after which the program counts as started
+STEADY = 5  # seconds a program must have run for its end not to be one at the start
+
+# File to what tells one content from another.
+Snapshot = dict[str, tuple[int, int]]
+
+
+def snapshot(directory: str) -> Snapshot:
+    """Return time of change, in nanoseconds, and size of each Python file below `directory`."""
+    found: Snapshot = {}
+    left = [directory]
+    while left:
+        with contextlib.suppress(FileNotFoundError), os.scandir(left.pop()) as entries:
+            for entry in entries:
+                if entry.name.endswith(".py"):
+                    stat = entry.stat()
+                    found[entry.path] = (stat.st_mtime_ns, stat.st_size)
+                elif entry.is_dir(follow_symlinks=False) and entry.name[0] not in "._":
+                    left.append(entry.path)
+    return found
+
+
+class Reloader:
+    """Runs one program at a time, each in a fork of this process."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        self.preload = Preload(directory)
+        self.child = 0
+        self.ending = False
+
+    def run(self) -> int | None:
+        """Return None in each child, which is to be the program; else the exit status."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._end)
+        while True:
+            files = snapshot(self.directory)
+            began = time.monotonic()
+            imports = self._fork()
+            if imports is None:
+                return None
+            with imports:
+                status = self._follow(imports, files)
+            if self.ending:
+                return 0
+            if status is None:  # an edit
+                self._stop()
+            elif status == 0:
+                return 0
+            elif time.monotonic() - began < STEADY:
+                _say(f"ended with exit status {status}; it starts again after an edit")
+                self._await_edit(files)
+            if self.ending:
+                return 0
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        self.ending = True
+        if self.child:
+            os.kill(self.child, signal.SIGTERM)
+
+    def _fork(self) -> Imports | None:
+        """Return what the child will say that it imports; None in the child."""
+        reading, writing = os.pipe()
+        # The child must not take a signal for its parent's before it has its own handlers.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+        try:
+            with warnings.catch_warnings():
+                # A debugger has threads, and knows about forks.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                self.child = os.fork()
+            if self.child:
+                os.close(writing)
+                return Imports(reading)
+            os.close(reading)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGTERM, _leave)
+            sys.meta_path.insert(0, Announcer(writing))
+            return None
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
+
+    def _follow(self, imports: Imports, files: Snapshot) -> int | None:
+        """Return the program's exit status once it has ended, or None when a file has changed."""
+        while True:
+            began = time.monotonic()
+            if snapshot(self.directory) != files:
+                return None
+            pause = max(LOOK, SHARE * (time.monotonic() - began))
+            if (status := self._ended()) is not None:
+                return status
+            names = imports.read(pause)
+            self.preload.learn(names)
+            if time.monotonic() - imports.last > QUIET:
+                self.preload.work(LOOK)
+
+    def _await_edit(self, files: Snapshot) -> None:
+        while not self.ending and snapshot(self.directory) == files:
+            time.sleep(LOOK)
+
+    def _ended(self) -> int | None:
+        with contextlib.suppress(ChildProcessError):
+            pid, status = os.waitpid(self.child, os.WNOHANG)
+            if pid:
+                self.child = 0
+                return os.waitstatus_to_exitcode(status)
+        return None
+
+    def _stop(self) -> None:
+        """Tell the program to end and wait for that: it may be paused at a breakpoint."""
+        os.kill(self.child, signal.SIGTERM)
+        os.waitpid(self.child, 0)
+        self.child = 0
+
+
+class Announcer:
+    """A finder that finds nothing: it tells the parent which modules are asked for.
+
+    https://docs.python.org/3/library/sys.html#sys.meta_path
+    """
+
+    def __init__(self, writing: int) -> None:
+        self._writing = writing
+        os.set_blocking(writing, False)
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        with contextlib.suppress(OSError):  # one that is missed is imported later, that is all
+            os.write(self._writing, f"{name}\n".encode())
+
+
+class Imports:
+    """The names of modules that a child announces."""
+
+    def __init__(self, reading: int) -> None:
+        self._reading = reading
+        self._rest = b""
+        self.last = time.monotonic()
+
+    def __enter__(self) -> Imports:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._reading)
+
+    def read(self, patience: float) -> list[str]:
+        """Return what was announced, after `patience` seconds at most."""
+        if self._reading not in select.select([self._reading], [], [], patience)[0]:
+            return []
+        *names, self._rest = (self._rest + os.read(self._reading, 65536)).split(b"\n")
+        if names:
+            self.last = time.monotonic()
+        else:
+            time.sleep(patience)  # nobody writes any more
+        return [name.decode() for name in names]
+
+
+class Preload:
+    """What this process imports, so that its forks have it."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        self._left: dict[str, None] = {}
+        self._tried: set[str] = set()
+
+    def learn(self, names: list[str]) -> None:
+        """Have `names` imported, but for those of the project."""
+        self._left |= {name: None for name in names if name not in self._tried}
+        self._tried |= set(names)
+
+    def work(self, seconds: float) -> None:
+        """Import for that long, or until all is done."""
+        end = time.monotonic() + seconds
+        with _without_settings():
+            while self._left and time.monotonic() < end:
+                name = next(iter(self._left))
+                del self._left[name]
+                if not self._of_the_project(name):
+                    # What needs settings, or is not there, is left to the program.
+                    with contextlib.suppress(Exception):
+                        importlib.import_module(name)
+
+    def _of_the_project(self, name: str) -> bool:
+        with contextlib.suppress(ImportError, ValueError):
+            spec = importlib.util.find_spec(name.partition(".")[0])
+            places = [spec.origin, *(spec.submodule_search_locations or ())] if spec else []
+            return any(str(place).startswith(self._directory) for place in places)
+        return False
+
+
+@contextlib.contextmanager
+def _without_settings() -> Iterator[None]:
+    # With them Django would import the project, whose modules must be new in each child.
+    module = os.environ.pop("DJANGO_SETTINGS_MODULE", None)
+    try:
+        yield
+    finally:
+        if module is not None:
+            os.environ["DJANGO_SETTINGS_MODULE"] = module
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    # Until the program has a handler of its own. At once: a debugger takes a second to go.
+    os._exit(0)
+
+
+def _become(arguments: list[str]) -> None:
+    """Run the program as `python ARGUMENT...` would."""
+    # Compiled files tell an edit by whole seconds and size. That is not enough here.
+    sys.dont_write_bytecode = True
+    importlib.invalidate_caches()
+    for name, module in list(sys.modules.items()):
+        if name != "__main__" and str(getattr(module, "__file__", "")).startswith(str(Path.cwd())):
+            del sys.modules[name]
+    if arguments[0] == "-m":
+        sys.argv = arguments[1:]
+        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = arguments
+        runpy.run_path(str(Path(arguments[0]).resolve()), run_name="__main__")
+
+
+def _say(text: str) -> None:
+    print(f"reload: {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    if not sys.argv[1:]:
+        sys.exit(__doc__)
+    exit_status = Reloader(str(Path.cwd())).run()
+    if exit_status is not None:
+        sys.exit(exit_status)
+    _become(sys.argv[1:])

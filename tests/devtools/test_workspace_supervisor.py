@@ -1,0 +1,274 @@
+"""The supervisor of the web server: real processes, and servers with every fault they can have."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import psutil
+import pytest
+from front_door import ROOT
+
+from devtools import ports
+from devtools.errors import DevError
+from devtools.readiness import wait_until
+from devtools.workspace import leftovers
+from devtools.workspace.protocol import Control, State
+from devtools.workspace.supervisor import MARK, PAUSES
+
+SERVER = Path(__file__).with_name("supervised.py")
+
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/net/tcp").exists(), reason="only Linux tells who listens"
+)
+
+
+class Workspace:
+    """A supervisor with a place of its own."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.socket = place / "supervisor.sock"
+        self.control = Control(self.socket)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, **variables: str) -> State:
+        """Start the supervisor and return what runs under it."""
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-B", "-m", "devtools.workspace.supervisor"),
+                *("--socket", self.socket, "--log", self.place / "log"),
+                *(sys.executable, SERVER, self.place),
+            ],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], "SERVER": "gunicorn", **variables},
+            stdout=subprocess.DEVNULL,
+        )
+        return self.eventually(lambda state: state.pid)
+
+    def have(self, *faults: str) -> None:
+        for fault in faults:
+            (self.place / fault).write_text("")
+
+    def look(self) -> State:
+        state = self.control.look()
+        assert state
+        return state
+
+    def eventually(self, holds, within: float = 30) -> State:
+        """Return the first state of which `holds` is true."""
+        found: list[State] = []
+
+        def arrived() -> bool:
+            state = self.control.look()
+            if state and holds(state):
+                found.append(state)
+            return bool(found)
+
+        wait_until(arrived, within, "it did not come to that")
+        return found[0]
+
+    def processes(self) -> list[int]:
+        """All that descends from the server."""
+        return leftovers.marked({MARK: str(self.socket)})
+
+    def starts(self) -> list[list[str]]:
+        """Moment, process and RELOAD of each start of the server."""
+        return [line.split() for line in (self.place / "started").read_text().splitlines()]
+
+    def end(self) -> None:
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+        leftovers.end({MARK: str(self.socket)})
+
+
+@pytest.fixture
+def workspace():
+    place = Path(tempfile.mkdtemp(dir="/tmp"))  # the path of a socket must be short
+    made = Workspace(place)
+    yield made
+    made.end()
+    shutil.rmtree(place)
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _alive(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+# One server at a time
+
+
+def test_it_starts_what_its_environment_asks_for(workspace):
+    state = workspace.start(SERVER="runserver")
+    assert (state.server, state.debug_port, state.phase) == ("runserver", None, "running")
+    assert (state.reload, state.crashes, state.checkout) == (True, 0, str(ROOT))
+    wait_until(lambda: "runserver starts" in (workspace.place / "log").read_text(), 10, "no log")
+
+
+def test_a_switch_ends_the_old_server_before_it_answers(workspace):
+    before = workspace.start()
+    after = workspace.control.serve("runserver", None)
+    assert after.server == "runserver"
+    assert not _alive(before.pid)
+    assert workspace.processes() == [after.pid]
+
+
+def test_two_switches_in_a_row_leave_the_second(workspace):
+    workspace.start()
+    workspace.control.serve("runserver", None)
+    last = workspace.control.serve("gunicorn", None)
+    assert workspace.look() == last
+    assert workspace.processes() == [last.pid]
+
+
+def test_a_server_that_does_not_want_to_end_is_made_to(workspace):
+    workspace.have("stubborn")
+    before = workspace.start()
+    wait_until(lambda: len(workspace.processes()) == 2, 10, "it has no child")
+    (workspace.place / "stubborn").unlink()
+    after = workspace.control.serve("gunicorn", None)
+    assert after.pid != before.pid
+    assert workspace.processes() == [after.pid]
+
+
+def test_what_it_does_not_understand_changes_nothing(workspace):
+    before = workspace.start()
+    with pytest.raises(DevError, match="not understood"):
+        workspace.control.serve("apache", None)
+    assert workspace.look() == before
+
+
+def test_a_second_supervisor_in_the_same_place_is_refused(workspace):
+    before = workspace.start()
+    second = subprocess.run(
+        [
+            *(sys.executable, "-B", "-m", "devtools.workspace.supervisor"),
+            *("--socket", workspace.socket, "true"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert second.returncode == 1
+    assert "another supervisor listens" in second.stderr
+    assert workspace.look() == before
+
+
+# Crashes
+
+
+def test_a_killed_server_comes_back(workspace):
+    before = workspace.start()
+    os.kill(before.pid, signal.SIGKILL)
+    after = workspace.eventually(lambda state: state.pid not in (0, before.pid))
+    assert (after.crashes, after.exit_status) == (1, -signal.SIGKILL)
+
+
+def test_the_pauses_between_crashes_grow_and_the_mended_server_runs(workspace):
+    workspace.have("broken")
+    workspace.start()
+    state = workspace.eventually(lambda state: state.crashes == 3)
+    assert state.exit_status == 3
+    moments = [float(start[0]) for start in workspace.starts()]
+    pauses = [later - earlier for earlier, later in itertools.pairwise(moments)]
+    assert all(pause >= least for pause, least in zip(pauses, PAUSES, strict=False))
+    (workspace.place / "broken").unlink()
+    workspace.eventually(lambda state: state.phase == "running" and state.crashes == 3)
+    assert workspace.process.poll() is None
+    assert workspace.control.serve("gunicorn", None).crashes == 0
+
+
+def test_children_of_a_dead_server_do_not_keep_its_place(workspace):
+    workspace.have("stubborn")
+    before = workspace.start()
+    wait_until(lambda: len(workspace.processes()) == 2, 10, "it has no child")
+    (workspace.place / "stubborn").unlink()
+    os.kill(before.pid, signal.SIGKILL)
+    after = workspace.eventually(lambda state: state.pid not in (0, before.pid))
+    assert workspace.processes() == [after.pid]
+
+
+def test_what_a_killed_supervisor_left_is_ended_by_the_next(workspace):
+    before = workspace.start()
+    workspace.process.kill()
+    workspace.process.wait()
+    assert _alive(before.pid)
+    after = workspace.start()
+    assert not _alive(before.pid)
+    assert workspace.processes() == [after.pid]
+
+
+# Debuggers
+
+
+def test_a_debugged_server_reloads_and_its_adapter_goes_with_it(workspace, port):
+    workspace.start()
+    workspace.control.serve("gunicorn", port)
+    wait_until(lambda: ports.listens(port), 10, "no adapter listens")
+    assert workspace.starts()[-1][2] == "true"
+    first = set(workspace.processes())
+    # An editor that hangs on.
+    with socket.create_connection(("127.0.0.1", port)):
+        assert ports.connected(port)
+        state = workspace.control.serve("runserver", port)
+        assert state.debug_port == port
+        wait_until(lambda: ports.listens(port), 10, "no adapter listens")
+        assert not first & set(workspace.processes())
+    workspace.control.serve("runserver", None)
+    assert not ports.listens(port)
+
+
+def test_a_debuggers_port_that_is_taken_is_named_and_the_server_stays(workspace, port):
+    before = workspace.start()
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", port))
+        stranger.listen()
+        with pytest.raises(DevError, match=rf"port {port} .* is taken by \S+ \(process "):
+            workspace.control.serve("gunicorn", port)
+    assert workspace.look() == before
+
+
+# The end, and what others leave
+
+
+def test_told_to_end_it_lets_the_server_drain_and_ends_well(workspace):
+    workspace.have("drains")
+    state = workspace.start()
+    wait_until(lambda: (workspace.place / "started").exists(), 10, "it did not start")
+    wait_until(lambda: _handles(state.pid, signal.SIGTERM), 10, "it has no handler")
+    workspace.process.terminate()
+    assert workspace.process.wait(timeout=20) == 0
+    assert (workspace.place / "drained").exists()
+    assert workspace.processes() == []
+    assert not workspace.socket.exists()
+
+
+def _handles(pid: int, number: int) -> bool:
+    caught = next(
+        line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if "SigCgt" in line
+    )
+    return bool(int(caught.split()[1], 16) & 1 << (number - 1))
+
+
+def test_it_takes_in_orphans_and_leaves_no_zombie(workspace):
+    workspace.have("orphans")
+    workspace.start()
+    supervisor = psutil.Process(workspace.process.pid)
+    wait_until(lambda: len(supervisor.children()) > 1, 10, "no orphan came to it")
+    wait_until(lambda: len(supervisor.children()) == 1, 10, "they stay as zombies")
