@@ -87,7 +87,7 @@ class Workspace(Stack):
             stderr=subprocess.STDOUT,
             text=True,
         ) as process:
-            eventually(lambda: self.listens(where["port"]))
+            eventually(lambda: self.listens(where["port"]), within=180)
             with Editor(
                 {**configuration, "request": "attach", "connect": where},
                 FOLDER,
@@ -134,8 +134,12 @@ def outside_editor(stack: Stack, name: str) -> Editor:
 
 
 @contextlib.contextmanager
-def opened(uid: int | None = None) -> Iterator[Workspace]:
+def opened(uid: int | None = None, env: str = "") -> Iterator[Workspace]:
     """A clone of its own whose dev container was brought up; by another user where root may.
+
+    Args:
+        uid: that user's id; no account of it needs to exist.
+        env: what is in .env before.
 
     Raises DevError, which says what to install, where the reference command line cannot run.
     """
@@ -147,10 +151,13 @@ def opened(uid: int | None = None) -> Iterator[Workspace]:
     checkout = base / "home port"
     checkout.mkdir()
     copy_checkout(checkout)
+    (checkout / ".env").write_text(env)
     home = base / "home"
     shutil.copytree(program.parents[2], home / "cli", symlinks=True)
     (home / "programs").mkdir()
     (home / "programs" / "devcontainer").symlink_to(home / "cli/node_modules/.bin/devcontainer")
+    if account:
+        _name_of_nobody(home / "programs" / "id", uid)
     workspace = Workspace(
         checkout,
         f"homeport-workspace-{os.getpid()}-{uid or os.getuid()}",
@@ -167,6 +174,14 @@ def opened(uid: int | None = None) -> Iterator[Workspace]:
         yield workspace
     finally:
         workspace.remove()
+
+
+def _name_of_nobody(program: Path, uid: int) -> None:
+    """Stand in for the account that this machine may not have: the command line asks its name."""
+    program.write_text(
+        f'#!/bin/sh\n[ "$*" != "-u -n" ] || exec echo user{uid}\nexec {shutil.which("id")} "$@"\n'
+    )
+    program.chmod(0o755)
 
 
 def other_account(uid: int) -> dict[str, Any]:
