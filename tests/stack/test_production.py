@@ -10,6 +10,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import tarfile
 import threading
 from collections import Counter
@@ -310,6 +311,22 @@ def test_the_pages_keep_their_own_security_policy_in_a_browser(running):
             page.goto(f"{site}/admin/{path}")
         browser.close()
     assert not [line for line in said if "Content Security Policy" in line or "Error" in line], said
+
+
+def test_no_request_of_the_schema_makes_a_server_error(running):
+    """A few examples for each operation, from outside, without and with nonsense."""
+    port = running.ports["PROXY_HTTPS_PORT"]
+    ended = running.run(
+        *(sys.executable, "-m", "schemathesis.cli", "run"),
+        *("--header", f"Host:test1.localhost:{port}", "--tls-verify", "false", "--seed", "1"),
+        *("--max-examples", "5", "--phases", "examples,fuzzing", "--checks", "not_a_server_error"),
+        *("--request-timeout", "30", f"https://127.0.0.1:{port}/api/v1/schema/"),
+        check=False,
+        timeout=600,
+    )
+    said = ended.stdout + ended.stderr
+    assert ended.returncode == 0, said
+    assert re.search(r"[1-9]\d* generated", said), said
 
 
 # --- secrets --------------------------------------------------------------------------------
