@@ -14,7 +14,6 @@ from ..terminal import Terminal
 from .stack import ProductionStack
 
 SERVICES = ("web", "worker")
-ONE_SHOT = ("check", "migrate")
 HEALTHY_WITHIN = 180  # seconds
 MIGRATED_WITHIN = 3600  # seconds
 # The proxy probes every half second; a probe and its answer must have passed.
@@ -34,9 +33,8 @@ def roll(stack: ProductionStack, terminal: Terminal) -> None:
     if missing:
         command = " ".join([*stack.command, "up --detach --wait"])
         raise DevError(f"not running: {', '.join(missing)}", f"start the stack: {command}")
-    for service in ONE_SHOT:
-        with terminal.step(service):
-            _run_to_its_end(stack, service)
+    with terminal.step("release"):
+        _release(stack)
     for service, containers in old.items():
         with terminal.step(f"new {service} beside the old"):
             _add(stack, service, containers)
@@ -55,14 +53,15 @@ def _refuse_a_fixed_port(stack: ProductionStack) -> None:
         )
 
 
-def _run_to_its_end(stack: ProductionStack, service: str) -> None:
-    """Run a one-shot service in its own container, so that the next `up` finds it up to date."""
-    stack.compose("up", "--detach", "--no-deps", "--no-build", service)
-    (container,) = _all_containers(stack, service)
-    status = stack.docker("wait", container, timeout=MIGRATED_WITHIN).output.strip()
-    if status != "0":
+def _release(stack: ProductionStack) -> None:
+    """Look at the environment and migrate, with the new image."""
+    # Not --no-deps, here and below: Compose takes what was made so for something else, and
+    # makes it anew at the next `up`.
+    stack.compose("up", "--detach", "--no-build", "migrate", timeout=HEALTHY_WITHIN)
+    (container,) = _all_containers(stack, "migrate")
+    if stack.docker("wait", container, timeout=MIGRATED_WITHIN).output.strip() != "0":
         words = stack.docker("logs", "--tail", "30", container)
-        raise DevError(f"{service} failed, so nothing was replaced", _text(words))
+        raise DevError("the release failed, so nothing was replaced", _text(words))
 
 
 def _text(result: Result) -> str:
@@ -71,7 +70,7 @@ def _text(result: Result) -> str:
 
 def _add(stack: ProductionStack, service: str, old: list[str]) -> None:
     scale = f"{service}={2 * len(old)}"
-    options = ("--detach", "--no-deps", "--no-recreate", "--no-build", "--scale", scale)
+    options = ("--detach", "--no-recreate", "--no-build", "--scale", scale)
     try:
         stack.compose(
             *("up", *options, "--wait", "--wait-timeout", str(HEALTHY_WITHIN), service),

@@ -171,6 +171,18 @@ def test_behind_a_proxy_clients_are_told_apart(site, monkeypatch):
     assert answers == [401, 401, 429]
 
 
+def test_guessing_in_the_admin_is_stopped_and_counts_with_the_api(site, post, ann):
+    def try_admin(**more):
+        fields = {"username": ann.email, "password": "wrong", "next": "/admin/", **more}
+        return site.post("/admin/login/", fields).content.decode()
+
+    assert all("Tried too often" not in try_admin() for _ in range(9))
+    assert post(LOGIN, email=ann.email, password="wrong").status_code == 401
+    # Another name beside the one that is tried changes nothing.
+    assert "Tried too often" in try_admin(email="other@example.com")
+    assert post(LOGIN, email=ann.email, password=PASSWORD).status_code == 429
+
+
 def test_a_tenants_log_ins_are_counted_apart(site, monkeypatch):
     monkeypatch.setattr(AccountThrottle, "THROTTLE_RATES", {"account": "1/min"})
     credentials = {"email": "ann@example.com", "password": "x"}

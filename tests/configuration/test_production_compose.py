@@ -1,0 +1,144 @@
+"""What must hold for docker-compose.prod.yml beyond the rules of every Compose file."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from compose_files import CHECKOUT, COMBINATIONS, compose_config, read_yaml
+
+from core.env import CONTRACT, PRODUCTION_DEFAULTS, EnvironmentProblems, read
+
+(FILE,) = COMBINATIONS["production"]
+SECRETS = {variable.name for variable in CONTRACT if variable.secret}
+ONE_SHOT = {"check", "migrate"}
+OURS = ("check", "migrate", "web", "worker")
+# What production fixes, derives or never reads.
+NOT_FOR_USERS = {
+    *("DJANGO_SETTINGS_MODULE", "DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL"),
+    *("CELERY_RESULT_BACKEND", "WEB_BIND", "STATIC_ROOT", "MEDIA_ROOT", "EXPORT_ROOT"),
+    *("WORKER_HEARTBEAT_FILE", "SERVER", "TENANT_DEFAULT", "TENANT_HEADER", "LOG_FORMAT"),
+}
+GIVEN = {
+    "SECRET_KEY": "a-key-for-this-test-alone-0123456789-and-so-on-and-on",
+    "ALLOWED_HOSTS": ".shop.example",
+    "CSRF_TRUSTED_ORIGINS": "https://*.shop.example",
+    "TENANT_BASE_DOMAIN": "shop.example",
+    "EMAIL_URL": "smtp://mail.example:25",
+    **dict.fromkeys(
+        ("POSTGRES_PASSWORD", "APP_PASSWORD", "APP_OWNER_PASSWORD", "REDIS_PASSWORD"),
+        "a-password-for-this-test",
+    ),
+}
+
+in_production = pytest.mark.parametrize(
+    "combination", [COMBINATIONS["production"]], ids=["production"], indirect=True, scope="session"
+)
+
+
+@in_production
+def test_it_needs_no_other_file(services):
+    assert not any("extends" in service for service in read_yaml(FILE)["services"].values())
+    assert "include" not in read_yaml(FILE)
+
+
+@in_production
+def test_no_source_is_mounted(services):
+    mounted = [
+        (name, volume["source"])
+        for name, service in services.items()
+        for volume in service.get("volumes", [])
+        if volume["type"] == "bind"
+    ]
+    assert mounted == [
+        ("db", str(CHECKOUT / "init-scripts" / "postgres")),
+        ("proxy", "/dev/null"),
+    ]
+
+
+@in_production
+def test_only_web_and_its_proxy_are_published(services):
+    assert {name for name, service in services.items() if service.get("ports")} == {"web", "proxy"}
+    assert services["proxy"]["profiles"] == ["proxy"]
+
+
+def test_the_address_of_web_can_be_chosen():
+    services = compose_config((FILE,), PUBLISH_ADDRESS="10.0.0.5", WEB_PORT="80")["services"]
+    (port,) = services["web"]["ports"]
+    assert (port["host_ip"], port["published"]) == ("10.0.0.5", "80")
+
+
+@in_production
+def test_every_container_is_hardened(services):
+    for name, service in services.items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert any(place.startswith("/tmp:") for place in service["tmpfs"]), name
+        assert service["deploy"]["resources"]["limits"]["pids"], name
+        assert service["logging"]["options"].keys() == {"max-size", "max-file"}, name
+        assert service["restart"] == ("no" if name in ONE_SHOT else "always"), name
+
+
+@in_production
+def test_database_and_redis_are_where_only_the_application_is(config, services):
+    assert config["networks"]["data"]["internal"] is True
+    on_data = {name for name, service in services.items() if "data" in service.get("networks", {})}
+    assert on_data == {"db", "redis", "migrate", "web", "worker"}
+    assert services["db"]["networks"].keys() == services["redis"]["networks"].keys() == {"data"}
+
+
+@in_production
+def test_database_and_redis_outlive_every_new_image(services):
+    # Compose makes anew whatever waits for a container that is made anew.
+    for name in ("db", "redis", "proxy"):
+        assert not services[name].get("depends_on"), name
+
+
+@in_production
+def test_our_containers_run_the_production_image(services):
+    for name in OURS:
+        assert services[name]["build"]["target"] == "production"
+        assert services[name]["image"] == "homeport-backend:production"
+
+
+def test_no_secret_has_a_default():
+    text = (CHECKOUT / FILE).read_text()
+    assert not [name for name in SECRETS if re.search(rf"\$\{{{name}:?[-+]", text)]
+    for name, service in compose_config((FILE,))["services"].items():
+        for variable, value in (service.get("environment") or {}).items():
+            if variable in SECRETS:
+                password = re.sub(r".*://\w*:(.*)@.*", r"\1", value or "")
+                assert not password, (name, variable)
+
+
+@in_production
+def test_every_variable_for_the_backend_reaches_it(services):
+    reaching = {name for service in OURS for name in services[service]["environment"]}
+    wanted = {variable.name for variable in CONTRACT if variable.reader == "backend"}
+    assert wanted - NOT_FOR_USERS <= reaching
+
+
+def test_what_is_missing_is_listed_together():
+    environment = compose_config((FILE,))["services"]["check"]["environment"]
+    source = {name: value or "" for name, value in environment.items()}
+    with pytest.raises(EnvironmentProblems) as caught:
+        read(source, readers=("backend", "compose"))
+    assert all(f"{name} is not set" in str(caught.value) for name in GIVEN)
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_what_is_given_makes_a_valid_environment(service):
+    environment = compose_config((FILE,), **GIVEN)["services"][service]["environment"]
+    source = {name: value or "" for name, value in environment.items()}
+    read(source, readers=("backend", "compose") if service == "check" else ("backend",))
+
+
+def test_production_starts_one_of_each_and_may_start_more():
+    services = compose_config((FILE,), WEB_REPLICAS="3", WORKER_REPLICAS="2")["services"]
+    assert services["web"]["deploy"]["replicas"] == 3
+    assert services["worker"]["deploy"]["replicas"] == 2
+
+
+def test_the_defaults_of_production_are_declared():
+    assert PRODUCTION_DEFAULTS.keys() <= {variable.name for variable in CONTRACT}

@@ -1,0 +1,456 @@
+"""The production stack, from random secrets: what it lets in and out, and what it survives."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import tarfile
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from io import BytesIO
+
+import pytest
+from running_stack import Answer, Stack, eventually, free_ports
+
+from conftest import copy_checkout
+
+ENVIRONMENT_FILE = ".env.production"
+SERVICES = ("db", "redis", "web", "worker", "proxy")
+SECRETS = re.compile(r"^(SECRET_KEY|\w*PASSWORD)=(.+)$", re.M)
+
+
+class ProductionStack(Stack):
+    """The stack of docker-compose.prod.yml with its proxy, asked through TLS."""
+
+    def compose(self, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
+        chosen = ("--env-file", ENVIRONMENT_FILE, "-f", "docker-compose.prod.yml")
+        return self.run("docker", "compose", *chosen, "--profile", "proxy", *arguments, **options)
+
+    def manage(self, *arguments: str) -> str:
+        """Run a manage.py command as the database's owner; return what it printed."""
+        command = ("run", "--rm", "-T", "--no-deps", "migrate", "python", "manage.py", *arguments)
+        return self.compose(*command).stdout
+
+    def ask(self, path: str, host: str = "test1.localhost", method: str = "GET", **headers: str):
+        """Ask the proxy; return the answer, its header names in lower case."""
+        context = ssl._create_unverified_context()
+        port = int(self.ports["PROXY_HTTPS_PORT"])
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=30, context=context)
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        try:
+            connection.request(method, path, headers={"Host": f"{host}:{port}", **names})
+            response = connection.getresponse()
+            found = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, found, response.read().decode())
+        finally:
+            connection.close()
+
+    def secrets(self) -> list[str]:
+        """Return every secret that ./dev secrets made."""
+        text = (self.checkout / ENVIRONMENT_FILE).read_text()
+        return [value for _name, value in SECRETS.findall(text)]
+
+    def healthy(self) -> bool:
+        return self.ask("/api/v1/health/").status == 200
+
+
+@pytest.fixture(scope="session")
+def production(tmp_path_factory) -> Iterator[ProductionStack]:
+    """A production stack with one tenant, from a copy of the checkout; removed at the end."""
+    checkout = tmp_path_factory.mktemp("production") / "home port"
+    checkout.mkdir(mode=0o755)
+    copy_checkout(checkout)
+    project = f"homeport-production-test-{os.getpid()}"
+    ports = free_ports("PROXY_HTTP_PORT", "PROXY_HTTPS_PORT")
+    stack = ProductionStack(checkout, project, {**ports, "WEB_PORT": "0"})
+    certificate = make_certificate(checkout)
+    stack.dev("secrets", "--domain", "localhost")
+    with (checkout / ENVIRONMENT_FILE).open("a") as file:
+        # A second origin for the port of this test, which browsers name.
+        file.write(f"CSRF_TRUSTED_ORIGINS=https://*.localhost:{ports['PROXY_HTTPS_PORT']}\n")
+        file.write("EMAIL_URL=smtp://127.0.0.1:1\n")
+        file.write(f"COMPOSE_PROJECT_NAME={project}\nBACKEND_IMAGE={project}:production\n")
+        file.write(f"PROXY_CERTIFICATE={certificate}\n")
+    try:
+        stack.compose("build", "--quiet", timeout=1200)
+        stack.compose("up", "--detach", "--wait", timeout=600)
+        for tenant in ("test1", "test2"):
+            stack.compose("exec", "-T", "db", "true")
+            stack.compose(
+                "run", "--rm", "-T", "migrate", "python", "manage.py", "create_tenant", tenant
+            )
+        yield stack
+    finally:
+        stack.compose("down", "--volumes", "--timeout", "5", check=False)
+        stack.run("docker", "rmi", "--force", f"{project}:production", check=False)
+        stack.run("docker", "rmi", "--force", f"{project}-proxy:production", check=False)
+
+
+def make_certificate(directory) -> str:
+    """Write a certificate for *.localhost that nobody trusts; return its file."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl command to make a certificate with")
+    chain, key, both = (directory / name for name in ("chain.pem", "key.pem", "both.pem"))
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:*.localhost,DNS:localhost"),
+            *("-keyout", str(key), "-out", str(chain)),
+        ],
+        capture_output=True,
+        check=True,
+    )
+    both.write_text(chain.read_text() + key.read_text())
+    both.chmod(0o644)  # the proxy's user is another
+    return str(both)
+
+
+@pytest.fixture
+def running(production) -> Iterator[ProductionStack]:
+    """The stack, up before the test and mended after it."""
+    production.compose("up", "--detach", "--wait", timeout=600)
+    yield production
+    production.compose("unpause", check=False)
+
+
+def inspected(stack: ProductionStack, service: str) -> dict:
+    container = stack.compose("ps", "--quiet", service).stdout.split()[0]
+    return json.loads(stack.run("docker", "inspect", container).stdout)[0]
+
+
+# --- what it is -----------------------------------------------------------------------------
+
+
+def test_it_is_healthy_and_begins_without_sample_tenants(running):
+    health = running.ask("/api/v1/health/")
+    assert health.status == 200, health.text
+    assert health.json()["server"] == "gunicorn"
+    assert "Test One" not in running.manage("list_tenants")
+
+
+def test_the_deployment_checks_are_clean(running):
+    ended = running.compose("run", "--rm", "-T", "--no-deps", "check")
+    assert "no issues (0 silenced)" in ended.stdout + ended.stderr
+
+
+def test_a_second_up_changes_nothing(running):
+    before = running.containers(*SERVICES)
+    running.compose("up", "--detach", "--wait", timeout=600)
+    assert running.containers(*SERVICES) == before
+
+
+@pytest.mark.parametrize("service", ["web", "worker"])
+def test_our_processes_can_change_nothing(running, service):
+    script = (
+        'test "$(id -u)" = 1001; for place in /app/backend /opt/venv /data/static /; do '
+        '! touch "$place/x" 2>/dev/null; done; grep -q "^CapEff:\\s*0*$" /proc/self/status; '
+        'grep -q "^NoNewPrivs:\\s*1" /proc/self/status; touch /tmp/x /data/media/x'
+    )
+    running.compose("exec", "-T", service, "sh", "-ec", script)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_container_runs_as_root_or_may_become_it(running, service):
+    status = running.compose("exec", "-T", service, "cat", "/proc/1/status").stdout
+    assert re.search(r"^CapBnd:\s*0+$", status, re.M)
+    host = inspected(running, service)["HostConfig"]
+    assert host["ReadonlyRootfs"] is True
+    assert running.compose("exec", "-T", service, "id", "-u").stdout.strip() != "0"
+
+
+def test_database_and_redis_are_published_nowhere(running):
+    for service in ("db", "redis"):
+        bindings = inspected(running, service)["NetworkSettings"]["Ports"]
+        assert not [where for where in bindings.values() if where]
+    code = "import socket; socket.create_connection(('db', 5432), 3)"
+    ended = running.compose("exec", "-T", "proxy", "getent", "hosts", "db", check=False)
+    assert ended.returncode != 0, "the proxy can find the database"
+    running.compose("exec", "-T", "web", "python", "-c", code)
+
+
+def test_the_image_is_small_and_holds_nothing_to_test_debug_or_build_with(running):
+    image = f"{running.project}:production"
+    size = int(running.run("docker", "image", "inspect", "-f", "{{.Size}}", image).stdout)
+    assert size <= 300 * 1000 * 1000
+    code = (
+        "import importlib.metadata as m, boto3\n"
+        "print(*[d.name.lower() for d in m.distributions()])\n"
+        "for name in ('s3', 'ssm', 'sts', 'cognito-idp'):\n"
+        "    boto3.client(name, region_name='eu-west-1')\n"
+    )
+    packages = set(running.compose("exec", "-T", "web", "python", "-c", code).stdout.split())
+    assert not packages & {"pytest", "debugpy", "uv", "pip", "moto", "django-debug-toolbar", "ruff"}
+    found = running.compose("exec", "-T", "web", "find", "/app", "-name", "test*", "-print")
+    assert found.stdout == "/app/backend/core/settings/test.py\n"
+
+
+def test_the_bill_of_materials_is_that_of_the_image(running):
+    printed = running.dev("sbom", "--image", f"{running.project}:production", timeout=600).stdout
+    document = json.loads(printed)
+    names = {one["name"] for one in document["components"]}
+    assert {"django", "gunicorn", "python", "libc6"} <= names
+    assert "pytest" not in names
+
+
+# --- what it answers ------------------------------------------------------------------------
+
+
+def test_pages_are_sent_on_to_tls_and_say_so(running):
+    port = int(running.ports["PROXY_HTTP_PORT"])
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("GET", "/", headers={"Host": "test1.localhost"})
+    answer = connection.getresponse()
+    assert (answer.status, answer.getheader("Location")[:8]) == (301, "https://")
+    connection.close()
+    headers = running.ask("/").headers
+    assert "max-age=31536000" in headers["strict-transport-security"]
+    assert "default-src 'self'" in headers["content-security-policy"]
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["referrer-policy"] == "same-origin"
+
+
+def test_cookies_are_for_tls_only(running):
+    cookie = running.ask("/admin/login/").headers["set-cookie"]
+    assert "Secure" in cookie
+
+
+def test_nobody_but_the_proxy_can_say_that_a_request_came_by_tls(running):
+    code = (
+        "import urllib.request as u\n"
+        "r = u.Request('http://127.0.0.1:8000/', headers={'Host': 'test1.localhost', "
+        "'X-Forwarded-Proto': 'https', 'X-Forwarded-For': '203.0.113.9'})\n"
+        "class Stay(u.HTTPRedirectHandler):\n"
+        "    def redirect_request(self, *a): return None\n"
+        "try: print(u.build_opener(Stay).open(r).status)\n"
+        "except u.HTTPError as e: print(e.code)\n"
+    )
+    ask = ("exec", "-T", "web", "python", "-c", code)
+    assert running.compose(*ask).stdout.strip() == "200", "127.0.0.1 is a private network"
+    narrowed = {"PROXY_NETWORKS": "192.0.2.0/24"}
+    try:
+        running.compose("up", "--detach", "--wait", "web", timeout=600, **narrowed)
+        assert running.compose(*ask, **narrowed).stdout.strip() == "301"
+    finally:
+        running.compose("up", "--detach", "--wait", timeout=600)
+
+
+@pytest.mark.parametrize("host", ["evil.example", "nosuch.localhost"])
+def test_an_unknown_host_learns_nothing(running, host):
+    answer = running.ask("/", host=host)
+    assert answer.status in (400, 404)
+    assert "test1" not in answer.text
+    assert "test2" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/nowhere/", "/api/v1/nowhere/", "/api/v1/products/999999/"])
+def test_an_error_page_shows_no_insides(running, path):
+    answer = running.ask(path, X_Tenant="test2")
+    assert answer.status == 404
+    assert not re.search(r"Traceback|DEBUG|settings|test2|postgres", answer.text)
+
+
+def test_static_files_are_hashed_compressed_and_kept(running):
+    page = running.ask("/admin/login/").text
+    (path, *_rest) = re.findall(r'href="(/static/[^"]+\.css)"', page)
+    assert re.search(r"\.[0-9a-f]{12}\.css$", path)
+    answer = running.ask(path, Accept_Encoding="identity")
+    assert "immutable" in answer.headers["cache-control"]
+    code = (
+        "import urllib.request as u\n"
+        "names = {'Accept-Encoding': 'gzip', 'Host': 'test1.localhost',"
+        " 'X-Forwarded-Proto': 'https'}\n"
+        f"request = u.Request('http://127.0.0.1:8000{path}', headers=names)\n"
+        "print(u.urlopen(request).headers['Content-Encoding'])\n"
+    )
+    assert running.compose("exec", "-T", "web", "python", "-c", code).stdout.strip() == "gzip"
+
+
+def test_the_pages_keep_their_own_security_policy_in_a_browser(running):
+    """No page asks for what its policy forbids: the browser's console stays empty."""
+    api = pytest.importorskip("playwright.sync_api")
+    browser_path = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser_path is None:
+        pytest.skip("no Chromium to look at pages with")
+    code = (
+        "from users.models import User\n"
+        "from django_tenants.utils import schema_context\n"
+        "with schema_context('test1'):\n"
+        "    User.objects.filter(email='office@example.com').delete()\n"
+        "    User.objects.create_superuser('office@example.com', 'a-long-password-1')\n"
+    )
+    running.compose("exec", "-T", "web", "python", "manage.py", "shell", "-v", "0", "-c", code)
+    port = running.ports["PROXY_HTTPS_PORT"]
+    said: list[str] = []
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = browser.new_page(ignore_https_errors=True)
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        site = f"https://test1.localhost:{port}"
+        page.goto(f"{site}/")
+        page.goto(f"{site}/api/v1/docs/")
+        page.wait_for_selector(".opblock", timeout=60_000)
+        page.goto(f"{site}/admin/")
+        page.fill("#id_username", "office@example.com")
+        page.fill("#id_password", "a-long-password-1")
+        page.click("input[type=submit]")
+        page.wait_for_selector("#user-tools", timeout=60_000)
+        for path in ("products/product/add/", "users/user/", "orders/order/"):
+            page.goto(f"{site}/admin/{path}")
+        browser.close()
+    assert not [line for line in said if "Content Security Policy" in line or "Error" in line], said
+
+
+def test_no_request_of_the_schema_makes_a_server_error(running):
+    """A few examples for each operation, from outside, without and with nonsense."""
+    port = running.ports["PROXY_HTTPS_PORT"]
+    ended = running.run(
+        *(sys.executable, "-m", "schemathesis.cli", "run"),
+        *("--header", f"Host:test1.localhost:{port}", "--tls-verify", "false", "--seed", "1"),
+        *("--max-examples", "5", "--phases", "examples,fuzzing", "--checks", "not_a_server_error"),
+        *("--request-timeout", "30", f"https://127.0.0.1:{port}/api/v1/schema/"),
+        check=False,
+        timeout=600,
+    )
+    said = ended.stdout + ended.stderr
+    assert ended.returncode == 0, said
+    assert re.search(r"[1-9]\d* generated", said), said
+
+
+# --- secrets --------------------------------------------------------------------------------
+
+
+def test_no_secret_is_in_a_log(running):
+    running.ask("/api/v1/health/")
+    logs = running.compose("logs", "--no-color").stdout
+    assert logs
+    assert not [secret for secret in running.secrets() if secret in logs]
+
+
+def test_no_secret_is_in_the_image(running):
+    image = f"{running.project}:production"
+    about = running.run("docker", "image", "inspect", image).stdout
+    about += running.run("docker", "history", "--no-trunc", image).stdout
+    assert not [secret for secret in running.secrets() if secret in about]
+    saved = subprocess.run(["docker", "save", image], capture_output=True, check=True).stdout
+    secrets = [secret.encode() for secret in running.secrets()]
+    looked_at = 0
+    with tarfile.open(fileobj=BytesIO(saved)) as archive:
+        layers = [one for one in archive if one.isfile() and one.size > 1024]
+        for layer in layers:
+            content = archive.extractfile(layer).read()
+            assert not [secret for secret in secrets if secret in content], layer.name
+            looked_at += 1
+    assert looked_at > 3
+
+
+def test_secrets_are_written_once_and_for_their_owner_alone(running):
+    file = running.checkout / ENVIRONMENT_FILE
+    assert file.stat().st_mode & 0o077 == 0
+    assert len(set(running.secrets())) == 5
+    again = running.dev("secrets", check=False)
+    assert again.returncode == 1
+    assert "exists" in again.stderr
+
+
+def test_what_is_missing_or_weak_is_told_all_at_once(running, tmp_path):
+    empty = tmp_path / "empty"
+    empty.write_text(
+        f"COMPOSE_PROJECT_NAME={running.project}-refused\nBACKEND_IMAGE={running.project}:production\n"
+        "SECRET_KEY=short\nALLOWED_HOSTS=*\nAPP_PASSWORD=app\n"
+    )
+    command = ("docker", "compose", "--env-file", str(empty), "-f", "docker-compose.prod.yml")
+    run = running.run(
+        *command, "run", "--rm", "-T", "--no-deps", "check", check=False,
+        COMPOSE_PROJECT_NAME=f"{running.project}-refused",
+    )  # fmt: skip
+    running.run(*command, "down", "--volumes", COMPOSE_PROJECT_NAME=f"{running.project}-refused")
+    assert run.returncode == 1
+    for name in ("POSTGRES_PASSWORD", "APP_OWNER_PASSWORD", "REDIS_PASSWORD", "EMAIL_URL"):
+        assert f"{name} is not set" in run.stderr
+    for weak in ("SECRET_KEY is shorter", "ALLOWED_HOSTS contains *", "APP_PASSWORD has fewer"):
+        assert weak in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+# --- what it survives -----------------------------------------------------------------------
+
+
+def test_a_killed_web_comes_back_by_itself(running):
+    pid = inspected(running, "web")["State"]["Pid"]
+    ended = running.run("kill", "-9", str(pid), check=False)
+    if ended.returncode != 0:
+        pytest.skip("only root may kill a container's process: restart: always is not shown here")
+    eventually(running.healthy, within=60)
+    assert inspected(running, "web")["RestartCount"] >= 1
+
+
+@pytest.mark.parametrize("service", ["db", "redis"])
+def test_an_outage_is_answered_at_once_and_ends_by_itself(running, service):
+    running.compose("pause", service)
+    try:
+        answer = running.ask("/api/v1/health/")
+        live = running.ask("/api/v1/health/live/")
+    finally:
+        running.compose("unpause", service)
+    assert answer.status == 503
+    assert live.status == 200
+    eventually(running.healthy, within=60)
+
+
+def test_rolling_fails_no_request_and_leaves_nothing_to_do(running):
+    before = running.containers(*SERVICES)
+    seen: Counter = Counter()
+    end = threading.Event()
+
+    def ask_on() -> None:
+        while not end.is_set():
+            try:
+                seen[running.ask("/api/v1/products/").status] += 1
+            except OSError as error:
+                seen[type(error).__name__] += 1
+
+    askers = [threading.Thread(target=ask_on) for _ in range(4)]
+    for asker in askers:
+        asker.start()
+    try:
+        running.dev("roll", timeout=600)
+    finally:
+        end.set()
+        for asker in askers:
+            asker.join()
+    assert seen.keys() == {200}, seen
+    after = running.containers(*SERVICES)
+    assert {name for name in SERVICES if before[name] != after[name]} == {"web", "worker"}
+    running.compose("up", "--detach", "--wait", timeout=600)
+    assert running.containers(*SERVICES) == after
+
+
+def test_rolling_onto_an_image_that_cannot_start_keeps_the_old(running):
+    before = running.containers(*SERVICES)
+    ended = running.dev("roll", check=False, timeout=600, BACKEND_IMAGE="redis:7-alpine")
+    assert ended.returncode == 1
+    assert running.healthy()
+    assert {name: running.containers()[name] for name in ("web", "worker")} == {
+        name: before[name] for name in ("web", "worker")
+    }
+
+
+def test_nothing_listens_beyond_loopback(running):
+    published = running.compose("ps", "--format", "{{.Ports}}").stdout
+    assert "0.0.0.0" not in published
+    assert "[::]" not in published
+    with socket.create_connection(("127.0.0.1", int(running.ports["PROXY_HTTPS_PORT"])), 5):
+        pass
