@@ -43,6 +43,7 @@ DIFFERENCES: tuple[Declared, ...] = (
     Declared("aws-seed", "service", EMULATED),
     Declared("*", "variable AWS_*", EMULATED),
     Declared("*", "variable SSM_PARAMETER_PATH", EMULATED),
+    Declared("*", "variable API_TOKENS", "the emulated pool is there to be tried; yours is named"),
     Declared("check", "service", ONLY_THERE),
     Declared("proxy", "service", TLS),
     Declared("*", "depends_on", ONLY_THERE),

@@ -28,6 +28,7 @@ from .variables import LOCAL_COMPOSE, LOCAL_EMBEDDED, PRODUCTION, Variable
 
 EXAMPLE = ".env.example"
 EMBEDDED = "devtools/embedded/stack.py"
+SEED = "init-scripts/aws/seed.py"
 REQUIREMENTS = "requirements/base.txt"
 
 _DECLARE = (
@@ -236,6 +237,10 @@ def _what_processes_lack(evidence: Evidence) -> Iterator[Finding]:
         for label, environment in environments.items()
         if "DJANGO_SETTINGS_MODULE" in environment
     }
+    stored = _stored(evidence)
+    for environment in django.values():
+        if environment.get("SSM_PARAMETER_PATH"):
+            environment |= {name: environment.get(name) or value for name, value in stored.items()}
     refused = variables.verify(evidence.checkout, evidence.python, django)
     for label, faults in refused.items():
         process = evidence.processes[int(label)]
@@ -244,6 +249,16 @@ def _what_processes_lack(evidence: Evidence) -> Iterator[Finding]:
             what = f"{process.label} would not start: {first}"
             remedy = "\n".join(line.strip() for line in more) or f"see {variables.FILE}"
             yield Finding(process.file, process.line, what, remedy)
+
+
+def _stored(evidence: Evidence) -> dict[str, str]:
+    """Valid values of what the seed puts into Parameter Store, where processes find it."""
+    text = (evidence.checkout.root / SEED).read_text("utf-8")
+    return {
+        variable.name: variable.stand_in
+        for variable in evidence.contract.values()
+        if variable.reader == "backend" and f'"{variable.name}"' in text
+    }
 
 
 def _stand_in(contract: Mapping[str, Variable], deployment: str) -> Callable[[str], str | None]:

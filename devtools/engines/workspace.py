@@ -21,8 +21,9 @@ from ..checkout import Checkout
 from ..embedded import declaration, logs
 from ..embedded.declaration import Declaration, Service
 from ..errors import DevError, UsageError
+from ..interpolation import fill_in
 from ..nearest import nearest
-from ..process import capture, hand_over
+from ..process import Result, capture, hand_over
 from ..services import CACHE, DATABASE, RELEASE, TESTS, WEB
 from ..status import Debugger, ServiceStatus, StackStatus
 from ..terminal import Terminal
@@ -141,6 +142,11 @@ class WorkspaceEngine(Engine):
             _outside("ports and image cannot be changed", "./dev test")
         return self._run(TESTS, *self._declared.extra[TESTS].command, *arguments)
 
+    def ask(self, service: str, command: Sequence[str]) -> Result | None:
+        self._only_here([service], "asked", f"./dev env --service {service}")
+        place = self.checkout.root / "backend"
+        return capture(list(command), directory=place, environment=self.checkout.variables)
+
     # What is where
 
     @property
@@ -229,7 +235,7 @@ class WorkspaceEngine(Engine):
         """The variables that a container of `service` would see."""
         values = dict(self.checkout.dotenv.values) if service.reads_dotenv else {}
         for name, declared in service.environment.items():
-            values[name] = declaration.fill_in(declared, self.checkout.chosen)
+            values[name] = fill_in(declared, self.checkout.set_to)
         if "EXPORT_ROOT" in values:
             # The volume of exports is not mounted here, and what is not in one is lost.
             values["EXPORT_ROOT"] = str(self.checkout.state / "exports")

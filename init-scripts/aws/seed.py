@@ -56,6 +56,8 @@ APP_CLIENT = {
     "ExplicitAuthFlows": ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"],
     # What a token may tell; moto leaves out what is not listed.
     "ReadAttributes": ["email", "email_verified", "given_name", "custom:tenant"],
+    # Whoever may write custom:tenant chooses a tenant; only administrators shall.
+    "WriteAttributes": ["email", "given_name"],
 }
 GROUPS = ("customer", "staff")
 TENANTS = ("test1", "test2")
