@@ -27,7 +27,7 @@ def key(name: str) -> str:
 
 
 class Journal:
-    """The last `length` entries of one kind, each a JSON object."""
+    """The last `length` entries of one kind, each a JSON object with its time as `at`."""
 
     def __init__(self, name: str, length: int) -> None:
         self.name = name
@@ -48,7 +48,9 @@ class Journal:
         Raises:
             redis.RedisError: when Redis does not answer.
         """
-        return [json.loads(entry) for entry in reversed(client.lrange(key(self.name), 0, -1))]
+        entries = map(json.loads, client.lrange(key(self.name), 0, -1))
+        # Several processes write, each when it gets to it.
+        return sorted(entries, key=lambda entry: entry["at"], reverse=True)
 
 
 REQUESTS = Journal("requests", 200)

@@ -122,12 +122,17 @@ def production_services(stack: Stack) -> dict:
 
 def production_image(stack: Stack) -> str:
     """The name of the production image, built from this checkout; untagged at the end."""
+    return stack.once(_build_production)
+
+
+def _build_production(stack: Stack) -> str:
     name = "homeport-verify:production"
     stack.tell("building the production image")
     stack.docker_must(
         *("build", "--file", "backend/Dockerfile", "--target", "production", "--tag", name, "."),
         timeout=1800,
     )
+    stack.at_end(stack.docker, "rmi", name)
     return name
 
 

@@ -62,6 +62,10 @@ class Stack:
             self._seen[check] = check(self)
         return self._seen[check]
 
+    def at_end(self, undo: Callable[..., object], *arguments: Any) -> None:
+        """Have `undo` called with `arguments` when the run ends, however it ends."""
+        self._made.callback(undo, *arguments)
+
     # Commands
 
     def dev(
@@ -262,7 +266,7 @@ class Stack:
         """A tenant of its own with products and accounts; dropped at the end."""
         name = f"verify_{secrets.token_hex(4)}"
         self.must("manage", "create_tenant", name, "--name", "Verify")
-        self._made.callback(self.dev, "manage", "drop_tenant", name, "--yes", "--no-export")
+        self.at_end(self.dev, "manage", "drop_tenant", name, "--yes", "--no-export")
         return Shop(self, name)
 
     @contextlib.contextmanager
@@ -280,10 +284,10 @@ class Stack:
     def fresh(self) -> Fresh:
         """A stack brought up from nothing, in a copy of the checkout; deleted at the end."""
         directory = Path(tempfile.mkdtemp(prefix="homeport-verify-"))
-        self._made.callback(shutil.rmtree, directory, ignore_errors=True)
+        self.at_end(shutil.rmtree, directory, True)
         directory.chmod(0o755)  # the user in the containers is another
         fresh = Fresh.copy_of(self, directory / "checkout")
-        self._made.callback(fresh.dev, "clean", "--yes")
+        self.at_end(fresh.dev, "clean", "--yes")
         self.tell("bringing a fresh copy up")
         fresh.bring_up()
         return fresh

@@ -173,7 +173,7 @@ def test_what_was_made_is_removed_when_a_run_is_interrupted(stack):
     removed = []
 
     def interrupted(stack):
-        stack._made.callback(removed.append, "the tenant")
+        stack.at_end(removed.append, "the tenant")
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
