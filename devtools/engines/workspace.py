@@ -143,7 +143,7 @@ class WorkspaceEngine(Engine):
         return self._run(TESTS, *self._declared.extra[TESTS].command, *arguments)
 
     def ask(self, service: str, command: Sequence[str]) -> Result | None:
-        self._only_here([service], "asked", f"./dev env --service {service}")
+        self._only_here([service], "{} cannot be asked", "./dev env --service {}")
         place = self.checkout.root / "backend"
         return capture(list(command), directory=place, environment=self.checkout.variables)
 
