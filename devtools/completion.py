@@ -61,6 +61,7 @@ complete -c dev -f -a '(__homeport_dev)'
 
 _SCRIPTS = dict(zip(SHELLS, (_BASH, _ZSH, _FISH)))
 
+
 def script(shell: str) -> str:
     """What a shell must read to complete ./dev."""
     return _SCRIPTS[shell]
