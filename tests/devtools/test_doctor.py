@@ -30,7 +30,7 @@ INFO = {
 def _docker(**info) -> str:
     """A daemon that answers, and says `info` of itself."""
     version = json.dumps({"Server": {"Version": "26.1.5"}})
-    said = json.dumps({**INFO, **info})
+    said = json.dumps({**INFO, "SystemTime": datetime.now(UTC).isoformat(), **info})
     configuration = json.dumps({"name": "faulty", "services": {}})
     return f"""case "$*" in
     version*) echo '{version}' ;;
