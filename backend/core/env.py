@@ -392,6 +392,7 @@ CONTRACT: tuple[Variable, ...] = (
         boolean,
         default="false",
         example="true",
+        deployments=LOCALLY,
     ),
     Variable(
         "DEBUGPY_PORT",
@@ -400,6 +401,7 @@ CONTRACT: tuple[Variable, ...] = (
         "Refused in production: who reaches it runs any code.",
         optional(whole_number(1, 65535)),
         example="5678",
+        deployments=LOCALLY,
     ),
     Variable(
         "DEBUGPY_HOST",
@@ -408,6 +410,7 @@ CONTRACT: tuple[Variable, ...] = (
         "container whose port is not published, or on loopback alone.",
         default="127.0.0.1",
         example="0.0.0.0",  # noqa: S104
+        deployments=LOCALLY,
     ),
     Variable(
         "LOG_FORMAT",
@@ -510,6 +513,7 @@ CONTRACT: tuple[Variable, ...] = (
         "Where AWS is emulated. Empty: the cloud.",
         optional(endpoint),
         example="http://localstack:4566",
+        deployments=LOCALLY,
     ),
     Variable(
         "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER",
@@ -517,6 +521,7 @@ CONTRACT: tuple[Variable, ...] = (
         "Where Cognito is emulated. Empty: where the rest of AWS is.",
         optional(endpoint),
         example="http://cognito:5000",
+        deployments=LOCALLY,
     ),
     Variable(
         "AWS_S3_PUBLIC_ENDPOINT_URL",
@@ -525,6 +530,7 @@ CONTRACT: tuple[Variable, ...] = (
         "In Codespaces the forwarded address of port 4566. Empty: AWS_ENDPOINT_URL.",
         optional(endpoint),
         example="https://NAME-4566.app.github.dev",
+        deployments=LOCALLY,
     ),
     Variable(
         "AWS_STORAGE_BUCKET_NAME",
@@ -540,6 +546,7 @@ CONTRACT: tuple[Variable, ...] = (
         boolean,
         default="false",
         example="true",
+        deployments=LOCALLY,
     ),
     Variable(
         "DEV_ENGINE",

