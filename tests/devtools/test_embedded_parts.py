@@ -159,7 +159,7 @@ def test_too_little_room_is_named_with_what_is_needed(checkout, monkeypatch):
 
 def test_figures_are_shown_as_median_and_spread():
     lines = report([Measure("up", "s", 4, [3.0, 1.0, 2.0]), Measure("memory", "MB", 500, [])])
-    assert lines[1].split() == ["up", "2.0", "s", "1.0", "s", "3.0", "s", "4.0", "s"]
+    assert lines[1].split() == ["up", "2.00", "s", "1.00", "s", "3.00", "s", "4.00", "s"]
     assert "not measurable here" in lines[2]
     assert PARTS
 
