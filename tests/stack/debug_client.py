@@ -259,6 +259,7 @@ class Session:
             self._aside(self.editor.attach, message["arguments"]["configuration"])
         elif kind == ("event", "terminated"):
             self.open = False
+            self.connection.cut()
 
     def _aside(self, work: Callable[[Any], None], argument: Any) -> None:
         """Do what waits for answers, while this session's reader goes on reading them."""

@@ -24,8 +24,8 @@ TASK = "backend/core/celery.py"
 RESULT = 'return {"message": message, "tenant": connection.schema_name}'
 PAGE = "backend/tenants/templates/tenants/choose.html"
 SERVERS = ["runserver (reload)", "Gunicorn"]
-# Other processes than the root one that an editor follows: the reloader's child or the workers.
-PROCESSES = {"runserver (reload)": 1, "Gunicorn": 2}
+# Forked from the root process and followed: the server; Gunicorn has two workers besides.
+PROCESSES = {"runserver (reload)": 1, "Gunicorn": 3}
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def server(workspace, request):
 def edited(workspace, path, old, new, editor=None):
     """An edit as an editor saves it, taken back at the end.
 
-    With `editor`: each time wait until the restarted process is announced and attached to.
+    With `editor`: each time wait until what was restarted is announced and attached to.
     """
     file = workspace.checkout / path
     before = file.read_text()
@@ -69,7 +69,7 @@ def _save(file, text, editor):
     known = len(editor.sessions) if editor else 0
     file.write_text(text)
     if editor:
-        editor.followed(1, after=known)
+        editor.followed(PROCESSES.get(editor.configuration["name"], 1), after=known)
 
 
 def line_of(path: str, text: str) -> int:
@@ -123,15 +123,14 @@ def test_files_belong_to_the_user_whoever_writes_them(workspace):
 # Breakpoints
 
 
-def test_a_breakpoint_is_hit_before_and_after_edits_without_attaching_again(workspace):
-    with debugging(workspace, "runserver (reload)") as editor:
-        editor.break_at(VIEW, line_of(VIEW, ANSWER))
-        passes_the_breakpoint(workspace, editor, "There is nothing at")
-        for words in ("Once edited", "Twice edited"):
-            new = ANSWER.replace("There is nothing at", words)
-            with edited(workspace, VIEW, ANSWER, new, editor):
-                serves(workspace)
-                passes_the_breakpoint(workspace, editor, words)
+def test_a_breakpoint_is_hit_before_and_after_edits_without_attaching_again(workspace, server):
+    server.break_at(VIEW, line_of(VIEW, ANSWER))
+    passes_the_breakpoint(workspace, server, "There is nothing at")
+    for words in ("Once edited", "Twice edited"):
+        new = ANSWER.replace("There is nothing at", words)
+        with edited(workspace, VIEW, ANSWER, new, server):
+            serves(workspace)
+            passes_the_breakpoint(workspace, server, words)
 
 
 def test_a_breakpoint_is_hit_in_gunicorn_whichever_worker_answers(workspace):
@@ -144,7 +143,7 @@ def test_a_breakpoint_is_hit_in_gunicorn_whichever_worker_answers(workspace):
             processes.add(stop.evaluate("__import__('os').getpid()"))
             stop.resume()
             assert answer.result(120).status == 404
-        assert len(processes) == PROCESSES["Gunicorn"]
+        assert len(processes) == 2
 
 
 def test_a_breakpoint_is_hit_in_the_worker_before_and_after_an_edit(workspace):
