@@ -192,7 +192,7 @@ def test_the_image_is_small_and_holds_nothing_to_test_debug_or_build_with(runnin
     )
     packages = set(running.compose("exec", "-T", "web", "python", "-c", code).stdout.split())
     assert not packages & {"pytest", "debugpy", "uv", "pip", "moto", "django-debug-toolbar", "ruff"}
-    found = running.compose("exec", "-T", "web", "find", "/app", "-name", "test*", "-print")
+    found = running.compose("exec", "-T", "web", "find", "/app", "-name", "test*.py")
     assert found.stdout == "/app/backend/core/settings/test.py\n"
 
 
