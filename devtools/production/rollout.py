@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from ..errors import DevError
+from ..errors import DevError, Problem
 from ..process import Result
 from ..terminal import Terminal
 from .stack import ProductionStack
@@ -35,9 +35,9 @@ def roll(stack: ProductionStack, terminal: Terminal) -> None:
         raise DevError(f"not running: {', '.join(missing)}", f"start the stack: {command}")
     with terminal.step("release"):
         _release(stack)
+    with terminal.step("new web and worker beside the old"):
+        _add(stack, old)
     for service, containers in old.items():
-        with terminal.step(f"new {service} beside the old"):
-            _add(stack, service, containers)
         with terminal.step(f"old {service} away"):
             _remove(stack, service, containers)
 
@@ -68,22 +68,22 @@ def _text(result: Result) -> str:
     return (result.output + result.errors).strip()
 
 
-def _add(stack: ProductionStack, service: str, old: list[str]) -> None:
-    scale = f"{service}={2 * len(old)}"
-    options = ("--detach", "--no-recreate", "--no-build", "--scale", scale)
+def _add(stack: ProductionStack, old: dict[str, list[str]]) -> None:
+    scales = [f"{service}={2 * len(containers)}" for service, containers in old.items()]
+    options = ["--detach", "--no-recreate", "--no-build", "--wait"]
+    options += ["--wait-timeout", str(HEALTHY_WITHIN)]
+    options += [part for scale in scales for part in ("--scale", scale)]
     try:
-        stack.compose(
-            *("up", *options, "--wait", "--wait-timeout", str(HEALTHY_WITHIN), service),
-            timeout=HEALTHY_WITHIN + 60,
-        )
+        stack.compose("up", *options, *old, timeout=2 * HEALTHY_WITHIN)
     except DevError as error:
-        new = [one for one in _all_containers(stack, service) if one not in old]
-        if new:
-            words = stack.docker("logs", "--tail", "20", new[0])
-            stack.docker("rm", "--force", *new)
-            why = DevError(f"the new {service} did not come up; the old serves on", _text(words))
-            raise DevError.of([*why.problems, *error.problems]) from None
-        raise
+        problems = error.problems
+        for service, containers in old.items():
+            for new in set(_all_containers(stack, service)) - set(containers):
+                words = stack.docker("logs", "--tail", "20", new)
+                stack.docker("rm", "--force", new)
+                problems.append(Problem(f"the last words of the new {service}:", _text(words)))
+        what = Problem("the new containers did not come up, and are removed; the old serve on")
+        raise DevError.of([what, *problems]) from None
 
 
 def _all_containers(stack: ProductionStack, service: str) -> list[str]:

@@ -34,8 +34,9 @@ ACCOUNT_APPS = [
 ]
 SHARED_APPS = [
     "tenants",  # before django_tenants: its commands replace those of the same name
+    "django.contrib.admin",  # before django_tenants, whose pages of the admin style in place
     "django_tenants",
-    *ACCOUNT_APPS,
+    *(app for app in ACCOUNT_APPS if app != "django.contrib.admin"),
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
