@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import time
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import pytest
 from running_stack import Answer, Stack, eventually
-from test_readme import commands
 
 STORED = """
 from django.conf import settings
@@ -89,18 +86,6 @@ def test_localstack_does_what_moto_does_and_refuses_forged_signatures(running):
         timeout=900,
     )
     assert re.search(r"^\d+ passed, \d+ deselected", ended.stdout, re.M), ended.stdout
-
-
-# --- its page of the documentation --------------------------------------------------------
-
-
-def test_every_command_of_its_page_runs(running):
-    page = (Path(__file__).parents[2] / "docs" / "aws.md").read_text()
-    shown = commands(page)
-    assert "./dev logs aws-seed" in shown
-    for command in shown:
-        ended = running.run(*shlex.split(command), timeout=600)
-        assert "Traceback" not in ended.stdout + ended.stderr, command
 
 
 # --- what aws-seed says -------------------------------------------------------------------

@@ -12,11 +12,14 @@ from pathlib import Path
 
 import pytest
 from debug_client import Editor
+from documentation import blocks
 from running_stack import eventually, free_ports
-from test_readme import commands
 from workspace import FOLDER, asked, in_background, last_json, opened, outside_editor
 
-ABOUT = (Path(__file__).parents[2] / "docs" / "debug.md").read_text()
+PAGE_OF_DEBUGGING = Path(__file__).parents[2] / "docs" / "debug.md"
+COMMANDS = [
+    command for block in blocks(PAGE_OF_DEBUGGING.read_text()) for command in block.commands
+]
 VIEW = "backend/core/views.py"
 NOWHERE = "/api/nowhere/"  # answered by that view
 ANSWER = 'return problem(404, f"There is nothing at {request.path}.")'
@@ -108,7 +111,7 @@ def test_what_a_terminal_needs_is_there(workspace):
 
 
 def test_the_commands_of_the_page_about_debugging_run(workspace):
-    shown = [command for command in commands(ABOUT) if command.startswith("devcontainer ")]
+    shown = [command for command in COMMANDS if command.startswith("devcontainer ")]
     assert any(" up " in command for command in shown)
     for command in shown:
         workspace.run(*shlex.split(command))
@@ -289,7 +292,7 @@ def test_a_second_clone_of_another_user_runs_beside_it(workspace):
 
 def test_an_editor_outside_the_containers_debugs_through_published_ports(stack):
     stack.ports.update(free_ports("WEB_DEBUG_PORT", "WORKER_DEBUG_PORT"))
-    (command,) = [command for command in commands(ABOUT) if command.startswith("./dev ")]
+    (command,) = [command for command in COMMANDS if command.startswith("./dev ")]
     try:
         stack.run(*shlex.split(command))
         with outside_editor(stack, "Attach to web from outside") as editor:

@@ -11,8 +11,14 @@ from documentation import blocks, pages
 ENDLESS = {"./dev logs -f web worker"}  # ended after its first line
 ASKS_FIRST = {"./dev clean"}  # refuses to go on where nobody can answer
 
+# Its commands are typed into a workspace; test_debugging.py runs them there.
+ELSEWHERE = {"debug.md"}
+
 WITH_COMMANDS = [
-    page for page in pages() if any(not block.shown_only for block in blocks(page.read_text()))
+    page
+    for page in pages()
+    if page.name not in ELSEWHERE
+    and any(not block.shown_only for block in blocks(page.read_text()))
 ]
 
 

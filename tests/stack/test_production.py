@@ -18,9 +18,7 @@ from collections.abc import Iterator
 from io import BytesIO
 
 import pytest
-from running_stack import Answer, Stack, eventually, free_ports
-
-from conftest import copy_checkout
+from running_stack import Answer, Stack, copy_checkout, eventually, free_ports
 
 ENVIRONMENT_FILE = ".env.production"
 SERVICES = ("db", "redis", "web", "worker", "proxy")

@@ -16,6 +16,7 @@ from botocore.config import Config
 from cloud.parameters import fetch
 from cloud.tests.conftest import as_emulated, emulated, patient_client
 from core.env import FILLED, EnvironmentProblems, fill, read
+from core.tests.test_env import PRODUCTION
 
 BACKEND = Path(__file__).parents[2]
 PLACE = {
@@ -99,7 +100,8 @@ def test_what_lies_deeper_or_beside_is_not_taken(path):
 
 
 def test_production_may_have_its_secrets_from_there(path):
-    put(path, "SecureString", SECRET_KEY="s" * 50, DATABASE_URL="postgres://app:x@db.internal/h")
+    secrets = {name: PRODUCTION[name] for name in ("SECRET_KEY", "DATABASE_URL")}
+    put(path, "SecureString", **secrets)
     source = local(path, DJANGO_SETTINGS_MODULE="core.settings.production")
 
     fill(source)

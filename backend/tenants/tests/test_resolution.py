@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
+from core.tests.test_env import PRODUCTION
 from tenants.models import Domain, Tenant
 from tenants.resolution import COOKIE, HEADER
 
@@ -150,18 +151,7 @@ def test_production_hears_neither_forwarded_hosts_nor_header_nor_cookie():
     ended = subprocess.run(
         [sys.executable, "-c", script],
         cwd=Path(__file__).parents[2],
-        env={
-            "PATH": os.environ["PATH"],
-            "DJANGO_SETTINGS_MODULE": "core.settings.production",
-            "SECRET_KEY": "x" * 50,
-            "ALLOWED_HOSTS": ".app.example.com",
-            "CSRF_TRUSTED_ORIGINS": "https://*.app.example.com",
-            "DATABASE_URL": "postgres://app:x@db/homeport",
-            "REDIS_URL": "redis://redis",
-            "CELERY_BROKER_URL": "redis://redis",
-            "CELERY_RESULT_BACKEND": "redis://redis",
-            "TENANT_BASE_DOMAIN": "app.example.com",
-        },
+        env={"PATH": os.environ["PATH"], **PRODUCTION},
         capture_output=True,
         text=True,
         check=False,
