@@ -410,6 +410,8 @@ def test_an_outage_is_answered_at_once_and_ends_by_itself(running, service):
     assert answer.status == 503
     assert live.status == 200
     eventually(running.healthy, within=60)
+    # Docker looks every ten seconds only; what waits for it would still find it unwell.
+    eventually(lambda: inspected(running, service)["State"]["Health"]["Status"] == "healthy")
 
 
 def test_rolling_fails_no_request_and_leaves_nothing_to_do(running):
