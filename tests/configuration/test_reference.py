@@ -8,7 +8,7 @@ import shlex
 import pytest
 from compose_files import CHECKOUT
 
-from devtools.cli import COMMANDS
+from devtools.commands import COMMANDS
 from devtools.process import capture
 
 PAGE = "docs/reference.md"
