@@ -51,6 +51,17 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return parse
 
 
+def matching(pattern: str, fault: str) -> Callable[[str], str]:
+    """Read the text as it is, if all of it has this form."""
+
+    def parse(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(fault)
+        return value
+
+    return parse
+
+
 def words(value: str) -> list[str]:
     return [word.strip() for word in value.split(",") if word.strip()]
 
@@ -70,12 +81,6 @@ def database_url(value: str) -> dict[str, Any]:
     return config
 
 
-def redis_url(value: str) -> str:
-    if not re.fullmatch(r"rediss?://[^/\s]+(/\d+)?(\?\S*)?", value):
-        raise ValueError("is not a Redis URL")
-    return value
-
-
 def email_url(value: str) -> dict[str, Any]:
     """Return Django's e-mail settings for an `smtp://` or `consolemail://` URL."""
     if not re.fullmatch(r"smtp(\+tls|\+ssl)?://\S+|consolemail://", value):
@@ -90,25 +95,6 @@ def address(value: str) -> str:
     return value
 
 
-def region(value: str) -> str:
-    if not re.fullmatch(r"[a-z]{2,}(-[a-z]+)+-\d+", value):
-        raise ValueError("is not a region of AWS")
-    return value
-
-
-def endpoint(value: str) -> str:
-    # boto3 refuses a host with an underscore, and says so at the first call only.
-    if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?", value):
-        raise ValueError("is not http://HOST or http://HOST:PORT")
-    return value
-
-
-def bucket_name(value: str) -> str:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", value):
-        raise ValueError("is not a bucket's name (a-z, 0-9, dot, hyphen; 3 to 63 characters)")
-    return value
-
-
 def networks(value: str) -> list[IPv4Network | IPv6Network]:
     try:
         return [ip_network(word) for word in words(value)]
@@ -116,26 +102,22 @@ def networks(value: str) -> list[IPv4Network | IPv6Network]:
         raise ValueError(f"names no network: {error}") from None
 
 
-def url_word(value: str) -> str:
-    # Compose files write these into URLs as they are.
-    if not re.fullmatch(r"[A-Za-z0-9_.~-]*", value):
-        raise ValueError("has other characters than letters, digits and -._~")
-    return value
-
-
-def schema_name(value: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,55}", value):
-        raise ValueError("is not a tenant's schema name (a-z, 0-9, _; letter first; 56 at most)")
-    return value
-
-
-def parameter_path(value: str) -> str:
-    if not re.fullmatch(r"(/[A-Za-z0-9_.-]+)+", value):
-        raise ValueError("is not a path of SSM parameters (begins with /, ends without)")
-    return value
-
-
-def user_pool(value: str) -> str:
-    if not re.fullmatch(r"[a-z]+(-[a-z]+)+-\d+_[A-Za-z0-9]+", value):
-        raise ValueError("is not the id of a Cognito user pool (REGION_ID)")
-    return value
+redis_url = matching(r"rediss?://[^/\s]+(/\d+)?(\?\S*)?", "is not a Redis URL")
+region = matching(r"[a-z]{2,}(-[a-z]+)+-\d+", "is not a region of AWS")
+# boto3 refuses a host with an underscore, and says so at the first call only.
+endpoint = matching(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?", "is not http://HOST or http://HOST:PORT")
+bucket_name = matching(
+    r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
+    "is not a bucket's name (a-z, 0-9, dot, hyphen; 3 to 63 characters)",
+)
+# Compose files write these into URLs as they are.
+url_word = matching(r"[A-Za-z0-9_.~-]*", "has other characters than letters, digits and -._~")
+schema_name = matching(
+    r"[a-z][a-z0-9_]{0,55}", "is not a tenant's schema name (a-z, 0-9, _; letter first; 56 at most)"
+)
+parameter_path = matching(
+    r"(/[A-Za-z0-9_.-]+)+", "is not a path of SSM parameters (begins with /, ends without)"
+)
+user_pool = matching(
+    r"[a-z]+(-[a-z]+)+-\d+_[A-Za-z0-9]+", "is not the id of a Cognito user pool (REGION_ID)"
+)
