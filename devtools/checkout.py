@@ -7,6 +7,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,8 @@ from .errors import DevError
 from .terminal import Mark, Terminal
 
 ROOT = Path(__file__).resolve().parent.parent
+# What a copy of a checkout makes anew: history, packages, state and choices.
+_NOT_COPIED = (".git", ".venv", ".dev", ".env", "__pycache__")
 
 
 class Checkout:
@@ -43,6 +46,12 @@ class Checkout:
     def where_chosen(self, variable: str) -> str:
         """Where `chosen` found it, in words."""
         return "the environment" if self.variables.get(variable) else ".env"
+
+    def copy(self, root: Path, variables: Mapping[str, str]) -> Checkout:
+        """A copy of it in `root`, as a clone is, but with what is not committed."""
+        ignored = shutil.ignore_patterns(*_NOT_COPIED)
+        shutil.copytree(self.root, root, symlinks=True, ignore=ignored)
+        return Checkout(root, variables)
 
     def remember(self, subject: str, facts: Mapping[str, Any]) -> None:
         """Keep `facts` under `subject` for later commands. Raises DevError if it cannot."""

@@ -10,7 +10,7 @@ from .status import Debugger
 
 # The variable that moves each on this machine, and where it is otherwise.
 PORTS = {WEB: ("WEB_DEBUG_PORT", 5678), WORKER: ("WORKER_DEBUG_PORT", 5679)}
-# What a process reads; see backend/core/env.py.
+# What a process reads; see backend/core/env/contract.py.
 PORT_VARIABLE = "DEBUGPY_PORT"
 RELOAD_VARIABLE = "RELOAD"
 

@@ -22,7 +22,7 @@ _HEAD = """\
 # Reference
 
 Written by `./dev reference` from the commands of `./dev`, the Compose files and
-[backend/core/env.py](../backend/core/env.py). Change those, not this page.
+[backend/core/env/contract.py](../backend/core/env/contract.py). Change those, not this page.
 """
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -23,8 +24,11 @@ from .checkout import Checkout
 from .database import MAINTENANCE, identifier, literal, query
 from .engines.base import Engine
 from .errors import DevError, UsageError
+from .health import MIGRATIONS
 from .nearest import nearest
 from .process import capture
+from .readiness import QUICK
+from .services import WEB
 
 # What was there before a restore is kept under this name.
 PREVIOUS = "previous"
@@ -112,6 +116,18 @@ class Snapshots:
         ]
         self.checkout.remember(SUBJECT, {"names": sorted(one.name for one in found)})
         return sorted(found, key=lambda one: one.saved, reverse=True)
+
+    def failing_after(self, patience: float) -> dict[str, str]:
+        """What web says is wrong, once that is migrations at most or `patience` seconds passed."""
+        end = time.monotonic() + patience
+        while True:
+            answer = self.engine.status().health
+            failing = (
+                answer.failing if answer else {WEB: "it does not answer at its health address"}
+            )
+            if not failing.keys() - {MIGRATIONS} or time.monotonic() > end:
+                return failing
+            time.sleep(QUICK)
 
     def save(self, name: str, *, replace: bool = False) -> Snapshot:
         """Keep the present database as `name`. Raises DevError if there is one and not `replace`.
@@ -298,11 +314,6 @@ class Snapshots:
 def remembered(checkout: Checkout) -> list[str]:
     """The names of the snapshots as they were when last looked at."""
     return checkout.recall(SUBJECT).get("names", [])
-
-
-def megabytes(size: int) -> str:
-    """A size in bytes as it is shown."""
-    return f"{size / 1e6:.0f} MB"
 
 
 def _check(name: str) -> None:

@@ -201,6 +201,11 @@ def seconds(duration: float) -> str:
     return f"{int(duration // 60)} min {int(duration % 60)} s"
 
 
+def megabytes(size: int) -> str:
+    """A size in bytes as it is shown."""
+    return f"{size / 1e6:.0f} MB"
+
+
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
     """`rows` as lines with aligned columns."""
     widths = [max(map(len, column)) for column in zip(*rows)]

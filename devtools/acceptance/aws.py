@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import tempfile
 from pathlib import Path
 
-from ..checkout import Checkout
 from . import bc, lde
 from .criteria import Failed, criterion
 from .stack import Stack
@@ -88,12 +86,11 @@ def no_drift(stack: Stack) -> str:
 
 def _with_drift(stack: Stack, root: Path) -> Stack:
     """A copy of the checkout whose `.env.example` lacks a variable of the contract."""
-    ignored = shutil.ignore_patterns(".git", ".venv", ".dev", "__pycache__")
-    shutil.copytree(stack.checkout.root, root, symlinks=True, ignore=ignored)
+    copy = stack.checkout.copy(root, stack.checkout.variables)
     (root / ".venv").symlink_to(stack.checkout.root / ".venv")
     example = root / ".env.example"
     example.write_text(re.sub(r"^# LOG_LEVEL=.*\n", "", example.read_text(), flags=re.M))
-    return Stack(Checkout(root, stack.checkout.variables), stack.engine)
+    return Stack(copy, stack.engine)
 
 
 @criterion("AWS-5", "start-up scripts and documentation cover it")

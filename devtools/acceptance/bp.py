@@ -64,7 +64,7 @@ def documented_variables(stack: Stack) -> str:
     generated = stack.inside("python -m core.env example")
     text = stack.text(".env.example")
     if not generated.ok or generated.output != text:
-        raise Failed("it is not what backend/core/env.py generates", "./dev env --write")
+        raise Failed("it is not what backend/core/env/contract.py generates", "./dev reference")
     variables = len(re.findall(r"^# [A-Z_]+=", text, re.M))
     groups = len(re.findall(r"^# --- ", text, re.M))
     notes = text.count("# SECRET.")

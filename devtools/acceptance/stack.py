@@ -33,7 +33,6 @@ PASSWORD = secrets.token_urlsafe(12)
 OPERATORS = "public"
 
 # What a new developer does not have either.
-_NOT_COPIED = (".git", ".venv", ".dev", ".env", "__pycache__")
 _BACKEND = "backend"
 
 
@@ -237,8 +236,19 @@ class Stack:
 
     def yaml(self, path: str) -> Any:
         """A YAML file of the checkout. Raises Failed if it is missing or faulty."""
+        return self._parsed(path, "yaml", "safe_load")
+
+    def json(self, path: str) -> Any:
+        """A JSON file of the checkout, with comments. Raises Failed if it is missing or faulty."""
+        return self._parsed(path, "json5", "load")
+
+    def _parsed(self, path: str, module: str, function: str) -> Any:
+        """What a library that ./dev itself does not have makes of a file."""
         self.text(path)
-        read = "import json, sys, yaml; json.dump(yaml.safe_load(open(sys.argv[1])), sys.stdout)"
+        read = (
+            f"import json, sys, {module}; "
+            f"json.dump({module}.{function}(open(sys.argv[1])), sys.stdout)"
+        )
         done = capture(
             [str(self.python), "-c", read, path],
             directory=self.checkout.root,
@@ -337,14 +347,12 @@ class Fresh(Stack):
 
     @classmethod
     def copy_of(cls, stack: Stack, root: Path) -> Fresh:
-        shutil.copytree(
-            stack.checkout.root, root, symlinks=True, ignore=shutil.ignore_patterns(*_NOT_COPIED)
-        )
-        (root / ".env").write_text("=".join(cls.setting) + "\n")
         moved = {name for name in stack.checkout.variables if name.endswith("_PORT")}
         variables = {k: v for k, v in stack.checkout.variables.items() if k not in moved}
         variables["COMPOSE_PROJECT_NAME"] = f"homeport-verify-{os.getpid()}"
-        return cls(Checkout(root, variables), stack.engine, stack.tell)
+        copy = stack.checkout.copy(root, variables)
+        (root / ".env").write_text("=".join(cls.setting) + "\n")
+        return cls(copy, stack.engine, stack.tell)
 
     def bring_up(self) -> None:
         """Start it as a new developer does, and keep how long that takes."""

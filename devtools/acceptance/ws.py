@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
-from ..process import capture
 from . import lde
 from .criteria import Failed, criterion
 from .http import Browser, ask
@@ -26,7 +24,7 @@ CODESPACE = "verify-8000.app.github.dev"
     needs_docker="a dev container is a container",
 )
 def devcontainer(stack: Stack) -> str:
-    declared = _with_comments(stack, DEVCONTAINER)
+    declared = stack.json(DEVCONTAINER)
     if declared.get("service") != "web" or declared.get("overrideCommand") is not False:
         raise Failed(f"{DEVCONTAINER} does not attach to web as it is")
     return stack.tests(DEVCONTAINER_TESTS)
@@ -43,8 +41,8 @@ def breakpoints(stack: Stack) -> str:
 
 @criterion("WS-3", "tasks and launch profiles switch runserver and Gunicorn")
 def tasks(stack: Stack) -> str:
-    tasks = {one["label"]: one for one in _with_comments(stack, ".vscode/tasks.json")["tasks"]}
-    launch = _with_comments(stack, ".vscode/launch.json")
+    tasks = {one["label"]: one for one in stack.json(".vscode/tasks.json")["tasks"]}
+    launch = stack.json(".vscode/launch.json")
     wanted = [one.get("preLaunchTask") for one in launch["configurations"]]
     missing = [name for name in wanted if name and name not in tasks]
     if missing:
@@ -84,7 +82,7 @@ def codespaces(stack: Stack) -> str:
         answer = ask(port, "POST", "/admin/login/", host=host, headers=headers, body=body)
         if answer.status != 200:  # the form again: the log-in is wrong, the request is not
             raise Failed(f"Host {host}, Origin {origin}: {answer.status}")
-    labels = _with_comments(stack, DEVCONTAINER).get("portsAttributes", {})
+    labels = stack.json(DEVCONTAINER).get("portsAttributes", {})
     if not labels.get("8000", {}).get("label"):
         raise Failed(f"{DEVCONTAINER} gives port 8000 no label")
     return f"4 of 4 pairs of Host and Origin accepted; port 8000 is {labels['8000']['label']!r}"
@@ -97,17 +95,3 @@ def same_checks(stack: Stack) -> str:
     hooks = re.findall(r"^\s*- id: (\S+)", stack.text(".pre-commit-config.yaml"), re.M)
     stack.must("lint", timeout=900)
     return f".ci/run runs ./dev lint, which is pre-commit: {len(hooks)} hooks passed"
-
-
-def _with_comments(stack: Stack, path: str) -> Any:
-    """A file of the editor: JSON with comments. Raises Failed if it is missing or faulty."""
-    stack.text(path)
-    read = "import json, sys, json5; json.dump(json5.load(open(sys.argv[1])), sys.stdout)"
-    done = capture(
-        [str(stack.python), "-c", read, path],
-        directory=stack.checkout.root,
-        environment=stack.checkout.variables,
-    )
-    if not done.ok:
-        raise Failed(f"{path} is faulty: {done.last_words}")
-    return json.loads(done.output)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..checkout import Checkout
-from ..engines import choose
+from ..engines.choice import choose
 from ..engines.embedded import EmbeddedEngine
 from ..errors import DevError
 from ..services import WEB

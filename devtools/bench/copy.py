@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import shutil
 import socket
 import sys
 from collections.abc import Iterator
@@ -19,7 +18,6 @@ from ..process import capture
 from ..services import WEB
 from ..terminal import Terminal
 
-_NOT_COPIED = (".git", ".venv", ".dev", ".env", "__pycache__")
 # The user's own stack has these.
 _OWN = ("WEB_PORT", "DB_PORT", "REDIS_PORT", "WEB_DEBUG_PORT", "WORKER_DEBUG_PORT")
 
@@ -28,10 +26,8 @@ class Copy:
     """The copy in `directory`; `variables` are added to those of `checkout`."""
 
     def __init__(self, checkout: Checkout, directory: Path, variables: dict[str, str]) -> None:
-        root = directory / "checkout"
-        shutil.copytree(checkout.root, root, ignore=shutil.ignore_patterns(*_NOT_COPIED))
         kept = {name: v for name, v in checkout.variables.items() if name not in _OWN}
-        self.checkout = Checkout(root, {**kept, **variables})
+        self.checkout = checkout.copy(directory / "checkout", {**kept, **variables})
 
     def share(self, checkout: Checkout) -> None:
         """Use the `.venv` of `checkout` instead of making one."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..checkout import Checkout
-from ..engines import choose
+from ..engines.choice import choose
 from ..errors import DevError
 from ..process import capture
 from ..terminal import Terminal
@@ -71,6 +71,16 @@ def load(path: Path) -> dict[str, Any]:
             "measure anew: ./dev bench --json FILE",
         ) from error
     return kept["parts"]
+
+
+def kept(path: Path, names: Sequence[str] = ()) -> dict[str, Any]:
+    """The parts `names` of what was kept in `path`, or all. Raises DevError if one is not there."""
+    parts = load(path)
+    missing = [name for name in names if name not in parts]
+    if missing or not parts:
+        what = f"{path} does not keep {', '.join(missing) or 'any part'}"
+        raise DevError(what, "measure it: ./dev bench PART --json FILE")
+    return {name: parts[name] for name in names or parts}
 
 
 def write(path: Path, parts: Mapping[str, Any]) -> None:

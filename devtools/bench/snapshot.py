@@ -8,8 +8,8 @@ from typing import Callable
 
 from ..checkout import Checkout
 from ..database import MAINTENANCE, identifier, query
-from ..engines import choose
 from ..engines.base import Engine
+from ..engines.choice import choose
 from ..errors import DevError
 from ..terminal import Terminal
 from .measure import Measure

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..checkout import Checkout
 from ..database import query
-from ..engines import choose
+from ..engines.choice import choose
 from ..terminal import Terminal
 from . import inside
 from .measure import Measure

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 import time
 from collections import defaultdict
@@ -25,7 +24,6 @@ RUNNING = "devcontainer up, already running"
 
 BUDGETS = {COLD: ("s", 60), WARM: ("s", 30), RUNNING: ("s", 10)}
 
-_NOT_COPIED = (".git", ".venv", ".dev", ".env", "__pycache__")
 _PROJECT = "homeport-bench"
 _LONGEST = 1800  # seconds; the first build fetches everything
 
@@ -54,15 +52,13 @@ def measure(checkout: Checkout, terminal: Terminal, rounds: int) -> list[Measure
 class _Workspace:
     def __init__(self, checkout: Checkout, directory: Path, program: Path) -> None:
         self._program = program
-        root = directory / "checkout"
-        shutil.copytree(checkout.root, root, ignore=shutil.ignore_patterns(*_NOT_COPIED))
-        _open_to_all(directory)
         variables = {**checkout.variables, "COMPOSE_PROJECT_NAME": _PROJECT}
         taken: list[int] = []
         for variable in set(Project(checkout).port_variables.values()):
             taken.append(ports.next_free(20000, taken))
             variables[variable] = str(taken[-1])
-        self._copy = Checkout(root, variables)
+        self._copy = checkout.copy(directory / "checkout", variables)
+        _open_to_all(directory)
 
     def up(self) -> float:
         """Bring it up and return the seconds that took; its last hook waits for the server."""

@@ -8,8 +8,8 @@ from typing import Any, Callable, Generic, TypeVar
 
 from ..checkout import Checkout
 from ..docker.project import Container, Project
-from ..engines import choose
 from ..engines.base import Engine
+from ..engines.choice import choose
 from ..engines.compose import ComposeEngine
 from ..engines.embedded import EmbeddedEngine
 from ..errors import DevError, Problem

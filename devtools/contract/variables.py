@@ -14,7 +14,7 @@ from ..errors import DevError
 from ..process import Result, capture
 from .compose import ComposeFile
 
-FILE = "backend/core/env.py"
+FILE = "backend/core/env/contract.py"
 
 LOCAL_COMPOSE = "local-compose"
 LOCAL_EMBEDDED = "local-embedded"

@@ -17,7 +17,7 @@ from devtools.contract.dev_container import parse
 from devtools.contract.dockerfile import stages
 from devtools.process import capture
 
-CONTRACT = "backend/core/env.py"
+CONTRACT = "backend/core/env/contract.py"
 SETTINGS = "backend/core/settings/base.py"
 LOCAL = "docker-compose.yml"
 DEV_CONTAINER = ".devcontainer/devcontainer.json"

@@ -81,7 +81,7 @@ def test_a_secret_that_differs_is_found_and_not_shown(copy):
 
 def test_a_default_that_production_changes_is_declared_by_the_contract(copy):
     begin = "PRODUCTION_DEFAULTS = {"
-    change(copy, "backend/core/env.py", begin, f'{begin}"LOG_LEVEL": "ERROR",')
+    change(copy, "backend/core/env/contract.py", begin, f'{begin}"LOG_LEVEL": "ERROR",')
     found = parity.compare(copy, PYTHON)
     (one,) = {d.reason for d in found.differences if d.aspect == "variable LOG_LEVEL"}
     assert "turns local conveniences off" in one

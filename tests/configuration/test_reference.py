@@ -8,7 +8,7 @@ import shlex
 import pytest
 from compose_files import CHECKOUT
 
-from devtools.cli import COMMANDS
+from devtools.commands import COMMANDS
 from devtools.process import capture
 
 PAGE = "docs/reference.md"
@@ -41,7 +41,7 @@ def test_a_file_that_somebody_edited_is_found_and_written_anew(copy, name):
 
 
 def test_a_new_variable_is_in_it(copy):
-    contract = copy.root / "backend/core/env.py"
+    contract = copy.root / "backend/core/env/contract.py"
     begin = "CONTRACT: tuple[Variable, ...] = (\n"
     new = '    Variable("NEW_LIMIT", "Logs", "A | limit.", default="a|b"),\n'
     contract.write_text(contract.read_text().replace(begin, begin + new))

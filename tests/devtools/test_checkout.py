@@ -72,3 +72,21 @@ def test_a_lock_is_free_when_its_holder_was_killed(tmp_path):
     out = io.StringIO()
     with Checkout(tmp_path, {}).lock(Terminal(out, out, {}), "down"):
         assert out.getvalue() == ""
+
+
+def test_a_copy_has_what_a_clone_has_and_what_is_not_committed(tmp_path):
+    here = tmp_path / "here"
+    for name in (
+        ".git/HEAD",
+        ".env",
+        ".dev/state.json",
+        ".venv/pyvenv.cfg",
+        "new.py",
+        ".env.example",
+    ):
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).write_text("")
+    (here / "link").symlink_to("nowhere")
+    copy = Checkout(here, {}).copy(tmp_path / "there", {"PATH": "/bin"})
+    assert {path.name for path in copy.root.iterdir()} == {"new.py", ".env.example", "link"}
+    assert copy.variables == {"PATH": "/bin"}

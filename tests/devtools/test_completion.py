@@ -13,8 +13,10 @@ import time
 import pytest
 from front_door import ROOT, Workspace
 
-from devtools import cli, completion
+from devtools import completion
 from devtools.checkout import Checkout
+from devtools.commands import COMMANDS, GROUPS
+from devtools.commands.parsers import parse
 
 COMPOSE = """\
 services:
@@ -66,7 +68,7 @@ def test_what_may_be_typed_next(workspace, typed, offered):
 
 
 def test_every_command_can_be_completed(workspace):
-    assert set(_words(workspace, "")) == {*cli.COMMANDS, "help"}
+    assert set(_words(workspace, "")) == {*COMMANDS, "help"}
 
 
 def test_services_are_read_as_compose_reads_them():
@@ -194,19 +196,19 @@ def test_the_nearest_is_offered(workspace, typed, meant):
 
 
 def test_an_option_that_is_like_none_of_its_own_is_passed_on():
-    command = cli.COMMANDS["test"]
+    command = COMMANDS["test"]
     for option in ("--stepwise", "--last-failed", "-x", "--maxfail=1", "--pdb"):
-        assert cli._parse(command, [option])[1] == [option]
+        assert parse(command, [option])[1] == [option]
     # And anything at all, after --.
-    assert cli._parse(command, ["--", "--stak"])[1] == ["--stak"]
+    assert parse(command, ["--", "--stak"])[1] == ["--stak"]
 
 
 def test_each_example_of_the_overview_can_be_typed():
-    assert set(cli.GROUPS) == {command.group for command in cli.COMMANDS.values()}
-    for example in (example for examples in cli.GROUPS.values() for example in examples):
+    assert set(GROUPS) == {command.group for command in COMMANDS.values()}
+    for example in (example for examples in GROUPS.values() for example in examples):
         front_door, name, *rest = shlex.split(example)
         assert front_door == "./dev"
         if name == "help":
-            assert rest[0] in cli.COMMANDS
+            assert rest[0] in COMMANDS
         else:
-            cli._parse(cli.COMMANDS[name], rest)
+            parse(COMMANDS[name], rest)

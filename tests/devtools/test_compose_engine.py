@@ -8,27 +8,17 @@ import shutil
 import signal
 import socket
 import subprocess
-import uuid
 from pathlib import Path
 
 import pytest
+import small_stack
 from front_door import ROOT, Workspace
-
-STACK = Path(__file__).parent / "stack"
-BASE_IMAGE = (STACK / "backend" / "Dockerfile").read_text().split()[1]
-
-
-def _has_base_image() -> bool:
-    if not shutil.which("docker"):
-        return False
-    found = subprocess.run(["docker", "image", "inspect", BASE_IMAGE], capture_output=True)
-    return found.returncode == 0
-
+from small_stack import BASE_IMAGE, STACK, lacks
 
 pytestmark = [
     pytest.mark.stack,
     pytest.mark.skipif(
-        not _has_base_image(), reason=f"no Docker daemon answers, or it lacks {BASE_IMAGE}"
+        lacks(BASE_IMAGE), reason=f"no Docker daemon answers, or it lacks {BASE_IMAGE}"
     ),
 ]
 
@@ -36,16 +26,10 @@ pytestmark = [
 @pytest.fixture
 def stack(workspace: Workspace):
     """The small stack in a checkout, project and ports of its own; down, and removed at the end."""
-    shutil.copytree(STACK, workspace.root, dirs_exist_ok=True)
-    workspace.variables["COMPOSE_PROJECT_NAME"] = f"devtools-{uuid.uuid4().hex[:8]}"
-    with socket.socket() as web, socket.socket() as db, socket.socket() as redis:
-        for variable, probe in (("WEB_PORT", web), ("DB_PORT", db), ("REDIS_PORT", redis)):
-            probe.bind(("127.0.0.1", 0))
-            workspace.variables[variable] = str(probe.getsockname()[1])
+    small_stack.put_into(workspace)
     yield workspace
     (workspace.root / "hold").unlink(missing_ok=True)
-    cleaned = workspace.dev("clean", "--yes")
-    assert cleaned.returncode == 0, cleaned.stderr
+    small_stack.clean(workspace)
 
 
 def _up(stack: Workspace, *arguments: str) -> str:

@@ -7,12 +7,13 @@ import os
 import shutil
 import socket
 import subprocess
-import uuid
 from pathlib import Path
 
 import pytest
+import small_stack
 from embedded_checkout import EmbeddedCheckout
 from front_door import ROOT, Workspace
+from small_stack import BASE_IMAGE, lacks
 
 from devtools import environment
 from devtools.checkout import Checkout
@@ -20,18 +21,11 @@ from devtools.terminal import Terminal
 
 pytestmark = pytest.mark.stack
 
-STACK = Path(__file__).parent / "stack"
-BASE_IMAGE = (STACK / "backend" / "Dockerfile").read_text().split()[1]
 DATABASE_IMAGE = "postgres:18-alpine"
 
 
-def _lacks(*images: str) -> bool:
-    asked = ["docker", "image", "inspect", *images]
-    return not shutil.which("docker") or subprocess.run(asked, capture_output=True).returncode != 0
-
-
 needs_docker = pytest.mark.skipif(
-    _lacks(BASE_IMAGE, DATABASE_IMAGE),
+    lacks(BASE_IMAGE, DATABASE_IMAGE),
     reason=f"no Docker daemon answers, or it lacks {BASE_IMAGE} or {DATABASE_IMAGE}",
 )
 
@@ -51,15 +45,9 @@ def _one(workspace: Workspace, name: str, *arguments: str) -> dict:
 @pytest.fixture
 def stack(workspace: Workspace):
     """The small stack in a checkout, project and ports of its own; not up."""
-    shutil.copytree(STACK, workspace.root, dirs_exist_ok=True)
-    workspace.variables["COMPOSE_PROJECT_NAME"] = f"devtools-{uuid.uuid4().hex[:8]}"
-    with socket.socket() as web, socket.socket() as db, socket.socket() as redis:
-        for variable, probe in (("WEB_PORT", web), ("DB_PORT", db), ("REDIS_PORT", redis)):
-            probe.bind(("127.0.0.1", 0))
-            workspace.variables[variable] = str(probe.getsockname()[1])
+    small_stack.put_into(workspace)
     yield workspace
-    cleaned = workspace.dev("clean", "--yes")
-    assert cleaned.returncode == 0, cleaned.stderr
+    small_stack.clean(workspace)
 
 
 def _up(stack: Workspace) -> None:

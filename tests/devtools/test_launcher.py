@@ -9,7 +9,9 @@ import sys
 import pytest
 from front_door import ROOT
 
-from devtools.cli import COMMANDS
+from devtools.commands import COMMANDS
+from devtools.engines import NAMES
+from devtools.engines.choice import ENGINES
 
 SOURCES = [ROOT / "dev", *sorted((ROOT / "devtools").rglob("*.py"))]
 
@@ -106,3 +108,19 @@ def test_a_fault_of_its_own_is_called_one(workspace):
     done = workspace.dev("nosuch")
     assert done.returncode == 1
     assert "error: ./dev itself is at fault: KeyError" in done.stderr
+
+
+def test_the_engines_have_the_names_that_are_shown():
+    assert tuple(ENGINES) == NAMES
+
+
+def test_a_start_imports_nothing_that_only_some_commands_need():
+    # ./dev writes no bytecode: whatever is imported is compiled at every start.
+    code = "import sys, devtools.cli; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    rooms = {name.split(".")[1] for name in done.stdout.split() if name.startswith("devtools.")}
+    assert {"cli", "commands"} <= rooms
+    assert not rooms & {"acceptance", "bench", "contract", "doctor", "ecs", "embedded", "snapshots"}
+    assert not {"http.client", "ssl", "devtools.engines.compose"} & {*done.stdout.split()}

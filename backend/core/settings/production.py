@@ -1,4 +1,4 @@
-"""Settings of production. What they need is required by the contract, in core/env.py."""
+"""Settings of production. What they need is required by the contract, in core/env/contract.py."""
 
 from csp.constants import NONCE, NONE, SELF
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -195,6 +196,12 @@ def test_no_process_starts_under_a_bad_environment(script):
     assert ended.returncode != 0
     assert "LOG_LEVEL is not one of" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_the_variables_of_a_group_stand_together():
+    groups = [group for group, _variables in groupby(variable.group for variable in CONTRACT)]
+
+    assert len(groups) == len(set(groups))
 
 
 @pytest.mark.parametrize("variable", BACKEND_VARIABLES, ids=lambda variable: variable.name)

@@ -1,0 +1,757 @@
+"""The environment contract: every variable Homeport knows, declared once.
+
+Settings read their values by it, `.env.example` and the reference table are generated from it,
+and `./dev env --check` compares all that names a variable with it. Adding a variable means
+adding one `Variable` to `CONTRACT`, beside the others of its group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from .parsing import (
+    address,
+    boolean,
+    bucket_name,
+    database_url,
+    email_url,
+    endpoint,
+    networks,
+    one_of,
+    optional,
+    parameter_path,
+    redis_url,
+    region,
+    schema_name,
+    text,
+    url_word,
+    user_pool,
+    whole_number,
+    words,
+)
+
+MODES = ("local", "test", "build", "production")
+SETTINGS = {mode: f"core.settings.{mode}" for mode in MODES}
+
+# The ways in which the stack is run.
+DEPLOYMENTS = ("local-compose", "local-embedded", "production")
+EVERYWHERE = frozenset(DEPLOYMENTS)
+LOCALLY = frozenset({"local-compose", "local-embedded"})
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One environment variable.
+
+    Args:
+        name: as it stands in the environment.
+        group: heading it is documented under.
+        why: what it is for, in one or two lines.
+        parse: turns the text into the value settings use; raises ValueError with the fault.
+        default: the text used when the variable is unset or empty; None if there is none.
+        example: a valid value, shown in errors and in the documentation.
+        required_in: modes in which the default does not count and a value must be given.
+        secret: True if the value must never be printed.
+        reader: "backend" for what the application reads, "compose" for what only
+            Compose files and database containers read, "dev" for what only ./dev reads.
+        deployments: the DEPLOYMENTS it exists in. None given: EVERYWHERE for what the
+            application reads, LOCALLY for what ./dev reads, and for the rest wherever a
+            Compose file names it.
+        library: the package that reads it from the environment by itself, where no code
+            of the backend does.
+    """
+
+    name: str
+    group: str
+    why: str
+    parse: Callable[[str], Any] = text
+    default: str | None = ""
+    example: str = ""
+    required_in: frozenset[str] = field(default_factory=frozenset)
+    secret: bool = False
+    reader: str = "backend"
+    deployments: frozenset[str] = frozenset()
+    library: str = ""
+
+
+PRODUCTION = frozenset({"production"})
+
+CONTRACT: tuple[Variable, ...] = (
+    Variable(
+        "DJANGO_SETTINGS_MODULE",
+        "Django",
+        "Which settings are in force. Compose sets it; nothing guesses it.",
+        one_of(*SETTINGS.values()),
+        default=None,
+        example="core.settings.local",
+        required_in=frozenset(MODES),
+    ),
+    Variable(
+        "SECRET_KEY",
+        "Django",
+        "Signs sessions and tokens. The local default is public, so it protects nothing.",
+        default="local-only-key-that-protects-nothing",
+        example="$(python -c 'import secrets; print(secrets.token_urlsafe(50))')",
+        required_in=PRODUCTION,
+        secret=True,
+    ),
+    Variable(
+        "ALLOWED_HOSTS",
+        "Django",
+        "Host names answered, comma separated; a leading dot includes subdomains.",
+        words,
+        default=".localhost,127.0.0.1,[::1],web,.app.github.dev",
+        example="app.example.com,.app.example.com",
+        required_in=PRODUCTION,
+    ),
+    Variable(
+        "CSRF_TRUSTED_ORIGINS",
+        "Django",
+        "Origins whose forms are accepted, with scheme, comma separated. The Codespaces proxy\n"
+        "may report either its own name or localhost.",
+        words,
+        default="https://*.app.github.dev,http://localhost:8000,https://localhost:8000",
+        example="https://app.example.com",
+        required_in=PRODUCTION,
+    ),
+    Variable(
+        "CORS_ALLOWED_ORIGINS",
+        "Django",
+        "Origins whose pages may call the API from a browser, with scheme, comma separated.",
+        words,
+        default="http://localhost:3000,http://localhost:5173",
+        example="https://www.example.com",
+    ),
+    Variable(
+        "PROXY_COUNT",
+        "Django",
+        "Proxies in front of web that add to X-Forwarded-For. Log-ins are counted by the\n"
+        "address before them; 0 trusts no header. In production 1: something must end TLS.",
+        whole_number(0, 9),
+        default="0",
+        example="1",
+    ),
+    Variable(
+        "PROXY_NETWORKS",
+        "Django",
+        "Networks the nearest proxy connects from. What others say in X-Forwarded-* headers is\n"
+        "not believed. The default is every private network; name your proxy's own.",
+        networks,
+        default="127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,::1/128,fc00::/7",
+        example="10.0.1.0/24",
+    ),
+    Variable(
+        "DATABASE_URL",
+        "Database",
+        "PostgreSQL, with the role to log in as: app for web and worker, app_owner for release\n"
+        "and tests.",
+        database_url,
+        default="postgres://app:app@127.0.0.1:5432/homeport",
+        example="postgres://app:PASSWORD@db.internal:5432/homeport",
+        required_in=PRODUCTION,
+        secret=True,
+    ),
+    Variable(
+        "DATABASE_CONN_MAX_AGE",
+        "Database",
+        "Seconds a connection is kept. Reuse is worth about 8 ms a request; an end keeps the\n"
+        "memory that many tenants' tables cost a connection from growing for ever.",
+        whole_number(0, 3600),
+        default="300",
+        example="300",
+    ),
+    Variable(
+        "REDIS_URL",
+        "Redis",
+        "Cache and sessions.",
+        redis_url,
+        default="redis://127.0.0.1:6379/0",
+        example="redis://redis.internal:6379/0",
+        required_in=PRODUCTION,
+        secret=True,
+    ),
+    Variable(
+        "CELERY_BROKER_URL",
+        "Redis",
+        "Queues of background tasks.",
+        redis_url,
+        default="redis://127.0.0.1:6379/1",
+        example="redis://redis.internal:6379/1",
+        required_in=PRODUCTION,
+        secret=True,
+    ),
+    Variable(
+        "CELERY_RESULT_BACKEND",
+        "Redis",
+        "Results of background tasks, kept for an hour.",
+        redis_url,
+        default="redis://127.0.0.1:6379/2",
+        example="redis://redis.internal:6379/2",
+        required_in=PRODUCTION,
+        secret=True,
+    ),
+    Variable(
+        "SERVER",
+        "Processes",
+        "What bin/web starts: gunicorn as in production, or runserver with reload.",
+        one_of("gunicorn", "runserver"),
+        default="gunicorn",
+        example="runserver",
+    ),
+    Variable(
+        "WEB_BIND",
+        "Processes",
+        "Address web listens on inside its container or machine.",
+        address,
+        default="127.0.0.1:8000",
+        example="0.0.0.0:8000",
+    ),
+    Variable(
+        "WEB_CONCURRENCY",
+        "Processes",
+        "Gunicorn worker processes. Empty: two for each CPU the container may use, plus one.",
+        optional(whole_number(1, 64)),
+        example="4",
+    ),
+    Variable(
+        "WEB_THREADS",
+        "Processes",
+        "Threads of each Gunicorn worker.",
+        whole_number(1, 64),
+        default="4",
+        example="4",
+    ),
+    Variable(
+        "WORKER_CONCURRENCY",
+        "Processes",
+        "Processes of the Celery worker.",
+        whole_number(1, 64),
+        default="2",
+        example="4",
+    ),
+    Variable(
+        "WORKER_HEARTBEAT_FILE",
+        "Processes",
+        "File the worker touches every few seconds; its health check looks at the time.",
+        default="/tmp/homeport-worker-heartbeat",
+        example="/run/homeport/worker-heartbeat",
+    ),
+    Variable(
+        "RELOAD",
+        "Processes",
+        "Whether Gunicorn and the worker are restarted after an edit; runserver always is.\n"
+        "Refused in production.",
+        boolean,
+        default="false",
+        example="true",
+        deployments=LOCALLY,
+    ),
+    Variable(
+        "DEBUGPY_PORT",
+        "Processes",
+        "Port on which the debugger of web or worker waits for an editor. Empty: no debugger.\n"
+        "Refused in production: who reaches it runs any code.",
+        optional(whole_number(1, 65535)),
+        example="5678",
+        deployments=LOCALLY,
+    ),
+    Variable(
+        "DEBUGPY_HOST",
+        "Processes",
+        "Address that DEBUGPY_PORT is opened on. It asks for no password: 0.0.0.0 only in a\n"
+        "container whose port is not published, or on loopback alone.",
+        default="127.0.0.1",
+        example="0.0.0.0",  # noqa: S104
+        deployments=LOCALLY,
+    ),
+    Variable(
+        "LOG_FORMAT",
+        "Logs",
+        "json: one object a line, as in production. console: coloured, for reading.",
+        one_of("json", "console"),
+        default="json",
+        example="console",
+    ),
+    Variable(
+        "LOG_LEVEL",
+        "Logs",
+        "Least severe level that is written.",
+        one_of("DEBUG", "INFO", "WARNING", "ERROR"),
+        default="INFO",
+        example="DEBUG",
+    ),
+    Variable(
+        "TENANT_BASE_DOMAIN",
+        "Tenants",
+        "Each tenant answers at NAME.this-domain.",
+        default="localhost",
+        example="app.example.com",
+        required_in=PRODUCTION,
+    ),
+    Variable(
+        "TENANT_DEFAULT",
+        "Tenants",
+        "Tenant of a host that names none (localhost, a Codespaces address). Refused in\n"
+        "production: there an unknown host is answered 404.",
+        optional(schema_name),
+        default="test1",
+        example="test1",
+    ),
+    Variable(
+        "TENANT_HEADER",
+        "Tenants",
+        "Whether the X-Tenant header may choose the tenant. Refused in production, where hosts\n"
+        "decide.",
+        boolean,
+        default="true",
+        example="true",
+    ),
+    Variable(
+        "OPERATIONS_HOST",
+        "Tenants",
+        "Host of the operators' admin, where tenants themselves are managed. Empty: none.",
+        default="public.localhost",
+        example="operations.example.com",
+    ),
+    Variable(
+        "STATIC_ROOT",
+        "Files",
+        "Directory collectstatic writes to.",
+        default="/tmp/homeport/static",
+        example="/data/static",
+    ),
+    Variable(
+        "MEDIA_ROOT",
+        "Files",
+        "Directory uploaded files are kept in where no bucket is named.",
+        default="/tmp/homeport/media",
+        example="/data/media",
+    ),
+    Variable(
+        "EXPORT_ROOT",
+        "Files",
+        "Directory the archives of exported tenants are written to. Not for web: whoever reads\n"
+        "them reads every tenant.",
+        default="/tmp/homeport/exports",
+        example="/data/exports",
+    ),
+    Variable(
+        "EMAIL_URL",
+        "E-mail",
+        "Server that takes messages; smtp+tls:// and smtp+ssl:// encrypt. consolemail:// writes\n"
+        "them to the worker's log.",
+        email_url,
+        default="consolemail://",
+        example="smtp+tls://USER:PASSWORD@smtp.example.com:587",
+        required_in=PRODUCTION,
+        secret=True,
+    ),
+    Variable(
+        "EMAIL_FROM",
+        "E-mail",
+        "Sender of every message.",
+        default="Homeport <shop@localhost>",
+        example="Example <shop@example.com>",
+    ),
+    Variable(
+        "AWS_DEFAULT_REGION",
+        "AWS",
+        "The one region of everything: in another there is no error, only nothing to be found.",
+        region,
+        default="eu-west-1",
+        example="us-east-1",
+    ),
+    Variable(
+        "AWS_ACCESS_KEY_ID",
+        "AWS",
+        "Key of the emulators, always test: only for it do they check signatures. In the cloud\n"
+        "there is none; the task's role gives short-lived ones.",
+        example="test",
+        library="boto3",
+    ),
+    Variable(
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS",
+        "Secret that belongs to it, also test.",
+        example="test",
+        secret=True,
+        library="boto3",
+    ),
+    Variable(
+        "AWS_ENDPOINT_URL",
+        "AWS",
+        "Where AWS is emulated. Empty: the cloud.",
+        optional(endpoint),
+        example="http://localstack:4566",
+        deployments=LOCALLY,
+    ),
+    Variable(
+        "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER",
+        "AWS",
+        "Where Cognito is emulated. Empty: where the rest of AWS is.",
+        optional(endpoint),
+        example="http://cognito:5000",
+        deployments=LOCALLY,
+    ),
+    Variable(
+        "AWS_S3_PUBLIC_ENDPOINT_URL",
+        "AWS",
+        "The emulator's S3 as browsers reach it: a signed address is good for one host only.\n"
+        "In Codespaces the forwarded address of port 4566. Empty: AWS_ENDPOINT_URL.",
+        optional(endpoint),
+        example="https://NAME-4566.app.github.dev",
+        deployments=LOCALLY,
+    ),
+    Variable(
+        "AWS_STORAGE_BUCKET_NAME",
+        "AWS",
+        "Bucket uploaded files are kept in. Empty: the directory MEDIA_ROOT.",
+        optional(bucket_name),
+        example="homeport-local",
+    ),
+    Variable(
+        "AWS_EC2_METADATA_DISABLED",
+        "AWS",
+        "Keeps boto3 from asking a machine in the cloud who it is, which hangs outside of it.",
+        boolean,
+        default="false",
+        example="true",
+        deployments=LOCALLY,
+    ),
+    Variable(
+        "SSM_PARAMETER_PATH",
+        "Parameters and tokens",
+        "Path in SSM Parameter Store: PATH/NAME fills the variable NAME if nothing else sets it.\n"
+        "Empty: nothing is asked, as on ECS, whose task definitions name their parameters.",
+        optional(parameter_path),
+        example="/homeport/local",
+    ),
+    Variable(
+        "API_TOKENS",
+        "Parameters and tokens",
+        "Whose tokens the API accepts: its own (local), or also those of a Cognito user pool.",
+        one_of("local", "local,cognito"),
+        default="local",
+        example="local,cognito",
+    ),
+    Variable(
+        "COGNITO_USER_POOL_ID",
+        "Parameters and tokens",
+        "User pool whose tokens are accepted; the id begins with the pool's region.",
+        optional(user_pool),
+        example="eu-west-1_Ab1Cd2Ef3",
+    ),
+    Variable(
+        "COGNITO_APP_CLIENT_ID",
+        "Parameters and tokens",
+        "The pool's app client that tokens must have been made for.",
+        example="7lhlkkfbfb4q5kpp90urffao",
+    ),
+    Variable(
+        "DEV_ENGINE",
+        "Front door",
+        "What runs the stack: compose, embedded (no Docker needed), or auto: Compose where a\n"
+        "Docker daemon answers.",
+        default="auto",
+        example="embedded",
+        reader="dev",
+    ),
+    Variable(
+        "COMPOSE_PROJECT_NAME",
+        "Compose",
+        "Name of the stack; give each checkout of one machine its own. Empty: the name of the\n"
+        "checkout's directory.",
+        example="homeport-two",
+        reader="compose",
+    ),
+    Variable(
+        "WEB_PORT",
+        "Compose",
+        "Port of 127.0.0.1 that web is published on.",
+        default="8000",
+        example="8001",
+        reader="compose",
+    ),
+    Variable(
+        "DB_PORT",
+        "Compose",
+        "Port of 127.0.0.1 that PostgreSQL is published on, for database tools.",
+        default="5432",
+        example="5433",
+        reader="compose",
+    ),
+    Variable(
+        "REDIS_PORT",
+        "Compose",
+        "Port of 127.0.0.1 that Redis is published on.",
+        default="6379",
+        example="6380",
+        reader="compose",
+    ),
+    Variable(
+        "LOCALSTACK_PORT",
+        "Compose",
+        "Port of 127.0.0.1 that the emulated S3 and Parameter Store are published on.",
+        default="4566",
+        example="4567",
+        reader="compose",
+    ),
+    Variable(
+        "COGNITO_PORT",
+        "Compose",
+        "Port of 127.0.0.1 that the emulated Cognito is published on. Not 5000: macOS is there.",
+        default="5050",
+        example="5051",
+        reader="compose",
+    ),
+    Variable(
+        "WEB_DEBUG_PORT",
+        "Compose",
+        "Port of 127.0.0.1 for the debugger of web, where docker-compose.debug.yml publishes it\n"
+        "and where it is without Docker.",
+        default="5678",
+        example="5688",
+        reader="compose",
+    ),
+    Variable(
+        "WORKER_DEBUG_PORT",
+        "Compose",
+        "The same for the worker.",
+        default="5679",
+        example="5689",
+        reader="compose",
+    ),
+    Variable(
+        "LOCALSTACK_IMAGE",
+        "Compose",
+        "What emulates S3 and Parameter Store. Later LocalStack images need an account's token.",
+        default="localstack/localstack:4.14.0",
+        example="localstack/localstack:2026.8.2",
+        reader="compose",
+    ),
+    Variable(
+        "LOCALSTACK_AUTH_TOKEN",
+        "Compose",
+        "Token of a LocalStack account, for images that need one.",
+        example="ls-...",
+        secret=True,
+        reader="compose",
+    ),
+    Variable(
+        "BACKEND_IMAGE",
+        "Compose",
+        "Image of the application in docker-compose.prod.yml: built under this name, or pulled.",
+        default="homeport-backend:production",
+        example="registry.example.com/homeport-backend:2026-11-20",
+        reader="compose",
+    ),
+    Variable(
+        "APP_UID",
+        "Compose",
+        "User id of the application in the image. ./dev gives yours, so that files it writes\n"
+        "into the checkout belong to you.",
+        default="1001",
+        example="1000",
+        reader="compose",
+    ),
+    Variable(
+        "APP_GID",
+        "Compose",
+        "Group id of the application in the image.",
+        default="1001",
+        example="1000",
+        reader="compose",
+    ),
+    Variable(
+        "WEB_CPUS",
+        "Compose",
+        "CPUs web may use; also decides how many Gunicorn workers it starts.",
+        default="1.0",
+        example="2.0",
+        reader="compose",
+    ),
+    Variable(
+        "WORKER_CPUS",
+        "Compose",
+        "CPUs the worker may use.",
+        default="1.0",
+        example="2.0",
+        reader="compose",
+    ),
+    Variable(
+        "DB_CPUS",
+        "Compose",
+        "CPUs PostgreSQL may use in docker-compose.prod.yml.",
+        default="1.0",
+        example="4.0",
+        reader="compose",
+    ),
+    Variable(
+        "DB_MEMORY",
+        "Compose",
+        "Memory PostgreSQL may use in docker-compose.prod.yml.",
+        default="1G",
+        example="8G",
+        reader="compose",
+    ),
+    Variable(
+        "WEB_REPLICAS",
+        "Compose",
+        "How many containers of web docker-compose.prod.yml runs. More than one needs WEB_PORT=0\n"
+        "and a proxy that finds them.",
+        whole_number(0, 20),
+        default="1",
+        example="3",
+        reader="compose",
+        deployments=PRODUCTION,
+    ),
+    Variable(
+        "WORKER_REPLICAS",
+        "Compose",
+        "How many containers of the worker docker-compose.prod.yml runs.",
+        whole_number(0, 20),
+        default="1",
+        example="3",
+        reader="compose",
+        deployments=PRODUCTION,
+    ),
+    Variable(
+        "POSTGRES_PASSWORD",
+        "Compose",
+        "Password of the database's superuser. Counts when the volume is created.",
+        default="postgres",
+        example="postgres",
+        required_in=PRODUCTION,
+        secret=True,
+        reader="compose",
+    ),
+    Variable(
+        "APP_PASSWORD",
+        "Compose",
+        "Password of the role app. Counts when the volume is created.",
+        url_word,
+        default="app",
+        example="app",
+        required_in=PRODUCTION,
+        secret=True,
+        reader="compose",
+    ),
+    Variable(
+        "APP_OWNER_PASSWORD",
+        "Compose",
+        "Password of the role app_owner. Counts when the volume is created.",
+        url_word,
+        default="app_owner",
+        example="app_owner",
+        required_in=PRODUCTION,
+        secret=True,
+        reader="compose",
+    ),
+    Variable(
+        "REDIS_PASSWORD",
+        "Compose",
+        "Password of Redis in docker-compose.prod.yml. The local stack has none.",
+        url_word,
+        example="$(python -c 'import secrets; print(secrets.token_urlsafe(32))')",
+        required_in=PRODUCTION,
+        secret=True,
+        reader="compose",
+    ),
+    Variable(
+        "PUBLISH_ADDRESS",
+        "Compose",
+        "Address of the machine on which docker-compose.prod.yml publishes web. The default is\n"
+        "for a reverse proxy on the same machine; web itself does not speak TLS.",
+        default="127.0.0.1",
+        example="10.0.0.5",
+        reader="compose",
+    ),
+    Variable(
+        "PROXY_ADDRESS",
+        "Compose",
+        "Address of the machine on which the proxy of docker-compose.prod.yml is published.",
+        default="127.0.0.1",
+        example="203.0.113.5",
+        reader="compose",
+        deployments=PRODUCTION,
+    ),
+    Variable(
+        "PROXY_HTTP_PORT",
+        "Compose",
+        "Port on which that proxy sends browsers on to https://.",
+        default="8080",
+        example="80",
+        reader="compose",
+        deployments=PRODUCTION,
+    ),
+    Variable(
+        "PROXY_HTTPS_PORT",
+        "Compose",
+        "Port on which that proxy ends TLS.",
+        default="8443",
+        example="443",
+        reader="compose",
+        deployments=PRODUCTION,
+    ),
+    Variable(
+        "PROXY_CERTIFICATE",
+        "Compose",
+        "File with that proxy's certificate chain and key, readable by its user; PEM.",
+        default="/dev/null",
+        example="/etc/letsencrypt/live/app.example.com/haproxy.pem",
+        reader="compose",
+        deployments=PRODUCTION,
+    ),
+)
+
+GUESSABLE = "has fewer than 16 characters of password"  # the local ones are, too
+
+
+def _guessable(password: str) -> bool:
+    return len(password) < 16
+
+
+# What a mode refuses although it parses: (variable, is it refused?, reason).
+REFUSED_IN_PRODUCTION: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    ("SECRET_KEY", lambda key: len(key) < 50, "is shorter than 50 characters"),
+    ("SECRET_KEY", lambda key: len(set(key)) < 10, "repeats a few characters"),
+    ("ALLOWED_HOSTS", lambda hosts: "*" in hosts, "contains *, which answers to any name"),
+    (
+        "CSRF_TRUSTED_ORIGINS",
+        lambda origins: not all(origin.startswith("https://") for origin in origins),
+        "names an origin without https://",
+    ),
+    ("DATABASE_URL", lambda url: _guessable(url.get("PASSWORD") or ""), GUESSABLE),
+    ("POSTGRES_PASSWORD", _guessable, GUESSABLE),
+    ("APP_PASSWORD", _guessable, GUESSABLE),
+    ("APP_OWNER_PASSWORD", _guessable, GUESSABLE),
+    ("REDIS_PASSWORD", _guessable, GUESSABLE),
+    (
+        "EMAIL_URL",
+        lambda url: "console" in url["EMAIL_BACKEND"],
+        "writes messages to the log, where nobody gets them",
+    ),
+    ("SERVER", lambda server: server != "gunicorn", "is a development server"),
+    ("RELOAD", bool, "restarts the server when a file changes"),
+    ("DEBUGPY_PORT", bool, "lets whoever reaches it run any code"),
+    ("TENANT_HEADER", bool, "lets any client choose its tenant"),
+    ("TENANT_DEFAULT", bool, "gives an unknown host a tenant"),
+)
+# What the value of one variable makes necessary: (variable, does it need them?, the others).
+REQUIRED_WITH: tuple[tuple[str, Callable[[Any], bool], tuple[str, ...]], ...] = (
+    (
+        "API_TOKENS",
+        lambda issuers: "cognito" in issuers,
+        ("COGNITO_USER_POOL_ID", "COGNITO_APP_CLIENT_ID"),
+    ),
+)
+# Local conveniences that production turns off by itself when nobody sets them.
+PRODUCTION_DEFAULTS = {
+    "TENANT_HEADER": "false",
+    "TENANT_DEFAULT": "",
+    "OPERATIONS_HOST": "",
+    "CORS_ALLOWED_ORIGINS": "",
+    "PROXY_COUNT": "1",
+}

@@ -1,0 +1,123 @@
+"""What turns the text of a variable into its value; ValueError says what is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Any
+
+import environ
+
+
+def text(value: str) -> str:
+    return value
+
+
+def boolean(value: str) -> bool:
+    # django-environ reads any unknown word as False; a typo must not switch a guard off.
+    words = {"true": True, "1": True, "yes": True, "on": True}
+    words |= {"false": False, "0": False, "no": False, "off": False}
+    try:
+        return words[value.strip().lower()]
+    except KeyError:
+        raise ValueError("is neither true nor false") from None
+
+
+def whole_number(minimum: int, maximum: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        try:
+            number = int(value)
+        except ValueError:
+            raise ValueError("is not a whole number") from None
+        if not minimum <= number <= maximum:
+            raise ValueError(f"is not between {minimum} and {maximum}")
+        return number
+
+    return parse
+
+
+def optional(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Read an empty value as None."""
+    return lambda value: parse(value) if value else None
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value not in choices:
+            raise ValueError(f"is not one of {', '.join(choices)}")
+        return value
+
+    return parse
+
+
+def matching(pattern: str, fault: str) -> Callable[[str], str]:
+    """Read the text as it is, if all of it has this form."""
+
+    def parse(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(fault)
+        return value
+
+    return parse
+
+
+def words(value: str) -> list[str]:
+    return [word.strip() for word in value.split(",") if word.strip()]
+
+
+def database_url(value: str) -> dict[str, Any]:
+    """Return Django's database settings for a `postgres://` URL."""
+    # Any other engine parses too, and would fail much later without schemas.
+    if not re.match(r"postgres(ql)?://", value):
+        raise ValueError("does not start with postgres://")
+    try:
+        config = environ.Env.db_url_config(value)
+    except Exception as error:
+        raise ValueError(f"is not a database URL ({error})") from None
+    missing = [part for part in ("USER", "HOST", "NAME") if not config.get(part)]
+    if missing:
+        raise ValueError(f"names no {' and no '.join(missing).lower()}")
+    return config
+
+
+def email_url(value: str) -> dict[str, Any]:
+    """Return Django's e-mail settings for an `smtp://` or `consolemail://` URL."""
+    if not re.fullmatch(r"smtp(\+tls|\+ssl)?://\S+|consolemail://", value):
+        raise ValueError("is not an e-mail URL")
+    return environ.Env.email_url_config(value)
+
+
+def address(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    if not (host and colon and port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError("is not HOST:PORT")
+    return value
+
+
+def networks(value: str) -> list[IPv4Network | IPv6Network]:
+    try:
+        return [ip_network(word) for word in words(value)]
+    except ValueError as error:
+        raise ValueError(f"names no network: {error}") from None
+
+
+redis_url = matching(r"rediss?://[^/\s]+(/\d+)?(\?\S*)?", "is not a Redis URL")
+region = matching(r"[a-z]{2,}(-[a-z]+)+-\d+", "is not a region of AWS")
+# boto3 refuses a host with an underscore, and says so at the first call only.
+endpoint = matching(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?", "is not http://HOST or http://HOST:PORT")
+bucket_name = matching(
+    r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
+    "is not a bucket's name (a-z, 0-9, dot, hyphen; 3 to 63 characters)",
+)
+# Compose files write these into URLs as they are.
+url_word = matching(r"[A-Za-z0-9_.~-]*", "has other characters than letters, digits and -._~")
+schema_name = matching(
+    r"[a-z][a-z0-9_]{0,55}", "is not a tenant's schema name (a-z, 0-9, _; letter first; 56 at most)"
+)
+parameter_path = matching(
+    r"(/[A-Za-z0-9_.-]+)+", "is not a path of SSM parameters (begins with /, ends without)"
+)
+user_pool = matching(
+    r"[a-z]+(-[a-z]+)+-\d+_[A-Za-z0-9]+", "is not the id of a Cognito user pool (REGION_ID)"
+)

@@ -1,0 +1,109 @@
+"""The environment of this process, with what the parameter store fills in."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import MutableMapping
+from functools import cache
+
+from .contract import CONTRACT, SETTINGS
+from .parsing import parameter_path
+from .reading import Environment, EnvironmentProblems, mode_of, read, report
+
+# Asked for what nobody set, where SSM_PARAMETER_PATH is set. By its dotted name, as settings
+# name middleware, because core imports no application; and only then, because it is slow.
+PARAMETER_STORE = "cloud.parameters.fetch"
+# Said by whoever starts a process, so that scripts and health checks need not ask the store.
+NEVER_STORED = frozenset({"DJANGO_SETTINGS_MODULE", "SSM_PARAMETER_PATH"}) | {
+    variable.name for variable in CONTRACT if variable.group == "Processes"
+}
+# A process's note to its children: the path that was read, and the names it filled.
+FILLED = "SSM_PARAMETERS_FILLED"
+
+
+@cache
+def environment() -> Environment:
+    """Return the environment of this process, read once, with the parameters of the store.
+
+    Raises:
+        EnvironmentProblems: as `read` and `fill`.
+    """
+    fill(os.environ)
+    return read(os.environ)
+
+
+def environment_or_exit() -> Environment:
+    """As `environment`, for what starts a process: problems end it with their text alone."""
+    try:
+        return environment()
+    except EnvironmentProblems as problems:
+        sys.exit(str(problems))
+
+
+def own(*names: str) -> Environment:
+    """Return variables that whoever starts this process sets; no store is asked for them.
+
+    Where there is no store, the whole environment is validated all the same.
+
+    Raises:
+        EnvironmentProblems: as `environment`.
+    """
+    if os.environ.get("SSM_PARAMETER_PATH") and NEVER_STORED.issuperset(names):
+        return read(os.environ, names)
+    return environment()
+
+
+def fill(source: MutableMapping[str, str]) -> None:
+    """Set what is unset in `source` from the parameters under SSM_PARAMETER_PATH.
+
+    A process does so once, for its children too: `FILLED` tells them.
+
+    Raises:
+        EnvironmentProblems: when the parameters cannot be had.
+    """
+    mode = mode_of(source)
+    path = source.get("SSM_PARAMETER_PATH", "")
+    read_before, *names = source.get(FILLED, "").split() or [""]
+    if path == read_before:
+        return
+    for name in (FILLED, *names):
+        source.pop(name, None)
+    try:
+        stored = _stored(parameter_path(path)) if path else {}
+    except ValueError:
+        return  # `read` says so, with all else
+    except (OSError, LookupError) as error:
+        fault = f"SSM_PARAMETER_PATH={path}: {error}"
+        raise EnvironmentProblems(report(SETTINGS[mode], [fault])) from error
+    unset = {name: value for name, value in stored.items() if not source.get(name)}
+    source.update(unset)
+    if path:
+        source[FILLED] = " ".join([path, *unset])
+
+
+def source_of(name: str) -> str:
+    """Return where this process has a value from: "ssm", "environment" or "default".
+
+    "environment" is whatever was set at the start: by the shell, Compose, `.env`, a task
+    definition.
+
+    Raises:
+        EnvironmentProblems: as `fill`.
+    """
+    fill(os.environ)
+    if name in os.environ.get(FILLED, "").split()[1:]:
+        return "ssm"
+    return "environment" if os.environ.get(name) else "default"
+
+
+def _stored(path: str) -> dict[str, str]:
+    """Return the store's values for declared variables; what it may not set is named."""
+    module, _dot, function = PARAMETER_STORE.rpartition(".")
+    found: dict[str, str] = getattr(importlib.import_module(module), function)(path)
+    known = {variable.name for variable in CONTRACT if variable.reader == "backend"}
+    for name in sorted(found.keys() - (known - NEVER_STORED)):
+        reason = "is set by what starts the process" if name in known else "is not declared"
+        print(f"parameter {path}/{name} is ignored: {name} {reason}", file=sys.stderr)
+    return {name: value for name, value in found.items() if name in known - NEVER_STORED}

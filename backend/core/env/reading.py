@@ -1,0 +1,174 @@
+"""An environment as values: parsed and judged by the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Container, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from .contract import (
+    CONTRACT,
+    PRODUCTION_DEFAULTS,
+    REFUSED_IN_PRODUCTION,
+    REQUIRED_WITH,
+    SETTINGS,
+    Variable,
+)
+
+# What the emulators are given for keys.
+TEST_CREDENTIALS = frozenset({"test", "testing"})
+
+
+class EnvironmentProblems(Exception):
+    """The environment cannot be used; the text lists every problem and its remedy.
+
+    Args:
+        text: what is printed.
+        problems: each problem by itself, beginning with the variable's name.
+    """
+
+    def __init__(self, text: str, problems: Iterable[str] = ()) -> None:
+        super().__init__(text)
+        self.problems = list(problems) or [text]
+
+
+class Environment(Mapping[str, Any]):
+    """The parsed values of one mode, by variable name; `mode` names the mode."""
+
+    def __init__(self, mode: str, values: dict[str, Any]) -> None:
+        self.mode = mode
+        self._values = values
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __iter__(self):
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+def read(
+    source: Mapping[str, str],
+    names: Container[str] | None = None,
+    readers: Collection[str] = ("backend",),
+) -> Environment:
+    """Parse and validate every variable the backend reads, or those of `names` alone.
+
+    Args:
+        source: the environment, name to text. Empty text counts as unset; then NAME_FILE may
+            name a file that holds the value, as mounted secrets do.
+        readers: whose variables; see `Variable.reader`.
+
+    Raises:
+        EnvironmentProblems: naming all problems at once, each with an example.
+    """
+    mode = mode_of(source)
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for variable in CONTRACT:
+        if variable.reader not in readers or (names is not None and variable.name not in names):
+            continue
+        try:
+            raw = given(variable, source) or default(variable, mode)
+        except OSError as error:
+            problems.append(_problem(variable, f"cannot be read from its file: {error}"))
+            continue
+        if raw is None:
+            problems.append(_problem(variable, "is not set"))
+            continue
+        try:
+            values[variable.name] = variable.parse(raw)
+        except ValueError as error:
+            shown = "" if variable.secret else f" ({raw!r})"
+            problems.append(_problem(variable, f"{error}{shown}"))
+    by_name = {variable.name: variable for variable in CONTRACT}
+    for name, needs, others in REQUIRED_WITH:
+        if name in values and needs(values[name]):
+            problems += [
+                _problem(by_name[other], f"is not set, and {name}={values[name]} needs it")
+                for other in others
+                if other in values and not values[other]
+            ]
+    if mode == "production":
+        for name, is_refused, reason in REFUSED_IN_PRODUCTION:
+            if name in values and is_refused(values[name]):
+                problems.append(_problem(by_name[name], f"{reason}: refused in production"))
+        problems += [
+            f"{name} {reason}: refused in production\n      unset {name}"
+            for name, reason in emulation(source)
+        ]
+        if source.get("DEBUG", "").lower() not in ("", "0", "false", "no", "off"):
+            problems.append("DEBUG is set: production shows nobody its insides; remove it")
+    if problems:
+        raise EnvironmentProblems(report(SETTINGS[mode], problems), problems)
+    return Environment(mode, values)
+
+
+def emulation(source: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return what is set in `source` for an emulator of AWS: variable and reason.
+
+    Emulators sign tokens with a key that everybody knows, and check hardly any signature.
+    """
+    found = []
+    for name, value in sorted(source.items()):
+        if value and (name.startswith("AWS_ENDPOINT_URL") or name == "AWS_S3_PUBLIC_ENDPOINT_URL"):
+            found.append((name, "leads away from AWS"))
+        if name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") and value in TEST_CREDENTIALS:
+            found.append((name, "is an emulator's credential"))
+    return found
+
+
+def mode_of(source: Mapping[str, str]) -> str:
+    """Return the one of MODES whose settings DJANGO_SETTINGS_MODULE names.
+
+    Raises:
+        EnvironmentProblems: when it names none.
+    """
+    module = source.get("DJANGO_SETTINGS_MODULE", "")
+    for mode, name in SETTINGS.items():
+        if module == name:
+            return mode
+    fault = f"is {module!r}" if module else "is not set"
+    choices = "\n".join(f"    {name}" for name in SETTINGS.values())
+    raise EnvironmentProblems(
+        f"DJANGO_SETTINGS_MODULE {fault}. Choose one of:\n{choices}\n"
+        "The stack sets it by itself; elsewhere:\n"
+        f"    export DJANGO_SETTINGS_MODULE={SETTINGS['local']}"
+    )
+
+
+def given(variable: Variable, source: Mapping[str, str]) -> str:
+    """Return the text given for a variable, by value or by file, or nothing.
+
+    Raises:
+        OSError: when the file it is in cannot be read.
+    """
+    if value := source.get(variable.name, ""):
+        return value
+    file = source.get(f"{variable.name}_FILE", "")
+    return Path(file).read_text().strip() if file else ""
+
+
+def default(variable: Variable, mode: str) -> str | None:
+    """Return the text that counts in `mode` when none is given; None where one must be."""
+    if mode in variable.required_in:
+        return None
+    if mode == "production":
+        return PRODUCTION_DEFAULTS.get(variable.name, variable.default)
+    return variable.default
+
+
+def report(settings: str, problems: list[str]) -> str:
+    """Return the text of EnvironmentProblems for a settings module."""
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    lines = "\n".join(f"  - {problem}" for problem in problems)
+    return (
+        f"{count} in the environment for {settings}:\n{lines}\n"
+        "Every variable is described in .env.example."
+    )
+
+
+def _problem(variable: Variable, fault: str) -> str:
+    return f"{variable.name} {fault}\n      e.g. {variable.name}={variable.example}"

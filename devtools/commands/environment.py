@@ -1,0 +1,247 @@
+"""What is declared and generated: variables, parity, task definitions, the reference."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from .. import environment
+from ..errors import FAILED, DevError, UsageError
+from ..nearest import nearest
+from ..services import WEB
+from ..terminal import Mark
+from .options import json_option
+from .parsers import parser_of
+from .registry import COMMANDS, GROUPS, Run, group
+
+command = group("Environment", "./dev env DATABASE_URL", "./dev env --check", "./dev export ecs")
+
+
+def _env_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME", help="only this variable, with all of it"
+    )
+    parser.add_argument(
+        "--service", default=WEB, metavar="SERVICE", help="whose values (%(default)s)"
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="compare declarations, code and files; exit status 1 if they disagree",
+    )
+    json_option(parser)
+
+
+@command(
+    "env",
+    "show the variables in force and where each is from; secrets are hidden",
+    "./dev env",
+    "./dev env DATABASE_URL --service worker",
+    "./dev env --check   every variable that is used, declared or given on one side only",
+    options=_env_options,
+)
+def env(run: Run) -> int:
+    from ..contract import compose, values, variables
+
+    python = environment.with_modules(run.checkout, run.terminal, "environ", "yaml")
+    if run.options.check:
+        return _check_contract(run, python)
+    files = compose.load(run.checkout, python)
+    declared = variables.load(run.checkout, python, files)
+    name, service = run.options.name, run.options.service
+    if name and name not in declared:
+        raise UsageError(f"there is no variable {name!r}", nearest(name, declared))
+    file = files[compose.LOCAL]
+    if service not in file.services or not file.runs_our_code(service):
+        ours = [other for other in file.services if file.runs_our_code(other)]
+        raise UsageError(f"{service!r} is no service of the backend", nearest(service, ours))
+    shown = {name: declared[name]} if name else declared
+    found = values.in_force(run.checkout, shown, file, run.engine, service)
+    if run.options.json:
+        run.terminal.say(json.dumps({"engine": run.engine.name, **found.as_json()}, indent=2))
+        return 0
+    run.say_engine()
+    for line in values.explained(found) if name else values.listed(found, run.terminal):
+        run.terminal.say(line)
+    for sentence in found.unknown:
+        run.terminal.mark(Mark.WARNING, sentence)
+    return 0
+
+
+def _check_contract(run: Run, python: Path) -> int:
+    from ..contract import drift
+
+    evidence = drift.gather(run.checkout, python)
+    found = drift.findings(evidence)
+    if run.options.json:
+        run.terminal.say(json.dumps([finding._asdict() for finding in found], indent=2))
+    elif found:
+        raise DevError.of(finding.problem for finding in found)
+    else:
+        run.terminal.mark(Mark.GOOD, drift.summary(evidence))
+    return FAILED if found else 0
+
+
+@command(
+    "parity",
+    "show where the local stack and production differ, each difference with its reason",
+    "./dev parity",
+    "exit status: 1 for a difference without a reason, or a reason without a difference",
+    options=json_option,
+)
+def compared(run: Run) -> int:
+    from ..contract import parity
+
+    python = environment.with_modules(run.checkout, run.terminal, "environ", "yaml")
+    found = parity.compare(run.checkout, python)
+    if run.options.json:
+        run.terminal.say(json.dumps(found.as_json(), indent=2))
+        return FAILED if found.problems else 0
+    parity.show(found, run.terminal)
+    if found.problems:
+        raise DevError.of(found.problems)
+    return 0
+
+
+def _export_options(parser: argparse.ArgumentParser) -> None:
+    from ..ecs import export
+    from ..ecs.target import Target
+
+    shown = Target("")
+    parser.add_argument("what", choices=["ecs"], help="task definitions for Amazon ECS")
+    parser.add_argument(
+        "--output",
+        default=export.DIRECTORY,
+        metavar="DIR",
+        help="where the files go (%(default)s, which git ignores)",
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit status 1 if DIR holds other files"
+    )
+    parser.add_argument(
+        "--image",
+        default="",
+        metavar="IMAGE",
+        help=f"with its version; {export.IMAGE} if that is set",
+    )
+    for option, metavar, what in (
+        ("family", "NAME", "what the names of the tasks begin with"),
+        ("region", "REGION", "where the tasks, parameters and logs are"),
+        ("prefix", "PATH", "what the names of SSM parameters begin with, and the log group"),
+        ("execution-role", "ARN", "reads the parameters, writes the logs"),
+        ("task-role", "ARN", "what the application itself may do"),
+        ("file-system", "ID", "EFS that holds the volumes"),
+    ):
+        default = getattr(shown, option.replace("-", "_"))
+        spelled = f"{what} (%(default)s)"
+        parser.add_argument(f"--{option}", default=default, metavar=metavar, help=spelled)
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        type=_assignment,
+        metavar="NAME=VALUE",
+        help="a variable that is no secret, for all tasks; may be repeated",
+    )
+    parser.add_argument(
+        "--ssm",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a variable with a default, for all tasks from SSM; may be repeated",
+    )
+
+
+@command(
+    "export",
+    "write and check task definitions for ECS: web, worker, release",
+    "./dev export ecs",
+    "./dev export ecs --image registry.example.com/homeport-backend:2026-11-20 --output ecs",
+    "./dev export ecs --set WEB_CONCURRENCY=4 --check",
+    options=_export_options,
+)
+def exported(run: Run) -> int:
+    from ..contract import compose, variables
+    from ..ecs import export, tasks
+    from ..ecs.target import Target
+
+    options = run.options
+    python = environment.with_modules(
+        run.checkout, run.terminal, "environ", "yaml", "botocore", "cfnlint"
+    )
+    files = compose.load(run.checkout, python)
+    declared = variables.load(run.checkout, python, files)
+    image = options.image or run.checkout.chosen(export.IMAGE) or export.default_image(files)
+    chosen = ("family", "region", "prefix", "execution_role", "task_role", "file_system")
+    target = Target(
+        image,
+        **{name: getattr(options, name) for name in chosen},
+        given=dict(options.set),
+        from_ssm=options.ssm,
+    )
+    made = export.made(run.checkout, files, declared, target)
+    directory = run.checkout.root / options.output
+    problems = export.judge(run.checkout, python, declared, made)
+    if not problems and options.check:
+        problems = export.differences(directory, made)
+    if problems:
+        raise DevError.of(problems)
+    if options.check:
+        run.terminal.mark(Mark.GOOD, f"{options.output} is what an export would write")
+        return 0
+    for path, task in zip(export.write(run.checkout, directory, made), made):
+        size = f"{int(task.definition['cpu']) / 1024:g} CPU, {task.definition['memory']} MiB"
+        run.terminal.mark(Mark.GOOD, f"{path}  {task.definition['family']}  {size}")
+    for note in (note for task in made for note in task.notes):
+        run.terminal.mark(Mark.WARNING, note)
+    for option in target.placeholders():
+        run.terminal.mark(Mark.WARNING, f"{option} was not given: a placeholder stands for it")
+    run.terminal.say("")
+    run.terminal.say("these parameters must exist in SSM:")
+    for name in sorted({name for task in made for name in tasks.parameters(task)}):
+        run.terminal.say(f"  {name}")
+    return 0
+
+
+def _reference_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit status 1 if a file is outdated"
+    )
+
+
+@command(
+    "reference",
+    "write docs/reference.md and .env.example from what they describe",
+    "./dev reference",
+    "./dev reference --check",
+    options=_reference_options,
+)
+def referred(run: Run) -> int:
+    from .. import reference
+
+    python = environment.with_modules(run.checkout, run.terminal, "environ", "yaml")
+    groups = {
+        group: {
+            one.name: (one.summary, parser_of(one))
+            for one in COMMANDS.values()
+            if one.group == group
+        }
+        for group in GROUPS
+    }
+    wanted = reference.texts(run.checkout, python, groups)
+    found = reference.outdated(run.checkout, wanted)
+    if found and run.options.check:
+        raise DevError.of(found)
+    if found:
+        reference.write(run.checkout, wanted)
+    state = "written" if found else "already current"
+    run.terminal.mark(Mark.GOOD, f"{', '.join(wanted)}: {state}")
+    return 0
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not (name and separator):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value

@@ -1,0 +1,171 @@
+"""What is wrong, and what may be typed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Sequence
+
+from .. import completion
+from ..checkout import Checkout
+from ..checks.result import Result, State
+from ..engines import AUTO, NAMES
+from ..errors import FAILED
+from ..terminal import Mark, Terminal
+from .options import json_option, must_be_known, yes_option
+from .parsers import parser_of, top_parser
+from .registry import COMMANDS, Run, engine_line, group
+
+command = group("Help", "./dev doctor --fix", "./dev help snapshot")
+
+
+def _doctor_options(parser: argparse.ArgumentParser) -> None:
+    from .. import doctor
+
+    checks = parser.add_argument(
+        "checks", nargs="*", metavar="CHECK", help=f"only {_either(doctor.CHECKS)}"
+    )
+    checks.completes = "checks"
+    parser.add_argument(
+        "--fix", action="store_true", help="mend what can be mended; asks before deleting"
+    )
+    yes_option(parser)
+    json_option(parser)
+
+
+@command(
+    "doctor",
+    "look for what is wrong with machine, checkout and stack, and say how to mend it",
+    "./dev doctor",
+    "./dev doctor --fix",
+    "./dev doctor ports volume   only these checks",
+    "exit status: 0 when nothing is wrong, 1 when something is; warnings do not count",
+    options=_doctor_options,
+)
+def examined(run: Run) -> int:
+    from .. import doctor
+    from ..checks.surroundings import Surroundings
+
+    options = run.options
+    must_be_known("check", options.checks, doctor.CHECKS)
+    done: dict[str, list[str]] = {}
+    # What is read by a program is nothing but JSON.
+    terminal = Terminal(out=sys.stderr) if options.json else run.terminal
+    here = Surroundings(run.checkout, terminal, run.asked_engine)
+    results = doctor.examine(here, options.checks)
+    if options.fix:
+        done = doctor.mend(here, results, lambda what: _agreed(run, what))
+        # Anew: nothing of what was seen before may be true now.
+        here = Surroundings(
+            Checkout(run.checkout.root, run.checkout.variables), run.terminal, run.asked_engine
+        )
+        results = doctor.examine(here, options.checks)
+    if options.json:
+        run.terminal.say(json.dumps(doctor.as_json(results, done), indent=2))
+    else:
+        run.terminal.say(engine_line(run.terminal, here.engine))
+        _print_results(run.terminal, results, done)
+    return 0 if doctor.well(results) else FAILED
+
+
+_MARKS = {
+    State.OK: Mark.GOOD,
+    State.WARNING: Mark.WARNING,
+    State.WRONG: Mark.BAD,
+    State.NOT_APPLICABLE: Mark.WAITING,
+}
+
+
+def _print_results(
+    terminal: Terminal, results: Sequence[Result], done: dict[str, list[str]]
+) -> None:
+    width = max(len(result.name) for result in results)
+    for result in results:
+        first, *others = result.finding.splitlines()
+        if result.state is State.NOT_APPLICABLE:
+            first = terminal.faint(f"not applicable: {first}")
+        terminal.mark(_MARKS[result.state], f"{result.name:<{width}}  {first}")
+        for line in others:
+            terminal.say(f"  {'':<{width}}  {line}")
+        for line in result.remedy.splitlines() if result.mendable else ():
+            terminal.say(f"  {'':<{width}}  {terminal.paint('->', '36')} {line}")
+    for name, lines in done.items():
+        for line in lines or ["nothing could be mended"]:
+            terminal.mark(Mark.GOOD if lines else Mark.WAITING, f"{name}: {line}")
+    counts = {state: sum(result.state is state for result in results) for state in State}
+    terminal.say("")
+    terminal.say(", ".join(f"{n} {state.value}" for state, n in counts.items() if n))
+
+
+def _agreed(run: Run, what: str) -> bool:
+    """Whether whoever sits here agrees; nobody does where nobody can be asked."""
+    if run.options.yes:
+        return True
+    if run.options.json or not sys.stdin.isatty():
+        return False
+    return input(f"{what}? [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _completion_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "shell",
+        choices=[*completion.SHELLS, completion.WORDS],
+        help=f"whose script to print; {completion.WORDS}: what may be typed next, for the scripts",
+    )
+    parser.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+
+
+@command(
+    "completion",
+    "print what bash, zsh or fish needs to complete commands, options and names",
+    "source <(./dev completion bash)      in ~/.bashrc, with the path of the checkout",
+    "source <(./dev completion zsh)       in ~/.zshrc, after compinit",
+    "./dev completion fish | source       in ~/.config/fish/config.fish",
+    options=_completion_options,
+)
+def completed(run: Run) -> int:
+    options = run.options
+    if options.shell != completion.WORDS:
+        run.terminal.say(completion.script(options.shell).rstrip())
+        return 0
+    values = {
+        "engines": lambda: [AUTO, *NAMES],
+        "services": lambda: completion.services(run.checkout),
+        "snapshots": lambda: _snapshots(run.checkout),
+        "checks": _checks,
+        "parts": _parts,
+    }
+    summaries = {name: one.summary for name, one in COMMANDS.items()}
+    found = completion.candidates(
+        options.words, summaries, top_parser(), lambda name: parser_of(COMMANDS[name]), values
+    )
+    for word, about in found:
+        run.terminal.say(f"{word}\t{about}")
+    return 0
+
+
+# A shell waits while these are looked up: each imports what it needs.
+
+
+def _snapshots(checkout: Checkout) -> Iterable[str]:
+    from ..snapshots import remembered
+
+    return remembered(checkout)
+
+
+def _checks() -> Iterable[str]:
+    from ..doctor import CHECKS
+
+    return CHECKS
+
+
+def _parts() -> Iterable[str]:
+    from ..bench import PARTS
+
+    return PARTS
+
+
+def _either(words: Iterable[str]) -> str:
+    *most, last = words
+    return f"{', '.join(most)} or {last}" if most else last

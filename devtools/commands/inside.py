@@ -1,0 +1,186 @@
+"""Working inside the running stack, and keeping its data."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from ..errors import FAILED, DevError, Problem, UsageError
+from ..services import WEB
+from ..terminal import Mark, megabytes, table
+from .options import json_option, yes_option
+from .registry import Run, group
+
+if TYPE_CHECKING:
+    from ..snapshots import Snapshots
+
+command = group(
+    "Inside it",
+    "./dev manage createsuperuser --tenant test1",
+    "./dev snapshot save before-merge",
+)
+
+
+@command(
+    "manage",
+    "run a manage.py command as the database's owner",
+    "./dev manage createsuperuser --tenant test1",
+    "./dev manage showmigrations",
+    passes_on="manage.py",
+)
+def manage(run: Run) -> int:
+    return run.engine.manage(run.rest)
+
+
+@command(
+    "migrate",
+    "migrate every schema and make missing tenants, as a start-up does",
+    "./dev migrate",
+    "./dev migrate products 0001   what follows goes to manage.py migrate",
+    passes_on="manage.py migrate",
+)
+def migrate(run: Run) -> int:
+    return run.engine.manage(["migrate", *run.rest]) if run.rest else run.engine.release()
+
+
+@command(
+    "makemigrations",
+    "write migrations for changed models; the files belong to you",
+    "./dev makemigrations",
+    "./dev makemigrations products --name add_price",
+    passes_on="manage.py makemigrations",
+)
+def makemigrations(run: Run) -> int:
+    return run.engine.manage(["makemigrations", *run.rest], writes_code=True)
+
+
+@command(
+    "shell",
+    "open Django's shell in web, with web's rights",
+    "./dev shell",
+    "./dev shell -c 'from django.conf import settings; print(settings.DEBUG)'",
+    passes_on="manage.py shell",
+)
+def shell(run: Run) -> int:
+    return run.engine.shell(run.rest)
+
+
+@command(
+    "psql",
+    "open psql on the application's database, as superuser",
+    "./dev psql",
+    "./dev psql -c 'SELECT * FROM tenant_config'",
+    passes_on="psql",
+)
+def psql(run: Run) -> int:
+    return run.engine.psql(run.rest)
+
+
+def _snapshot_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=["save", "restore", "list", "delete"])
+    name = parser.add_argument("name", nargs="?", metavar="NAME", help="of the snapshot")
+    name.completes = "snapshots"
+    parser.add_argument(
+        "--replace", action="store_true", help="save over a snapshot of the same name"
+    )
+    yes_option(parser)
+    json_option(parser)
+
+
+@command(
+    "snapshot",
+    "keep the whole database under a name, and put it back",
+    "./dev snapshot save before-merge",
+    "./dev snapshot list",
+    "./dev snapshot restore before-merge   what was there is kept as `previous`",
+    "./dev snapshot delete before-merge",
+    options=_snapshot_options,
+)
+def snapshot(run: Run) -> int:
+    from ..snapshots import Snapshots
+
+    options = run.options
+    if options.action != "list" and not options.name:
+        raise UsageError("which snapshot?", f"./dev snapshot {options.action} NAME")
+    with run.checkout.lock(run.terminal, "snapshot"):
+        return _SNAPSHOT_ACTIONS[options.action](run, Snapshots(run.engine, run.checkout))
+
+
+def _save_snapshot(run: Run, snapshots: Snapshots) -> int:
+    name = run.options.name
+    with run.terminal.step(f"saving {name}"):
+        made = snapshots.save(name, replace=run.options.replace)
+    run.terminal.say(f"  {megabytes(made.size)}; put it back: ./dev snapshot restore {name}")
+    return 0
+
+
+def _restore_snapshot(run: Run, snapshots: Snapshots) -> int:
+    from ..snapshots import PREVIOUS
+
+    name = run.options.name
+    with run.terminal.step(f"restoring {name}"):
+        snapshots.restore(name)
+    run.terminal.say(f"  what was there: ./dev snapshot restore {PREVIOUS}")
+    try:
+        run.engine.empty_cache()
+        run.terminal.say("  the cache is empty, so that nothing of before is shown; log in anew")
+    except DevError as error:
+        what = f"the cache still holds what was there before: {error}"
+        run.terminal.warn(Problem(what, "./dev restart redis, or wait until it is out of date"))
+    return _follow_restored(run, snapshots)
+
+
+def _follow_restored(run: Run, snapshots: Snapshots) -> int:
+    """Wait until web answers from the restored database; say what it still lacks."""
+    from ..health import MIGRATIONS
+
+    web = next(one for one in run.engine.status().services if one.name == WEB)
+    if not web.since:
+        run.terminal.say("  web is not up: ./dev up also applies what is pending")
+        return 0
+    with run.terminal.step("waiting for web and worker to come back"):
+        failing = snapshots.failing_after(patience=60)
+    pending = failing.pop(MIGRATIONS, "")
+    if pending:
+        run.terminal.warn(Problem(pending, "./dev migrate"))
+    for name, reason in failing.items():
+        run.terminal.fail(Problem(f"{name}: {reason}", "./dev status   looks again"))
+    return FAILED if failing else 0
+
+
+def _list_snapshots(run: Run, snapshots: Snapshots) -> int:
+    found = snapshots.list()
+    if run.options.json:
+        run.terminal.say(json.dumps([one.as_json() for one in found], indent=2))
+        return 0
+    if not found:
+        run.terminal.say("no snapshots; save one: ./dev snapshot save NAME")
+        return 0
+    rows = [["NAME", "SIZE", "SAVED (UTC)", "BRANCH", "TENANTS", "MIGRATIONS"]]
+    for one in found:
+        when = one.saved[:16].replace("T", " ")
+        tenants = str(len(one.tenants))
+        rows.append([one.name, megabytes(one.size), when, one.branch, tenants, one.migrations])
+    head, *lines = table(rows)
+    run.terminal.say(run.terminal.paint(head, "1"))
+    for line in lines:
+        run.terminal.say(line)
+    return 0
+
+
+def _delete_snapshot(run: Run, snapshots: Snapshots) -> int:
+    found = snapshots.get(run.options.name)
+    if not run.confirmed([f"snapshot {found.name}, {megabytes(found.size)}"]):
+        return FAILED
+    snapshots.delete(found.name)
+    run.terminal.mark(Mark.GOOD, f"deleted {found.name}")
+    return 0
+
+
+_SNAPSHOT_ACTIONS = {
+    "save": _save_snapshot,
+    "restore": _restore_snapshot,
+    "list": _list_snapshots,
+    "delete": _delete_snapshot,
+}

@@ -1,0 +1,72 @@
+"""Options and arguments that several commands have."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from collections.abc import Iterable
+
+from ..errors import UsageError
+from ..nearest import nearest
+
+
+def start_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--auto-ports",
+        action="store_true",
+        help="choose free ports in place of taken ones and remember them for this checkout; "
+        "without Docker that is always done",
+    )
+    parser.add_argument(
+        "--build",
+        action="store_true",
+        help="build the image even if nothing in it changed; without Docker, install anew",
+    )
+
+
+def debug_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--debug",
+        action="store_true",
+        help="under a debugger that waits for an editor; edits restart what is debugged",
+    )
+
+
+def timeout_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--timeout",
+        type=positive,
+        default=180,
+        metavar="SECONDS",
+        help="give up when a service is not healthy by then (%(default)s)",
+    )
+
+
+def yes_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--yes", action="store_true", help="do not ask before deleting")
+
+
+def json_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="for programs: stable keys")
+
+
+def services_argument(parser: argparse.ArgumentParser) -> None:
+    services = parser.add_argument(
+        "services", nargs="*", metavar="SERVICE", help="only these services"
+    )
+    services.completes = "services"
+
+
+def must_be_known(kind: str, words: Iterable[str], known: Iterable[str]) -> None:
+    """Raise UsageError for the first of `words` that is not `known`."""
+    for word in words:
+        if word not in known:
+            raise UsageError(f"there is no {kind} {word!r}", nearest(word, known))
+
+
+def positive(text: str) -> int:
+    """A whole number above 0; the `type` of an argument."""
+    with contextlib.suppress(ValueError):
+        if int(text) > 0:
+            return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")

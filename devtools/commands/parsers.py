@@ -1,0 +1,94 @@
+"""The parsers of the command line: what stands before a command, and each command's own."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+from collections.abc import Sequence
+from typing import NoReturn
+
+from ..engines import NAMES
+from ..errors import UsageError
+from ..nearest import nearest
+from .registry import Command
+
+
+def top_parser() -> Parser:
+    """What may stand before a command."""
+    top = Parser(prog="./dev", add_help=False, allow_abbrev=False)
+    _engine_option(top)
+    top.add_argument("-h", "--help", action="store_true", help="the commands")
+    return top
+
+
+def parser_of(chosen: Command) -> Parser:
+    """What may stand behind the name of a command."""
+    usage_tail = f" [ARGUMENTS OF {chosen.passes_on}]" if chosen.passes_on else ""
+    parser = Parser(
+        prog=f"./dev {chosen.name}",
+        description=chosen.summary[0].upper() + chosen.summary[1:] + ".",
+        epilog="examples:\n" + "\n".join(f"  {example}" for example in chosen.examples),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    if chosen.options:
+        chosen.options(parser)
+    _engine_option(parser)
+    parser.usage = parser.format_usage().removeprefix("usage: ").rstrip() + usage_tail
+    return parser
+
+
+def parse(chosen: Command, words: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The options of a command, and the words for the program it passes them on to.
+
+    Raises UsageError.
+    """
+    parser = parser_of(chosen)
+    if not chosen.passes_on:
+        return parser.parse_args(words), []
+    if not chosen.options and words[:1] not in (["-h"], ["--help"]):
+        return argparse.Namespace(), words
+    cut = words.index("--") if "--" in words else len(words)
+    options, rest = parser.parse_known_args(words[:cut])
+    _refuse_mistyped(chosen, parser, rest)
+    return options, rest + words[cut + 1 :]
+
+
+def _refuse_mistyped(chosen: Command, parser: Parser, rest: Sequence[str]) -> None:
+    """What is nearly an option of ./dev is not passed on as one of the other program."""
+    own = [text for action in parser._actions for text in action.option_strings]
+    for word in rest if chosen.options else ():
+        near = difflib.get_close_matches(word.partition("=")[0], own, n=1, cutoff=0.8)
+        if word.startswith("--") and near:
+            raise UsageError(
+                f"{parser.prog} has no option {word}",
+                f"did you mean {near[0]}?\n"
+                f"if it is one of {chosen.passes_on}: {parser.prog} -- {word}",
+            )
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints have the shape of every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, f"{self._near(message)}{self.prog} --help")
+
+    def _near(self, message: str) -> str:
+        """A line that offers what may have been meant; empty where nothing is like it."""
+        unknown = re.match(r"unrecognized arguments: (--[^\s=]+)", message)
+        if unknown:
+            options = [text for action in self._actions for text in action.option_strings]
+            return f"{nearest(unknown.group(1), options)}\n"
+        choice = re.match(r"argument (\S+): invalid choice: '(.*?)'", message)
+        for action in self._actions if choice else ():
+            if choice.group(1) in (action.dest, action.metavar, *action.option_strings):
+                return f"{nearest(choice.group(2), map(str, action.choices or ()))}\n"
+        return ""
+
+
+def _engine_option(parser: argparse.ArgumentParser) -> None:
+    engine = parser.add_argument(
+        "--engine", default="", metavar="ENGINE", help=f"auto or {', '.join(NAMES)}"
+    )
+    engine.completes = "engines"

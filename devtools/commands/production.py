@@ -1,0 +1,88 @@
+"""What the production stack of a machine needs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+
+from .. import environment
+from ..production import inventory
+from ..production.stack import ENVIRONMENT_FILE, ProductionStack
+from ..terminal import Mark, Terminal, seconds
+from .registry import Run, group
+
+command = group("Production", "./dev secrets --domain shop.example.com", "./dev roll")
+
+
+def _secrets_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--domain", default="", metavar="DOMAIN", help="each tenant is to answer at NAME.DOMAIN"
+    )
+
+
+@command(
+    "secrets",
+    f"write {ENVIRONMENT_FILE} with random secrets, for a new production stack",
+    "./dev secrets --domain shop.example.com",
+    options=_secrets_options,
+)
+def write_secrets(run: Run) -> int:
+    from ..production import secret_values
+
+    left = secret_values.write(run.checkout, run.options.domain)
+    run.terminal.mark(Mark.GOOD, f"{ENVIRONMENT_FILE} written, readable to you alone")
+    run.terminal.say(f"  to fill in: {', '.join(left)}")
+    command = " ".join(ProductionStack(run.checkout).command)
+    run.terminal.say(f"  then: {command} up --detach --wait --build")
+    return 0
+
+
+def _roll_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--env-file",
+        default=ENVIRONMENT_FILE,
+        metavar="FILE",
+        help="environment of the stack (%(default)s)",
+    )
+
+
+@command(
+    "roll",
+    "replace web and worker of the production stack one after the other, while they serve",
+    "./dev roll   after docker compose ... build, or with another BACKEND_IMAGE",
+    options=_roll_options,
+)
+def roll(run: Run) -> int:
+    from ..production import rollout
+
+    began = time.monotonic()
+    rollout.roll(ProductionStack(run.checkout, run.options.env_file), run.terminal)
+    run.terminal.mark(Mark.GOOD, f"rolled in {seconds(time.monotonic() - began)}")
+    return 0
+
+
+def _sbom_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--image",
+        default="homeport-backend:production",
+        metavar="IMAGE",
+        help="what to look into (%(default)s)",
+    )
+
+
+@command(
+    "sbom",
+    "print a bill of materials of the production image: CycloneDX, JSON",
+    "./dev sbom > sbom.json",
+    f"refuses an image that holds other packages than {inventory.LOCK}",
+    options=_sbom_options,
+)
+def sbom(run: Run) -> int:
+    # Whatever else is said must not end up in the document.
+    aside = Terminal(out=sys.stderr)
+    python = environment.ensure(run.checkout, aside)
+    document = inventory.bill_of_materials(run.checkout, python, run.options.image)
+    run.terminal.say(json.dumps(document, indent=2))
+    return 0

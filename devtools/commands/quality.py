@@ -1,0 +1,292 @@
+"""Tests, checks, measurements and locked requirements."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any, Callable
+
+from .. import environment
+from ..checkout import Checkout
+from ..errors import FAILED, DevError, Problem
+from ..process import hand_over
+from ..terminal import Mark, Terminal, seconds, table
+from ..workspace.protocol import inside
+from .options import json_option, must_be_known, positive, start_options
+from .registry import Run, group
+
+command = group(
+    "Tests and requirements", "./dev test -k health -x", "./dev lint", "./dev bench --list"
+)
+
+
+def _test_options(parser: argparse.ArgumentParser) -> None:
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--workspace", action="store_true", help="the tests of ./dev and of the files"
+    )
+    which.add_argument("--stack", action="store_true", help="the tests that bring a whole stack up")
+    which.add_argument("--all", action="store_true", help="all three, one after the other")
+    start_options(parser)
+
+
+@command(
+    "test",
+    "run the backend's tests; exit status 0 only if all passed",
+    "./dev test",
+    "./dev test -k health -x     what ./dev does not know goes to pytest",
+    "./dev test -- --help        and all after --",
+    "./dev test --workspace      needs Python 3.11 or newer on this machine",
+    "./dev test --stack          brings up stacks of their own; yours is not touched",
+    options=_test_options,
+    passes_on="pytest",
+)
+def test(run: Run) -> int:
+    options = run.options
+    suites = {
+        "backend": lambda: _backend_tests(run),
+        "workspace": lambda: _pytest(run, "not stack", "configuration", "devtools"),
+        "stack": lambda: _pytest(run, "stack", "stack", "devtools"),
+    }
+    chosen = [name for name in suites if options.all or getattr(options, name, False)]
+    statuses = [_test_suite(run.terminal, name, suites[name]) for name in chosen or ["backend"]]
+    return next(filter(None, statuses), 0)
+
+
+def _backend_tests(run: Run) -> int:
+    run.say_engine()
+    options = run.options
+    return run.engine.test(run.rest, auto_ports=options.auto_ports, build=options.build)
+
+
+def _test_suite(terminal: Terminal, name: str, suite: Callable[[], int]) -> int:
+    began = time.monotonic()
+    status = suite()
+    took = seconds(time.monotonic() - began)
+    if status == 0:
+        terminal.mark(Mark.GOOD, f"{name} tests passed  {took}")
+    else:
+        terminal.mark(Mark.BAD, f"{name} tests failed (exit status {status})  {took}")
+    return status
+
+
+def _pytest(run: Run, marked: str, *directories: str) -> int:
+    if inside(run.checkout.root):
+        raise DevError(
+            "the tests that bring stacks up cannot run inside the workspace",
+            "on your machine: ./dev test --workspace, ./dev test --stack",
+        )
+    python = environment.ensure(run.checkout, run.terminal)
+    paths = [f"tests/{name}" for name in directories]
+    return hand_over(
+        [str(python), "-m", "pytest", *paths, "-m", marked, *run.rest],
+        directory=run.checkout.root,
+        environment=run.checkout.variables,
+    )
+
+
+@command(
+    "lint",
+    "run every check of a commit over all files",
+    "./dev lint",
+    "./dev lint --hook-stage manual ruff   what follows goes to pre-commit run",
+    passes_on="pre-commit run",
+)
+def lint(run: Run) -> int:
+    python = environment.ensure(run.checkout, run.terminal)
+    return hand_over(
+        [str(python), "-m", "pre_commit", "run", "--all-files", *run.rest],
+        directory=run.checkout.root,
+        environment=environment.activated(run.checkout),
+    )
+
+
+def _bench_options(parser: argparse.ArgumentParser) -> None:
+    from ..bench import run as performance
+
+    parts = parser.add_argument("parts", nargs="*", metavar="PART", help="only these; else all")
+    parts.completes = "parts"
+    parser.add_argument("--list", action="store_true", help="name the parts and measure nothing")
+    parser.add_argument(
+        "--rounds", type=positive, default=3, metavar="N", help="how often (%(default)s)"
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="keep the figures in FILE")
+    parser.add_argument(
+        "--from",
+        dest="kept",
+        metavar="FILE",
+        type=Path,
+        help="show what FILE keeps; measure nothing",
+    )
+    parser.add_argument(
+        "--write-docs", action="store_true", help=f"put the figures into {performance.PAGE}"
+    )
+
+
+@command(
+    "bench",
+    "measure how long things take, beside what they should",
+    "./dev bench --list",
+    "./dev bench api snapshot --rounds 5   of the running stack",
+    "./dev bench --json all.json           every part: takes long",
+    "./dev bench --from all.json --write-docs",
+    "exit status: 1 when a part cannot be measured; a missed goal fails nothing",
+    options=_bench_options,
+)
+def measured(run: Run) -> int:
+    from .. import bench
+    from ..bench import run as performance
+    from ..bench.measure import Measure
+
+    options = run.options
+    must_be_known("part", options.parts, bench.PARTS)
+    if options.list:
+        for line in table([(name, bench.about(name)) for name in bench.PARTS]):
+            run.terminal.say(line)
+        return 0
+    if options.kept:
+        found, status = performance.kept(options.kept, options.parts), 0
+    else:
+        found, status = _measure(run)
+    for name, one in found.items():
+        run.terminal.say("")
+        run.terminal.heading(f"{name}: {one['about']}")
+        for line in bench.report([Measure.of_json(facts) for facts in one["measures"]]):
+            run.terminal.say(f"  {line}")
+    if options.json:
+        performance.write(options.json, found)
+    if options.write_docs:
+        performance.write_docs(run.checkout, found)
+        run.terminal.mark(Mark.GOOD, f"wrote {performance.PAGE}")
+    return status
+
+
+def _measure(run: Run) -> tuple[dict[str, Any], int]:
+    """What was measured of the wanted parts; one that cannot be is said, and the others are."""
+    from .. import bench
+    from ..bench import run as performance
+    from ..engines.choice import VARIABLE as DEV_ENGINE
+
+    asked = {DEV_ENGINE: run.asked_engine} if run.asked_engine else {}
+    checkout = Checkout(run.checkout.root, {**run.checkout.variables, **asked})
+    found, status = {}, 0
+    for name in run.options.parts or bench.PARTS:
+        try:
+            found[name] = performance.part(checkout, run.terminal, name, run.options.rounds)
+        except DevError as error:
+            status = FAILED
+            for problem in error.problems:
+                run.terminal.fail(Problem(f"{name}: {problem.what}", problem.remedy))
+    return found, status
+
+
+def _verify_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "criteria", nargs="*", metavar="ID", help="LDE-1.1, or the beginning of some: LDE-1, BP"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="leave out what takes a minute or more"
+    )
+    parser.add_argument("--markdown", metavar="FILE", help="write a page with the outcomes")
+    json_option(parser)
+
+
+@command(
+    "verify",
+    "check the acceptance criteria against the running stack",
+    "./dev verify --quick",
+    "./dev verify LDE-1.1 BP",
+    "./dev verify --markdown docs/acceptance.md",
+    "exit status: 0 when none failed, 1 when one did; what a check changes, it takes back",
+    options=_verify_options,
+)
+def verify(run: Run) -> int:
+    from .. import acceptance
+
+    options, terminal = run.options, run.terminal
+    criteria = acceptance.choose(options.criteria)
+    shown = None if options.json else terminal
+    stack = acceptance.Stack(run.checkout, run.engine.name, acceptance.progress(terminal))
+    stack.must_be_up()
+    if not options.json:
+        run.say_engine()
+    outcomes = acceptance.verify(stack, criteria, quick=options.quick, terminal=shown)
+    if options.json:
+        terminal.say(json.dumps(acceptance.as_json(outcomes, stack.engine), indent=2))
+    else:
+        terminal.say("")
+        for line in acceptance.as_table(outcomes):
+            terminal.say(line)
+    if options.markdown:
+        acceptance.write_page(options.markdown, outcomes, stack.engine)
+    return FAILED if acceptance.failed(outcomes) else 0
+
+
+def _lock_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--upgrade", action="store_true", help="take the newest versions allowed")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit status 1 if a lock is outdated"
+    )
+
+
+@command(
+    "lock",
+    "lock requirements/*.in with versions and hashes into requirements/*.txt",
+    "./dev lock",
+    "./dev lock --upgrade",
+    options=_lock_options,
+)
+def lock(run: Run) -> int:
+    from .. import locking
+
+    python = environment.ensure_uv(run.checkout, run.terminal)
+    if run.options.check:
+        outdated = locking.outdated(run.checkout, python, run.terminal)
+        if outdated:
+            raise DevError(f"outdated locks: {', '.join(outdated)}", "write them anew: ./dev lock")
+        return 0
+    locking.write(run.checkout, python, run.terminal, upgrade=run.options.upgrade)
+    return 0
+
+
+def _audit_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="exit status 1 also when packages could not be looked up",
+    )
+
+
+@command(
+    "audit",
+    "look the locked packages up in the list of known weaknesses; needs the network",
+    "./dev audit",
+    "exit status: 1 when a weakness is known; what could not be looked up is said, and counts",
+    "with --strict only, so that a service that is down fails no build",
+    options=_audit_options,
+)
+def audit(run: Run) -> int:
+    from ..production import audit as auditing
+
+    found = auditing.audit(run.checkout, environment.ensure(run.checkout, run.terminal))
+    for one in found.findings:
+        mend = ", ".join(one.mended_in) or "no version mends it yet"
+        run.terminal.fail(
+            Problem(
+                f"{one.package} {one.version}: {one.advisory}", f"{mend}   ./dev lock --upgrade"
+            )
+        )
+    if found.not_looked_up:
+        count = len(found.not_looked_up)
+        names = ", ".join(found.not_looked_up[:5]) + (", ..." if count > 5 else "")
+        run.terminal.warn(
+            Problem(
+                f"NOT AUDITED: {count} packages could not be looked up: {names}",
+                "is the advisory service of PyPI reachable from here? then: ./dev audit",
+            )
+        )
+    if found.looked_up and not found.findings:
+        run.terminal.mark(Mark.GOOD, f"no known weakness in {found.looked_up} packages")
+    return FAILED if found.findings or (run.options.strict and found.not_looked_up) else 0

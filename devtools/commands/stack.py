@@ -1,0 +1,240 @@
+"""Starting, watching and ending the stack."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from typing import TYPE_CHECKING
+
+from ..errors import FAILED, Problem
+from ..terminal import Mark, Terminal, seconds, table
+from .options import (
+    debug_option,
+    json_option,
+    positive,
+    services_argument,
+    start_options,
+    timeout_option,
+    yes_option,
+)
+from .registry import Run, group
+
+if TYPE_CHECKING:
+    from ..status import StackStatus
+
+command = group("The stack", "./dev up", "./dev serve runserver", "./dev logs -f web worker")
+
+
+def _up_options(parser: argparse.ArgumentParser) -> None:
+    start_options(parser)
+    debug_option(parser)
+    timeout_option(parser)
+
+
+@command(
+    "up",
+    "start every service, wait until all are healthy, print the addresses",
+    "./dev up",
+    "./dev up --auto-ports       beside another program that holds the ports",
+    "./dev up --debug            with debuggers in web and worker, for an editor of this machine",
+    "SERVER=runserver ./dev up   with reload from the start",
+    options=_up_options,
+)
+def up(run: Run) -> int:
+    run.say_engine()
+    began = time.monotonic()
+    options = run.options
+    changed = run.engine.up(
+        auto_ports=options.auto_ports,
+        build=options.build,
+        debug=options.debug,
+        timeout=options.timeout,
+    )
+    status = run.engine.status()
+    took = seconds(time.monotonic() - began)
+    done = f"up in {took}" if changed else f"already up, nothing changed  {took}"
+    run.terminal.mark(Mark.GOOD, done + _served_by(status))
+    _print_addresses(run.terminal, status)
+    _warn_of_failing(run.terminal, status)
+    return 0
+
+
+def _down_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--volumes", action="store_true", help="delete the data as well: asks first"
+    )
+    yes_option(parser)
+
+
+@command(
+    "down",
+    "stop and remove the services; the data stays",
+    "./dev down",
+    "./dev down --volumes   the data goes too",
+    options=_down_options,
+)
+def down(run: Run) -> int:
+    data = run.engine.data()
+    if run.options.volumes and data and not run.confirmed(data):
+        return FAILED
+    run.engine.down(volumes=run.options.volumes)
+    if data and not run.options.volumes:
+        run.terminal.say(f"  the data stays: {', '.join(data)}")
+        run.terminal.say("  ./dev up goes on with it; ./dev down --volumes deletes it")
+    return 0
+
+
+@command(
+    "status",
+    "show each service, the server that runs and what health says",
+    "./dev status",
+    "./dev status --json",
+    "exit status: 0 when all is well or all is down, 1 when something should run and does not",
+    options=json_option,
+)
+def status(run: Run) -> int:
+    found = run.engine.status()
+    if run.options.json:
+        run.terminal.say(json.dumps(found.as_json(), indent=2))
+    else:
+        run.say_engine()
+        _print_status(run.terminal, found)
+    return FAILED if found.failing and not found.down else 0
+
+
+def _logs_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-f", "--follow", action="store_true", help="go on as they are written")
+    parser.add_argument("--tail", type=positive, metavar="N", help="only the last N lines of each")
+    services_argument(parser)
+
+
+@command(
+    "logs",
+    "print the logs of all services, or of some",
+    "./dev logs -f web worker",
+    "./dev logs --tail 50 migrate",
+    options=_logs_options,
+)
+def logs(run: Run) -> int:
+    options = run.options
+    return run.engine.logs(options.services, follow=options.follow, tail=options.tail)
+
+
+def _restart_options(parser: argparse.ArgumentParser) -> None:
+    services_argument(parser)
+    timeout_option(parser)
+
+
+@command(
+    "restart",
+    "restart all services, or some, and wait until they are healthy",
+    "./dev restart worker",
+    options=_restart_options,
+)
+def restart(run: Run) -> int:
+    began = time.monotonic()
+    run.engine.restart(run.options.services, timeout=run.options.timeout)
+    run.terminal.mark(Mark.GOOD, f"restarted in {seconds(time.monotonic() - began)}")
+    return 0
+
+
+def _serve_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("server", choices=["runserver", "gunicorn"], help="what shall serve")
+    debug_option(parser)
+    timeout_option(parser)
+
+
+@command(
+    "serve",
+    "replace the web server; database, Redis and worker are not touched",
+    "./dev serve runserver   code changes show without a restart",
+    "./dev serve gunicorn    as production serves",
+    "./dev serve gunicorn --debug   the same under a debugger: attach, then edit freely",
+    options=_serve_options,
+)
+def serve(run: Run) -> int:
+    server, debug = run.options.server, run.options.debug
+    began = time.monotonic()
+    if not run.engine.serve(server, debug=debug, timeout=run.options.timeout):
+        run.terminal.mark(Mark.GOOD, f"{server} serves already")
+        return 0
+    run.terminal.mark(Mark.GOOD, f"{server} serves after {seconds(time.monotonic() - began)}")
+    if debug:
+        run.terminal.say(
+            f"  attach an editor to localhost:{run.engine.debug_port}, then edit freely"
+        )
+    until = run.engine.serves_until
+    run.terminal.say(f"  until {until}; to keep it, put SERVER={server} in .env")
+    return 0
+
+
+@command(
+    "clean",
+    "delete all that the stack made, its data and remembered ports too: asks first",
+    "./dev clean",
+    "./dev clean --yes   in a script",
+    options=yes_option,
+)
+def clean(run: Run) -> int:
+    remains = run.engine.remains()
+    if remains and not run.confirmed(remains):
+        return FAILED
+    run.engine.clean()
+    return 0
+
+
+def _print_status(terminal: Terminal, found: StackStatus) -> None:
+    rows = [["SERVICE", "STATE", "UP FOR", "ADDRESS"]]
+    for service in found.services:
+        up_for = seconds(service.uptime_seconds) if service.uptime_seconds is not None else ""
+        rows.append([service.name, service.state, up_for, service.address or ""])
+    head, *lines = table(rows)
+    terminal.say("  " + terminal.paint(head, "1"))
+    for line, service in zip(lines, found.services):
+        mark = Mark.GOOD if service.well else Mark.WAITING if found.down else Mark.BAD
+        terminal.mark(mark, line)
+    if found.down:
+        terminal.say("  start it: ./dev up")
+        return
+    if found.health:
+        terminal.say("")
+        terminal.heading(f"health{_served_by(found)}")
+        for name, entry in found.health.checks.items():
+            well = name not in found.health.failing
+            answer = f"{entry.get('latency_ms', '?')} ms" if well else found.health.failing[name]
+            terminal.mark(Mark.GOOD if well else Mark.BAD, f"{name:<10}  {answer}")
+    _print_debuggers(terminal, found)
+    _print_addresses(terminal, found)
+
+
+def _print_debuggers(terminal: Terminal, found: StackStatus) -> None:
+    if found.debuggers:
+        terminal.say("")
+        terminal.heading("debuggers")
+    for name, debugger in found.debuggers.items():
+        mark = Mark.GOOD if debugger.listening else Mark.BAD
+        terminal.mark(mark, f"{name:<10}  {debugger.words}")
+
+
+def _print_addresses(terminal: Terminal, found: StackStatus) -> None:
+    tenants = {f"tenant {name}": address for name, address in found.tenants.items()}
+    addresses = {**found.addresses, **tenants}
+    if addresses:
+        terminal.say("")
+    for line in table(list(addresses.items())) if addresses else ():
+        terminal.say(f"  {line}")
+
+
+def _warn_of_failing(terminal: Terminal, found: StackStatus) -> None:
+    for name, reason in found.failing.items():
+        terminal.warn(Problem(f"{name}: {reason}", "./dev status   looks again"))
+    if found.health is None:
+        terminal.warn(Problem("web does not answer at its health address", "./dev logs web"))
+
+
+def _served_by(found: StackStatus) -> str:
+    if not found.health:
+        return ""
+    reload = " with reload" if found.reload else ""
+    return f", served by {found.health.server}{reload}"

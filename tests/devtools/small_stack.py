@@ -1,0 +1,36 @@
+"""A small stack in place of the application's, for a real Docker daemon."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import uuid
+from pathlib import Path
+
+from front_door import Workspace
+
+STACK = Path(__file__).parent / "stack"
+BASE_IMAGE = (STACK / "backend" / "Dockerfile").read_text().split()[1]
+
+
+def lacks(*images: str) -> bool:
+    """Whether no daemon answers, or it has not all of `images`."""
+    asked = ["docker", "image", "inspect", *images]
+    return not shutil.which("docker") or subprocess.run(asked, capture_output=True).returncode != 0
+
+
+def put_into(workspace: Workspace) -> None:
+    """Put the small stack into `workspace`, with a project and ports of its own; it is not up."""
+    shutil.copytree(STACK, workspace.root, dirs_exist_ok=True)
+    workspace.variables["COMPOSE_PROJECT_NAME"] = f"devtools-{uuid.uuid4().hex[:8]}"
+    with socket.socket() as web, socket.socket() as db, socket.socket() as redis:
+        for variable, probe in (("WEB_PORT", web), ("DB_PORT", db), ("REDIS_PORT", redis)):
+            probe.bind(("127.0.0.1", 0))
+            workspace.variables[variable] = str(probe.getsockname()[1])
+
+
+def clean(workspace: Workspace) -> None:
+    """Remove all that it made."""
+    cleaned = workspace.dev("clean", "--yes")
+    assert cleaned.returncode == 0, cleaned.stderr
