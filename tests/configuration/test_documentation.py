@@ -58,3 +58,21 @@ def test_blocks_are_read_as_they_are_meant():
     assert first.commands == ("./dev up", "./dev psql -c '# not a remark'")
     assert second.commands == ("./dev test      -x",)
     assert (third.commands, third.shown_only) == (("aws login",), "needs an account")
+
+
+def test_messages_in_troubleshooting_are_those_that_are_printed():
+    page = (CHECKOUT / "docs" / "troubleshooting.md").read_text()
+    rows = re.findall(r"^\| ([^|]+) \|", page, re.M)
+    quoted = [text for row in rows for text in re.findall(r"`([^`]+)`", row)]
+    sources = [
+        path.read_text()
+        for folder in ("backend", "devtools", "init-scripts")
+        for path in (CHECKOUT / folder).rglob("*.py")
+        if "tests" not in path.parts
+    ]
+    for text in quoted:
+        # What differs stands in braces in the source.
+        pieces = [re.escape(piece.strip()) for piece in text.split("…") if piece.strip()]
+        for piece in pieces:
+            words = re.sub(r"(\\ )+", r"\\s+(?:f?\"\\s*)?", piece)
+            assert any(re.search(words, source) for source in sources), f"{text}: {piece}"
