@@ -15,6 +15,7 @@ from tenant_schemas_celery.task import TenantTask
 
 from core.env import environment_or_exit
 from core.heartbeat import HeartbeatStep
+from core.unfinished import GiveBackStep
 
 environment_or_exit()
 
@@ -42,6 +43,7 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.steps["worker"].add(DjangoStructLogInitStep)
 app.steps["consumer"].add(HeartbeatStep)
+app.steps["consumer"].add(GiveBackStep)
 
 
 @signals.setup_logging.connect
