@@ -15,6 +15,7 @@ from tenant_schemas_celery.task import TenantTask
 
 from core.env import environment_or_exit
 from core.heartbeat import HeartbeatStep
+from core.recurring import RecurringStep
 from core.unfinished import GiveBackStep
 
 environment_or_exit()
@@ -44,6 +45,7 @@ app.autodiscover_tasks()
 app.steps["worker"].add(DjangoStructLogInitStep)
 app.steps["consumer"].add(HeartbeatStep)
 app.steps["consumer"].add(GiveBackStep)
+app.steps["consumer"].add(RecurringStep)
 
 
 @signals.setup_logging.connect
