@@ -167,17 +167,50 @@ def _outside(trial: Trial, directory: Path) -> Iterator[str]:
         return
     root = _unpacked(trial, directory)
     port = free_port()
-    with background(
-        [str(root / "app/backend/bin/web")],
-        directory=root / "app/backend",
-        environment=_environment(trial, root, port),
-    ) as server:
+    start = 'for group; do echo $$ > "$group/cgroup.procs"; done; exec bin/web'
+    with (
+        _same_share(trial) as groups,
+        background(
+            ["sh", "-ec", start, "sh", *map(str, groups)],
+            directory=root / "app/backend",
+            environment=_environment(trial, root, port),
+        ) as server,
+    ):
         address = f"{ports.LOOPBACK}:{port}"
         try:
             wait_until(lambda: _answers(port), _PATIENCE, f"nothing answers at {address}")
         except DevError as error:
             raise DevError(f"{error}: {server.output[-500:]}") from error
         yield f"http://{address}"
+
+
+@contextlib.contextmanager
+def _same_share(trial: Trial) -> Iterator[list[Path]]:
+    """Groups of processes beside the container's, for who is to compete as it does.
+
+    All containers together may weigh as much as one process outside: without this a machine
+    that others use would be measured. None where that takes rights one does not have.
+    """
+    process = trial.inspected("web")["State"]["Pid"]
+    groups = []
+    with contextlib.suppress(OSError), contextlib.ExitStack() as made:
+        for line in Path(f"/proc/{process}/cgroup").read_text().splitlines():
+            _number, controllers, path = line.split(":", 2)
+            # Version 1 has a tree for each controller, version 2 one for all.
+            if "cpu" not in controllers.split(",") and (controllers or groups):
+                continue
+            tree = Path("/sys/fs/cgroup", controllers)
+            group = (tree / path.lstrip("/")).parent / trial.project
+            group.mkdir()
+            made.callback(group.rmdir)
+            groups.append(group)
+        made.pop_all()
+    try:
+        yield groups
+    finally:
+        for group in groups:
+            with contextlib.suppress(OSError):  # of a process that ends a little later
+                group.rmdir()
 
 
 def _unpacked(trial: Trial, directory: Path) -> Path:

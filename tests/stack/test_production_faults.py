@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from production_stack import ProductionStack
-from running_stack import eventually
+from running_stack import CHECKOUT, eventually
 from shoppers import Shoppers
 
 BUYERS = 8
@@ -306,4 +306,4 @@ def _write(trial: Trial, summary: dict[str, int]) -> None:
     text = "\n".join(lines) + "\n"
     print(text)
     if page := os.environ.get("FAULTS_PAGE"):
-        Path(page).write_text(text)
+        (CHECKOUT / page).write_text(text)
