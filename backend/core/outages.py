@@ -20,6 +20,13 @@ OUTAGES: dict[str, tuple[type[Exception], ...]] = {
 log = structlog.get_logger(__name__)
 
 
+def is_lost_connection(error: Exception) -> bool:
+    """Tell whether a database error says that the server is away, not that it refused a query."""
+    # The server itself says so with a state of class 57P; who cannot reach it has no state.
+    state = getattr(error.__cause__, "sqlstate", None)
+    return isinstance(error, OUTAGES["database"]) and (state is None or state.startswith("57P"))
+
+
 def outage(error: BaseException | None) -> Unavailable | None:
     """Return what to answer to an error of a dependency, logged; None for any other error."""
     for name, kinds in OUTAGES.items():

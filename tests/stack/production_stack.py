@@ -16,6 +16,9 @@ from pathlib import Path
 import pytest
 from running_stack import Answer, Stack, copy_checkout, free_ports
 
+from devtools.checkout import Checkout
+from devtools.production.trial import make_certificate
+
 ENVIRONMENT_FILE = ".env.production"
 SERVICES = ("db", "redis", "web", "worker", "proxy")
 SECRETS = re.compile(r"^(SECRET_KEY|\w*PASSWORD)=(.+)$", re.M)
@@ -56,16 +59,23 @@ class ProductionStack(Stack):
         return self.ask("/api/v1/health/").status == 200
 
 
+def project_name(name: str) -> str:
+    """Return the Compose project of the stack of this name and this run."""
+    return f"homeport-production-{name}-{os.getpid()}"
+
+
 @contextmanager
-def production_stack(directory: Path) -> Iterator[ProductionStack]:
-    """A production stack with one tenant, from a copy of the checkout; removed at the end."""
+def production_stack(directory: Path, name: str = "test") -> Iterator[ProductionStack]:
+    """A production stack with two tenants, from a copy of the checkout; removed at the end."""
     checkout = directory / "home port"
     checkout.mkdir(mode=0o755)
     copy_checkout(checkout)
-    project = f"homeport-production-test-{os.getpid()}"
+    project = project_name(name)
     ports = free_ports("PROXY_HTTP_PORT", "PROXY_HTTPS_PORT")
     stack = ProductionStack(checkout, project, {**ports, "WEB_PORT": "0"})
-    certificate = make_certificate(checkout)
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl command to make a certificate with")
+    certificate = make_certificate(Checkout(checkout), checkout)
     stack.dev("secrets", "--domain", "localhost")
     with (checkout / ENVIRONMENT_FILE).open("a") as file:
         # A second origin for the port of this test, which browsers name.
@@ -86,25 +96,6 @@ def production_stack(directory: Path) -> Iterator[ProductionStack]:
         stack.compose("down", "--volumes", "--timeout", "5", check=False)
         stack.run("docker", "rmi", "--force", f"{project}:production", check=False)
         stack.run("docker", "rmi", "--force", f"{project}-proxy:production", check=False)
-
-
-def make_certificate(directory) -> str:
-    """Write a certificate for *.localhost that nobody trusts; return its file."""
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl command to make a certificate with")
-    chain, key, both = (directory / name for name in ("chain.pem", "key.pem", "both.pem"))
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
-            *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:*.localhost,DNS:localhost"),
-            *("-keyout", str(key), "-out", str(chain)),
-        ],
-        capture_output=True,
-        check=True,
-    )
-    both.write_text(chain.read_text() + key.read_text())
-    both.chmod(0o644)  # the proxy's user is another
-    return str(both)
 
 
 def inspected(stack: ProductionStack, service: str) -> dict:

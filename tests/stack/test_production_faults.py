@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from production_stack import ProductionStack
+from production_stack import ProductionStack, production_stack, project_name
 from running_stack import CHECKOUT, eventually
 from shoppers import Shoppers
 
@@ -25,6 +26,7 @@ ORDERS = 1000  # accepted while something is at fault
 FROZEN = 5  # seconds
 # The goal is ten seconds; a test on a machine that others use must not fail by their work.
 RECOVERS_WITHIN = 60  # seconds
+WORKERS = 3
 CONCURRENCY = 2  # tasks that one worker does at once
 
 PREPARE = f"""
@@ -80,27 +82,32 @@ class Trial:
         self.shoppers = shoppers
         self.sink = sink
         self.found: list[Figures] = []
-        self.kills = 0  # of what sends mail, or notes that it was sent
+        self.interrupted = 0  # tasks that may have been, at most
 
     def containers(self, service: str) -> list[str]:
         return self.stack.compose("ps", "--quiet", service).stdout.split()
 
-    def kill(self, container: str) -> None:
+    def interrupt(self, service: str) -> None:
+        """Count the tasks that a fault of this service may have interrupted."""
+        workers = {"worker": 1, "db": WORKERS, "redis": WORKERS}.get(service, 0)
+        self.interrupted += workers * CONCURRENCY
+
+    def kill(self, service: str, container: str) -> None:
         """End everything in a container with SIGKILL, as the kernel does when memory is short."""
         asked = self.stack.run("docker", "inspect", "-f", "{{.State.Pid}}", container)
         ended = self.stack.run("kill", "-9", asked.stdout.strip(), check=False)
         if ended.returncode != 0:
             pytest.skip("only root may kill a container's process")
-        self.kills += 1
+        self.interrupt(service)
 
-    def freeze(self, container: str) -> None:
+    def freeze(self, service: str, container: str) -> None:
         """Let a container hang for FROZEN seconds: connections stay, nothing answers."""
         self.stack.run("docker", "pause", container)
         try:
             time.sleep(FROZEN)  # the fault itself
         finally:
             self.stack.run("docker", "unpause", container)
-        self.kills += 1
+        self.interrupt(service)
 
     def report(self, fault: str, began: float, ended: float, before: int) -> Figures:
         """Wait until all is well again; note what failed, and how long after the fault.
@@ -148,9 +155,7 @@ def trial(production) -> Iterator[Trial]:
         *("--network-alias", "mail", image, "python", "-c", code),
     )
     try:
-        product, tokens = json.loads(stack.python(PREPARE))
-        port = int(stack.ports["PROXY_HTTPS_PORT"])
-        with Shoppers(port, "test1.localhost", product, tokens) as shoppers:
+        with customers(stack) as shoppers:
             trial = Trial(stack, shoppers, sink)
             eventually(lambda: len(shoppers.accepted) >= BUYERS, within=60)
             yield trial
@@ -158,6 +163,16 @@ def trial(production) -> Iterator[Trial]:
         stack.run("docker", "rm", "--force", sink, check=False)
         stack.compose("up", "--detach", "--wait", "--scale", "web=1", "--scale", "worker=1",
                       timeout=600)  # fmt: skip
+
+
+def customers(stack: ProductionStack) -> Shoppers:
+    product, tokens = json.loads(stack.python(PREPARE))
+    return Shoppers(int(stack.ports["PROXY_HTTPS_PORT"]), "test1.localhost", product, tokens)
+
+
+def kept_orders(stack: ProductionStack) -> list[list]:
+    """Return key, number, number of items and whether it was confirmed, of each order."""
+    return json.loads(stack.python(ORDERS_KEPT))
 
 
 def during(trial: Trial, fault: str, work) -> Figures:
@@ -179,7 +194,7 @@ def test_scaling_out_fails_no_request_and_all_serve(trial):
     def scale() -> None:
         trial.stack.compose(
             *("up", "--detach", "--wait", "--no-recreate"),
-            *("--scale", "web=3", "--scale", "worker=3"),
+            *("--scale", "web=3", "--scale", f"worker={WORKERS}"),
             timeout=600,
         )
 
@@ -204,7 +219,7 @@ def _has_worked(stack: ProductionStack, container: str) -> bool:
 def test_what_is_killed_comes_back(trial, service):
     container = trial.containers(service)[0]
     of_three = " of three" if service in ("web", "worker") else ""
-    figures = during(trial, f"kill -9, {service}{of_three}", lambda: trial.kill(container))
+    figures = during(trial, f"kill -9, {service}{of_three}", lambda: trial.kill(service, container))
     running = trial.stack.run("docker", "inspect", "-f", "{{.RestartCount}}", container)
     assert int(running.stdout) >= 1
     if service == "web":  # no more than what it was answering, one for each customer
@@ -218,9 +233,50 @@ def test_what_hangs_is_survived(trial, service):
     container = trial.containers(service)[0]
     of_three = " of three" if service in ("web", "worker") else ""
     fault = f"frozen for {FROZEN} s, {service}{of_three}"
-    figures = during(trial, fault, lambda: trial.freeze(container))
+    figures = during(trial, fault, lambda: trial.freeze(service, container))
     if service == "worker":
         assert figures.failed == {}
+
+
+@pytest.fixture
+def cramped(tmp_path_factory) -> Iterator[ProductionStack]:
+    """A stack whose database has a small disk, in memory."""
+    project = project_name("cramped")
+    volume = f"{project}_postgres_data"
+    options = ("--opt", "type=tmpfs", "--opt", "device=tmpfs", "--opt", "o=size=400m,mode=1777")
+    subprocess.run(["docker", "volume", "create", *options, volume], check=True)
+    keeper = ["docker", "run", "--rm", "--detach", "--volume", f"{volume}:/kept"]
+    # Such a disk is gone with the last who uses it, and the database may start again.
+    asked = subprocess.run(
+        [*keeper, "postgres:18-alpine", "sleep", "3600"], check=True, capture_output=True, text=True
+    )
+    try:
+        with production_stack(tmp_path_factory.mktemp("cramped"), "cramped") as stack:
+            yield stack
+    finally:
+        subprocess.run(["docker", "rm", "--force", asked.stdout.strip()], check=True)
+        subprocess.run(["docker", "volume", "rm", "--force", volume], check=True)
+
+
+def test_a_full_disk_refuses_orders_and_loses_none(trial, cramped):
+    disk = "/var/lib/postgresql"
+    with customers(cramped) as shoppers:
+        eventually(lambda: len(shoppers.accepted) >= BUYERS, within=60)
+        crowd = Trial(cramped, shoppers, trial.sink)
+        crowd.found = trial.found  # one table
+
+        def fill_and_clear() -> None:
+            fill = f"! dd if=/dev/zero of={disk}/filler bs=64k 2>/dev/null"
+            cramped.compose("exec", "-T", "db", "sh", "-c", fill)
+            try:
+                eventually(lambda: shoppers.why(shoppers.failures).get("503"), within=60)
+            finally:
+                cramped.compose("exec", "-T", "db", "rm", f"{disk}/filler")
+
+        figures = during(crowd, "the database's disk is full", fill_and_clear)
+    assert set(figures.failed) == {"503"}
+    kept = {key: number for key, number, *_rest in kept_orders(cramped)}
+    assert {key: kept.get(key) for key in shoppers.accepted} == shoppers.accepted
 
 
 # --- what is left ---------------------------------------------------------------------------
@@ -231,14 +287,14 @@ def test_every_accepted_order_is_there_and_confirmed(trial):
     deadline = time.monotonic() + 240
     while len(shoppers.accepted) < ORDERS and time.monotonic() < deadline:
         for service in ("web", "worker"):
-            trial.kill(trial.containers(service)[-1])
+            trial.kill(service, trial.containers(service)[-1])
             goal = min(ORDERS, len(shoppers.accepted) + 100)
             eventually(lambda goal=goal: len(shoppers.accepted) >= goal, within=120)
     shoppers.__exit__()
     accepted = dict(shoppers.accepted)
     assert len(accepted) >= ORDERS
 
-    kept = json.loads(trial.stack.python(ORDERS_KEPT))
+    kept = kept_orders(trial.stack)
     by_key = Counter(key for key, *_rest in kept)
     assert {key: number for key, number, *_rest in kept if key in accepted} == accepted
     assert set(by_key.values()) == {1}, "an order was made twice"
@@ -263,7 +319,7 @@ def test_every_accepted_order_is_there_and_confirmed(trial):
     _write(trial, summary)
     assert not missing
     # Whoever dies after the mail server's answer and before the commit lets it be sent again.
-    assert twice <= trial.kills * CONCURRENCY * 3
+    assert twice <= trial.interrupted
 
 
 def _confirmed(trial: Trial, numbers: set[str]) -> set[str]:
@@ -278,7 +334,9 @@ def _confirmed(trial: Trial, numbers: set[str]) -> set[str]:
     try:
         eventually(all_sent, within=90)
     except AssertionError:
-        print(f"not confirmed: {sorted(missing)}")
+        kept = [order for order in kept_orders(trial.stack) if order[1] in missing]
+        print(f"not confirmed: {kept}; workers: {trial.containers('worker')}")
+        print(trial.stack.compose("logs", "--no-color", "--tail", "150", "worker").stdout)
     return missing
 
 
