@@ -3,10 +3,12 @@
 https://docs.celeryq.dev/en/stable/django/first-steps-with-django.html
 """
 
+import time
 from typing import Any
 
 import structlog
 from celery import signals
+from celery.exceptions import Reject
 from django.db import Error as DatabaseError
 from django.db import connection
 from django_structlog.celery.steps import DjangoStructLogInitStep
@@ -15,14 +17,19 @@ from tenant_schemas_celery.task import TenantTask
 
 from core.env import environment_or_exit
 from core.heartbeat import HeartbeatStep
+from core.outages import is_lost_connection
+from core.recurring import RecurringStep
+from core.unfinished import GiveBackStep
 
 environment_or_exit()
+
+OUTAGE_PAUSE = 2  # seconds before a task that met no database may be taken again
 
 log = structlog.get_logger(__name__)
 
 
 class Task(TenantTask):
-    """A task that runs in the tenant that sent it, or not at all.
+    """A task that runs in the tenant that sent it, or not at all, and waits for the database.
 
     The library changes schema in a signal handler, whose exceptions Celery only logs: a task
     of a tenant that is gone would run in the public schema.
@@ -31,10 +38,23 @@ class Task(TenantTask):
     abstract = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        wanted = get_schema_name_from_task(self, kwargs)
-        if wanted and wanted != connection.schema_name:
-            raise LookupError(f"no tenant {wanted!r} for task {self.name}")
-        return super().__call__(*args, **kwargs)
+        try:
+            self._demand_tenant(get_schema_name_from_task(self, kwargs))
+            return super().__call__(*args, **kwargs)
+        except DatabaseError as error:
+            if not is_lost_connection(error):
+                raise
+            log.warning("task goes back to the queue", task=self.name, error=str(error).strip())
+            time.sleep(OUTAGE_PAUSE)
+            raise Reject(str(error), requeue=True) from error
+
+    def _demand_tenant(self, wanted: str | None) -> None:
+        if not wanted or wanted == connection.schema_name:
+            return
+        # The library only logs why it could not change schema: perhaps the database is away.
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        raise LookupError(f"no tenant {wanted!r} for task {self.name}")
 
 
 app = CeleryApp("homeport", task_cls=Task)
@@ -42,6 +62,8 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.steps["worker"].add(DjangoStructLogInitStep)
 app.steps["consumer"].add(HeartbeatStep)
+app.steps["consumer"].add(GiveBackStep)
+app.steps["consumer"].add(RecurringStep)
 
 
 @signals.setup_logging.connect

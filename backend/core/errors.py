@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, SuspiciousOperation
@@ -12,7 +13,8 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler, set_rollback
 
-from core.problems import CONTENT_TYPE, Conflict, document, problem
+from core.outages import outage
+from core.problems import CONTENT_TYPE, Conflict, document, problem, unavailable
 
 # --- the API's views ----------------------------------------------------------------------
 
@@ -74,6 +76,10 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
+    # Django calls this while it handles the exception. Those of views do not come here:
+    # core.middleware.UnavailableMiddleware.
+    if found := outage(sys.exc_info()[1]):
+        return unavailable(found)
     if _is_api(request):
         return problem(500, "This is our fault, and it is logged. X-Request-ID names the line.")
     return defaults.server_error(request)

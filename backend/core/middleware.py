@@ -9,7 +9,8 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from core.problems import Unavailable, problem
+from core.outages import outage
+from core.problems import Unavailable, problem, unavailable
 from core.tenancy import in_a_tenant
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -90,7 +91,7 @@ class TenantOnlyMiddleware:
 
 
 class UnavailableMiddleware:
-    """Answers 503 where a page needed what does not answer; the API's errors do so themselves."""
+    """Answers 503 where a view needed what does not answer."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -99,8 +100,5 @@ class UnavailableMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        if not isinstance(error, Unavailable):
-            return None
-        answer = problem(503, str(error))
-        answer.headers["Retry-After"] = str(Unavailable.wait)
-        return answer
+        found = error if isinstance(error, Unavailable) else outage(error)
+        return unavailable(found) if found else None

@@ -52,3 +52,10 @@ def document(status: int, detail: str, **extra: object) -> dict[str, object]:
 def problem(status: int, detail: str, **extra: object) -> JsonResponse:
     """Return a problem document as Django's response; arguments as of `document`."""
     return JsonResponse(document(status, detail, **extra), status=status, content_type=CONTENT_TYPE)
+
+
+def unavailable(error: Unavailable) -> JsonResponse:
+    """Return the answer to an error where no view of the API makes it."""
+    answer = problem(error.status_code, str(error))
+    answer.headers["Retry-After"] = str(error.wait)
+    return answer

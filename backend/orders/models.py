@@ -39,6 +39,13 @@ class Order(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        indexes = [
+            models.Index(
+                name="orders_unconfirmed",
+                fields=["created_at"],
+                condition=models.Q(confirmation_sent_at=None),
+            )
+        ]
         constraints = [
             models.UniqueConstraint(
                 name="orders_one_order_per_key",

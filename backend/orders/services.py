@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.core.mail import send_mail
 from django.db import transaction
 from django.db.models import QuerySet
 from django.template.loader import render_to_string
 from django.utils import timezone
+from django_tenants.utils import get_public_schema_name, schema_context, tenant_context
 
 from cart.services import items_of, locked_cart, totals_of
 from core.problems import Conflict
 from orders import tasks
 from orders.models import Order, OrderItem, StatusChange
 from products.services import return_to_stock, take_from_stock
+from tenants.models import Tenant
 from users.models import User
+
+# When a confirmation counts as forgotten: later than the last retry of its task.
+FORGOTTEN_AFTER = 1800  # seconds
+# What is older is nobody's news any more, as the orders of imported data.
+TOO_OLD_AFTER = timedelta(days=2)
 
 Status = Order.Status
 NEXT: dict[str, set[str]] = {
@@ -98,7 +107,7 @@ def create_order(user: User, idempotency_key: str = "") -> tuple[Order, bool]:
     )
     StatusChange.objects.create(order=order, status=order.status, by=user)
     cart.items.all().delete()
-    # The order stands even if no broker takes the task; the admin can send it later.
+    # The order stands even if no broker takes the task: see send_missing_confirmations.
     transaction.on_commit(lambda: tasks.send_confirmation.delay(order.pk), robust=True)
     return order, True
 
@@ -143,3 +152,30 @@ def send_confirmation(order_id: int) -> bool:
     order.confirmation_sent_at = timezone.now()
     order.save(update_fields=["confirmation_sent_at"])
     return True
+
+
+def send_missing_confirmations(after: int | None = None) -> int:
+    """Send the task again for each order of any tenant whose confirmation is forgotten.
+
+    The broker that should have taken it was down, or the mail server was for too long.
+
+    Args:
+        after: seconds from an order to when its confirmation counts as forgotten.
+
+    Returns:
+        How many there were.
+    """
+    newest = timezone.now() - timedelta(seconds=FORGOTTEN_AFTER if after is None else after)
+    oldest = timezone.now() - TOO_OLD_AFTER
+    number = 0
+    with schema_context(get_public_schema_name()):  # no tenant may see the others
+        tenants = list(Tenant.objects.filter(is_active=True))
+    for tenant in tenants:
+        with tenant_context(tenant):
+            forgotten = Order.objects.filter(
+                confirmation_sent_at=None, created_at__range=(oldest, newest)
+            )
+            for pk in forgotten.order_by("pk").values_list("pk", flat=True):
+                tasks.send_confirmation.delay(pk)
+                number += 1
+    return number

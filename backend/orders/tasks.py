@@ -3,6 +3,7 @@
 from smtplib import SMTPException
 
 from core.celery import app
+from core.recurring import recurring
 
 
 @app.task(
@@ -16,3 +17,11 @@ def send_confirmation(order_id: int) -> bool:
     from orders import services  # which in turn sends this task
 
     return services.send_confirmation(order_id)
+
+
+@app.task(name=recurring("orders.send_missing_confirmations"))
+def send_missing_confirmations(after: int | None = None) -> int:
+    """Send what no broker took when the order was made; arguments as of the service."""
+    from orders import services
+
+    return services.send_missing_confirmations(after)

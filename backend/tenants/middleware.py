@@ -11,7 +11,8 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
 
-from core.problems import problem
+from core.outages import outage
+from core.problems import problem, unavailable
 from tenants.resolution import HEADER, SuspendedTenant, UnknownTenant, resolve
 
 
@@ -36,7 +37,13 @@ class TenantMiddleware:
         connection.set_schema_to_public()
         if self.free_paths.match(request.path):
             return self.get_response(request)
-        return enter(request) or self.get_response(request)
+        try:
+            refusal = enter(request)
+        except Exception as error:
+            if found := outage(error):
+                return unavailable(found)
+            raise
+        return refusal or self.get_response(request)
 
 
 def enter(request: HttpRequest) -> HttpResponse | None:

@@ -17,6 +17,7 @@ from django.http import HttpRequest
 
 from core.env import environment
 from core.health import Result, run_probes, server_name
+from core.unfinished import count_taken
 from tenants.services import Summary, list_tenants
 from workbench import charts, debugger, middleware, worker
 from workbench.debugger import Debugger
@@ -58,7 +59,7 @@ def read_activity() -> Activity:
             mail=MAIL.newest_first(client),
             workers=worker.workers(client),
             waiting=broker.llen(settings.CELERY_TASK_DEFAULT_QUEUE),
-            running=broker.hlen("unacked"),  # Kombu's name for what was taken and not yet done
+            running=count_taken(broker),
         )
 
 

@@ -18,6 +18,7 @@ from . import (
     aws,
     debugger,
     embedded,
+    production,
     reload,
     serve,
     snapshot,
@@ -39,6 +40,7 @@ PARTS: dict[str, Part] = {
     "tenancy": tenancy.measure,
     "api": api.measure,
     "snapshot": snapshot.measure,
+    "production": production.measure,
 }
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from production_stack import ProductionStack, production_stack
 from running_stack import Stack, copy_checkout, free_ports
 
 
@@ -46,6 +47,13 @@ def stack(tmp_path_factory) -> Iterator[Stack]:
         yield stack
     finally:
         stack.dev("clean", "--yes", check=False)
+
+
+@pytest.fixture(scope="session")
+def production(tmp_path_factory) -> Iterator[ProductionStack]:
+    """A production stack with two tenants, from a copy of the checkout; removed at the end."""
+    with production_stack(tmp_path_factory.mktemp("production")) as stack:
+        yield stack
 
 
 @pytest.fixture

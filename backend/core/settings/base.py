@@ -104,7 +104,14 @@ DATABASES = {
         "ENGINE": "tenants.postgresql",
         "CONN_MAX_AGE": env["DATABASE_CONN_MAX_AGE"],
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"connect_timeout": 3},
+        "OPTIONS": {
+            "connect_timeout": 3,
+            # A server whose machine or network is gone says nothing: notice it within seconds.
+            "tcp_user_timeout": 10_000,  # milliseconds
+            "keepalives_idle": 10,  # seconds, as the next two
+            "keepalives_interval": 3,
+            "keepalives_count": 3,
+        },
     }
 }
 DATABASE_ROUTERS = ["django_tenants.routers.TenantSyncRouter"]
@@ -292,6 +299,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     # Longer than the longest task, or Redis hands a running task out a second time.
     "visibility_timeout": 2 * CELERY_TASK_TIME_LIMIT,
     "socket_connect_timeout": 2,
+    # A broker that hangs must not hold up the request that sends a task.
+    "socket_timeout": 3,
     "socket_keepalive": True,
 }
 # Someone waits for the request that sends a task: give up after about a second.

@@ -1,10 +1,12 @@
 """Tasks run in the tenant that sent them, or not at all."""
 
 import pytest
+from celery.exceptions import Reject
 from django.conf import settings
-from django.db import connection
+from django.db import OperationalError, connection
 from django_tenants.utils import schema_context
 
+import core.celery
 from core.celery import app, echo
 
 pytestmark = pytest.mark.django_db
@@ -40,3 +42,25 @@ def test_a_killed_workers_task_runs_again():
     assert app.conf.task_acks_late
     assert app.conf.task_reject_on_worker_lost
     assert app.conf.worker_prefetch_multiplier == 1
+
+
+@pytest.mark.parametrize("where", ["the schema", "the work"])
+def test_a_task_that_meets_no_database_goes_back_to_the_queue(monkeypatch, where):
+    def away(*arguments, **named):
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr(core.celery, "OUTAGE_PAUSE", 0)
+    if where == "the schema":
+        monkeypatch.setattr(connection, "cursor", away)
+        headers = {"_schema_name": "test1"}
+        monkeypatch.setattr(core.celery, "get_schema_name_from_task", lambda task, kwargs: "test1")
+    else:
+        headers = {}
+        monkeypatch.setattr(echo, "run", away)
+    echo.push_request(headers=headers)
+    try:
+        with pytest.raises(Reject) as refusal:
+            echo("hello")
+    finally:
+        echo.pop_request()
+    assert refusal.value.requeue

@@ -1,8 +1,11 @@
 """What is decided about a request before any view sees it."""
 
+import time
 from ipaddress import ip_network
 
 import pytest
+import redis
+from django.db import InterfaceError, OperationalError, connection
 from django.http import HttpResponse
 from django.test import RequestFactory
 
@@ -52,3 +55,50 @@ def test_a_draining_web_tells_its_probes_and_still_answers(browser, monkeypatch,
     (tmp_path / "draining").touch()
     answer = browser.get("/api/v1/health/live/")
     assert (answer.status_code, answer.json()) == (503, {"status": "draining"})
+
+
+# --- outages ------------------------------------------------------------------------------
+
+OUTAGES = (OperationalError("down"), InterfaceError("closed"), redis.ConnectionError("down"))
+
+
+def unavailable(response) -> bool:
+    problem = response.headers["Content-Type"] == "application/problem+json"
+    return (response.status_code, response.headers.get("Retry-After"), problem) == (503, "5", True)
+
+
+@pytest.mark.parametrize("error", OUTAGES)
+@pytest.mark.parametrize("where", ["products.views.remembered", "tenants.middleware.resolve"])
+@pytest.mark.django_db
+def test_an_outage_is_answered_503_wherever_it_is_met(browser, monkeypatch, where, error, caplog):
+    def down(*arguments, **named):
+        raise error
+
+    monkeypatch.setattr(where, down)
+    response = browser.get("/api/products/", headers={"host": "test1.localhost"})
+    assert unavailable(response)
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.django_db
+def test_an_outage_is_answered_503_even_between_views_and_client(browser, monkeypatch):
+    def down(*arguments, **named):
+        raise redis.TimeoutError("Timeout reading from socket")
+
+    monkeypatch.setattr("django.middleware.common.CommonMiddleware.process_request", down)
+    browser.raise_request_exception = False
+    assert unavailable(browser.get("/api/products/", headers={"host": "test1.localhost"}))
+
+
+def test_a_database_that_hangs_is_noticed_and_the_connection_given_up(as_app):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    assert connection.is_usable()
+    psycopg_connection = connection.connection
+    # A server that is busy does not answer either, and for this connection that is the same.
+    psycopg_connection.pgconn.send_query(b"SELECT pg_sleep(5)")
+    began = time.monotonic()
+    assert not connection.is_usable()
+    assert time.monotonic() - began < 4
+    connection.close()
+    assert not connection.is_usable()

@@ -1,10 +1,12 @@
 """An order is made once, whole or not at all, and its owner alone sees it."""
 
+from datetime import timedelta
 from decimal import Decimal
 from smtplib import SMTPServerDisconnected
 
 import pytest
 from django.core import mail
+from django.utils import timezone
 from django_tenants.utils import schema_context
 
 from cart.services import add_item
@@ -323,3 +325,13 @@ def test_a_table_takes_the_same_queries_for_many_orders(
         create_order(ann)
     with django_assert_num_queries(2):  # the user, the items with their orders
         csv_of(as_ann, "/api/orders/csv/")
+
+
+@pytest.mark.parametrize(("age", "is_sent"), [(60, False), (1900, True), (86400 * 3, False)])
+def test_a_forgotten_confirmation_is_sent_later(order, sent_tasks, age, is_sent):
+    order.created_at = timezone.now() - timedelta(seconds=age)
+    order.save()
+    assert app.tasks["orders.send_missing_confirmations"].apply().get() == int(is_sent)
+    assert sent_tasks == [order.pk] * is_sent
+    Order.objects.update(confirmation_sent_at=timezone.now())
+    assert app.tasks["orders.send_missing_confirmations"].apply().get() == 0

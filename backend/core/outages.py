@@ -1,0 +1,37 @@
+"""What a request fails by while database or Redis are down for now: answered 503, not 500.
+
+Whoever asks may try again. It is no mistake of ours, so the log has a line, not a traceback.
+"""
+
+from __future__ import annotations
+
+import redis
+import structlog
+from django.db import InterfaceError, OperationalError
+
+from core.problems import Unavailable
+
+OUTAGES: dict[str, tuple[type[Exception], ...]] = {
+    # Also what the server refuses for now: a full disk, a deadlock, too many connections.
+    "database": (OperationalError, InterfaceError),
+    "Redis": (redis.ConnectionError, redis.TimeoutError, redis.OutOfMemoryError),
+}
+
+log = structlog.get_logger(__name__)
+
+
+def is_lost_connection(error: Exception) -> bool:
+    """Tell whether a database error says that the server is away, not that it refused a query."""
+    # The server itself says so with a state of class 57P; who cannot reach it has no state.
+    state = getattr(error.__cause__, "sqlstate", None)
+    return isinstance(error, OUTAGES["database"]) and (state is None or state.startswith("57P"))
+
+
+def outage(error: BaseException | None) -> Unavailable | None:
+    """Return what to answer to an error of a dependency, logged; None for any other error."""
+    for name, kinds in OUTAGES.items():
+        if isinstance(error, kinds):
+            # The drivers' messages name the host, never the password.
+            log.error("outage", of=name, error=f"{type(error).__name__}: {error}".strip())
+            return Unavailable("Something this needs is down for now. Try again.")
+    return None

@@ -1,0 +1,88 @@
+"""What a worker had taken when it died is given back, once, and by whom it may be."""
+
+import time
+from types import SimpleNamespace
+
+import pytest
+from celery.app.base import Celery
+from django.conf import settings
+
+from core.unfinished import GiveBackStep, count_taken, keep_under_own_name
+
+QUEUE = "unfinished-tests"
+
+
+def worker(name: str) -> Celery:
+    """Return an application configured as that of the worker of this name."""
+    app = Celery(name, broker=settings.CELERY_BROKER_URL, set_as_current=False)
+    app.conf.task_default_queue = QUEUE
+    app.conf.broker_transport_options = settings.CELERY_BROKER_TRANSPORT_OPTIONS
+    keep_under_own_name(f"test@{name}", app.conf)
+    return app
+
+
+@pytest.fixture
+def channel():
+    """A channel of the worker `dead`, which has taken one of two tasks and says no more."""
+    app = worker("dead")
+    with app.connection_for_write() as connection:
+        channel = connection.default_channel
+        _empty(channel)
+        for number in (1, 2):
+            app.send_task("a.task", args=[number], connection=connection)
+        assert channel.basic_get(QUEUE) is not None
+        yield channel
+        _empty(channel)
+
+
+def _empty(channel) -> None:
+    channel.client.delete(QUEUE, channel.unacked_key, channel.unacked_index_key)
+
+
+def step_of(name: str) -> tuple[GiveBackStep, SimpleNamespace]:
+    app = worker(name)
+    timer = SimpleNamespace(call_repeatedly=lambda *args: SimpleNamespace(cancel=lambda: None))
+    consumer = SimpleNamespace(app=app, timer=timer, connection_errors=(OSError,))
+    return GiveBackStep(consumer), consumer
+
+
+def waiting(channel) -> int:
+    return channel.client.llen(QUEUE)
+
+
+def test_what_is_taken_is_counted(channel):
+    assert waiting(channel) == 1
+    assert count_taken(channel.client) >= 1
+    assert channel.client.zcard("unacked_index:test@dead") == 1
+
+
+def test_the_next_start_gives_it_back_at_once_and_only_once(channel):
+    for _ in range(2):
+        step, consumer = step_of("dead")
+        step.start(consumer)
+        assert waiting(channel) == 2
+        assert channel.client.zcard("unacked_index:test@dead") == 0
+        assert channel.client.hlen("unacked:test@dead") == 0
+
+
+def test_another_worker_leaves_alone_what_may_still_run(channel):
+    step, consumer = step_of("other")
+    step.start(consumer)
+    step.look(consumer)
+    assert waiting(channel) == 1
+
+
+def test_another_worker_gives_back_what_no_task_takes_so_long_for(channel):
+    (tag,) = channel.client.zrange("unacked_index:test@dead", 0, -1)
+    long_ago = time.time() - channel.visibility_timeout - 1
+    channel.client.zadd("unacked_index:test@dead", {tag: long_ago})
+    step, consumer = step_of("other")
+    step.look(consumer)
+    assert waiting(channel) == 2
+
+
+def test_a_look_at_a_broker_that_is_down_does_no_harm():
+    step, consumer = step_of("other")
+    consumer.app.conf.broker_url = "redis://127.0.0.1:1/0"
+    consumer.connection_errors = consumer.app.connection_for_write().connection_errors
+    step.look(consumer)

@@ -1,0 +1,103 @@
+"""The production stack as the tests run it: from random secrets, behind its proxy."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import shutil
+import ssl
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from running_stack import Answer, Stack, copy_checkout, free_ports
+
+from devtools.checkout import Checkout
+from devtools.production.trial import make_certificate
+
+ENVIRONMENT_FILE = ".env.production"
+SERVICES = ("db", "redis", "web", "worker", "proxy")
+SECRETS = re.compile(r"^(SECRET_KEY|\w*PASSWORD)=(.+)$", re.M)
+
+
+class ProductionStack(Stack):
+    """The stack of docker-compose.prod.yml with its proxy, asked through TLS."""
+
+    def compose(self, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
+        chosen = ("--env-file", ENVIRONMENT_FILE, "-f", "docker-compose.prod.yml")
+        return self.run("docker", "compose", *chosen, "--profile", "proxy", *arguments, **options)
+
+    def manage(self, *arguments: str) -> str:
+        """Run a manage.py command as the database's owner; return what it printed."""
+        command = ("run", "--rm", "-T", "--no-deps", "migrate", "python", "manage.py", *arguments)
+        return self.compose(*command).stdout
+
+    def ask(self, path: str, host: str = "test1.localhost", method: str = "GET", **headers: str):
+        """Ask the proxy; return the answer, its header names in lower case."""
+        context = ssl._create_unverified_context()
+        port = int(self.ports["PROXY_HTTPS_PORT"])
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=30, context=context)
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        try:
+            connection.request(method, path, headers={"Host": f"{host}:{port}", **names})
+            response = connection.getresponse()
+            found = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, found, response.read().decode())
+        finally:
+            connection.close()
+
+    def secrets(self) -> list[str]:
+        """Return every secret that ./dev secrets made."""
+        text = (self.checkout / ENVIRONMENT_FILE).read_text()
+        return [value for _name, value in SECRETS.findall(text)]
+
+    def healthy(self) -> bool:
+        return self.ask("/api/v1/health/").status == 200
+
+
+def project_name(name: str) -> str:
+    """Return the Compose project of the stack of this name and this run."""
+    return f"homeport-production-{name}-{os.getpid()}"
+
+
+@contextmanager
+def production_stack(directory: Path, name: str = "test") -> Iterator[ProductionStack]:
+    """A production stack with two tenants, from a copy of the checkout; removed at the end."""
+    checkout = directory / "home port"
+    checkout.mkdir(mode=0o755)
+    copy_checkout(checkout)
+    project = project_name(name)
+    ports = free_ports("PROXY_HTTP_PORT", "PROXY_HTTPS_PORT")
+    stack = ProductionStack(checkout, project, {**ports, "WEB_PORT": "0"})
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl command to make a certificate with")
+    certificate = make_certificate(Checkout(checkout), checkout)
+    stack.dev("secrets", "--domain", "localhost")
+    with (checkout / ENVIRONMENT_FILE).open("a") as file:
+        # A second origin for the port of this test, which browsers name.
+        file.write(f"CSRF_TRUSTED_ORIGINS=https://*.localhost:{ports['PROXY_HTTPS_PORT']}\n")
+        file.write("EMAIL_URL=smtp://mail:1025\n")
+        file.write(f"COMPOSE_PROJECT_NAME={project}\nBACKEND_IMAGE={project}:production\n")
+        file.write(f"PROXY_CERTIFICATE={certificate}\n")
+    try:
+        stack.compose("build", "--quiet", timeout=1200)
+        stack.compose("up", "--detach", "--wait", timeout=600)
+        for tenant in ("test1", "test2"):
+            stack.compose("exec", "-T", "db", "true")
+            stack.compose(
+                "run", "--rm", "-T", "migrate", "python", "manage.py", "create_tenant", tenant
+            )
+        yield stack
+    finally:
+        stack.compose("down", "--volumes", "--timeout", "5", check=False)
+        stack.run("docker", "rmi", "--force", f"{project}:production", check=False)
+        stack.run("docker", "rmi", "--force", f"{project}-proxy:production", check=False)
+
+
+def inspected(stack: ProductionStack, service: str) -> dict:
+    container = stack.compose("ps", "--quiet", service).stdout.split()[0]
+    return json.loads(stack.run("docker", "inspect", container).stdout)[0]

@@ -1,0 +1,131 @@
+"""Customers who order steadily, and who remember what was refused, what was accepted, and when."""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import json
+import ssl
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from uuid import uuid4
+
+PATIENCE = 20  # seconds that a customer waits for an answer
+
+
+class Failure(NamedTuple):
+    """A request that was not done: when it began and ended, and its status or error."""
+
+    began: float
+    ended: float
+    why: str
+
+
+@dataclass
+class Shoppers:
+    """So many customers at once, each with a token, asking at the proxy of a stack.
+
+    Each fills a cart and orders it, and asks again with the same idempotency key until the order
+    is accepted, as a good client does.
+    """
+
+    port: int
+    host: str
+    product: int
+    tokens: list[str]
+    accepted: dict[str, str] = field(default_factory=dict)  # order numbers, by idempotency key
+    failures: list[Failure] = field(default_factory=list)
+    answered: int = 0
+    slowest: float = 0  # seconds
+
+    def __enter__(self) -> Shoppers:
+        self._end = threading.Event()
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._shop, args=(one,)) for one in self.tokens]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._end.set()
+        for thread in self._threads:
+            thread.join()
+
+    def failed_since(self, moment: float) -> list[Failure]:
+        """Return what was not done and had not ended at this moment of the monotonic clock."""
+        with self._lock:
+            return [one for one in self.failures if one.ended >= moment]
+
+    def why(self, failures: list[Failure]) -> dict[str, int]:
+        return dict(Counter(one.why for one in failures))
+
+    def _shop(self, token: str) -> None:
+        client = _Client(self, token)
+        for _ in itertools.count():
+            key = uuid4().hex
+            while not self._end.is_set():
+                if client.add() and (number := client.order(key)):
+                    with self._lock:
+                        self.accepted[key] = number
+                    break
+            if self._end.is_set():
+                return
+
+    def note(self, began: float, why: str) -> None:
+        """Note how a request ended: `why` it failed, empty if it did not."""
+        ended = time.monotonic()
+        with self._lock:
+            self.slowest = max(self.slowest, ended - began)
+            self.answered += 1
+            if why:
+                self.failures.append(Failure(began, ended, why))
+
+
+class _Client:
+    """One customer's connection, kept as long as it lasts."""
+
+    def __init__(self, shoppers: Shoppers, token: str) -> None:
+        self.shoppers = shoppers
+        self.headers = {
+            "Host": f"{shoppers.host}:{shoppers.port}",
+            "Authorization": f"Bearer {token}",
+            "Content-Type": "application/json",
+        }
+        self.connection = http.client.HTTPSConnection(
+            "127.0.0.1",
+            shoppers.port,
+            timeout=PATIENCE,
+            context=ssl._create_unverified_context(),
+        )
+
+    def add(self) -> bool:
+        wanted = {"product": self.shoppers.product, "quantity": 1}
+        return self._ask("/api/v1/cart/add/", wanted) is not None
+
+    def order(self, key: str) -> str:
+        """Return the order's number; empty if it was not accepted, as far as one can tell."""
+        made = self._ask("/api/v1/orders/create/", {}, **{"Idempotency-Key": key})
+        return made["number"] if made else ""
+
+    def _ask(self, path: str, body: dict, **headers: str) -> dict | None:
+        began = time.monotonic()
+        try:
+            self.connection.request("POST", path, json.dumps(body), {**self.headers, **headers})
+            answer = self.connection.getresponse()
+            content = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            self.connection.close()
+            self.shoppers.note(began, type(error).__name__)
+            time.sleep(0.1)  # a client that is refused does not hammer
+            return None
+        # A cart that holds as many as it may is as good as one that was added to.
+        full = path.endswith("/add/") and answer.status == 409
+        if answer.status in (200, 201) or full:
+            self.shoppers.note(began, "")
+            return json.loads(content)
+        self.shoppers.note(began, str(answer.status))
+        time.sleep(0.1)
+        return None
