@@ -558,7 +558,7 @@ def _env_options(parser: argparse.ArgumentParser) -> None:
     options=_env_options,
 )
 def env(run: Run) -> int:
-    python = environment.with_modules(run.checkout, run.terminal, "environ", "yaml")
+    python = environment.with_modules(run.checkout, run.terminal, *variables.MODULES)
     if run.options.check:
         return _check_contract(run, python)
     files = compose.load(run.checkout, python)
@@ -604,7 +604,7 @@ def _check_contract(run: Run, python: Path) -> int:
     options=_json_option,
 )
 def compared(run: Run) -> int:
-    python = environment.with_modules(run.checkout, run.terminal, "environ", "yaml")
+    python = environment.with_modules(run.checkout, run.terminal, *variables.MODULES)
     found = parity.compare(run.checkout, python)
     if run.options.json:
         run.terminal.say(json.dumps(found.as_json(), indent=2))
@@ -673,7 +673,7 @@ def _export_options(parser: argparse.ArgumentParser) -> None:
 def exported(run: Run) -> int:
     options = run.options
     python = environment.with_modules(
-        run.checkout, run.terminal, "environ", "yaml", "botocore", "cfnlint"
+        run.checkout, run.terminal, *variables.MODULES, "botocore", "cfnlint"
     )
     files = compose.load(run.checkout, python)
     declared = variables.load(run.checkout, python, files)
@@ -724,7 +724,7 @@ def _reference_options(parser: argparse.ArgumentParser) -> None:
     options=_reference_options,
 )
 def referred(run: Run) -> int:
-    python = environment.with_modules(run.checkout, run.terminal, "environ", "yaml")
+    python = environment.with_modules(run.checkout, run.terminal, *variables.MODULES)
     groups = {
         group: {
             one.name: (one.summary, _parser(one)) for one in COMMANDS.values() if one.group == group
