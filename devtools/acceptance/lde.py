@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ..services import CACHE, DATABASE, RELEASE, WEB, WORKER
 from .criteria import Failed, criterion
-from .http import ask
+from .http import Client, ask
 from .stack import OPERATORS, Stack, eventually
 
 LOG_FIELDS = {"timestamp", "level", "event", "logger"}
@@ -401,16 +401,19 @@ def schemas(stack: Stack) -> str:
 @criterion("LDE-8.2", "schema routing works locally")
 def routing(stack: Stack) -> str:
     for tenant in TENANTS:
-        wanted = f"<code>{tenant}</code>"
         for client in (stack.api(tenant), stack.api(X_Tenant=tenant)):
-            if wanted not in client.get("/").must_be(200).text:
-                raise Failed(f"asked for {tenant}, another schema answered")
+            _must_be_in(client, tenant)
     stack.api("nosuch").get("/").must_be(404)
-    if f"<code>{OPERATORS}</code>" not in stack.api(OPERATORS).get("/").must_be(200).text:
-        raise Failed("the operators' host is not in the public schema")
+    _must_be_in(stack.api(OPERATORS), OPERATORS)
     return "by host name and by X-Tenant test1 and test2 answer from their schemas; nosuch: 404"
 
 
 @criterion("LDE-8.3", "tests of the multi-tenant flows pass", long=True)
 def tenant_tests(stack: Stack) -> str:
     return stack.backend_tests("tenants")
+
+
+def _must_be_in(client: Client, schema: str) -> None:
+    # On a busy machine the page may say at first that the database is silent.
+    shown = f"<code>{schema}</code>"
+    eventually(lambda: shown in client.get("/").text, 15, f"`/` did not show the schema {schema}")
