@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from http.client import HTTPConnection
 
 import json5
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.stack
 
 VIEW = "backend/core/views.py"
 NOWHERE = "/api/nowhere/"  # answered by that view
-ANSWER = "return problem(404,"
+ANSWER = 'return problem(404, f"There is nothing at {request.path}.")'
 TASK = "backend/core/celery.py"
 RESULT = 'return {"message": message'
 SEND = (
@@ -57,8 +58,9 @@ def line_of(path: str, text: str) -> int:
 
 def status_of(stack: EmbeddedCheckout, path: str) -> int:
     connection = HTTPConnection("127.0.0.1", stack.port("web"), timeout=180)
-    connection.request("GET", path, headers={"Host": "test1.localhost"})
-    return connection.getresponse().status
+    with closing(connection):
+        connection.request("GET", path, headers={"Host": "test1.localhost"})
+        return connection.getresponse().status
 
 
 @pytest.mark.parametrize("server", ["gunicorn", "runserver"])
