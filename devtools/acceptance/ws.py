@@ -15,7 +15,7 @@ from .stack import Stack
 DEVCONTAINER = ".devcontainer/devcontainer.json"
 WORKSPACE_TESTS = "tests/stack/test_debugging.py"  # they open a dev container and debug in it
 EMBEDDED_TESTS = "tests/devtools/test_embedded_debugging.py"
-OPENED = "dev_container or sidecars or terminal or switching or killed"
+OPENED = "dev_container or sidecars or terminal or in_it or switching or killed"
 DEBUGGED = "breakpoint or paused or debugs or debugged"
 CODESPACE = "verify-8000.app.github.dev"
 
