@@ -14,6 +14,7 @@ from .checks import (
     clock,
     disk,
     docker,
+    drift,
     emulators,
     environment_file,
     extensions,
@@ -41,7 +42,7 @@ CHECKS: Mapping[str, ModuleType] = MappingProxyType(
         module.__name__.rpartition(".")[2].replace("_", "-"): module
         for module in (
             *(docker, python, memory, disk, space, clock),
-            *(environment_file, line_endings, permissions, ownership, extensions),
+            *(environment_file, drift, line_endings, permissions, ownership, extensions),
             *(project_name, ports, image, volume, orphans, services, migrations, emulators),
         )
     }

@@ -48,8 +48,13 @@ def python(checkout: Checkout) -> Path:
 
 
 def with_modules(checkout: Checkout, terminal: Terminal, *modules: str) -> Path:
+    """As `find_with`; where there is none, `.venv` is made. Raises DevError as `ensure`."""
+    return find_with(checkout, *modules) or ensure(checkout, terminal)
+
+
+def find_with(checkout: Checkout, *modules: str) -> Path | None:
     """The path of a Python that can import `modules`: that of `.venv`, or the image's inside a
-    container; where neither can, `.venv` is made. Raises DevError as `ensure`."""
+    container; None where neither can."""
     imports = f"import {', '.join(modules)}"
     for candidate in (
         python(checkout),
@@ -57,7 +62,7 @@ def with_modules(checkout: Checkout, terminal: Terminal, *modules: str) -> Path:
     ):
         if candidate and _imports(checkout, str(candidate), imports):
             return Path(candidate)
-    return ensure(checkout, terminal)
+    return None
 
 
 def installed(checkout: Checkout) -> str:

@@ -89,7 +89,7 @@ def _applied(stack: Stack, tenant: str) -> list[str]:
 )
 def data_survives(stack: Stack) -> str:
     fresh = stack.fresh
-    fresh.manage(
+    fresh.shell(
         f"from users.models import User; User.objects.get_or_create(email={KEPT!r})", "test1"
     )
     fresh.must("down")

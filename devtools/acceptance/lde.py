@@ -9,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ..services import CACHE, DATABASE, RELEASE, WEB, WORKER
 from .criteria import Failed, criterion
-from .http import ask
+from .http import Client, ask
 from .stack import OPERATORS, Stack, eventually
 
 LOG_FIELDS = {"timestamp", "level", "event", "logger"}
 ROUTES = "backend/core/urls.py"
 TENANTS = ("test1", "test2")
+PATIENCE = 60  # seconds for a reload, on a machine that has other work, too
 
 
 # --- it starts ----------------------------------------------------------------------------
@@ -40,7 +41,7 @@ def web_answers(stack: Stack) -> str:
 
 @criterion("LDE-1.3", "PostgreSQL and Redis are healthy by their health checks")
 def data_is_healthy(stack: Stack) -> str:
-    states = {name: stack.service(name)["state"] for name in (DATABASE, CACHE)}
+    states = {one["name"]: one["state"] for one in stack.services(DATABASE, CACHE)}
     if set(states.values()) != {"healthy"}:
         raise Failed(f"{states}", "./dev logs db redis")
     checks = stack.api().get("/api/v1/health/").json()["checks"]
@@ -155,10 +156,10 @@ def nothing_by_hand(stack: Stack) -> str:
 @criterion("LDE-4.1", "web runs Gunicorn with accessible logs")
 def gunicorn_with_logs(stack: Stack) -> str:
     mark = f"/verify-{secrets.token_hex(4)}/"
-    with stack.served_by("gunicorn"):
-        server = stack.api().get("/api/v1/health/").json()["server"]
-        stack.api().get(mark)
-        eventually(lambda: mark in "\n".join(stack.log(WEB)), 15, "./dev logs web did not show it")
+    stack.serve("gunicorn")
+    server = stack.api().get("/api/v1/health/").json()["server"]
+    stack.api().get(mark)
+    eventually(lambda: mark in "\n".join(stack.log(WEB)), 15, "./dev logs web did not show it")
     if server != "gunicorn":
         raise Failed(f"{server} serves")
     return "gunicorn serves; a request shows in ./dev logs web"
@@ -175,19 +176,19 @@ def worker_says_its_queues(stack: Stack) -> str:
 @criterion("LDE-4.3", "logs are JSON lines of the production schema")
 def logs_are_json(stack: Stack) -> str:
     mark = secrets.token_hex(8)
-    with stack.served_by("gunicorn"):
-        stack.api("test1").get(f"/api/v1/products/?search={mark}", X_Request_ID=mark)
-        code = (
-            "import structlog; from core.celery import echo\n"
-            f"structlog.contextvars.bind_contextvars(request_id={mark!r})\n"
-            "print(echo.delay('verify').get(timeout=30))"
+    stack.serve("gunicorn")
+    stack.api("test1").get(f"/api/v1/products/?search={mark}", X_Request_ID=mark)
+    code = (
+        "import structlog; from core.celery import echo\n"
+        f"structlog.contextvars.bind_contextvars(request_id={mark!r})\n"
+        "print(echo.delay('verify').get(timeout=30))"
+    )
+    stack.shell(code, "test1")
+    seen = {}
+    for service in (WEB, WORKER):
+        seen[service] = eventually(
+            lambda service=service: _since(stack.log(service), mark), 15, f"{service}: no line"
         )
-        stack.shell(code, "test1")
-        seen = {}
-        for service in (WEB, WORKER):
-            seen[service] = eventually(
-                lambda service=service: _since(stack.log(service), mark), 15, f"{service}: no line"
-            )
     for service, lines in {**seen, RELEASE: stack.log(RELEASE)[-20:]}.items():
         for line in lines:
             _must_be_an_entry(service, line)
@@ -212,6 +213,7 @@ def _must_be_an_entry(service: str, line: str) -> None:
 
 @criterion("LDE-4.4", "both are stable under basic load")
 def stable_under_load(stack: Stack) -> str:
+    stack.serve("gunicorn")
     before = _started(stack)
     port, requests, tasks = stack.port("web"), 300, 50
     host = f"test1.localhost:{port}"
@@ -236,18 +238,19 @@ def stable_under_load(stack: Stack) -> str:
 
 
 def _started(stack: Stack) -> list[str]:
-    return [stack.service(name)["since"] for name in (WEB, WORKER)]
+    return [one["since"] for one in stack.services(WEB, WORKER)]
 
 
 @criterion("LDE-5.1", "a switch runs `manage.py runserver` instead")
 def switch_to_runserver(stack: Stack) -> str:
     others = (DATABASE, CACHE, WORKER)
-    before = [stack.service(name)["since"] for name in others]
-    with stack.served_by("runserver"):
-        server = stack.api().get("/api/v1/health/").json()["server"]
+    stack.serve("gunicorn")
+    before = [one["since"] for one in stack.services(*others)]
+    stack.serve("runserver")
+    server = stack.api().get("/api/v1/health/").json()["server"]
     if server != "runserver":
         raise Failed(f"after `./dev serve runserver` {server} serves", "./dev logs web")
-    if [stack.service(name)["since"] for name in others] != before:
+    if [one["since"] for one in stack.services(*others)] != before:
         raise Failed(f"the switch restarted one of {', '.join(others)}")
     return f"./dev serve runserver: runserver serves; {', '.join(others)} were not touched"
 
@@ -260,11 +263,11 @@ def edits_show(stack: Stack) -> str:
         f'urlpatterns.insert(0, path("verify-{word}/", lambda request: _Verify("{word}")))\n'
     )
     path = f"/verify-{word}/"
-    with stack.served_by("runserver"):
-        stack.api().get(path).must_be(404)
-        with stack.appended(ROUTES, route):
-            answer = eventually(lambda: _found(stack, path), 30, "the edit did not show")
-        eventually(lambda: not _found(stack, path, word), 30, "taking it back did not show")
+    stack.serve("runserver")
+    stack.api().get(path).must_be(404)
+    with stack.appended(ROUTES, route):
+        answer = eventually(lambda: _found(stack, path), PATIENCE, "the edit did not show")
+    eventually(lambda: not _found(stack, path, word), PATIENCE, "taking it back did not show")
     return f"a route added to {ROUTES} answered {answer!r}; taken back it was gone"
 
 
@@ -398,16 +401,19 @@ def schemas(stack: Stack) -> str:
 @criterion("LDE-8.2", "schema routing works locally")
 def routing(stack: Stack) -> str:
     for tenant in TENANTS:
-        wanted = f"<code>{tenant}</code>"
         for client in (stack.api(tenant), stack.api(X_Tenant=tenant)):
-            if wanted not in client.get("/").must_be(200).text:
-                raise Failed(f"asked for {tenant}, another schema answered")
+            _must_be_in(client, tenant)
     stack.api("nosuch").get("/").must_be(404)
-    if f"<code>{OPERATORS}</code>" not in stack.api(OPERATORS).get("/").must_be(200).text:
-        raise Failed("the operators' host is not in the public schema")
+    _must_be_in(stack.api(OPERATORS), OPERATORS)
     return "by host name and by X-Tenant test1 and test2 answer from their schemas; nosuch: 404"
 
 
 @criterion("LDE-8.3", "tests of the multi-tenant flows pass", long=True)
 def tenant_tests(stack: Stack) -> str:
     return stack.backend_tests("tenants")
+
+
+def _must_be_in(client: Client, schema: str) -> None:
+    # On a busy machine the page may say at first that the database is silent.
+    shown = f"<code>{schema}</code>"
+    eventually(lambda: shown in client.get("/").text, 15, f"`/` did not show the schema {schema}")

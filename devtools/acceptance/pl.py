@@ -108,7 +108,7 @@ def likeness(stack: Stack) -> str:
         if local[name].get("command") != production[name].get("command"):
             raise Failed(f"{name} is started by another command in {PRODUCTION_FILE}")
     bases = re.findall(
-        r"^FROM (\S+) AS (development|production)", stack.text("backend/Dockerfile"), re.M
+        r"^FROM (\S+) AS (development|production)$", stack.text("backend/Dockerfile"), re.M
     )
     if len({base for base, _ in bases}) != 1:
         raise Failed(f"the images are made from {bases}")

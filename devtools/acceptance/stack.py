@@ -26,6 +26,7 @@ from ..process import Result, capture, stream
 from ..services import WEB
 from ..terminal import Terminal
 from .criteria import Failed
+from .django_shell import LOOP, DjangoShell
 from .http import Browser, Client
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -47,7 +48,8 @@ class Stack:
         self.compose = engine == "compose"
         self.tell = tell
         self._made = contextlib.ExitStack()
-        self._seen: dict[Callable[[Stack], str], str] = {}
+        self._seen: dict[Callable[[Stack], str], str | Failed] = {}
+        self._served_first = ""
 
     def __enter__(self) -> Stack:
         return self
@@ -58,8 +60,14 @@ class Stack:
     def once(self, check: Callable[[Stack], str]) -> str:
         """What `check` sees, looked at only once in a run: several criteria may rest on it."""
         if check not in self._seen:
-            self._seen[check] = check(self)
-        return self._seen[check]
+            try:
+                self._seen[check] = check(self)
+            except Failed as failure:
+                self._seen[check] = failure
+        seen = self._seen[check]
+        if isinstance(seen, Failed):
+            raise seen
+        return seen
 
     def at_end(self, undo: Callable[..., object], *arguments: Any) -> None:
         """Have `undo` called with `arguments` when the run ends, however it ends."""
@@ -72,7 +80,7 @@ class Stack:
     ) -> Result:
         """Run `./dev ARGUMENTS` on this stack's engine, however it ends."""
         return capture(
-            [sys.executable, str(self.checkout.root / "dev"), "--engine", self.engine, *arguments],
+            [*self._front, *arguments],
             directory=self.checkout.root,
             environment={**self.checkout.variables, **variables},
             timeout=timeout,
@@ -92,13 +100,18 @@ class Stack:
 
     def shell(self, code: str, tenant: str = "") -> str:
         """What `code` prints last in Django's shell, with web's rights and settings."""
-        place = ["--tenant", tenant] if tenant else []
-        return _last(self.must("shell", *place, "--verbosity=0", "-c", code))
+        return _last(self._django.ask(code, tenant, timeout=300))
 
-    def manage(self, code: str, tenant: str = "") -> str:
-        """What `code` prints last in Django's shell, as the database's owner."""
-        place = ["--tenant", tenant] if tenant else []
-        return _last(self.must("manage", "shell", *place, "--verbosity=0", "-c", code))
+    @cached_property
+    def _django(self) -> DjangoShell:
+        command = (*self._front, "shell", "--verbosity=0", "-c", LOOP)
+        shell = DjangoShell(command, self.checkout.root, self.checkout.variables)
+        self.at_end(shell.close)
+        return shell
+
+    @property
+    def _front(self) -> tuple[str, ...]:
+        return (sys.executable, str(self.checkout.root / "dev"), "--engine", self.engine)
 
     def inside(self, script: str) -> Result:
         """Run a shell script in `backend`, with the Python and the packages that web has."""
@@ -142,9 +155,8 @@ class Stack:
 
     def backend_tests(self, *arguments: str) -> str:
         """Run backend tests by `./dev test`; as `tests`."""
-        front = [sys.executable, str(self.checkout.root / "dev"), "--engine", self.engine]
         shown = " ".join(("./dev test", *arguments))
-        return self._pytest([*front, "test", "-v", "--color=no", *arguments], shown)
+        return self._pytest([*self._front, "test", "-v", "--color=no", *arguments], shown)
 
     def _pytest(self, command: list[str], shown: str) -> str:
         last = ""
@@ -176,12 +188,17 @@ class Stack:
         """What `./dev status --json` says now."""
         return json.loads(self.dev("status", "--json").output)
 
+    def services(self, *names: str) -> list[dict[str, Any]]:
+        """What status says of services. Raises Failed if there is none of a name."""
+        found = {one["name"]: one for one in self.status()["services"]}
+        missing = [name for name in names if name not in found]
+        if missing:
+            raise Failed(f"there is no service {', '.join(missing)}", "./dev status")
+        return [found[name] for name in names]
+
     def service(self, name: str) -> dict[str, Any]:
-        """What status says of one service. Raises Failed if there is none of that name."""
-        for service in self.status()["services"]:
-            if service["name"] == name:
-                return service
-        raise Failed(f"there is no service {name}")
+        """As `services`, of one."""
+        return self.services(name)[0]
 
     @cached_property
     def addresses(self) -> Mapping[str, str]:
@@ -204,16 +221,15 @@ class Stack:
         entries = filter(None, map(_entry, self.log(service)))
         return {str(entry.get("event")): entry for entry in entries}
 
-    @contextlib.contextmanager
-    def served_by(self, server: str) -> Iterator[None]:
-        """Have `server` serve; afterwards the one that did before."""
+    def serve(self, server: str) -> None:
+        """Have `server` serve from now on; at the end of the run the one that did at first."""
         before = self.status()["server"]
+        if before == server:
+            return
         self.must("serve", server)
-        try:
-            yield
-        finally:
-            if before and before != server:
-                self.must("serve", before)
+        if not self._served_first:
+            self._served_first = before
+            self.at_end(self.dev, "serve", before or server)
 
     def api(self, tenant: str = "", **headers: str) -> Client:
         """A client of a tenant; of the default one without a name."""
@@ -283,7 +299,7 @@ class Stack:
     def operator(self) -> Iterator[Browser]:
         """Somebody logged in to the operators' admin, with an account for that time."""
         email = f"verify-{secrets.token_hex(4)}@example.com"
-        self.manage(_superuser(email), OPERATORS)
+        self.shell(_superuser(email), OPERATORS)
         try:
             yield log_in(Browser(self.port("web"), OPERATORS), email)
         finally:
@@ -321,7 +337,7 @@ class Shop:
             "    Product.objects.create(sku=f'V-{number}', name=name, category=category,\n"
             "        price=10 + number, stock=50)\n"
         )
-        stack.manage(code + _superuser(self.STAFF), name)
+        stack.shell(code + _superuser(self.STAFF), name)
 
     @cached_property
     def customer(self) -> Client:

@@ -11,8 +11,10 @@ from .http import Browser, ask
 from .stack import Stack
 
 DEVCONTAINER = ".devcontainer/devcontainer.json"
-DEVCONTAINER_TESTS = "tests/stack/test_devcontainer.py"
-DEBUGGING_TESTS = "tests/stack/test_debugging.py"
+WORKSPACE_TESTS = "tests/stack/test_debugging.py"  # they open a dev container and debug in it
+EMBEDDED_TESTS = "tests/devtools/test_embedded_debugging.py"
+OPENED = "dev_container or sidecars or terminal or in_it or switching or killed"
+DEBUGGED = "breakpoint or paused or debugs or debugged"
 CODESPACE = "verify-8000.app.github.dev"
 
 
@@ -27,7 +29,7 @@ def devcontainer(stack: Stack) -> str:
     declared = stack.json(DEVCONTAINER)
     if declared.get("service") != "web" or declared.get("overrideCommand") is not False:
         raise Failed(f"{DEVCONTAINER} does not attach to web as it is")
-    return stack.tests(DEVCONTAINER_TESTS)
+    return stack.tests(WORKSPACE_TESTS, "-k", OPENED)
 
 
 @criterion(
@@ -36,7 +38,9 @@ def devcontainer(stack: Stack) -> str:
     long=True,
 )
 def breakpoints(stack: Stack) -> str:
-    return stack.tests(DEBUGGING_TESTS)
+    if not stack.compose:
+        return stack.tests(EMBEDDED_TESTS)
+    return stack.tests(WORKSPACE_TESTS, "-k", DEBUGGED)
 
 
 @criterion("WS-3", "tasks and launch profiles switch runserver and Gunicorn")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 from typing import TYPE_CHECKING
 
-from ..ports import LOOPBACK
 from ..services import EMULATORS, SEED
 from .result import NotApplicable, Result, ok, wrong
 
@@ -19,7 +18,7 @@ def check(here: Surroundings) -> Result:
     names = [name for name in EMULATORS if name in present]
     if not names:
         raise NotApplicable("the stack has no AWS services")
-    silent = [name for name in names if not _answers(here.port(name), EMULATORS[name])]
+    silent = [name for name in names if not _answers(*here.address(name), EMULATORS[name])]
     if silent:
         listed = ", ".join(silent)
         return wrong(f"no answer: {listed}", f"./dev logs {' '.join(silent)}\n./dev up")
@@ -36,11 +35,11 @@ def check(here: Surroundings) -> Result:
     return ok(f"{', '.join(names)} answer and are filled")
 
 
-def _answers(port: int, path: str) -> bool:
+def _answers(host: str, port: int, path: str) -> bool:
     """Whether an HTTP server is there: one that does not know the path is one, too."""
     if not port:
         return False
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=5)
+    connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
         connection.request("GET", path)
         return connection.getresponse().status < http.client.INTERNAL_SERVER_ERROR

@@ -13,6 +13,7 @@ from ..engines.choice import choose
 from ..engines.compose import ComposeEngine
 from ..engines.embedded import EmbeddedEngine
 from ..errors import DevError, Problem
+from ..ports import LOOPBACK
 from ..services import DATABASE
 from ..status import ServiceStatus, StackStatus
 from ..terminal import Terminal
@@ -117,10 +118,10 @@ class Surroundings:
             raise NotApplicable(f"the stack has no service {name}")
         return found[name]
 
-    def port(self, service: str) -> int:
-        """Where `service` listens on this machine; 0 if it does not."""
-        address = self.service(service).address or ""
-        return int(address.rpartition(":")[2] or 0)
+    def address(self, service: str) -> tuple[str, int]:
+        """Host and port where `service` can be asked from here; port 0 if it cannot."""
+        host, _, port = (self.service(service).address or "").rpartition(":")
+        return (LOOPBACK if host in ("", "localhost") else host), int(port or 0)
 
     @property
     def database_runs(self) -> bool:

@@ -44,7 +44,7 @@ def _env_options(parser: argparse.ArgumentParser) -> None:
 def env(run: Run) -> int:
     from ..contract import compose, values, variables
 
-    python = environment.with_modules(run.checkout, run.terminal, "environ", "yaml")
+    python = environment.with_modules(run.checkout, run.terminal, *variables.MODULES)
     if run.options.check:
         return _check_contract(run, python)
     files = compose.load(run.checkout, python)
@@ -91,9 +91,9 @@ def _check_contract(run: Run, python: Path) -> int:
     options=json_option,
 )
 def compared(run: Run) -> int:
-    from ..contract import parity
+    from ..contract import parity, variables
 
-    python = environment.with_modules(run.checkout, run.terminal, "environ", "yaml")
+    python = environment.with_modules(run.checkout, run.terminal, *variables.MODULES)
     found = parity.compare(run.checkout, python)
     if run.options.json:
         run.terminal.say(json.dumps(found.as_json(), indent=2))
@@ -168,7 +168,7 @@ def exported(run: Run) -> int:
 
     options = run.options
     python = environment.with_modules(
-        run.checkout, run.terminal, "environ", "yaml", "botocore", "cfnlint"
+        run.checkout, run.terminal, *variables.MODULES, "botocore", "cfnlint"
     )
     files = compose.load(run.checkout, python)
     declared = variables.load(run.checkout, python, files)
@@ -219,8 +219,9 @@ def _reference_options(parser: argparse.ArgumentParser) -> None:
 )
 def referred(run: Run) -> int:
     from .. import reference
+    from ..contract import variables
 
-    python = environment.with_modules(run.checkout, run.terminal, "environ", "yaml")
+    python = environment.with_modules(run.checkout, run.terminal, *variables.MODULES)
     groups = {
         group: {
             one.name: (one.summary, parser_of(one))

@@ -16,6 +16,9 @@ from .compose import ComposeFile
 
 FILE = "backend/core/env/contract.py"
 
+# What a Python needs that reads the declarations and the Compose files.
+MODULES = ("environ", "yaml")
+
 LOCAL_COMPOSE = "local-compose"
 LOCAL_EMBEDDED = "local-embedded"
 PRODUCTION = "production"

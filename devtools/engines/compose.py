@@ -169,7 +169,8 @@ class ComposeEngine(Engine):
         self._check_docker()
         self._must_run(CACHE)
         settings = self.project.services[WEB].declaration.get("environment") or {}
-        cache.empty(settings.get("REDIS_URL", ""), self.project.published([CACHE])[0].port)
+        port = self.project.published([CACHE])[0].port
+        cache.empty(settings.get("REDIS_URL", ""), ports.LOOPBACK, port)
 
     def test(self, arguments: Sequence[str], *, auto_ports: bool, build: bool) -> int:
         return self._run(TESTS, command=arguments, auto_ports=auto_ports, build=build)

@@ -184,7 +184,7 @@ class EmbeddedEngine(Engine):
         self._must_run(CACHE)
         stack = self._present()
         settings = stack.settings(stack.declaration.services[WEB])
-        cache.empty(settings["REDIS_URL"], stack.ports[CACHE])
+        cache.empty(settings["REDIS_URL"], ports.LOOPBACK, stack.ports[CACHE])
 
     def test(self, arguments: Sequence[str], *, auto_ports: bool, build: bool) -> int:
         return self._run(TESTS, arguments=arguments, anew=build)

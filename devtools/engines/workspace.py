@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import NoReturn
 
-from .. import addresses, debuggers, health
+from .. import addresses, cache, debuggers, health
 from ..checkout import Checkout
 from ..embedded import declaration, logs
 from ..embedded.declaration import Declaration, Service
@@ -61,12 +61,7 @@ class WorkspaceEngine(Engine):
         if auto_ports or build:
             _outside("ports and image cannot be changed", "./dev up")
         state = self._state()
-        silent = [name for name in (DATABASE, CACHE) if not self._reachable(name)]
-        if silent:
-            raise DevError(
-                f"{' and '.join(silent)} cannot be reached from here",
-                "start what is missing on the machine that this container runs on: ./dev up",
-            )
+        self._must_reach(DATABASE, CACHE)
         if debug and not state.debug_port:
             return self.serve(state.server, debug=True, timeout=timeout)
         if switch.arrived(state, self._port):
@@ -137,6 +132,20 @@ class WorkspaceEngine(Engine):
     def psql(self, arguments: Sequence[str]) -> int:
         return self._hand_over(["psql", *arguments], self._superuser())
 
+    def in_database(self, script: str, *arguments: str, timeout: float = 60) -> Result:
+        self._must_reach(DATABASE)
+        return capture(
+            ["sh", "-c", script, "sh", *arguments],
+            directory=Path("/"),
+            environment=self._superuser(),
+            timeout=timeout,
+        )
+
+    def empty_cache(self) -> None:
+        self._must_reach(CACHE)
+        settings = self._settings(self._declared.services[WEB])
+        cache.empty(settings["REDIS_URL"], *self._address(CACHE))
+
     def test(self, arguments: Sequence[str], *, auto_ports: bool, build: bool) -> int:
         if auto_ports or build:
             _outside("ports and image cannot be changed", "./dev test")
@@ -182,6 +191,14 @@ class WorkspaceEngine(Engine):
     def _address(self, name: str) -> tuple[str, int]:
         """Where a service listens on the network that it shares with this container."""
         return name, self._declared.services[name].ports[0].target
+
+    def _must_reach(self, *names: str) -> None:
+        silent = [name for name in names if not self._reachable(name)]
+        if silent:
+            raise DevError(
+                f"{' and '.join(silent)} cannot be reached from here",
+                "start what is missing on the machine that this container runs on: ./dev up",
+            )
 
     def _reachable(self, name: str) -> bool:
         try:

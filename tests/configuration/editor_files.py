@@ -20,6 +20,9 @@ from typing import Any
 import json5
 from compose_files import CHECKOUT, COMBINATIONS, read_yaml
 
+from devtools import debuggers
+from devtools.ports import LOOPBACK
+
 DEVCONTAINER = ".devcontainer/devcontainer.json"
 LAUNCH = ".vscode/launch.json"
 TASKS = ".vscode/tasks.json"
@@ -268,7 +271,10 @@ def debug_ports(files: EditorFiles) -> Iterator[str]:
         if one.get("request") != "attach":
             continue
         where = (one.get("connect", {}).get("host"), one.get("connect", {}).get("port"))
-        known = _published(files) if "pathMappings" in one else _in_the_workspace(files)
+        if one["name"].endswith("without Docker"):
+            known = {(LOOPBACK, port) for _, port in debuggers.PORTS.values()}
+        else:
+            known = _published(files) if "pathMappings" in one else _in_the_workspace(files)
         if where not in known:
             yield f"{one['name']}: nothing listens on {where}"
     published = {str(port) for port in _in_the_workspace(files).values()}

@@ -83,6 +83,10 @@ FAULTS: dict[str, tuple[Callable[[EditorFiles], Any], str]] = {
         ),
         "/src",
     ),
+    "a port without Docker": (
+        lambda f: _named(f, "Attach to worker without Docker")["connect"].update(port=5680),
+        "5680",
+    ),
     "a published port": (lambda f: f.published["web"]["ports"].clear(), "from outside"),
     "stopAll": (lambda f: f.launch["compounds"][0].pop("stopAll"), "leave the others"),
     "a folder": (lambda f: f.settings.update({"python.testing.cwd": "x"}), "there is no x"),

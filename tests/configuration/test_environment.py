@@ -73,6 +73,25 @@ def declare(checkout: Checkout, arguments: str) -> int:
 BEGIN = "CONTRACT: tuple[Variable, ...] = (\n"
 
 
+def test_doctor_says_whether_they_agree(copy):
+    assert doctor(copy)["state"] == "ok"
+    line = append(copy, SETTINGS, 'NEW = env["NEW_LIMIT"]\n')
+    found = doctor(copy)
+    assert (found["state"], found["finding"]) == (
+        "wrong",
+        f"{SETTINGS}:{line}: NEW_LIMIT is read but not declared",
+    )
+    assert CONTRACT in found["remedy"]
+
+
+def doctor(checkout: Checkout) -> dict[str, str]:
+    """What the copy's `./dev doctor drift` finds."""
+    command = [str(checkout.root / "dev"), "--engine", "embedded", "doctor", "drift", "--json"]
+    done = capture(command, directory=checkout.root, environment=checkout.variables)
+    (found,) = json.loads(done.output)["checks"]
+    return found
+
+
 def test_nothing_of_this_checkout_disagrees():
     evidence = drift.gather(Checkout(CHECKOUT, {"PATH": ""}), Path(sys.executable))
     assert not [one.problem for one in drift.findings(evidence)]

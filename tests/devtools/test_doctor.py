@@ -317,7 +317,7 @@ def test_stand_ins_for_aws_answer_and_are_filled(emulator, port, seeded, well, f
     ]
     here = SimpleNamespace(
         status=StackStatus("compose", "p", services, None),
-        port=lambda _: emulator if port == "held" else 0,
+        address=lambda _: ("127.0.0.1", emulator if port == "held" else 0),
     )
     found = emulators.check(here)
     assert finding in found.finding

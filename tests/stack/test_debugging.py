@@ -103,6 +103,17 @@ def test_the_tests_run_in_it(workspace):
     assert re.search(r"\d+ passed", ran.stdout), ran.stdout
 
 
+def test_the_database_is_kept_and_put_back_in_it(workspace):
+    workspace.inside("./dev", "snapshot", "save", "inside")
+    assert "cache is empty" in workspace.inside("./dev", "snapshot", "restore", "inside").stdout
+    for name in ("inside", "previous"):
+        workspace.inside("./dev", "snapshot", "delete", name, "--yes")
+
+
+def test_doctor_finds_nothing_wrong_in_it(workspace):
+    assert " wrong" not in workspace.inside("./dev", "doctor").stdout
+
+
 def test_what_a_terminal_needs_is_there(workspace):
     for command in ("git status", "psql --version", "redis-cli --version", "less --version"):
         ran = workspace.devcontainer("exec", *command.split())

@@ -12,7 +12,6 @@ import sys
 import tarfile
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from io import BytesIO
 
 import pytest

@@ -1,0 +1,24 @@
+"""Do the declared variables, the code that reads them and the files that give them agree?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .. import environment
+from ..contract import drift, variables
+from .result import NotApplicable, Result, of
+
+if TYPE_CHECKING:
+    from .surroundings import Surroundings
+
+
+def check(here: Surroundings) -> Result:
+    """Is there a variable that is used, declared or given on one side only?"""
+    if not (here.checkout.root / variables.FILE).exists():
+        raise NotApplicable(f"there is no {variables.FILE}")
+    python = environment.find_with(here.checkout, *variables.MODULES)
+    if python is None:
+        raise NotApplicable("no Python here has what it takes; ./dev env --check installs it")
+    evidence = drift.gather(here.checkout, python)
+    found = drift.findings(evidence)
+    return of([finding.problem for finding in found], drift.summary(evidence))

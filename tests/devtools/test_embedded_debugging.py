@@ -1,0 +1,92 @@
+"""Breakpoints without Docker, through launch.json's configurations."""
+
+from __future__ import annotations
+
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from http.client import HTTPConnection
+
+import json5
+import pytest
+from debug_client import Direct, Editor
+from embedded_checkout import EmbeddedCheckout
+from front_door import ROOT
+
+from devtools import debuggers, environment
+from devtools.bench.copy import free_port
+from devtools.checkout import Checkout
+from devtools.readiness import wait_until
+from devtools.terminal import Terminal
+
+pytestmark = pytest.mark.stack
+
+VIEW = "backend/core/views.py"
+NOWHERE = "/api/nowhere/"  # answered by that view
+ANSWER = 'return problem(404, f"There is nothing at {request.path}.")'
+TASK = "backend/core/celery.py"
+RESULT = 'return {"message": message'
+SEND = (
+    "import json; from core.celery import echo\n"
+    "print(json.dumps(echo.delay('hello').get(timeout=120)['message']))"
+)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    """A stack with ports for its debuggers."""
+    venv = environment.ensure(Checkout(ROOT), Terminal()).parent.parent
+    checkout = EmbeddedCheckout.make(tmp_path_factory.mktemp("embedded") / "debugged", venv)
+    checkout.variables |= {variable: str(free_port()) for variable, _ in debuggers.PORTS.values()}
+    yield checkout
+    checkout.clean()
+
+
+def editor(stack: EmbeddedCheckout, name: str) -> Editor:
+    """An editor of this machine; the configuration has the default ports, the stack others."""
+    text = (ROOT / ".vscode" / "launch.json").read_text()
+    found = {one["name"]: one for one in json5.loads(text)["configurations"]}[name]
+    moved = {port: int(stack.variables[variable]) for variable, port in debuggers.PORTS.values()}
+    return Editor(found, str(stack.root), lambda host, port: Direct(host, moved[port]))
+
+
+def line_of(path: str, text: str) -> int:
+    lines = (ROOT / path).read_text().splitlines()
+    return next(number for number, line in enumerate(lines, 1) if text in line)
+
+
+def status_of(stack: EmbeddedCheckout, path: str) -> int:
+    connection = HTTPConnection("127.0.0.1", stack.port("web"), timeout=180)
+    with closing(connection):
+        connection.request("GET", path, headers={"Host": "test1.localhost"})
+        return connection.getresponse().status
+
+
+@pytest.mark.parametrize("server", ["gunicorn", "runserver"])
+def test_a_breakpoint_is_hit_in_web(stack, server):
+    stack.up()
+    served = stack.dev("serve", server, "--debug")
+    assert served.returncode == 0, served.stderr
+    wait_until(stack.healthy, 120, "not healthy under the debugger")
+    with editor(stack, "Attach to web") as attached, ThreadPoolExecutor() as pool:
+        attached.followed(2 if server == "gunicorn" else 1)
+        attached.break_at(VIEW, line_of(VIEW, ANSWER))
+        answer = pool.submit(status_of, stack, NOWHERE)
+        stop = attached.stopped()
+        assert (stop.path, stop.line) == (str(stack.root / VIEW), line_of(VIEW, ANSWER))
+        assert re.fullmatch(r"'.*nowhere/'", stop.evaluate("request.path"))
+        stop.resume()
+        assert answer.result(120) == 404
+
+
+def test_a_breakpoint_is_hit_in_the_worker(stack):
+    stack.up("--debug")
+    with editor(stack, "Attach to worker without Docker") as attached, ThreadPoolExecutor() as pool:
+        attached.followed(1)
+        attached.break_at(TASK, line_of(TASK, RESULT))
+        sent = pool.submit(stack.dev, "manage", "shell", "--tenant", "test1", "-c", SEND)
+        stop = attached.stopped()
+        assert stop.evaluate("message") == "'hello'"
+        stop.resume()
+        assert json.loads(sent.result(120).stdout.splitlines()[-1]) == "hello"
