@@ -7,6 +7,8 @@ import subprocess
 
 from compose_files import CHECKOUT, read_yaml
 
+from devtools import devcontainer_cli
+
 WORKFLOW = ".github/workflows/ci.yml"
 
 
@@ -18,8 +20,9 @@ def steps_of_ci() -> list[str]:
 
 
 def test_every_step_of_ci_runs_on_github():
-    matrix = read_yaml(WORKFLOW)["jobs"]["check"]["strategy"]["matrix"]
-    assert matrix["step"] == steps_of_ci()
+    jobs = read_yaml(WORKFLOW)["jobs"]
+    matrix, weekly = (jobs[name]["strategy"]["matrix"] for name in ("check", "weekly"))
+    assert [*matrix["step"], *weekly["step"]] == steps_of_ci()
     assert {entry["step"] for entry in matrix["include"]} <= set(steps_of_ci())
 
 
@@ -50,3 +53,8 @@ def test_updates_are_proposed_for_everything_that_is_pinned():
     assert ecosystems == {"pip", "docker", "docker-compose", "devcontainers", "github-actions"}
     for update in updates:
         assert (CHECKOUT / update["directory"].lstrip("/")).is_dir(), update["directory"]
+
+
+def test_the_dev_container_is_brought_up_by_the_version_that_the_tests_use():
+    versions = re.findall(r"@devcontainers/cli@([\d.]+)", (CHECKOUT / WORKFLOW).read_text())
+    assert set(versions) == {devcontainer_cli.VERSION}
