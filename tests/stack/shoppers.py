@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import http.client
-import itertools
 import json
 import ssl
 import threading
 import time
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import uuid4
@@ -64,15 +64,14 @@ class Shoppers:
 
     def _shop(self, token: str) -> None:
         client = _Client(self, token)
-        for _ in itertools.count():
-            key = uuid4().hex
+        with closing(client.connection):
             while not self._end.is_set():
-                if client.add() and (number := client.order(key)):
-                    with self._lock:
-                        self.accepted[key] = number
-                    break
-            if self._end.is_set():
-                return
+                key = uuid4().hex
+                while not self._end.is_set():
+                    if client.add() and (number := client.order(key)):
+                        with self._lock:
+                            self.accepted[key] = number
+                        break
 
     def note(self, began: float, why: str) -> None:
         """Note how a request ended: `why` it failed, empty if it did not."""

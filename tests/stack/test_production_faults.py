@@ -82,6 +82,7 @@ class Trial:
         self.shoppers = shoppers
         self.sink = sink
         self.found: list[Figures] = []
+        self.summary: dict[str, int] = {}
         self.interrupted = 0  # tasks that may have been, at most
 
     def containers(self, service: str) -> list[str]:
@@ -159,6 +160,7 @@ def trial(production) -> Iterator[Trial]:
             trial = Trial(stack, shoppers, sink)
             eventually(lambda: len(shoppers.accepted) >= BUYERS, within=60)
             yield trial
+        _write(trial)
     finally:
         stack.run("docker", "rm", "--force", sink, check=False)
         stack.compose("up", "--detach", "--wait", "--scale", "web=1", "--scale", "worker=1",
@@ -238,6 +240,70 @@ def test_what_hangs_is_survived(trial, service):
         assert figures.failed == {}
 
 
+# --- what is left ---------------------------------------------------------------------------
+
+
+def test_every_accepted_order_is_there_and_confirmed(trial):
+    shoppers = trial.shoppers
+    deadline = time.monotonic() + 240
+    while len(shoppers.accepted) < ORDERS and time.monotonic() < deadline:
+        for service in ("web", "worker"):
+            trial.kill(service, trial.containers(service)[-1])
+            goal = min(ORDERS, len(shoppers.accepted) + 100)
+            eventually(lambda goal=goal: len(shoppers.accepted) >= goal, within=120)
+    shoppers.__exit__()
+    accepted = dict(shoppers.accepted)
+    assert len(accepted) >= ORDERS
+
+    kept = kept_orders(trial.stack)
+    by_key = Counter(key for key, *_rest in kept)
+    assert {key: number for key, number, *_rest in kept if key in accepted} == accepted
+    assert set(by_key.values()) == {1}, "an order was made twice"
+    assert all(items == 1 for _key, _number, items, _sent in kept)
+
+    # Every half hour a worker looks for what no broker took; now, so that nobody waits.
+    left = "from orders.services import send_missing_confirmations as s; print(s(after=0))"
+    forgotten = len([sent for *_rest, sent in kept if not sent])
+    trial.stack.python(left)
+    numbers = {number for _key, number, *_rest in kept}
+    missing = _confirmed(trial, numbers)
+    mails = trial.mails()
+    twice = sum(number - 1 for number in mails.values())
+    summary = {
+        "orders accepted": len(accepted),
+        "accepted orders lost": 0,
+        "orders made twice": 0,
+        "confirmations that had to be sent later": forgotten,
+        "confirmations lost": len(missing),
+        "confirmations sent twice": twice,
+    }
+    trial.summary = summary
+    assert not missing
+    # Whoever dies after the mail server's answer and before the commit lets it be sent again.
+    assert twice <= trial.interrupted
+
+
+def _confirmed(trial: Trial, numbers: set[str]) -> set[str]:
+    """Return which of these orders were not confirmed once the queue is empty."""
+    missing = set(numbers)
+
+    def all_sent() -> bool:
+        nonlocal missing
+        missing = numbers - set(trial.mails())
+        return not missing
+
+    try:
+        eventually(all_sent, within=90)
+    except AssertionError:
+        kept = [order for order in kept_orders(trial.stack) if order[1] in missing]
+        print(f"not confirmed: {kept}; workers: {trial.containers('worker')}")
+        print(trial.stack.compose("logs", "--no-color", "--tail", "150", "worker").stdout)
+    return missing
+
+
+# --- a full disk, once the customers of the first stack have gone --------------------------------
+
+
 @pytest.fixture
 def cramped(tmp_path_factory) -> Iterator[ProductionStack]:
     """A stack whose database has a small disk, in memory."""
@@ -279,68 +345,7 @@ def test_a_full_disk_refuses_orders_and_loses_none(trial, cramped):
     assert {key: kept.get(key) for key in shoppers.accepted} == shoppers.accepted
 
 
-# --- what is left ---------------------------------------------------------------------------
-
-
-def test_every_accepted_order_is_there_and_confirmed(trial):
-    shoppers = trial.shoppers
-    deadline = time.monotonic() + 240
-    while len(shoppers.accepted) < ORDERS and time.monotonic() < deadline:
-        for service in ("web", "worker"):
-            trial.kill(service, trial.containers(service)[-1])
-            goal = min(ORDERS, len(shoppers.accepted) + 100)
-            eventually(lambda goal=goal: len(shoppers.accepted) >= goal, within=120)
-    shoppers.__exit__()
-    accepted = dict(shoppers.accepted)
-    assert len(accepted) >= ORDERS
-
-    kept = kept_orders(trial.stack)
-    by_key = Counter(key for key, *_rest in kept)
-    assert {key: number for key, number, *_rest in kept if key in accepted} == accepted
-    assert set(by_key.values()) == {1}, "an order was made twice"
-    assert all(items == 1 for _key, _number, items, _sent in kept)
-
-    # Every half hour a worker looks for what no broker took; now, so that nobody waits.
-    left = "from orders.services import send_missing_confirmations as s; print(s(after=0))"
-    forgotten = len([sent for *_rest, sent in kept if not sent])
-    trial.stack.python(left)
-    numbers = {number for _key, number, *_rest in kept}
-    missing = _confirmed(trial, numbers)
-    mails = trial.mails()
-    twice = sum(number - 1 for number in mails.values())
-    summary = {
-        "orders accepted": len(accepted),
-        "accepted orders lost": 0,
-        "orders made twice": 0,
-        "confirmations that had to be sent later": forgotten,
-        "confirmations lost": len(missing),
-        "confirmations sent twice": twice,
-    }
-    _write(trial, summary)
-    assert not missing
-    # Whoever dies after the mail server's answer and before the commit lets it be sent again.
-    assert twice <= trial.interrupted
-
-
-def _confirmed(trial: Trial, numbers: set[str]) -> set[str]:
-    """Return which of these orders were not confirmed once the queue is empty."""
-    missing = set(numbers)
-
-    def all_sent() -> bool:
-        nonlocal missing
-        missing = numbers - set(trial.mails())
-        return not missing
-
-    try:
-        eventually(all_sent, within=90)
-    except AssertionError:
-        kept = [order for order in kept_orders(trial.stack) if order[1] in missing]
-        print(f"not confirmed: {kept}; workers: {trial.containers('worker')}")
-        print(trial.stack.compose("logs", "--no-color", "--tail", "150", "worker").stdout)
-    return missing
-
-
-def _write(trial: Trial, summary: dict[str, int]) -> None:
+def _write(trial: Trial) -> None:
     load = ", ".join(f"{number:.1f}" for number in os.getloadavg())
     lines = [
         "# Faults",
@@ -359,7 +364,7 @@ def _write(trial: Trial, summary: dict[str, int]) -> None:
         "",
         "| after all of them | |",
         "|---|---|",
-        *(f"| {what} | {number} |" for what, number in summary.items()),
+        *(f"| {what} | {number} |" for what, number in trial.summary.items()),
     ]
     text = "\n".join(lines) + "\n"
     print(text)
