@@ -105,6 +105,8 @@ class Surroundings:
         """The stack, which is up, or part of it."""
         try:
             found = self.engine.status()
+            if found.failing:  # a machine that is busy may only have answered too late
+                found = self.engine.status()
         except DevError as error:
             raise NotApplicable(f"the stack cannot be asked: {error}") from error
         if found.down:
