@@ -7,7 +7,8 @@ import re
 import pytest
 from compose_files import CHECKOUT, COMBINATIONS, compose_config, read_yaml
 
-from core.env import CONTRACT, PRODUCTION, PRODUCTION_DEFAULTS, EnvironmentProblems, read
+from core.env import CONTRACT, PRODUCTION_DEFAULTS, EnvironmentProblems, read
+from core.env.contract import PRODUCTION
 
 (FILE,) = COMBINATIONS["production"]
 SECRETS = {variable.name for variable in CONTRACT if variable.secret}
