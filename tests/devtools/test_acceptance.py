@@ -257,7 +257,7 @@ def test_a_skipped_test_shows_nothing_unless_it_belongs_elsewhere(stack, reason)
     said = f"SKIPPED [2] a.py:1: {reason}\n== 5 passed, 2 skipped in 1 s =="
     (stack.checkout.root / "dev").write_text(f"print({said!r})")
     if reason == "no daemon":
-        with pytest.raises(Failed, match="not all was shown: .*no daemon"):
+        with pytest.raises(Failed, match=r"not all was shown: .*no daemon"):
             stack.backend_tests()
     else:
         assert stack.backend_tests() == "5 passed, 2 skipped as not applicable here: ./dev test"
