@@ -36,6 +36,10 @@ OPERATORS = "public"
 # What a new developer does not have either.
 _BACKEND = "backend"
 
+_REPORT = ("-v", "-rfEs", "--color=no")
+# How the reason of a skipped test begins that can be shown on the other engine only.
+_ELSEWHERE = ": not applicable: "
+
 
 class Stack:
     """A checkout whose stack runs on an engine. As a context: what checks made goes at its end."""
@@ -149,20 +153,22 @@ class Stack:
             if not (self.checkout.root / name).exists():
                 raise Failed(f"{name} is missing")
         return self._pytest(
-            [str(self.python), "-m", "pytest", "-v", "--color=no", *arguments],
+            [str(self.python), "-m", "pytest", *_REPORT, *arguments],
             f".venv/bin/python -m pytest {' '.join(arguments)}",
         )
 
     def backend_tests(self, *arguments: str) -> str:
         """Run backend tests by `./dev test`; as `tests`."""
         shown = " ".join(("./dev test", *arguments))
-        return self._pytest([*self._front, "test", "-v", "--color=no", *arguments], shown)
+        return self._pytest([*self._front, "test", *_REPORT, *arguments], shown)
 
     def _pytest(self, command: list[str], shown: str) -> str:
-        last = ""
+        last, unseen = "", []
 
         def hear(line: str) -> None:
             nonlocal last
+            if line.startswith("SKIPPED [") and _ELSEWHERE not in line:
+                unseen.append(line)
             last = line if re.search(r"\d+ (passed|failed|error|skipped)", line) else last
             self.tell(line)
 
@@ -172,10 +178,11 @@ class Stack:
         if status or not counted:
             said = last.strip("= ") or "no test ran"
             raise Failed(f"`{shown}` ended with {status}: {said}", shown)
-        skipped = re.search(r"(\d+) skipped", last)
-        if skipped:
-            raise Failed(f"`{shown}`: {skipped.group()}, so not all was shown", f"{shown} -rs")
-        return f"{counted.group()}: {shown}"
+        if unseen:
+            raise Failed(f"`{shown}`, so not all was shown: {'; '.join(unseen)}", f"{shown} -rs")
+        skipped = re.search(r"\d+ skipped", last)
+        elsewhere = f", {skipped.group()} as not applicable here" if skipped else ""
+        return f"{counted.group()}{elsewhere}: {shown}"
 
     # What runs
 

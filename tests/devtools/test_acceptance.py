@@ -247,3 +247,17 @@ def test_without_a_stack_the_command_says_how_to_start_one(workspace):
     assert done.returncode == 1
     assert "./dev up" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+# --- tests as evidence --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reason", ["not applicable: LocalStack is asked elsewhere", "no daemon"])
+def test_a_skipped_test_shows_nothing_unless_it_belongs_elsewhere(stack, reason):
+    said = f"SKIPPED [2] a.py:1: {reason}\n== 5 passed, 2 skipped in 1 s =="
+    (stack.checkout.root / "dev").write_text(f"print({said!r})")
+    if reason == "no daemon":
+        with pytest.raises(Failed, match=r"not all was shown: .*no daemon"):
+            stack.backend_tests()
+    else:
+        assert stack.backend_tests() == "5 passed, 2 skipped as not applicable here: ./dev test"

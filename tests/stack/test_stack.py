@@ -19,6 +19,13 @@ def test_one_command_from_nothing_ends_with_everything_healthy(stack):
     assert states["health"]["status"] == "ok"
 
 
+def test_a_command_leaves_the_next_up_nothing_to_do(running):
+    before = running.containers()
+    running.dev("manage", "check")
+    running.dev("up")
+    assert running.containers() == before
+
+
 def test_both_tenants_answer(running):
     assert "Test One" in running.get("/", X_Tenant="test1").text
     assert "Test Two" in running.get("/", X_Tenant="test2").text
