@@ -110,15 +110,7 @@ def emulated(url: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def aws(moto, monkeypatch) -> str:
-    """Speak to the emulator that the stack's tests name, LocalStack, or else to moto."""
-    url = os.environ.get("AWS_ENDPOINT_URL") or moto
-    as_emulated(monkeypatch, url)
-    return url
-
-
-@pytest.fixture
-def bucket(aws) -> Iterator[Any]:
+def bucket(emulator) -> Iterator[Any]:
     """An empty bucket, gone at the end."""
     bucket = boto3.resource("s3").Bucket(f"test-{uuid.uuid4().hex}")
     bucket.create(CreateBucketConfiguration={"LocationConstraint": REGION})

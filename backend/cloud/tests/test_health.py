@@ -7,7 +7,7 @@ from core.health import _probes, register
 
 
 @pytest.fixture
-def probe(aws, settings):
+def probe(emulator, settings):
     settings.AWS_STORAGE_BUCKET_NAME = "homeport-nosuch"
     health._client.cache_clear()
     yield health.probe_files

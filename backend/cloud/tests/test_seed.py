@@ -17,7 +17,7 @@ SEED = Path(__file__).parents[3] / "init-scripts" / "aws" / "seed.py"
 
 
 @pytest.fixture
-def seed(aws):
+def seed(emulator):
     """Return a function that runs the script with a bucket and parameters of the test's own.
 
     It returns the exit status and the lines that were written.
@@ -95,7 +95,7 @@ def test_without_a_bucket_files_stay_on_disk(seed):
     assert "AWS_STORAGE_BUCKET_NAME" not in parameters(f"/{seed.bucket}/local")
 
 
-def test_words_for_people(seed, aws):
+def test_words_for_people(seed, emulator):
     environment = {**os.environ, "AWS_DEFAULT_REGION": "mars", "LOG_FORMAT": "console"}
     ended = subprocess.run([SEED], env=environment, capture_output=True, text=True, check=False)
     assert ended.stdout.startswith("not seeded error=AWS_DEFAULT_REGION='mars' is no region")

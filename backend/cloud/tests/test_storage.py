@@ -185,8 +185,8 @@ def test_a_signed_address_needs_nothing_else(storage):
     assert fetched(storage.url(name, {"ResponseContentDisposition": disposition}))[0] == 200
 
 
-def test_an_address_is_signed_for_the_public_host(bucket, storage, aws):
-    public = aws.replace("127.0.0.1", "localhost").replace("//localstack", "//localhost")
+def test_an_address_is_signed_for_the_public_host(bucket, storage, emulator):
+    public = emulator.replace("127.0.0.1", "localhost").replace("//localstack", "//localhost")
     url = storage_of(bucket.name, public_endpoint_url="https://s3.example.com").url("a b.txt")
 
     assert url.startswith(f"https://s3.example.com/{bucket.name}/test1/a%20b.txt?")
@@ -198,11 +198,11 @@ def test_an_address_is_signed_for_the_public_host(bucket, storage, aws):
 
 
 @pytest.mark.parametrize("change", ["signature", "key", "host", "expiry"])
-def test_an_address_that_was_changed_or_is_too_old_is_refused(storage, bucket, aws, change):
+def test_an_address_that_was_changed_or_is_too_old_is_refused(storage, bucket, emulator, change):
     storage.save("a.txt", ContentFile(b"hello"))
     storage.save("b.txt", ContentFile(b"not for you"))
     url = storage.url("a.txt")
-    if fetched(f"{aws}/moto-api/")[0] == 200:
+    if fetched(f"{emulator}/moto-api/")[0] == 200:
         pytest.skip("not applicable: moto accepts any signature; LocalStack is asked by --stack")
     changed = {
         "signature": lambda: re.sub(r"(X-Amz-Signature=)\w{4}", r"\g<1>0000", url),
@@ -210,7 +210,7 @@ def test_an_address_that_was_changed_or_is_too_old_is_refused(storage, bucket, a
         "host": lambda: (
             storage_of(bucket.name, public_endpoint_url="http://s3.example.com")
             .url("a.txt")
-            .replace("http://s3.example.com", aws)
+            .replace("http://s3.example.com", emulator)
         ),
         "expiry": lambda: _expired(storage),
     }
@@ -284,7 +284,7 @@ def test_an_upload_without_a_store_is_answered_503_and_nothing_is_kept(
 # --- the cloud ----------------------------------------------------------------------------
 
 
-def test_without_endpoints_and_keys_the_same_environment_is_the_cloud(aws, monkeypatch):
+def test_without_endpoints_and_keys_the_same_environment_is_the_cloud(emulator, monkeypatch):
     for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     # What a task's role gives, so that nothing on this machine is looked for.
