@@ -94,7 +94,9 @@ def codespaces(stack: Stack) -> str:
 
 @criterion("WS-5", "pre-commit runs the same checks as CI", long=True)
 def same_checks(stack: Stack) -> str:
-    if not re.search(r"^\s*step \./dev lint$", stack.text(".ci/run"), re.M):
+    steps = stack.text(".ci/run")
+    runs = re.search(r"^lint\(\) *\{ \./dev lint; \}$", steps, re.M)
+    if not runs or not re.search(r"^steps=\([^)]*\blint\b", steps, re.M):
         raise Failed(".ci/run does not run ./dev lint")
     hooks = re.findall(r"^\s*- id: (\S+)", stack.text(".pre-commit-config.yaml"), re.M)
     stack.must("lint", timeout=900)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..errors import DevError
@@ -68,6 +68,18 @@ def ensure(project: Project, terminal: Terminal, force: bool = False) -> None:
             _build(project, service, terminal)
             known[service.image] = _record(project, service, ids(project)[service.image])
             project.checkout.remember(SUBJECT, known)
+
+
+def keep(project: Project, names: Mapping[str, str]) -> None:
+    """Give `names`, as `ids` said them, back to the images that had them.
+
+    `docker compose run` builds by itself and labels the image with its service, so the name is
+    another image's although nothing changed, and the next `up` would replace every container.
+    """
+    now = ids(project)
+    for name, image_id in names.items():
+        if now.get(name) != image_id:
+            project.docker("image", "tag", image_id, name)
 
 
 def fingerprint(project: Project, service: Service) -> str:

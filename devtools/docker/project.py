@@ -19,8 +19,6 @@ from ..services import by_dependency, one_shots, port_variable
 
 FILE = "docker-compose.yml"
 PROJECT_LABEL = "com.docker.compose.project"
-# When Compose builds by itself what is built here.
-PULL_POLICY = "BACKEND_PULL_POLICY"
 
 
 class PublishedPort(NamedTuple):
@@ -219,10 +217,6 @@ class Project:
             chosen = self.checkout.chosen("COMPOSE_FILE") or FILE
             environment["COMPOSE_FILE"] = separator.join([chosen, *self._added])
         environment.update(ports.remembered(self.checkout))
-        if not self.checkout.chosen(PULL_POLICY):
-            # Compose labels what it builds with the service that it was built for: every
-            # `docker compose run` would give the name to another image, and `up` replace all.
-            environment[PULL_POLICY] = "missing"
         if os.getuid() != 0:
             for variable, value in (("APP_UID", os.getuid()), ("APP_GID", os.getgid())):
                 if not self.checkout.chosen(variable):

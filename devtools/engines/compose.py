@@ -347,7 +347,13 @@ class ComposeEngine(Engine):
                 self._start(["up", "--detach", "--no-deps"], needed, timeout=60)
                 self.terminal.say(f"  {' and '.join(needed)} stay up; ./dev down stops them")
         options = (*_no_tty(), *options)
-        return self._hand_over(*_QUIETLY, "run", "--rm", "--no-deps", *options, service, *command)
+        names = image.ids(self.project)
+        try:
+            return self._hand_over(
+                *_QUIETLY, "run", "--rm", "--no-deps", *options, service, *command
+            )
+        finally:
+            image.keep(self.project, names)
 
     def _data_services(self) -> list[str]:
         needs = self.project.services[RELEASE].declaration.get("depends_on") or {}

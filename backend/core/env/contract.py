@@ -548,15 +548,6 @@ CONTRACT: tuple[Variable, ...] = (
         reader="compose",
     ),
     Variable(
-        "BACKEND_PULL_POLICY",
-        "Compose",
-        "When Compose builds the image of the application by itself. ./dev says missing, because\n"
-        "it knows when there is something to build.",
-        default="build",
-        example="missing",
-        reader="compose",
-    ),
-    Variable(
         "APP_UID",
         "Compose",
         "User id of the application in the image. ./dev gives yours, so that files it writes\n"

@@ -240,12 +240,13 @@ print(any("workbench" in name for name in (*settings.MIDDLEWARE, settings.ROOT_U
 
 
 def as_under(settings_module: str, code: str) -> subprocess.CompletedProcess:
-    """Run code with an environment that production accepts."""
+    """Run code with an environment that production accepts; locally with none of its own."""
+    production = PRODUCTION if settings_module == PRODUCTION["DJANGO_SETTINGS_MODULE"] else {}
     variables = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": settings_module}
     return subprocess.run(
         [sys.executable, "-c", code],
         cwd=BACKEND,
-        env={**PRODUCTION, **variables},
+        env={**production, **variables},
         capture_output=True,
         text=True,
         check=False,
