@@ -44,7 +44,7 @@ def _env_options(parser: argparse.ArgumentParser) -> None:
 def env(run: Run) -> int:
     from ..contract import compose, values, variables
 
-    python = environment.with_modules(run.checkout, run.terminal, *variables.MODULES)
+    python = environment.with_modules(run.checkout, run.aside, *variables.MODULES)
     if run.options.check:
         return _check_contract(run, python)
     files = compose.load(run.checkout, python)
@@ -93,7 +93,7 @@ def _check_contract(run: Run, python: Path) -> int:
 def compared(run: Run) -> int:
     from ..contract import parity, variables
 
-    python = environment.with_modules(run.checkout, run.terminal, *variables.MODULES)
+    python = environment.with_modules(run.checkout, run.aside, *variables.MODULES)
     found = parity.compare(run.checkout, python)
     if run.options.json:
         run.terminal.say(json.dumps(found.as_json(), indent=2))
@@ -221,7 +221,7 @@ def referred(run: Run) -> int:
     from .. import reference
     from ..contract import variables
 
-    python = environment.with_modules(run.checkout, run.terminal, *variables.MODULES)
+    python = environment.with_modules(run.checkout, run.aside, *variables.MODULES)
     groups = {
         group: {
             one.name: (one.summary, parser_of(one))

@@ -50,9 +50,7 @@ def examined(run: Run) -> int:
     options = run.options
     must_be_known("check", options.checks, doctor.CHECKS)
     done: dict[str, list[str]] = {}
-    # What is read by a program is nothing but JSON.
-    terminal = Terminal(out=sys.stderr) if options.json else run.terminal
-    here = Surroundings(run.checkout, terminal, run.asked_engine)
+    here = Surroundings(run.checkout, run.aside, run.asked_engine)
     results = doctor.examine(here, options.checks)
     if options.fix:
         done = doctor.mend(here, results, lambda what: _agreed(run, what))

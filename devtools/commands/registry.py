@@ -51,6 +51,11 @@ class Run:
             self._engine = choose(self.asked_engine, self.checkout, self.terminal)
         return self._engine
 
+    @property
+    def aside(self) -> Terminal:
+        """Where progress is shown: not among JSON, which a program reads."""
+        return Terminal(out=sys.stderr) if getattr(self.options, "json", False) else self.terminal
+
     def say_engine(self) -> None:
         """Print which engine runs the stack, and why."""
         self.terminal.say(engine_line(self.terminal, self.engine))

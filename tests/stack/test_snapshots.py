@@ -26,7 +26,7 @@ def test_web_and_worker_go_on_with_the_database_that_came_back(snapshots):
     assert eventually(lambda: stack.health()["status"] == "ok")
     assert stack.get("/api/products/", X_Tenant="test1").status == 200
     # The worker, too: a task that asks the database is done.
-    sent = "from core.celery import echo; print(echo.delay('back').get(timeout=60))"
+    sent = "from core.celery import echo; print(echo.delay('back').get(timeout=60)['message'])"
     assert stack.python(sent).endswith("back")
     assert stack.containers() == before
 
