@@ -350,7 +350,8 @@ def _write(trial: Trial) -> None:
     lines = [
         "# Faults",
         "",
-        "Written by `FAULTS_PAGE=docs/faults.md ./dev test --stack -k production_faults`; do not edit.",
+        "Written by `FAULTS_PAGE=docs/faults.md ./dev test --stack -k production_faults`;",
+        "do not edit.",
         "",
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores, load average {load}. "
         f"{BUYERS} customers order without pause,",
