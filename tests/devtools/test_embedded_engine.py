@@ -210,7 +210,7 @@ def test_up_debug_has_both_processes_under_debuggers(up):
             f"127.0.0.1:{port}" for port in chosen.values()
         }
         # The task runs, in a worker of threads.
-        done, _ = up.python(COUNT.format(ids=up.python(SEND.format(count=5))))
+        done = up.python(COUNT.format(ids=up.python(SEND.format(count=5))))
         assert done == 5
     finally:
         for name in chosen:
