@@ -42,6 +42,15 @@ def _one(workspace: Workspace, name: str, *arguments: str) -> dict:
     return found
 
 
+def _found_of_a_held_port(checkout: Workspace | EmbeddedCheckout, variable: str) -> dict:
+    """What doctor finds of ports while this process holds the one that `variable` names."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        checkout.variables[variable] = str(holder.getsockname()[1])
+        return _one(checkout, "ports")
+
+
 @pytest.fixture
 def stack(workspace: Workspace):
     """The small stack in a checkout, project and ports of its own; not up."""
@@ -68,11 +77,7 @@ def _container(stack: Workspace, service: str, directory: Path) -> str:
 
 @needs_docker
 def test_a_port_that_another_process_holds(stack):
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        holder.listen()
-        stack.variables["DB_PORT"] = str(holder.getsockname()[1])
-        found = _one(stack, "ports")
+    found = _found_of_a_held_port(stack, "DB_PORT")
     assert found["state"] == "wrong"
     assert f"(process {os.getpid()})" in found["finding"]
     assert "DB_PORT" in found["finding"]
@@ -185,11 +190,7 @@ def test_data_of_another_postgresql_in_the_checkout(embedded):
 
 
 def test_a_port_of_the_embedded_engine_that_is_held(embedded):
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        holder.listen()
-        embedded.variables["REDIS_PORT"] = str(holder.getsockname()[1])
-        found = _one(embedded, "ports")
+    found = _found_of_a_held_port(embedded, "REDIS_PORT")
     assert found["state"] == "wrong"
     assert f"(process {os.getpid()})" in found["finding"]
 
