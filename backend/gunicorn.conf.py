@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.env import environment_or_exit
 from core.liveness import DRAIN_FILE
-from core.logging import logging_config
+from core.logging import logging_config, start_batches
 
 env = environment_or_exit()
 debugging = env["DEBUGPY_PORT"] is not None
@@ -57,6 +57,12 @@ control_socket_disable = True
 def on_starting(server) -> None:
     """Take requests again, after a restart in the same container."""
     DRAIN_FILE.unlink(missing_ok=True)
+
+
+def post_fork(server, worker) -> None:
+    """Write the lines of requests together; beside a debugger, at once: it stops all threads."""
+    if not debugging:
+        start_batches()
 
 
 accesslog = "-"

@@ -3,11 +3,16 @@
 import json
 import logging
 import logging.config
+import os
+import select
+import subprocess
+import sys
+import time
 
 import pytest
 import structlog
 
-from core.logging import logging_config
+from core.logging import BATCH_WAIT, BatchHandler, logging_config, start_batches
 
 
 class Atoms(dict):
@@ -116,3 +121,75 @@ def test_a_request_logs_its_tenant_and_the_id_it_answers_with(browser, written):
     finished = next(entry for entry in entries if entry["event"] == "request_finished")
     assert finished["tenant"] == "test2"
     assert finished["request_id"] == response["X-Request-ID"]
+
+
+class Writes:
+    """A stream that keeps each write by itself."""
+
+    def __init__(self):
+        self.all = []
+
+    def write(self, text):
+        self.all.append(text)
+
+    def flush(self):
+        pass
+
+
+@pytest.fixture
+def batches():
+    """The writes of a handler that collects lines."""
+    writes = Writes()
+    handler = BatchHandler(writes)
+    handlers = logging.root.handlers[:]
+    logging.root.handlers[:] = [handler]
+    level = logging.root.level
+    logging.root.setLevel("INFO")
+    start_batches()
+    yield writes.all
+    logging.root.setLevel(level)
+    logging.root.handlers[:] = handlers
+
+
+def test_lines_are_written_together_soon(batches):
+    for number in range(3):
+        logging.info("line %d", number)
+    assert batches == []
+    ends = time.monotonic() + 100 * BATCH_WAIT
+    while not batches and time.monotonic() < ends:
+        time.sleep(BATCH_WAIT / 10)
+    assert batches == ["line 0\nline 1\nline 2\n"]
+
+
+def test_a_warning_is_written_at_once_after_what_came_before(batches):
+    logging.info("first")
+    logging.warning("second")
+    assert batches == ["first\nsecond\n"]
+
+
+def test_a_batch_fits_what_a_pipe_takes_in_one_piece(batches):
+    lines = [f"{number:04} " + "ü" * 500 for number in range(40)]
+    for line in lines:
+        logging.info(line)
+    logging.warning("x" * 2 * select.PIPE_BUF)  # one line is never cut
+    assert "".join(batches).splitlines()[:-1] == lines
+    assert all(len(batch.encode()) <= select.PIPE_BUF for batch in batches[:-1])
+    assert len(batches) < len(lines) / 2
+
+
+def test_lines_that_wait_are_written_at_exit():
+    program = (
+        "import logging, logging.config\n"
+        "from core.logging import logging_config, start_batches\n"
+        "logging.config.dictConfig(logging_config('json', 'INFO'))\n"
+        "start_batches()\n"
+        "logging.info('the last words')\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(ended.stdout)["event"] == "the last words"
