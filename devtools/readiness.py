@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Callable, NamedTuple
+from typing import Callable, NamedTuple, TypeVar
 
 from .errors import DevError
 from .terminal import Mark, Terminal
@@ -13,6 +13,8 @@ INTERVAL = 0.25
 # Where asking costs next to nothing.
 QUICK = 0.05
 LAST_LINES = 20
+
+Found = TypeVar("Found")
 
 
 class Verdict(NamedTuple):
@@ -67,13 +69,19 @@ def follow(
         raise
 
 
-def wait_until(condition: Callable[[], bool], timeout: float, otherwise: str) -> None:
-    """Return once `condition` holds. Raises DevError with `otherwise` after `timeout` seconds."""
+def wait_until(
+    condition: Callable[[], Found], timeout: float, otherwise: str, interval: float = QUICK
+) -> Found:
+    """The first true value of `condition`, asked every `interval` seconds.
+
+    Raises DevError with `otherwise` after `timeout` seconds.
+    """
     end = time.monotonic() + timeout
-    while not condition():
+    while not (found := condition()):
         if time.monotonic() > end:
             raise DevError(f"{otherwise} within {timeout:.0f} s")
-        time.sleep(QUICK)
+        time.sleep(interval)
+    return found
 
 
 def failure(terminal: Terminal, name: str, state: str, log: str) -> DevError:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
+    from botocore.config import Config
 
 # Where boto3 would look for credentials after the environment's own keys.
 # https://boto3.amazonaws.com/v1/documentation/api/latest/guide/credentials.html
@@ -21,8 +22,8 @@ CREDENTIAL_CHAIN = (
 CONFIGURATION_FILES = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "BOTO_CONFIG")
 
 
-def client(service: str) -> BaseClient:
-    """Return a client of a service ("ssm"), which answers or fails within a few seconds.
+def client(service: str, limits: Config | None = None) -> BaseClient:
+    """Return a client of a service ("ssm"), with these limits of time or those of a QUESTION.
 
     Raises:
         botocore.exceptions.NoRegionError: when AWS_DEFAULT_REGION is not set.
@@ -33,7 +34,7 @@ def client(service: str) -> BaseClient:
 
     from cloud.limits import QUESTION
 
-    return botocore.session.get_session().create_client(service, config=QUESTION)
+    return botocore.session.get_session().create_client(service, config=limits or QUESTION)
 
 
 def endpoint(service: str = "") -> str:

@@ -1,12 +1,12 @@
 """Readiness: does the bucket of uploaded files answer?"""
 
 from functools import cache
-from typing import Any
 
-import boto3
+from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 from django.conf import settings
 
+from cloud.clients import client
 from cloud.limits import PROBE
 
 
@@ -28,5 +28,5 @@ def probe_files() -> None:
 
 
 @cache
-def _client() -> Any:
-    return boto3.client("s3", region_name=settings.AWS_DEFAULT_REGION, config=PROBE)
+def _client() -> BaseClient:
+    return client("s3", PROBE)

@@ -48,6 +48,8 @@ class HeartbeatStep(bootsteps.StartStopStep):
     def shutdown(self, consumer: Any) -> None:
         self.stop(consumer)
         heartbeat_file().unlink(missing_ok=True)
+        if self.client is None:  # stopped before it started
+            return
         try:
             self.client.delete(self.key)
         except redis.RedisError as error:

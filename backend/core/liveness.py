@@ -54,10 +54,11 @@ def check_worker() -> str:
     """Look at the worker's last heartbeat; return what was found.
 
     Raises:
-        OSError: when there is none, or it is too old.
+        OSError: when there is none, or it is too old, or of a time to come: the clock was set
+            back, and nothing is known until the next one.
     """
     age = time.time() - heartbeat_file().stat().st_mtime
-    if age > HEARTBEAT_TIME_TO_LIVE:
+    if not -1 < age <= HEARTBEAT_TIME_TO_LIVE:
         raise TimeoutError(f"the last heartbeat is {age:.0f} s old")
     return f"heartbeat {age:.0f} s ago"
 

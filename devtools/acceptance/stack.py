@@ -23,6 +23,7 @@ from ..checkout import Checkout
 from ..docker.project import Project
 from ..errors import DevError
 from ..process import Result, capture, stream
+from ..readiness import wait_until
 from ..services import WEB
 from ..terminal import Terminal
 from .criteria import Failed
@@ -394,14 +395,10 @@ def log_in(browser: Browser, email: str) -> Browser:
 
 def eventually(condition: Callable[[], Any], within: float, otherwise: str) -> Any:
     """The first true value of `condition`. Raises Failed after `within` seconds."""
-    end = time.monotonic() + within
-    while True:
-        found = condition()
-        if found:
-            return found
-        if time.monotonic() > end:
-            raise Failed(f"{otherwise} within {within:.0f} s")
-        time.sleep(0.2)
+    try:
+        return wait_until(condition, within, otherwise, interval=0.2)
+    except DevError as error:
+        raise Failed(str(error)) from error
 
 
 def _superuser(email: str) -> str:

@@ -8,12 +8,14 @@ from collections import defaultdict
 from pathlib import Path
 
 from ..checkout import Checkout
+from ..readiness import wait_until
 from ..terminal import Terminal
 from .copy import Copy, free_port, page
 from .measure import Measure
 
 _BUDGETS = {False: (1, 2), True: (1, 3)}  # with a debugger: until the command returns, the page
 _TURN = 0.01
+_PATIENCE = 60  # seconds
 
 
 def measure(checkout: Checkout, terminal: Terminal, rounds: int) -> list[Measure]:
@@ -47,8 +49,7 @@ def _switch(copy: Copy, server: str, debug: bool) -> tuple[float, float]:
     began = time.monotonic()
     copy.dev("serve", server, *(["--debug"] if debug else []))
     returned = time.monotonic() - began
-    while not _answers(copy.port):
-        time.sleep(_TURN)
+    wait_until(lambda: _answers(copy.port), _PATIENCE, f"{server} did not answer", _TURN)
     return returned, time.monotonic() - began
 
 

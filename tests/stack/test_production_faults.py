@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +36,7 @@ from django_tenants.utils import schema_context
 from products.models import Category, Product
 from users.models import User
 from users.tokens import AccessToken
+from django.utils import timezone
 from datetime import timedelta
 with schema_context("test1"):
     category, _ = Category.objects.get_or_create(slug="trial", defaults=dict(name="Trial"))
@@ -45,7 +47,9 @@ with schema_context("test1"):
     for number in range({BUYERS}):
         user = User.objects.create_user(f"buyer{{number}}@example.com", None)
         token = AccessToken.for_user(user)
-        token.set_exp(lifetime=timedelta(hours=2))
+        # Good also by clocks that are an hour wrong.
+        token.set_iat(at_time=timezone.now() - timedelta(hours=2))
+        token.set_exp(lifetime=timedelta(hours=3))
         tokens.append(str(token))
     print(json.dumps([product.pk, tokens]))
 """
@@ -57,6 +61,27 @@ with schema_context("test1"):
     rows = Order.objects.exclude(idempotency_key="")
     print(json.dumps([[o.idempotency_key, o.number, o.items.count(), bool(o.confirmation_sent_at)]
                       for o in rows]))
+"""
+
+NEWEST_ORDER = """
+from django.utils import timezone
+from django_tenants.utils import schema_context
+from orders.models import Order
+with schema_context("test1"):
+    print((Order.objects.latest("pk").created_at - timezone.now()).total_seconds())
+"""
+CLOCK = """
+x-clock: &clock
+  environment:
+    LD_PRELOAD: /clock/libfaketime.so
+    FAKETIME_TIMESTAMP_FILE: /clock/offset
+    FAKETIME_NO_CACHE: "1"
+    FAKETIME_DONT_FAKE_MONOTONIC: "1"
+  volumes:
+    - ./clock:/clock:ro
+services:
+  web: *clock
+  worker: *clock
 """
 
 
@@ -238,6 +263,51 @@ def test_what_hangs_is_survived(trial, service):
     figures = during(trial, fault, lambda: trial.freeze(service, container))
     if service == "worker":
         assert figures.failed == {}
+
+
+# --- the clock ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def clock(trial) -> Callable[[int], None]:
+    """Set the clocks of all webs and workers to so many seconds ahead of the machine's.
+
+    By a library that is put between them and the clock; database and Redis keep their time.
+    """
+    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    if not found:
+        pytest.skip("no libfaketime here: sudo apt-get install faketime")
+    directory = trial.stack.checkout / "clock"
+    directory.mkdir()
+    shutil.copy(found[0], directory / "libfaketime.so")
+    offset = directory / "offset"
+    offset.write_text("+0\n")
+    (trial.stack.checkout / "clock.yml").write_text(CLOCK)
+    trial.stack.compose(
+        *("-f", "clock.yml", "up", "--detach", "--wait", "--no-deps"),
+        *("--scale", "web=3", "--scale", f"worker={WORKERS}", "web", "worker"),
+        timeout=600,
+    )
+
+    def set_to(seconds: int) -> None:
+        offset.write_text(f"{seconds:+}\n")  # read again at each look at the clock
+        trial.interrupt("redis")  # tasks at work look forgotten, and are given out again
+
+    return set_to
+
+
+@pytest.mark.parametrize(("jump", "seconds"), [("an hour ahead", 3600), ("two hours back", -3600)])
+def test_a_clock_that_jumps_harms_nothing(trial, clock, jump, seconds):
+    def work() -> None:
+        clock(seconds)
+        time.sleep(FROZEN)
+
+    figures = during(trial, f"clocks of web and worker jump {jump}", work)
+    assert figures.failed == {}
+    ahead = json.loads(trial.stack.python(NEWEST_ORDER))
+    assert abs(ahead - seconds) < 60, "the clock did not jump"
+    for worker in trial.containers("worker"):
+        trial.stack.run("docker", "exec", worker, "bin/healthy", "worker")
 
 
 # --- what is left ---------------------------------------------------------------------------

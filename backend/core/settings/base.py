@@ -221,6 +221,8 @@ SIMPLE_JWT = {
     "ROTATE_REFRESH_TOKENS": True,
     "BLACKLIST_AFTER_ROTATION": True,
     "UPDATE_LAST_LOGIN": True,
+    # Seconds that the clocks of two webs may differ; as those of AWS: cloud/cognito.py.
+    "LEEWAY": 30,
 }
 
 # Of a user pool on AWS, where API_TOKENS says so: docs/cognito.md

@@ -36,6 +36,13 @@ def test_a_worker_that_fell_silent_is_unhealthy(heartbeat, capsys):
     assert "25 s old" in capsys.readouterr().err
 
 
+def test_a_heartbeat_of_a_time_to_come_says_nothing(heartbeat, capsys):
+    heartbeat.touch()
+    future = time.time() + 3600
+    os.utime(heartbeat, (future, future))
+    assert liveness.main(["worker"]) == 1
+
+
 @pytest.mark.parametrize(("status", "expected"), [(200, 0), (500, 1)])
 def test_web_is_healthy_when_it_answers_200(status, expected, monkeypatch, capsys):
     class Handler(BaseHTTPRequestHandler):

@@ -4,9 +4,11 @@ from datetime import timedelta
 
 import pytest
 from django.core import mail
+from django.utils import timezone
 from django_tenants.utils import schema_context
 from rest_framework.settings import api_settings
 
+from cloud.cognito import LEEWAY
 from users.models import User
 from users.tasks import send_notice
 from users.throttling import AccountThrottle, ClientThrottle
@@ -207,7 +209,13 @@ def test_an_account_shows_and_changes_its_own_names(as_ann, ann):
 
 def expired(user):
     token = AccessToken.for_user(user)
-    token.set_exp(lifetime=-timedelta(seconds=1))
+    token.set_exp(lifetime=-timedelta(seconds=LEEWAY + 1))
+    return token
+
+
+def of_tomorrow(user):
+    token = AccessToken.for_user(user)
+    token.set_iat(at_time=timezone.now() + timedelta(seconds=LEEWAY + 10))
     return token
 
 
@@ -242,7 +250,15 @@ def of_an_enormous_id(user):
 
 @pytest.mark.parametrize(
     "forge",
-    [expired, of_another_tenant, of_nobody, of_the_inactive, unsigned, of_an_enormous_id],
+    [
+        expired,
+        of_tomorrow,
+        of_another_tenant,
+        of_nobody,
+        of_the_inactive,
+        unsigned,
+        of_an_enormous_id,
+    ],
 )
 def test_a_token_that_is_not_good_is_refused(site, ann, forge):
     site.credentials(HTTP_AUTHORIZATION=f"Bearer {forge(ann)}")
@@ -251,6 +267,13 @@ def test_a_token_that_is_not_good_is_refused(site, ann, forge):
     assert response.status_code == 401
     assert response["Content-Type"] == "application/problem+json"
     assert response["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_a_token_of_a_web_whose_clock_is_a_little_ahead_is_good(site, ann):
+    token = AccessToken.for_user(ann)
+    token.set_iat(at_time=timezone.now() + timedelta(seconds=LEEWAY / 2))
+    site.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+    assert site.get(PROFILE).status_code == 200
 
 
 @pytest.mark.parametrize("header", ["Bearer", "Bearer a b", "Bearer ü", "Basic YTpi", "x" * 5000])
