@@ -129,7 +129,14 @@ def _ancestry(process: Path) -> Iterator[int]:
 
 
 def _has_open(process: Path, sockets: set[str]) -> bool:
-    return any(str(file.readlink()) in sockets for file in (process / "fd").iterdir())
+    return any(_target(file) in sockets for file in (process / "fd").iterdir())
+
+
+def _target(file: Path) -> str:
+    try:
+        return str(file.readlink())
+    except FileNotFoundError:  # closed a moment ago
+        return ""
 
 
 def _read(table: Path) -> str:

@@ -12,7 +12,7 @@ import redis
 import structlog
 from celery import bootsteps
 
-from core.liveness import HEARTBEAT_INTERVAL, HEARTBEAT_TIME_TO_LIVE, heartbeat_file
+from core.liveness import HEARTBEAT_INTERVAL, HEARTBEAT_TIME_TO_LIVE, beat, heartbeat_file
 
 KEY_PREFIX = "homeport:worker:"
 
@@ -61,7 +61,7 @@ class HeartbeatStep(bootsteps.StartStopStep):
         except redis.RedisError as error:
             log.warning("heartbeat failed", error=str(error))
         else:
-            heartbeat_file().touch()
+            beat()
 
 
 def living_workers(client: redis.Redis) -> list[str]:

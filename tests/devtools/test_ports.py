@@ -60,8 +60,9 @@ def test_the_holder_of_a_port_is_named(listener):
         assert ports.holder(closed.getsockname()[1]) == ""
 
 
-def test_a_port_is_held_by_the_group_that_listens(listener):
-    assert ports.held_by(os.getpgid(0), listener)
+def test_a_port_is_held_by_who_listens_and_by_its_ancestors(listener):
+    assert ports.held_by(os.getpid(), listener)
+    assert ports.held_by(os.getppid(), listener)
     with subprocess.Popen(["sleep", "30"], start_new_session=True) as other:
         assert not ports.held_by(other.pid, listener)
         other.kill()
