@@ -16,6 +16,7 @@ from ..terminal import Terminal, table
 from . import (
     api,
     aws,
+    container,
     debugger,
     embedded,
     production,
@@ -41,6 +42,7 @@ PARTS: dict[str, Part] = {
     "api": api.measure,
     "snapshot": snapshot.measure,
     "production": production.measure,
+    "container": container.measure,
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 from front_door import ROOT
 
 from devtools import bench
-from devtools.bench import production
+from devtools.bench import container, production
 from devtools.bench import run as performance
 from devtools.bench.measure import Measure
 from devtools.checkout import Checkout
@@ -136,7 +136,8 @@ def test_earlier_figures_are_shown_without_measuring(workspace, tmp_path):
     assert workspace.dev("bench", "tenancy", "--from", str(kept)).returncode == 1
 
 
-def test_without_wrk_the_production_stack_is_not_started_in_vain(tmp_path):
+@pytest.mark.parametrize("part", [production, container])
+def test_without_wrk_no_production_stack_is_started_in_vain(tmp_path, part):
     with pytest.raises(DevError, match="wrk") as refused:
-        production.measure(Checkout(tmp_path, {"PATH": ""}), Terminal(), 1)
+        part.measure(Checkout(tmp_path, {"PATH": ""}), Terminal(), 1)
     assert "install wrk" in refused.value.problems[0].remedy
