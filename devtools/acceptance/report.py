@@ -6,6 +6,7 @@ import os
 import platform
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -52,17 +53,15 @@ def as_json(outcomes: Sequence[Outcome], engine: str) -> dict[str, Any]:
     }
 
 
-def as_markdown(outcomes: Sequence[Outcome], engine: str, machine: str) -> str:
+def as_markdown(outcomes: Sequence[Outcome], engine: str, circumstances: str) -> str:
     """A page: one table for each chapter."""
     lines = [
         "# Acceptance",
         "",
-        "What Homeport promises, and what was seen when it was last checked. Generated; do not",
-        "edit. Made anew from the running stack by",
+        "What Homeport promises, and what was seen when it was last checked. Generated from the",
+        "running stack by `./dev verify --markdown FILE`; do not edit.",
         "",
-        "    ./dev verify --markdown docs/acceptance.md",
-        "",
-        f"Engine: {engine}. Machine: {machine}. {summary(outcomes).capitalize()}.",
+        f"{circumstances}, {engine} engine: {summary(outcomes)}.",
         "",
         "✔ passed, ✖ failed, - cannot be shown on this engine, · left out of a quick run.",
     ]
@@ -77,9 +76,11 @@ def as_markdown(outcomes: Sequence[Outcome], engine: str, machine: str) -> str:
 
 def write_page(path: str, outcomes: Sequence[Outcome], engine: str) -> None:
     """Write the page of a run to `path`. Raises DevError if that cannot be."""
+    today = datetime.now(timezone.utc).date()
     machine = f"{os.cpu_count()} CPUs, {platform.system()} {platform.machine()}"
+    page = as_markdown(outcomes, engine, f"{today}, {machine}")
     try:
-        Path(path).write_text(as_markdown(outcomes, engine, machine), encoding="utf-8")
+        Path(path).write_text(page, encoding="utf-8")
     except OSError as error:
         raise DevError(f"{path} cannot be written: {error.strerror}") from error
 
