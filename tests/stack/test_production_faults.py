@@ -295,18 +295,21 @@ def clock(trial) -> Callable[[int], None]:
     return set_to
 
 
-@pytest.mark.parametrize(("jump", "seconds"), [("an hour ahead", 3600), ("two hours back", -3600)])
+@pytest.mark.parametrize(("jump", "seconds"), [("an hour ahead", 3600), ("an hour back", -3600)])
 def test_a_clock_that_jumps_harms_nothing(trial, clock, jump, seconds):
     def work() -> None:
         clock(seconds)
         time.sleep(FROZEN)
 
-    figures = during(trial, f"clocks of web and worker jump {jump}", work)
-    assert figures.failed == {}
-    ahead = json.loads(trial.stack.python(NEWEST_ORDER)) - time.time()
-    assert abs(ahead - seconds) < 60, "the clock did not jump"
-    for worker in trial.containers("worker"):
-        trial.stack.run("docker", "exec", worker, "bin/healthy", "worker")
+    try:
+        figures = during(trial, f"clocks of web and worker jump {jump}", work)
+        assert figures.failed == {}
+        ahead = json.loads(trial.stack.python(NEWEST_ORDER)) - time.time()
+        assert abs(ahead - seconds) < 60, "the clock did not jump"
+        for worker in trial.containers("worker"):
+            trial.stack.run("docker", "exec", worker, "bin/healthy", "worker")
+    finally:
+        clock(0)
 
 
 # --- what is left ---------------------------------------------------------------------------
