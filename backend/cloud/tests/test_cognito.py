@@ -95,9 +95,6 @@ def test_clocks_may_differ_by_a_little(pool, late):
     ("changes", "reason"),
     [
         ({"exp": 1_000_000_000}, "expired"),
-        ({"exp": int(time.time()) - 60}, "expired"),
-        ({"nbf": int(time.time()) + 600}, "not valid yet"),
-        ({"iat": int(time.time()) + 600}, "not valid yet"),
         ({"iss": ISSUER.replace("Ab1", "Zz9")}, "issuer"),
         ({"iss": ISSUER.replace("https", "http")}, "issuer"),
         ({"aud": "another-client"}, "another client"),
@@ -116,6 +113,14 @@ def test_clocks_may_differ_by_a_little(pool, late):
 )
 def test_a_signed_token_with_a_wrong_claim_is_refused(pool, changes, reason):
     assert reason in refusal(pool, make_token(**changes))
+
+
+@pytest.mark.parametrize(
+    ("claim", "late", "reason"),
+    [("exp", -60, "expired"), ("nbf", 600, "not valid yet"), ("iat", 600, "not valid yet")],
+)
+def test_a_token_out_of_its_time_is_refused(pool, claim, late, reason):
+    assert reason in refusal(pool, make_token(**{claim: int(time.time()) + late}))
 
 
 @pytest.mark.parametrize("claim", ["exp", "iat", "iss", "sub", "token_use", "aud"])
