@@ -106,14 +106,14 @@ class BatchHandler(logging.StreamHandler):
     A warning goes out at once, after all lines before it; so does everything at exit.
     """
 
-    wait: float | None = None
+    batching = False
 
     def __init__(self, stream: Any = None) -> None:
         super().__init__(stream)
         self._lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        if self.wait is None:
+        if not self.batching:
             super().emit(record)
             return
         try:
@@ -121,7 +121,7 @@ class BatchHandler(logging.StreamHandler):
             if record.levelno >= logging.WARNING:
                 self.flush()
             elif len(self._lines) == 1:
-                self._flush_later(self.wait)
+                self._flush_later()
         except Exception:
             self.handleError(record)
 
@@ -135,8 +135,8 @@ class BatchHandler(logging.StreamHandler):
         finally:
             self.release()
 
-    def _flush_later(self, wait: float) -> None:
-        timer = threading.Timer(wait, self.flush)
+    def _flush_later(self) -> None:
+        timer = threading.Timer(BATCH_WAIT, self.flush)
         timer.daemon = True
         try:
             timer.start()
@@ -152,7 +152,7 @@ def start_batches() -> None:
     """
     for handler in logging.root.handlers:
         if isinstance(handler, BatchHandler):
-            handler.wait = BATCH_WAIT
+            handler.batching = True
 
 
 def _batches(lines: list[str]) -> Iterator[str]:

@@ -398,7 +398,8 @@ def eventually(condition: Callable[[], Any], within: float, otherwise: str) -> A
     try:
         return wait_until(condition, within, otherwise, interval=0.2)
     except DevError as error:
-        raise Failed(str(error)) from error
+        problem = error.problems[0]
+        raise Failed(problem.what, problem.remedy) from error
 
 
 def _superuser(email: str) -> str:

@@ -17,7 +17,7 @@ from ..production.trial import HOST, Trial
 from ..readiness import wait_until
 from ..terminal import Terminal
 from . import wrk
-from .copy import free_port, page
+from .copy import answers, free_port
 from .measure import Measure
 
 RATIO = "throughput in the container over outside a container"
@@ -98,7 +98,7 @@ def _outside(trial: Trial, directory: Path) -> Iterator[str]:
     ):
         address = f"{LOOPBACK}:{port}"
         try:
-            wait_until(lambda: _answers(port), _PATIENCE, f"nothing answers at {address}")
+            wait_until(lambda: answers(port, LIVENESS), _PATIENCE, f"nothing answers at {address}")
         except DevError as error:
             raise DevError(f"{error}: {server.output[-500:]}") from error
         yield f"http://{address}"
@@ -174,10 +174,3 @@ def _environment(trial: Trial, root: Path, port: int) -> dict[str, str]:
         "MEDIA_ROOT": str(root / "data/media"),
         "WEB_BIND": f"{LOOPBACK}:{port}",
     }
-
-
-def _answers(port: int) -> bool:
-    try:
-        return page(port, LIVENESS).status == 200
-    except OSError:
-        return False

@@ -75,6 +75,14 @@ def page(port: int, path: str = "/") -> http.client.HTTPResponse:
     return answer
 
 
+def answers(port: int, path: str = "/") -> bool:
+    """Whether a server of this machine answers `path` with 200."""
+    try:
+        return page(port, path).status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+
+
 def first_page(port: int) -> None:
     """Ask for the first page. Raises DevError if that is refused."""
     status = page(port).status

@@ -18,7 +18,7 @@ from ..checkout import Checkout
 from ..process import background
 from ..services import WEB
 from ..terminal import Terminal
-from .copy import Copy, free_port, page
+from .copy import Copy, answers, free_port
 from .measure import Measure
 
 REQUESTS = 300  # in each round, to each server
@@ -67,17 +67,11 @@ def _gunicorn(
     }
     backend = copy.checkout.root / "backend"
     with background(["bin/web"], directory=backend, environment=variables):
-        readiness.wait_until(lambda: _answers(port), 60, "Gunicorn did not answer")
+        readiness.wait_until(lambda: answers(port, PATH), 60, "Gunicorn did not answer")
         # Kept alive: what is measured is the request, not the connection.
         connection = http.client.HTTPConnection(ports.LOOPBACK, port, timeout=30)
         yield connection
         connection.close()
-
-
-def _answers(port: int) -> bool:
-    with contextlib.suppress(OSError, http.client.HTTPException):
-        return page(port, PATH).status == http.client.OK
-    return False
 
 
 def _ask(connection: http.client.HTTPConnection, count: int) -> list[float]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..checkout import Checkout
 from ..readiness import wait_until
 from ..terminal import Terminal
-from .copy import Copy, free_port, page
+from .copy import Copy, answers, free_port
 from .measure import Measure
 
 _BUDGETS = {False: (1, 2), True: (1, 3)}  # with a debugger: until the command returns, the page
@@ -49,12 +49,5 @@ def _switch(copy: Copy, server: str, debug: bool) -> tuple[float, float]:
     began = time.monotonic()
     copy.dev("serve", server, *(["--debug"] if debug else []))
     returned = time.monotonic() - began
-    wait_until(lambda: _answers(copy.port), _PATIENCE, f"{server} did not answer", _TURN)
+    wait_until(lambda: answers(copy.port), _PATIENCE, f"{server} did not answer", _TURN)
     return returned, time.monotonic() - began
-
-
-def _answers(port: int) -> bool:
-    try:
-        return page(port).status == 200
-    except OSError:
-        return False
