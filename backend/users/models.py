@@ -4,10 +4,34 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractUser, BaseUserManager
 from django.db import models
+from django.db.models.functions import Lower
+
+
+class EmailAddressField(models.EmailField):
+    """An e-mail address in lower case, without spaces around it.
+
+    People do not keep to one spelling, and mail systems ignore case. The field converts values
+    when they are saved and when they are looked up, so one rule holds for the API, the admin,
+    the shell and imported data.
+    """
+
+    def to_python(self, value: Any) -> str | None:
+        value = super().to_python(value)
+        return value if value is None else value.strip().lower()
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> str | None:
+        value = self.to_python(super().pre_save(model_instance, add))
+        setattr(model_instance, self.attname, value)
+        return value
 
 
 class UserManager(BaseUserManager["User"]):
     """Creates accounts by e-mail address."""
+
+    @classmethod
+    def normalize_email(cls, email: str | None) -> str:
+        """Return the spelling under which an address is stored."""
+        return User._meta.get_field("email").to_python(email or "")
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
         """Create an account; without a password it cannot log in.
@@ -33,12 +57,20 @@ class User(AbstractUser):
     """A person's account in one tenant."""
 
     username = None
-    email = models.EmailField("e-mail address", unique=True)
+    email = EmailAddressField("e-mail address", unique=True)
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS = []
 
     objects = UserManager()
+
+    class Meta(AbstractUser.Meta):
+        constraints = [
+            # For what writes without this model. Lower case makes the unique index enough.
+            models.CheckConstraint(
+                name="users_email_lower_case", condition=models.Q(email=Lower("email"))
+            )
+        ]
 
     def __str__(self) -> str:
         return self.email

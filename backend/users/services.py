@@ -31,11 +31,11 @@ def register(email: str, password: str, first_name: str = "", last_name: str = "
     has an account here.
 
     Args:
-        email: compared without regard to case, because people do not keep to one.
+        email: in any spelling; see users.models.EmailAddressField.
         password: already validated.
     """
     email = User.objects.normalize_email(email)
-    is_known = User.objects.filter(email__iexact=email).exists()
+    is_known = User.objects.filter(email=email).exists()
     if is_known:
         make_password(password)  # takes as long as making the account
     else:
@@ -104,12 +104,12 @@ def _link(identity: Identity) -> CognitoIdentity:
 
 def _account_at(identity: Identity) -> User:
     """Return the account with the identity's address, new or taken over."""
-    email = User.objects.normalize_email(identity.email)
-    # Of two that differ in case, the older.
-    user = User.objects.filter(email__iexact=email).order_by("pk").first()
+    user = User.objects.filter(email=identity.email).first()
     if user is None:
         return User.objects.create_user(
-            email, first_name=identity.first_name[:150], last_name=identity.last_name[:150]
+            identity.email,
+            first_name=identity.first_name[:150],
+            last_name=identity.last_name[:150],
         )
     if user.is_staff or user.is_superuser:
         raise NotLinked("The address belongs to a member of the staff, whom an operator links.")

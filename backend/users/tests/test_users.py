@@ -1,7 +1,7 @@
 """Accounts are known by their e-mail address."""
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from users.models import User
 
@@ -9,9 +9,9 @@ pytestmark = pytest.mark.usefixtures("test1")
 
 
 def test_an_account_is_made_with_an_address_and_a_password():
-    user = User.objects.create_user(email="Ann@EXAMPLE.com", password="secret words")
+    user = User.objects.create_user(email=" Ann@EXAMPLE.com", password="secret words")
 
-    assert user.email == "Ann@example.com"
+    assert user.email == "ann@example.com"
     assert user.check_password("secret words")
     assert not user.is_staff
 
@@ -29,6 +29,23 @@ def test_an_address_is_taken_once():
     User.objects.create_user(email="ann@example.com")
     with pytest.raises(IntegrityError), transaction.atomic():
         User.objects.create_user(email="ann@example.com")
+
+
+@pytest.mark.parametrize("spelling", ["Ann@Example.COM", " ann@example.com "])
+def test_one_spelling_of_an_address_is_stored_and_found(spelling):
+    user = User(email=spelling)
+    user.save()
+
+    assert user.email == "ann@example.com"
+    assert User.objects.get(email=spelling) == User.objects.get_by_natural_key(spelling) == user
+    assert not User.objects.filter(email=None).exists()
+
+
+def test_the_database_refuses_another_spelling():
+    User.objects.create_user(email="ann@example.com")
+    with pytest.raises(IntegrityError, match="users_email_lower_case"), transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE users_user SET email = 'Ann@example.com'")
 
 
 def test_a_superuser_may_enter_the_admin():
