@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 from products.models import Product
 
 MAX_QUANTITY = 99  # pieces of one product; who needs more asks by ticket
+MAX_TOTAL = Decimal("9999999999.99")  # of what one order can hold, in one currency
 
 
 class Cart(models.Model):

@@ -26,7 +26,8 @@ class CartItemSerializer(serializers.ModelSerializer):
 
 class TotalSerializer(serializers.Serializer):
     currency = serializers.CharField()
-    amount = serializers.DecimalField(max_digits=12, decimal_places=2)
+    # Prices that rose since may have made it more than an order can hold: no limit of digits.
+    amount = serializers.DecimalField(max_digits=None, decimal_places=2)
 
 
 class CartSerializer(serializers.Serializer):

@@ -7,7 +7,7 @@ from decimal import Decimal
 from django.db import transaction
 from django.db.models import QuerySet
 
-from cart.models import MAX_QUANTITY, Cart, CartItem
+from cart.models import MAX_QUANTITY, MAX_TOTAL, Cart, CartItem
 from core.problems import Conflict
 from products.models import Product
 from products.services import check_stock, visible_products
@@ -19,6 +19,13 @@ class TooMany(Conflict):
 
     def __init__(self, product: Product) -> None:
         super().__init__(f"A cart holds {MAX_QUANTITY} of {product.name!r} at most.")
+
+
+class TooExpensive(Conflict):
+    """A higher total than an order can hold."""
+
+    def __init__(self) -> None:
+        super().__init__(f"One order can be {MAX_TOTAL} at most.")
 
 
 def items_of(user: User) -> QuerySet[CartItem]:
@@ -36,6 +43,18 @@ def totals_of(items: list[CartItem]) -> dict[str, Decimal]:
     return totals
 
 
+def check_totals(items: list[CartItem]) -> dict[str, Decimal]:
+    """Return what the items cost, by currency.
+
+    Raises:
+        TooExpensive: when an order could not hold one of the totals.
+    """
+    totals = totals_of(items)
+    if any(total > MAX_TOTAL for total in totals.values()):
+        raise TooExpensive
+    return totals
+
+
 @transaction.atomic
 def add_item(user: User, product: int, quantity: int) -> CartItem:
     """Put pieces of a product into the user's cart, beside those that are in it.
@@ -47,14 +66,14 @@ def add_item(user: User, product: int, quantity: int) -> CartItem:
     Raises:
         Product.DoesNotExist: when customers do not see such a product.
         products.services.OutOfStock: when there are not so many.
-        TooMany: when a cart does not hold so many.
+        TooMany, TooExpensive: when a cart does not hold so many.
     """
     wanted = visible_products().get(pk=product)
     cart = locked_cart(user)
     item = cart.items.filter(product=wanted).first()
     if item is None:
         item = CartItem(cart=cart, product=wanted, quantity=0)
-    return _set_quantity(item, wanted, item.quantity + quantity)
+    return _set_quantity(user, item, wanted, item.quantity + quantity)
 
 
 @transaction.atomic
@@ -64,10 +83,11 @@ def change_item(user: User, item_id: int, quantity: int) -> CartItem:
     Raises:
         CartItem.DoesNotExist: when it is not in this user's cart.
         products.services.OutOfStock: when there are not so many.
+        TooExpensive: when an order could not hold the total.
     """
     locked_cart(user)
     item = items_of(user).get(pk=item_id)
-    return _set_quantity(item, item.product, quantity)
+    return _set_quantity(user, item, item.product, quantity)
 
 
 def remove_item(user: User, item_id: int) -> None:
@@ -91,10 +111,11 @@ def locked_cart(user: User) -> Cart:
     return Cart.objects.select_for_update().get(user=user)
 
 
-def _set_quantity(item: CartItem, product: Product, quantity: int) -> CartItem:
+def _set_quantity(user: User, item: CartItem, product: Product, quantity: int) -> CartItem:
     if quantity > MAX_QUANTITY:
         raise TooMany(product)
     check_stock(product, quantity)
     item.quantity = quantity
     item.save()
+    check_totals(list(items_of(user)))
     return item

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler, set_rollback
 
 from core.outages import outage
-from core.problems import CONTENT_TYPE, Conflict, document, problem, unavailable
+from core.problems import CONTENT_TYPE, Refusal, document, problem, unavailable
 
 # --- the API's views ----------------------------------------------------------------------
 
@@ -24,9 +24,11 @@ def api_exception_handler(error: Exception, context: dict[str, Any]) -> Response
 
     https://www.django-rest-framework.org/api-guide/exceptions/
     """
-    if isinstance(error, Conflict):
+    if isinstance(error, Refusal):
         set_rollback()
-        return Response(document(409, str(error)), status=409, content_type=CONTENT_TYPE)
+        return Response(
+            document(error.status, str(error)), status=error.status, content_type=CONTENT_TYPE
+        )
     if isinstance(error, ObjectDoesNotExist):  # services look things up with get()
         error = Http404()
     if isinstance(error, SuspiciousOperation):

@@ -56,14 +56,16 @@ class ProbeHostMiddleware:
 class BodyLimitMiddleware:
     """Answers 413 to a body larger than REQUEST_BODY_LIMIT, before anything reads it.
 
-    Django limits the fields of a form, but neither JSON nor the sum of the files. A body
-    without a length is never read: WSGI has none.
+    Django limits the fields of a form, but neither JSON nor the sum of the files. Under WSGI it
+    reads a body without a length, which is sent in chunks, as an empty one: answered 411.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        if "HTTP_TRANSFER_ENCODING" in request.META:
+            return problem(411, "Send Content-Length; bodies in chunks are not accepted.")
         length = request.META.get("CONTENT_LENGTH") or "0"
         limit = settings.REQUEST_BODY_LIMIT
         if length.isdecimal() and int(length) > limit:

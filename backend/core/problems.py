@@ -13,11 +13,26 @@ from rest_framework.exceptions import APIException
 CONTENT_TYPE = "application/problem+json"
 
 
-class Conflict(Exception):
-    """The request is sound, but the present state of things refuses it. Answered 409.
+class Refusal(Exception):
+    """A service refuses the request; the text is shown to the client.
 
-    The text is shown to the client.
+    Attributes:
+        status: HTTP status code of the answer.
     """
+
+    status: int
+
+
+class Conflict(Refusal):
+    """The request is sound, but the present state of things refuses it."""
+
+    status = 409
+
+
+class Unprocessable(Refusal):
+    """The request is well-formed, but contradicts what the client sent before."""
+
+    status = 422
 
 
 class ContentTooLarge(APIException):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 from django.core.mail import send_mail
@@ -11,8 +12,9 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django_tenants.utils import get_public_schema_name, schema_context, tenant_context
 
-from cart.services import items_of, locked_cart, totals_of
-from core.problems import Conflict
+from cart.models import CartItem
+from cart.services import check_totals, items_of, locked_cart
+from core.problems import Conflict, Unprocessable
 from orders import tasks
 from orders.models import Order, OrderItem, StatusChange
 from products.services import return_to_stock, take_from_stock
@@ -48,6 +50,13 @@ class MixedCurrencies(Conflict):
         super().__init__("The cart holds more than one currency; order them one after another.")
 
 
+class KeyReused(Unprocessable):
+    """An idempotency key stands for one order."""
+
+    def __init__(self) -> None:
+        super().__init__("Idempotency-Key was used for an order with other items; send a new key.")
+
+
 class ImpossibleChange(Conflict):
     """An order does not go from the one status to the other."""
 
@@ -66,28 +75,32 @@ def create_order(user: User, idempotency_key: str = "") -> tuple[Order, bool]:
 
     Args:
         user: whose cart.
-        idempotency_key: chosen by the client for this order. When it comes again, the order it
-            made the first time is returned.
+        idempotency_key: chosen by the client for this order. When it comes again, with the
+            emptied cart or the same items, the order it made the first time is returned.
 
     Returns:
         The order, and whether it is new. A confirmation is sent once it is committed.
 
     Raises:
         EmptyCart, MixedCurrencies: when the cart cannot be ordered.
+        KeyReused: when the key's order had other items than the cart has now.
+        cart.services.TooExpensive: when the prices have risen beyond what an order can hold.
         products.services.OutOfStock: when somebody was faster.
     """
     cart = locked_cart(user)
+    items = list(items_of(user))
     if idempotency_key:
         earlier = orders_of(user).filter(idempotency_key=idempotency_key).first()
         if earlier:
+            if items and _pieces(items) != _pieces(earlier.items.all()):
+                raise KeyReused
             return earlier, False
-    items = list(items_of(user))
     if not items:
         raise EmptyCart
-    products = take_from_stock({item.product_id: item.quantity for item in items})
+    products = take_from_stock(_pieces(items))
     for item in items:
         item.product = products[item.product_id]  # as it is now that nobody can change it
-    totals = totals_of(items)
+    totals = check_totals(items)
     if len(totals) > 1:
         raise MixedCurrencies
     [(currency, total)] = totals.items()
@@ -112,6 +125,10 @@ def create_order(user: User, idempotency_key: str = "") -> tuple[Order, bool]:
     return order, True
 
 
+def _pieces(items: Iterable[CartItem | OrderItem]) -> dict[int, int]:
+    return {item.product_id: item.quantity for item in items}
+
+
 @transaction.atomic
 def change_status(order: Order, status: str, by: User | None = None) -> Order:
     """Move an order on; a cancelled one gives its pieces back to the stock.
@@ -129,7 +146,7 @@ def change_status(order: Order, status: str, by: User | None = None) -> Order:
     order.save(update_fields=["status"])
     StatusChange.objects.create(order=order, status=status, by=by)
     if status == Status.CANCELLED:
-        return_to_stock({item.product_id: item.quantity for item in order.items.all()})
+        return_to_stock(_pieces(order.items.all()))
     return order
 
 

@@ -89,6 +89,7 @@ class OrderCreateView(APIView):
             409: OpenApiResponse(
                 description="The cart is empty or mixed, or somebody bought the last piece."
             ),
+            422: OpenApiResponse(description="The key was used for an order with other items."),
         },
         examples=[OpenApiExample("An order", DETAIL_EXAMPLE)],
     )

@@ -8,12 +8,11 @@ from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework.generics import ListAPIView, RetrieveAPIView
-from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from core.parsers import JSONParser
+from core.parsers import JSONParser, MultiPartParser
 from tickets.models import Attachment, Ticket
 from tickets.serializers import (
     AnswerFormSerializer,

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from core.admin import TenantModelAdmin
 from core.tenancy import in_a_tenant
 from users.models import CognitoIdentity, User
-from users.throttling import AdminAccountThrottle, ClientThrottle
+from users.throttling import LogInThrottle, remember_client
 
 
 class LogInForm(AdminAuthenticationForm):
@@ -19,13 +19,13 @@ class LogInForm(AdminAuthenticationForm):
 
     def clean(self) -> dict[str, Any]:
         request = Request(self.request, parsers=[FormParser(), MultiPartParser()])
-        throttles = [AdminAccountThrottle(), ClientThrottle()]
-        # All of them count, also when the first has enough already.
-        refusing = [one for one in throttles if not one.allow_request(request, None)]
-        if refusing:
-            seconds = int(max(one.wait() or 0 for one in refusing)) + 1
+        throttle = LogInThrottle(field="username")
+        if not throttle.allow_request(request, None):
+            seconds = int(throttle.wait() or 0) + 1
             raise ValidationError(f"Tried too often; wait {seconds} seconds.", code="throttled")
-        return super().clean()
+        values = super().clean()
+        remember_client(request, field="username")
+        return values
 
 
 admin.site.login_form = LogInForm

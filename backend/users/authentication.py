@@ -1,4 +1,4 @@
-"""Requests that show a token of the Cognito user pool. Local tokens are simplejwt's business.
+"""Who sends a request: the bearer of a token of this site, or of the Cognito user pool.
 
 https://www.django-rest-framework.org/api-guide/authentication/#custom-authentication
 """
@@ -11,6 +11,7 @@ from django.db import connection
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
+from rest_framework_simplejwt.authentication import JWTAuthentication
 
 from cloud.cognito import (
     Identity,
@@ -26,6 +27,16 @@ from users.models import User
 from users.services import NotLinked, account_of
 
 log = structlog.get_logger(__name__)
+
+
+class LocalAuthentication(JWTAuthentication):
+    """Accepts a token of this site. The word `Bearer` may be written in either case."""
+
+    def get_header(self, request: Request) -> bytes | None:
+        header = super().get_header(request)
+        if header and header[:7].lower() == b"bearer ":
+            return b"Bearer " + header[7:]
+        return header
 
 
 class CognitoAuthentication(BaseAuthentication):

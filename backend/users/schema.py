@@ -1,11 +1,16 @@
-"""What the API's schema says about Cognito's tokens, where they are accepted.
+"""What the API's schema says about the tokens that are accepted.
 
 https://drf-spectacular.readthedocs.io/en/latest/customization.html#step-5-extensions
 """
 
 from typing import Any
 
+from drf_spectacular.contrib.rest_framework_simplejwt import SimpleJWTScheme
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
+
+
+class LocalScheme(SimpleJWTScheme):
+    target_class = "users.authentication.LocalAuthentication"
 
 
 class CognitoScheme(OpenApiAuthenticationExtension):

@@ -3,6 +3,7 @@
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError as DjangoValidationError
 from rest_framework import serializers
+from rest_framework.exceptions import AuthenticationFailed
 from rest_framework_simplejwt.serializers import TokenObtainPairSerializer, TokenRefreshSerializer
 
 from core.fields import TextField
@@ -21,6 +22,12 @@ class RefreshSerializer(TokenRefreshSerializer):
 
     token_class = RefreshToken
 
+    def validate(self, attrs: dict[str, str]) -> dict[str, str]:
+        try:
+            return super().validate(attrs)
+        except User.DoesNotExist:
+            raise AuthenticationFailed("The account does not exist.") from None
+
 
 class TokenPairSerializer(serializers.Serializer):
     access = serializers.CharField(help_text="Sent as `Authorization: Bearer …`.")
@@ -37,6 +44,9 @@ class RegisterSerializer(serializers.ModelSerializer):
     class Meta:
         model = User
         fields = ["email", "password", "first_name", "last_name"]
+
+    def validate_email(self, email: str) -> str:
+        return User.objects.normalize_email(email)
 
     def validate(self, values: dict[str, str]) -> dict[str, str]:
         someone = User(**{name: value for name, value in values.items() if name != "password"})

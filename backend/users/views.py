@@ -22,9 +22,8 @@ from users.serializers import (
     TokenPairSerializer,
 )
 from users.services import register
-from users.throttling import AccountThrottle, ClientThrottle
+from users.throttling import LogInThrottle, remember_client
 
-THROTTLES = (ClientThrottle, AccountThrottle)
 CREDENTIALS = {"email": "ann@example.com", "password": "correct horse battery staple"}
 TOKENS = {"access": "eyJhbGciOi…", "refresh": "eyJhbGciOi…"}
 PROFILE = {
@@ -42,7 +41,7 @@ refused = OpenApiResponse(description="Refused; the answer does not say which pa
 class RegisterView(APIView):
     authentication_classes = ()
     permission_classes = (AllowAny,)
-    throttle_classes = THROTTLES
+    throttle_classes = (LogInThrottle,)
 
     @extend_schema(
         tags=["auth"],
@@ -70,7 +69,7 @@ class RegisterView(APIView):
 
 
 class LogInView(TokenObtainPairView):
-    throttle_classes = THROTTLES
+    throttle_classes = (LogInThrottle,)
 
     @extend_schema(
         tags=["auth"],
@@ -81,7 +80,9 @@ class LogInView(TokenObtainPairView):
     )
     def post(self, request: Request, *args, **kwargs) -> Response:
         """Log in, for a pair of tokens."""
-        return super().post(request, *args, **kwargs)
+        response = super().post(request, *args, **kwargs)
+        remember_client(request)
+        return response
 
 
 class RefreshView(TokenRefreshView):

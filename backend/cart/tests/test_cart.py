@@ -1,8 +1,10 @@
 """A user's cart holds what may be ordered, and nobody else sees it."""
 
+from decimal import Decimal
+
 import pytest
 
-from cart.models import MAX_QUANTITY, CartItem
+from cart.models import MAX_QUANTITY, MAX_TOTAL, CartItem
 
 pytestmark = pytest.mark.django_db
 
@@ -86,6 +88,18 @@ def test_a_cart_holds_no_more_of_a_product_than_its_limit(as_ann, make_product):
     plenty = make_product("PIN", stock=1000)
     add(as_ann, plenty, MAX_QUANTITY)
     assert add(as_ann, plenty, 1).status_code == 409
+
+
+def test_a_cart_holds_no_more_than_an_order_can(as_ann, make_product):
+    costly = {"price": Decimal("99999999.99"), "stock": 1000}
+    first, second = make_product("GOLD", **costly), make_product("PALLADIUM", **costly)
+
+    assert add(as_ann, first, MAX_QUANTITY).status_code == 200
+    response = add(as_ann, second, MAX_QUANTITY)
+
+    assert response.status_code == 409
+    assert str(MAX_TOTAL) in response.json()["detail"]
+    assert [item["quantity"] for item in as_ann.get("/api/cart/").json()["items"]] == [99]
 
 
 @pytest.mark.parametrize("product", [0, -1, 10**30, "MUG", None])

@@ -264,14 +264,14 @@ def test_two_first_requests_at_once_make_one_account(as_app, django_db_blocker):
 @pytest.mark.parametrize(
     ("variables", "classes"),
     [
-        ({}, ["JWTAuthentication"]),
+        ({}, ["LocalAuthentication"]),
         (
             {
                 "API_TOKENS": "local,cognito",
                 "COGNITO_USER_POOL_ID": POOL,
                 "COGNITO_APP_CLIENT_ID": CLIENT,
             },
-            ["CognitoAuthentication", "JWTAuthentication"],
+            ["CognitoAuthentication", "LocalAuthentication"],
         ),
     ],
     ids=["off", "on"],

@@ -163,7 +163,7 @@ AUTH_PASSWORD_VALIDATORS = [
 # one refuses whatever it has not signed.
 AUTHENTICATION_CLASSES = {
     "cognito": "users.authentication.CognitoAuthentication",
-    "local": "rest_framework_simplejwt.authentication.JWTAuthentication",
+    "local": "users.authentication.LocalAuthentication",
 }
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -174,13 +174,13 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": [
         "core.parsers.JSONParser",
         "rest_framework.parsers.FormParser",
-        "rest_framework.parsers.MultiPartParser",
+        "core.parsers.MultiPartParser",
     ],
     "DEFAULT_PAGINATION_CLASS": "core.pagination.Pagination",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "core.errors.api_exception_handler",
-    # Slow enough that guessing a password is hopeless, for one address or one client.
-    "DEFAULT_THROTTLE_RATES": {"account": "10/min", "client": "60/min"},
+    # Slow enough that guessing a password is hopeless: users/throttling.py.
+    "DEFAULT_THROTTLE_RATES": {"client": "60/min", "account": "10/min", "strangers": "30/min"},
     # Which address of X-Forwarded-For is the client's; the others anyone may write.
     "NUM_PROXIES": env["PROXY_COUNT"],
 }

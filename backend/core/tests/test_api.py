@@ -77,6 +77,38 @@ def test_a_damaged_form_is_refused(as_ann):
     assert is_problem(form, 400)
 
 
+@pytest.mark.parametrize(
+    "disposition",
+    [
+        b'form-data; name="attachments"; filename="\xff\xfe.txt"',
+        b"form-data; name=attachments; filename*=bogus''a.txt",
+        b'form-data; name="attachments"; filename=".."',
+        b'form-data; filename="a.txt"',
+        b"",
+    ],
+)
+@pytest.mark.parametrize("chunk", [7, 64 * 1024])
+def test_a_form_of_which_a_part_would_vanish_is_refused(as_ann, disposition, chunk, monkeypatch):
+    monkeypatch.setattr("django.core.files.uploadhandler.FileUploadHandler.chunk_size", chunk)
+    fields = b"".join(
+        b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\nText\r\n' % name
+        for name in (b"subject", b"body")
+    )
+    file = b"--x\r\nContent-Disposition: %s\r\n\r\nHello\r\n--x--\r\n" % disposition
+    kind = "multipart/form-data; boundary=x"
+
+    assert is_problem(as_ann.generic("POST", "/api/tickets/", fields + file, kind), 400)
+    well = as_ann.generic("POST", "/api/tickets/", fields + b"--x--\r\n\r\nThe end.", kind)
+    assert well.status_code == 201
+
+
+def test_a_body_in_chunks_is_refused(as_ann):
+    chunked = as_ann.generic(
+        "POST", CART_ADD, b"", "application/json", headers={"transfer-encoding": "chunked"}
+    )
+    assert is_problem(chunked, 411)
+
+
 def test_a_form_with_too_many_fields_is_refused(as_ann, settings):
     settings.DATA_UPLOAD_MAX_NUMBER_FIELDS = 2
     form = as_ann.post("/api/tickets/", {f"f{n}": "x" for n in range(4)}, "multipart")

@@ -9,6 +9,7 @@ from django.core import mail
 from django.utils import timezone
 from django_tenants.utils import schema_context
 
+from cart.models import MAX_TOTAL
 from cart.services import add_item
 from core.celery import app
 from orders.models import Order
@@ -121,6 +122,33 @@ def test_the_same_key_gives_the_same_order(as_ann, ann, mug):
     assert again.json() == first.json()
     assert Order.objects.count() == 1
     assert len(as_ann.get("/api/cart/").json()["items"]) == 1
+
+
+def test_the_same_key_with_other_items_is_refused(as_ann, ann, mug):
+    add_item(ann, mug.pk, 1)
+    first = as_ann.post(CREATE, headers={"idempotency-key": "k1"})
+    emptied = as_ann.post(CREATE, headers={"idempotency-key": "k1"})
+    add_item(ann, mug.pk, 2)
+    other = as_ann.post(CREATE, headers={"idempotency-key": "k1"})
+
+    assert (first.status_code, emptied.status_code, other.status_code) == (201, 200, 422)
+    assert other["Content-Type"] == "application/problem+json"
+    assert Order.objects.count() == 1
+    assert len(as_ann.get("/api/cart/").json()["items"]) == 1
+
+
+def test_prices_that_rose_beyond_what_an_order_holds_are_refused(as_ann, ann, make_product):
+    for sku in ("GOLD", "PALLADIUM"):
+        add_item(ann, make_product(sku, stock=99).pk, 99)
+    Product.objects.update(price=Decimal("99999999.99"))
+
+    assert as_ann.get("/api/cart/").json()["totals"][0]["amount"] == "19799999998.02"
+    assert as_ann.post(CREATE).status_code == 409
+
+
+def test_the_cart_and_the_order_have_one_limit():
+    field = Order._meta.get_field("total")
+    assert Decimal(10) ** (field.max_digits - field.decimal_places) - Decimal("0.01") == MAX_TOTAL
 
 
 def test_the_same_key_of_another_user_is_another_order(as_ann, as_bob, ann, bob, mug):

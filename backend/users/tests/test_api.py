@@ -11,7 +11,7 @@ from rest_framework.settings import api_settings
 from cloud.cognito import LEEWAY
 from users.models import User
 from users.tasks import send_notice
-from users.throttling import AccountThrottle, ClientThrottle
+from users.throttling import AccountThrottle, ClientThrottle, StrangersThrottle
 from users.tokens import AccessToken
 
 pytestmark = pytest.mark.django_db
@@ -27,9 +27,9 @@ def post(site, django_capture_on_commit_callbacks, monkeypatch):
     """Return a function that posts JSON, and runs the tasks that are sent."""
     monkeypatch.setattr(send_notice, "delay", lambda *args: send_notice.apply(args))
 
-    def send(path, **values):
+    def send(path, headers=None, **values):
         with django_capture_on_commit_callbacks(execute=True):
-            return site.post(path, values, "json")
+            return site.post(path, values, "json", headers=headers)
 
     return send
 
@@ -52,10 +52,10 @@ def test_a_known_address_gets_the_same_answer_and_a_notice(post, ann, email):
     unknown = post(REGISTER, email="new@example.com", password="another password 1")
 
     assert known.status_code == unknown.status_code == 201
-    assert known.json() == unknown.json() | {"email": email}
+    assert known.json() == unknown.json() | {"email": "ann@example.com"}
     assert known.headers.keys() == unknown.headers.keys()
     assert "has an account already" in mail.outbox[0].body
-    assert User.objects.filter(email__iexact=email).count() == 1
+    assert User.objects.filter(email=email).count() == 1
     assert post(LOGIN, email="ann@example.com", password=PASSWORD).status_code == 200
 
 
@@ -92,6 +92,14 @@ def test_nobody_registers_as_staff(post):
     assert User.objects.filter(is_staff=False, is_superuser=False).count() == 1
 
 
+def test_the_spelling_that_somebody_registered_with_logs_in(post):
+    credentials = {"email": "Dora@Example.COM", "password": PASSWORD}
+
+    assert post(REGISTER, **credentials).status_code == 201
+    assert post(LOGIN, **credentials).status_code == 200
+    assert post(LOGIN, email="dora@example.com", password=PASSWORD).status_code == 200
+
+
 # --- log in -------------------------------------------------------------------------------
 
 
@@ -118,6 +126,15 @@ def test_a_refresh_token_is_good_for_one_use(post, ann):
     assert post(REFRESH, refresh=pair["refresh"]).status_code == 401
 
 
+def test_a_refresh_token_of_a_deleted_account_is_refused(post, ann):
+    pair = post(LOGIN, email="ann@example.com", password=PASSWORD).json()
+    ann.delete()
+    response = post(REFRESH, refresh=pair["refresh"])
+
+    assert response.status_code == 401
+    assert response["Content-Type"] == "application/problem+json"
+
+
 @pytest.mark.parametrize("token", ["", "x", "a.b.c", "x" * 10_000, 7, None, "a\0b"])
 def test_a_bad_refresh_token_is_refused(post, token):
     response = post(REFRESH, refresh=token)
@@ -136,6 +153,36 @@ def test_guessing_at_one_account_is_stopped_whether_it_exists_or_not(post, ann, 
     assert int(answers[-1]["Retry-After"]) > 0
     assert answers[-1]["Content-Type"] == "application/problem+json"
     assert post(LOGIN, email=email.upper(), password=PASSWORD).status_code == 429
+
+
+def test_strangers_cannot_lock_the_owner_out(post, ann, monkeypatch):
+    monkeypatch.setattr(api_settings, "NUM_PROXIES", 1)
+    monkeypatch.setattr(StrangersThrottle, "THROTTLE_RATES", {"strangers": "3/min"})
+
+    def log_in(client, password):
+        headers = {"x-forwarded-for": client}
+        return post(LOGIN, headers, email=ann.email, password=password).status_code
+
+    assert log_in("10.0.0.1", PASSWORD) == 200  # the first one counts, too
+    strangers = [log_in(f"10.0.1.{n}", "wrong") for n in range(3)]
+
+    assert strangers == [401, 401, 429]
+    assert log_in("10.0.0.1", PASSWORD) == 200
+    assert log_in("10.0.2.1", PASSWORD) == 429  # from elsewhere the owner waits a minute
+
+
+def test_one_client_alone_does_not_use_up_what_all_strangers_may_try(post, ann, monkeypatch):
+    monkeypatch.setattr(api_settings, "NUM_PROXIES", 1)
+    monkeypatch.setattr(AccountThrottle, "THROTTLE_RATES", {"account": "2/min", "strangers": "3/min"})
+    addresses = [f"2001:db8::{n}" for n in range(5)]
+    answers = [
+        post(LOGIN, {"x-forwarded-for": address}, email=ann.email, password="wrong").status_code
+        for address in addresses
+    ]
+
+    assert answers == [401, 401, 429, 429, 429]
+    elsewhere = {"x-forwarded-for": "2001:db8:1::1"}
+    assert post(LOGIN, elsewhere, email=ann.email, password=PASSWORD).status_code == 200
 
 
 def test_a_client_that_tries_many_accounts_is_stopped(post, monkeypatch):
@@ -186,7 +233,7 @@ def test_guessing_in_the_admin_is_stopped_and_counts_with_the_api(site, post, an
 
 
 def test_a_tenants_log_ins_are_counted_apart(site, monkeypatch):
-    monkeypatch.setattr(AccountThrottle, "THROTTLE_RATES", {"account": "1/min"})
+    monkeypatch.setattr(AccountThrottle, "THROTTLE_RATES", {"account": "1/min", "strangers": "9/min"})
     credentials = {"email": "ann@example.com", "password": "x"}
 
     answers = [
@@ -267,6 +314,15 @@ def test_a_token_that_is_not_good_is_refused(site, ann, forge):
     assert response.status_code == 401
     assert response["Content-Type"] == "application/problem+json"
     assert response["WWW-Authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize("word", ["Bearer", "bearer", "BEARER"])
+def test_the_word_before_a_token_may_be_in_either_case(site, ann, word):
+    site.credentials(HTTP_AUTHORIZATION=f"{word} {AccessToken.for_user(ann)}")
+    assert site.get(PROFILE).status_code == 200
+
+    site.credentials(HTTP_AUTHORIZATION=f"{word} no-token")
+    assert "not valid" in site.get(PROFILE).json()["detail"]
 
 
 def test_a_token_of_a_web_whose_clock_is_a_little_ahead_is_good(site, ann):
