@@ -87,20 +87,41 @@ def _pytest(run: Run, marked: str, *directories: str) -> int:
     )
 
 
+def _lint_options(parser: argparse.ArgumentParser) -> None:
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument(
+        "--fix", action="store_true", help="format and fix what can be, then check the rest"
+    )
+    how.add_argument(
+        "--staged", action="store_true", help="only what is about to be committed, as the hook does"
+    )
+    how.add_argument(
+        "--install", action="store_true", help="check before each commit from now on"
+    )
+
+
 @command(
     "lint",
     "run every check of a commit over all files",
     "./dev lint",
-    "./dev lint --hook-stage manual ruff   what follows goes to pre-commit run",
+    "./dev lint --fix",
+    "./dev lint --install   a commit hook; it works on this machine and in the dev container",
+    "./dev lint --hook-stage manual ruff-check   what follows goes to pre-commit run",
+    options=_lint_options,
     passes_on="pre-commit run",
 )
 def lint(run: Run) -> int:
+    from .. import commits
+
+    options = run.options
+    if options.install:
+        run.terminal.mark(Mark.GOOD, f"wrote {commits.install_hook(run.checkout)}")
+        return 0
     python = environment.ensure(run.checkout, run.terminal)
-    return hand_over(
-        [str(python), "-m", "pre_commit", "run", "--all-files", *run.rest],
-        directory=run.checkout.root,
-        environment=environment.activated(run.checkout),
-    )
+    if options.fix:
+        commits.fix(run.checkout, run.terminal, python)
+    which = [] if options.staged else ["--all-files"]
+    return commits.check(run.checkout, python, *which, *run.rest)
 
 
 def _bench_options(parser: argparse.ArgumentParser) -> None:
