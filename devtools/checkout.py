@@ -32,16 +32,18 @@ class Checkout:
     @cached_property
     def dotenv(self) -> dotenv.Dotenv:
         """What `.env` defines."""
-        return dotenv.load(self.root / ".env")
+        return dotenv.load(self.root / ".env", self.variables.get)
 
     def chosen(self, variable: str) -> str:
         """The value somebody gave `variable`, by the environment or `.env`; else empty."""
         return self.variables.get(variable) or self.dotenv.values.get(variable, "")
 
     def set_to(self, variable: str) -> str | None:
-        """As `chosen`, but None where nobody gave it any value, not even an empty one."""
-        known = variable in self.variables or variable in self.dotenv.values
-        return self.chosen(variable) if known else None
+        """What Compose fills in for `variable`; None where nobody gave it any value.
+
+        Unlike with `chosen`, an empty value of the environment wins over `.env`.
+        """
+        return self.variables.get(variable, self.dotenv.values.get(variable))
 
     def where_chosen(self, variable: str) -> str:
         """Where `chosen` found it, in words."""

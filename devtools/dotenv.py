@@ -1,30 +1,51 @@
-"""The checkout's `.env`, read as Compose reads it, with every fault named by its line."""
+"""The checkout's `.env`, read as Compose reads it, with every fault named by its line.
+
+https://github.com/compose-spec/compose-go/blob/main/dotenv/parser.go
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Callable
 
 from .errors import Problem
+from .interpolation import Reference, fill_in, invalid
 
-_NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
-_OPEN_TEMPLATE = re.compile(r"(?<!\\)\$\{[^}\n]*\Z", re.MULTILINE)
-_AFTER_QUOTE = re.compile(r"[ \t]*(#.*)?\Z")
+# A variable's value outside the file, None if it has none.
+Lookup = Callable[[str], "str | None"]
+
+_NAME = re.compile(r"[\w.\-\[\]]+\Z")
+_SPACE = " \t\v\f\r\x85\xa0"
+_QUOTED = re.compile(r"""(['"])((?:\\.|(?!\1)[^\\])*)\1([^\n]*)""", re.DOTALL)
+_ESCAPE = re.compile(r"\\([abcfnrtv$\\]|0\d{0,3})")
+_ESCAPED = dict(zip("abfnrtv$\\", ["\a", "\b", "\f", "\n", "\r", "\t", "\v", "$$", "\\"]))
+_OCTAL = re.compile(r"0[0-3][0-7]{2}\Z")
 
 
 @dataclass
 class Dotenv:
-    """What a `.env` defines, and the faults that keep it from being read."""
+    """What a `.env` defines, the faults that keep it from being read, and what looks unintended."""
 
     values: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+    content: bytes = b""
+
+    def as_env_file(self, lookup: Lookup) -> dict[str, str]:
+        """What it gives a service that names it as `env_file`.
+
+        Compose reads the file a second time for that, and now takes what it fills in from all
+        that it knows: `lookup` is of the shell, and of the first reading where that is silent.
+        """
+        return parse(self.content, lookup).values
 
 
-def load(path: Path) -> Dotenv:
+def load(path: Path, lookup: Lookup) -> Dotenv:
     """Read `path`; a missing file defines nothing and is no fault."""
     try:
-        return parse(path.read_bytes(), path.name)
+        return parse(path.read_bytes(), lookup, path.name)
     except FileNotFoundError:
         return Dotenv()
     except OSError as error:
@@ -35,9 +56,11 @@ def load(path: Path) -> Dotenv:
         return Dotenv(problems=[problem])
 
 
-def parse(content: bytes, name: str = ".env") -> Dotenv:
-    """Read the bytes of a `.env`; `name` is used in the problems."""
-    content = content.replace(b"\r\n", b"\n")
+def parse(content: bytes, lookup: Lookup, name: str = ".env") -> Dotenv:
+    """Read the bytes of a `.env`; `lookup` wins over what it defines itself.
+
+    `name` is used in the problems.
+    """
     binary = _binary_line(content)
     if binary:
         problem = Problem(
@@ -45,7 +68,7 @@ def parse(content: bytes, name: str = ".env") -> Dotenv:
             f"save {name} as UTF-8 text, or begin again: cp .env.example {name}",
         )
         return Dotenv(problems=[problem])
-    return _Reader(content.decode("utf-8-sig").split("\n"), name).read()
+    return _Reader(content, lookup, name).read()
 
 
 def _binary_line(content: bytes) -> int:
@@ -59,10 +82,11 @@ def _binary_line(content: bytes) -> int:
 
 
 class _Reader:
-    def __init__(self, lines: list[str], name: str) -> None:
-        self._lines = lines
+    def __init__(self, content: bytes, lookup: Lookup, name: str) -> None:
+        self._lines = content.decode("utf-8-sig").split("\n")
+        self._lookup = lookup
         self._name = name
-        self._found = Dotenv()
+        self._found = Dotenv(content=content)
 
     def read(self) -> Dotenv:
         number = 0
@@ -75,11 +99,11 @@ class _Reader:
         line = self._lines[number].strip()
         if not line or line.startswith("#"):
             return 1
-        line = re.sub(r"\Aexport(\s+|\Z)", "", line)
+        line = re.sub(r"\Aexport\s+", "", line)
         name, separator, value = _split(line)
         if not separator and _NAME.match(name):
-            return 1  # a bare name takes its value from the environment
-        if not separator:
+            self._inherit(number, name)
+        elif not separator:
             self._fault(number, "has no `=`", f"write NAME=value: {line!r}")
         elif not name:
             self._fault(number, "has no name before `=`", f"write NAME=value: {line!r}")
@@ -90,42 +114,81 @@ class _Reader:
                 "use letters, digits and `_`, without spaces: " + re.sub(r"\W+", "_", name),
             )
         elif value[:1] in ("'", '"'):
-            return self._read_quoted(number, name, value)
+            return self._read_quoted(number, name, value[0])
         else:
-            self._store(number, name, re.split(r"\s+#", value, maxsplit=1)[0].strip())
+            self._store(number, name, value.partition(" #")[0].rstrip())
         return 1
 
-    def _read_quoted(self, number: int, name: str, value: str) -> int:
-        quote = value[0]
-        text = "\n".join([value, *self._lines[number + 1 :]])
-        closing = re.search(r"(?<!\\)" + quote, text[1:])
-        if not closing:
+    def _inherit(self, number: int, name: str) -> None:
+        """Take the value of a bare name from outside the file."""
+        if number == len(self._lines) - 1:
+            what = "a name alone, on a line that does not end"
+            self._fault(number, what, f"write NAME=value, or end the line: echo >> {self._name}")
+        known = self._lookup(name)
+        if known is not None:
+            self._found.values[name] = known
+
+    def _read_quoted(self, number: int, name: str, quote: str) -> int:
+        # From the first line as it is written: what stands before a line's end is part of it.
+        text = "\n".join(self._lines[number:])
+        found = _QUOTED.match(text, text.index(quote))
+        if not found:
             self._fault(number, f"the quote {quote} is never closed", f"end the value with {quote}")
             return 1
-        inner, rest = text[1 : closing.start() + 1], text[closing.end() + 1 :].split("\n")[0]
-        if not _AFTER_QUOTE.match(rest):
+        inner = _unescape_quote(found[2], quote)
+        rest = found[3].strip()
+        if rest and not rest.startswith("#"):
             self._fault(
                 number,
-                f"text after the closing quote: {rest.strip()!r}",
+                f"text after the closing quote: {rest!r}",
                 f"put the whole value of {name} in one pair of quotes",
             )
         elif quote == "'":
             self._found.values[name] = inner
         else:
-            self._store(number, name, inner)
-        return inner.count("\n") + 1
+            self._store(number, name, _ESCAPE.sub(_unescape, inner))
+        return found[2].count("\n") + 1
 
     def _store(self, number: int, name: str, value: str) -> None:
-        if _OPEN_TEMPLATE.search(value):
-            self._fault(
-                number,
-                "`${` is never closed",
-                f"write ${{NAME}}, or put the value of {name} in single quotes",
-            )
-        self._found.values[name] = value
+        """Keep `value` with its variables filled in."""
+        literal = f"write `$$` for a `$`, or put the value of {name} in single quotes"
+        if invalid(value):
+            what = f"`{invalid(value)}` is no variable: `${{` needs a name and `}}`"
+            self._fault(number, what, literal)
+            return
+
+        def missing(reference: Reference) -> None:
+            what = f"`${reference.name}` names nothing"
+            if reference.operator:
+                said = reference.word or "it must be given"
+                self._fault(number, f"{what}: {said}", f"set {reference.name}")
+            else:
+                self._found.warnings.append(
+                    self._problem(number, f"{what}, and {name} lacks it", literal)
+                )
+
+        self._found.values[name] = fill_in(value, self._value, missing)
+
+    def _value(self, name: str) -> str | None:
+        known = self._lookup(name)
+        return self._found.values.get(name) if known is None else known
 
     def _fault(self, number: int, what: str, remedy: str) -> None:
-        self._found.problems.append(Problem(f"{self._name}, line {number + 1}: {what}", remedy))
+        self._found.problems.append(self._problem(number, what, remedy))
+
+    def _problem(self, number: int, what: str, remedy: str) -> Problem:
+        return Problem(f"{self._name}, line {number + 1}: {what}", remedy)
+
+
+def _unescape_quote(text: str, quote: str) -> str:
+    return re.sub(r"\\(.)", lambda m: quote if m[1] == quote else m[0], text, flags=re.DOTALL)
+
+
+def _unescape(match: re.Match[str]) -> str:
+    """One escape of a value in double quotes; as Go reads it, so `\\012` needs a third digit."""
+    if match[1].startswith("0"):
+        return chr(int(match[1], 8)) if _OCTAL.match(match[1]) else f"\\{match[1][1:]}"
+    return _ESCAPED.get(match[1], match[0])
 
 
 def _split(line: str) -> tuple[str, str, str]:
@@ -133,4 +196,4 @@ def _split(line: str) -> tuple[str, str, str]:
     match = re.match(r"([^=:]*)([=:])(.*)\Z", line, re.DOTALL)
     if not match:
         return line, "", ""
-    return match.group(1).strip(), match.group(2), match.group(3).strip()
+    return match.group(1).strip(), match.group(2), match.group(3).lstrip(_SPACE)

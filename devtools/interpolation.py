@@ -37,20 +37,47 @@ def references(text: str) -> list[Reference]:
     return found
 
 
-def fill_in(text: str, value: Callable[[str], str | None]) -> str:
+def invalid(text: str) -> str:
+    """The first `${` of `text` that Compose refuses, with what follows; else empty."""
+    for start in re.finditer(r"(?<!\$)(?:\$\$)*(\$\{)", text):
+        place = start.start(1)
+        name = _NAME.match(text, place + 2)
+        end = _closing(text, name.end()) if name else len(text)
+        if end == len(text) or not (end == name.end() or _OPERATOR.match(text, name.end())):
+            return text[place:]
+    return ""
+
+
+def fill_in(
+    text: str,
+    value: Callable[[str], str | None],
+    missing: Callable[[Reference], None] = lambda reference: None,
+) -> str:
     """`text` with every variable replaced; `value` is None for what is not set.
 
-    An empty value stands where the operator has no colon, as Compose has it.
+    An empty value stands where the operator has no colon, as Compose has it. `missing` is called
+    for each reference that is not set and has no default.
     """
-    return "".join(part if isinstance(part, str) else _filled(part, value) for part in _parts(text))
+    return "".join(
+        part if isinstance(part, str) else _filled(part, value, missing) for part in _parts(text)
+    )
 
 
-def _filled(reference: Reference, value: Callable[[str], str | None]) -> str:
+def _filled(
+    reference: Reference,
+    value: Callable[[str], str | None],
+    missing: Callable[[Reference], None],
+) -> str:
     known = value(reference.name)
     is_set = bool(known) if reference.operator.startswith(":") else known is not None
     if reference.operator.endswith("+"):
-        return fill_in(reference.word, value) if is_set else ""
-    return known or "" if is_set else fill_in(reference.default or "", value)
+        return fill_in(reference.word, value, missing) if is_set else ""
+    if is_set:
+        return known or ""
+    if reference.operator.endswith("-"):
+        return fill_in(reference.word, value, missing)
+    missing(reference)
+    return ""
 
 
 def _parts(text: str) -> Iterator[str | Reference]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Callable
 
 from ..checkout import Checkout
 from ..errors import Problem
-from .result import Result, ok, warning, wrong
+from ..terminal import Terminal
+from .result import Result, State, of, ok, warning
 
 if TYPE_CHECKING:
     from .surroundings import Surroundings
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
 
 def check(here: Surroundings) -> Result:
     """Can `.env` be read, by people's tools too?"""
-    faults = problems(here.checkout)
-    if faults:
-        return wrong("\n".join(p.what for p in faults), "\n".join(p.remedy for p in faults))
+    if problems(here.checkout):
+        return of(problems(here.checkout), "")
+    if here.checkout.dotenv.warnings:
+        return of(here.checkout.dotenv.warnings, "", State.WARNING)
     path = _path(here.checkout)
     if not path.exists():
         return ok("no .env: the defaults hold")
@@ -46,6 +48,12 @@ def fix(here: Surroundings, agrees: Callable[[str], bool]) -> list[str]:
 def problems(checkout: Checkout) -> list[Problem]:
     """Every fault of `.env`, by line."""
     return checkout.dotenv.problems
+
+
+def warn(checkout: Checkout, terminal: Terminal) -> None:
+    """Print what Compose warns of in `.env`, with its line."""
+    for problem in checkout.dotenv.warnings:
+        terminal.warn(problem)
 
 
 def _path(checkout: Checkout) -> Path:

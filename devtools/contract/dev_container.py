@@ -29,7 +29,8 @@ def names(root: Path) -> list[tuple[str, str, int]]:
         text = file.read_text("utf-8")
         inner = str(file.relative_to(root))
         found += [
-            (name, inner, _line(text, f"{name}=")) for name in dotenv.parse(text.encode()).values
+            (name, inner, _line(text, f"{name}="))
+            for name in dotenv.parse(text.encode(), {}.get).values
         ]
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,12 +14,15 @@ from typing import Any, NamedTuple
 from .. import ports
 from ..checkout import Checkout
 from ..debuggers import PORT_VARIABLE, RELOAD_VARIABLE
-from ..errors import DevError
+from ..errors import DevError, Problem
 from ..process import Result, capture
 from ..services import by_dependency, one_shots, port_variable
 
 FILE = "docker-compose.yml"
 PROJECT_LABEL = "com.docker.compose.project"
+
+_WARNING = re.compile(r'level=warning msg="((?:\\.|[^"\\])*)"')
+_UNSET = re.compile(r'The "(\w+)" variable is not set\.')
 
 
 class PublishedPort(NamedTuple):
@@ -123,7 +127,19 @@ class Project:
     @cached_property
     def configuration(self) -> dict[str, Any]:
         """The Compose files with every variable filled in. Raises DevError if they are faulty."""
-        return json.loads(self._configured("--format", "json").output)
+        return json.loads(self._configured.output)
+
+    @property
+    def warnings(self) -> list[Problem]:
+        """What Compose warns of in its files; `.env` has warnings of its own, with lines."""
+        known = " ".join(problem.what for problem in self.checkout.dotenv.warnings)
+        found = dict.fromkeys(_WARNING.findall(self._configured.errors))
+        texts = [text.replace('\\"', '"') for text in found]
+        return [
+            Problem(f"docker compose warns: {text}", "docker compose config --quiet   repeats it")
+            for text in texts
+            if not (_UNSET.match(text) and f"`${_UNSET.match(text)[1]}`" in known)
+        ]
 
     @property
     def name(self) -> str:
@@ -238,11 +254,12 @@ class Project:
 
     def forget_configuration(self) -> None:
         """Read the declarations anew: a variable has changed."""
-        self.__dict__.pop("configuration", None)
-        self.__dict__.pop("services", None)
+        for read in ("_configured", "configuration", "services"):
+            self.__dict__.pop(read, None)
 
-    def _configured(self, *arguments: str) -> Result:
-        found = self.compose("config", *arguments)
+    @cached_property
+    def _configured(self) -> Result:
+        found = self.compose("config", "--format", "json")
         if not found.ok:
             raise DevError(
                 f"the Compose files, or variables they use, are faulty: {found.last_words}",

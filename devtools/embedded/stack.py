@@ -29,6 +29,7 @@ MARK = "HOMEPORT_CHECKOUT"
 MARK_SERVICE = "HOMEPORT_SERVICE"
 
 BACKEND = "backend"
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z").match
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Stack:
 
     def settings(self, service: Service) -> dict[str, str]:
         """The variables that a container of `service` would see, with the places of here."""
-        values = dict(self.checkout.dotenv.values) if service.reads_dotenv else {}
+        values = self.checkout.dotenv.as_env_file(self.value) if service.reads_dotenv else {}
         if service.built:
             values = {**self._of_this_checkout(service), **values}
         for name, declared in service.environment.items():
@@ -110,6 +111,10 @@ class Stack:
     def script(self, service: Service, directory: Path, command: str) -> str:
         """A shell script that becomes `command`, in `directory`, as `service`."""
         variables = {**self.settings(service), MARK_SERVICE: service.name}
+        # A shell cannot export what is no identifier, as `A.B`; such a name begins the command.
+        odd = {name: variables.pop(name) for name in list(variables) if not _IDENTIFIER(name)}
+        if odd:
+            command = f"env {' '.join(shlex.quote(f'{n}={v}') for n, v in odd.items())} {command}"
         lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
         if service.built:
             lines.append(f'export PATH={shlex.quote(str(self.python.parent))}:"$PATH"')

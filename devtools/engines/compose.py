@@ -195,6 +195,9 @@ class ComposeEngine(Engine):
         """Raise one DevError with all that would keep the stack from starting."""
         files = [*line_endings.problems(self.checkout), *permissions.problems(self.checkout)]
         self._check_docker(files)
+        environment_file.warn(self.checkout, self.terminal)
+        for problem in self.project.warnings:
+            self.terminal.warn(problem)
 
     def _check_docker(self, others: Sequence[Problem] = ()) -> None:
         """Raise one DevError with `others` and all that keeps Docker from being asked."""

@@ -221,6 +221,7 @@ class EmbeddedEngine(Engine):
         ]
         if found:
             raise DevError.of(found)
+        environment_file.warn(self.checkout, self.terminal)
 
     def _set_up(self, *, anew: bool = False) -> Declaration:
         """See to the directories and a `.venv` with all it needs; read what is declared."""

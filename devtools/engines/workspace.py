@@ -250,9 +250,10 @@ class WorkspaceEngine(Engine):
 
     def _settings(self, service: Service) -> dict[str, str]:
         """The variables that a container of `service` would see."""
-        values = dict(self.checkout.dotenv.values) if service.reads_dotenv else {}
+        known = self.checkout.set_to
+        values = self.checkout.dotenv.as_env_file(known) if service.reads_dotenv else {}
         for name, declared in service.environment.items():
-            values[name] = fill_in(declared, self.checkout.set_to)
+            values[name] = fill_in(declared, known)
         if "EXPORT_ROOT" in values:
             # The volume of exports is not mounted here, and what is not in one is lost.
             values["EXPORT_ROOT"] = str(self.checkout.state / "exports")

@@ -199,7 +199,9 @@ def _run(*command: str, directory: Path) -> str:
 # The script before the build
 
 
-@pytest.mark.parametrize("before", ["", "APP_UID=7\n", "WEB_PORT=1", "WEB_PORT=1\n"])
+@pytest.mark.parametrize(
+    "before", ["", "APP_UID=7\n", "export APP_UID = 7\n", "WEB_PORT=1", "WEB_PORT=1\n"]
+)
 def test_your_ids_are_noted_once_and_nothing_else_is_touched(tmp_path, before):
     environment = remember_ids(tmp_path, before, uid=1234)
     assert remember_ids(tmp_path, environment, uid=1234) == environment

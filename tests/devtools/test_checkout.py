@@ -42,6 +42,7 @@ def test_the_environment_wins_over_dotenv(tmp_path):
     checkout = Checkout(tmp_path, {"A": "process", "B": ""})
     assert (checkout.chosen("A"), checkout.where_chosen("A")) == ("process", "the environment")
     assert (checkout.chosen("B"), checkout.where_chosen("B")) == ("file", ".env")
+    assert checkout.set_to("B") == ""  # what Compose fills in
 
 
 def test_a_second_command_says_that_it_waits_and_then_works(tmp_path):

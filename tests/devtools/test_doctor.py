@@ -223,6 +223,13 @@ def test_a_dotenv_that_cannot_be_read(workspace):
     assert found["remedy"]
 
 
+def test_a_dollar_in_dotenv_that_names_nothing_is_told(workspace):
+    workspace.write(".env", "SECRET_KEY=a$b(c)&d\n")
+    found = _one(workspace, "environment-file")
+    assert found["state"] == "warning"
+    assert ".env, line 1: `$b` names nothing" in found["finding"]
+
+
 def test_a_dotenv_whose_last_line_does_not_end_is_ended(workspace):
     path = workspace.write(".env", "A=1")
     assert _one(workspace, "environment-file")["state"] == "warning"

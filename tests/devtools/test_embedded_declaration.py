@@ -146,6 +146,22 @@ def test_dotenv_is_seen_by_the_services_that_declare_it(tmp_path, stack):
     assert "WEB_THREADS" not in stack.settings(stack.declaration.extra["test"])
 
 
+def test_dotenv_is_filled_in_from_the_stack_and_the_shell(tmp_path, stack):
+    (tmp_path / ".env").write_text("A=$WEB_PORT-$LATER-$HERE\nLATER=1\n")
+    stack.checkout = Checkout(tmp_path, {"HERE": "2"})
+    web = stack.settings(stack.declaration.services["web"])
+    assert web["A"] == "18000-1-2"
+
+
+def test_a_name_that_no_shell_can_export_reaches_the_process(tmp_path, stack):
+    (tmp_path / ".env").write_text("A.B='c d'\n")
+    stack.checkout = Checkout(tmp_path, {"PATH": os.environ["PATH"]})
+    script = tmp_path / "script"
+    script.write_text(stack.script(stack.declaration.services["web"], tmp_path, "env"))
+    done = subprocess.run(["sh", script], capture_output=True, text=True, check=True)
+    assert "A.B=c d" in done.stdout.splitlines()
+
+
 def test_as_many_gunicorn_workers_as_in_the_container(stack):
     assert stack.settings(stack.declaration.services["web"])["WEB_CONCURRENCY"] == "3"
 
