@@ -4,22 +4,44 @@ from __future__ import annotations
 
 import argparse
 import os
+import platform
 import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from .checkout import Checkout
+from .checkout import ROOT, Checkout
 from .commands import COMMANDS, GROUPS
 from .commands.parsers import parse, parser_of, top_parser
 from .commands.registry import Run
 from .errors import FAILED, DevError, Problem, UsageError
 from .nearest import nearest
-from .process import SIGNAL_BASE
+from .process import SIGNAL_BASE, capture
 from .terminal import Terminal
 
 INTERRUPTED = SIGNAL_BASE + signal.SIGINT
+
+# Commands of Docker Compose that ./dev does not have, and what does their work.
+_OF_COMPOSE = {
+    "ps": "./dev status",
+    "ls": "./dev status",
+    "top": "./dev status",
+    "port": "./dev status   lists the addresses",
+    "start": "./dev up",
+    "create": "./dev up",
+    "build": "./dev up --build",
+    "pull": "./dev up   pulls the images that are missing",
+    "watch": "./dev serve runserver   reloads the code on each edit",
+    "stop": "./dev down   keeps the data",
+    "kill": "./dev down   keeps the data",
+    "rm": "./dev down   keeps the data",
+    "run": "./dev exec SERVICE COMMAND\nor with the rights of the database's owner: ./dev manage",
+    "attach": "./dev logs -f SERVICE",
+    "events": "./dev logs -f",
+    "config": "./dev env   shows the variables in force",
+    "version": "./dev --version",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,10 +75,12 @@ def _dispatch(arguments: list[str], terminal: Terminal) -> int:
     top.add_argument("words", nargs=argparse.REMAINDER)
     given = top.parse_args(arguments)
     name, *words = given.words or ["help"]
+    if given.version:
+        return _version(terminal)
     if name == "help" or given.help:
         return _help(terminal, words)
     if name not in COMMANDS:
-        raise UsageError(f"there is no command {name!r}", nearest(name, [*COMMANDS, "help"]))
+        raise _unknown(name)
     chosen = COMMANDS[name]
     options, rest = parse(chosen, words)
     asked = getattr(options, "engine", "") or given.engine
@@ -66,7 +90,7 @@ def _dispatch(arguments: list[str], terminal: Terminal) -> int:
 def _help(terminal: Terminal, words: Sequence[str]) -> int:
     if words:
         if words[0] not in COMMANDS:
-            raise UsageError(f"there is no command {words[0]!r}", nearest(words[0], COMMANDS))
+            raise _unknown(words[0])
         terminal.say(parser_of(COMMANDS[words[0]]).format_help().rstrip())
         return 0
     terminal.say("usage: ./dev [--engine ENGINE] COMMAND ...")
@@ -81,6 +105,26 @@ def _help(terminal: Terminal, words: Sequence[str]) -> int:
             lead = "" if number else "e.g."
             terminal.say(terminal.faint(f"  {lead:<{width}}  {example}"))
     terminal.say("\n./dev COMMAND --help says more, with examples")
+    return 0
+
+
+def _unknown(name: str) -> UsageError:
+    remedy = _OF_COMPOSE.get(name) or nearest(name, [*COMMANDS, "help"])
+    return UsageError(f"there is no command {name!r}", remedy)
+
+
+def _version(terminal: Terminal) -> int:
+    """The commit of this checkout, by its nearest tag: what a report of a fault should name."""
+    try:
+        found = capture(
+            ["git", "describe", "--tags", "--always", "--dirty"],
+            directory=ROOT,
+            environment=os.environ,
+        )
+        commit = found.output.strip()
+    except DevError:  # there is no git
+        commit = ""
+    terminal.say(f"./dev {commit or 'of an unknown commit'}, Python {platform.python_version()}")
     return 0
 
 

@@ -77,6 +77,30 @@ def psql(run: Run) -> int:
     return run.engine.psql(run.rest)
 
 
+def _exec_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-T", action="store_true", help="as Compose's: without a terminal ./dev never asks for one"
+    )
+    service = parser.add_argument("service", metavar="SERVICE", help="where it runs")
+    service.completes = "services"
+    parser.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND", help="what runs")
+
+
+@command(
+    "exec",
+    "run a command in a service that runs, with its environment",
+    "./dev exec web python manage.py check",
+    "./dev exec worker env",
+    options=_exec_options,
+)
+def execute(run: Run) -> int:
+    service, words = run.options.service, run.options.words
+    words = words[1:] if words[:1] == ["--"] else words
+    if not words:
+        raise UsageError(f"what shall run in {service}?", f"./dev exec {service} COMMAND")
+    return run.engine.execute(service, words)
+
+
 def _snapshot_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=["save", "restore", "list", "delete"])
     name = parser.add_argument("name", nargs="?", metavar="NAME", help="of the snapshot")

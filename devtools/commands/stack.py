@@ -27,6 +27,12 @@ command = group("The stack", "./dev up", "./dev serve runserver", "./dev logs -f
 
 
 def _up_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-d",
+        "--detach",
+        action="store_true",
+        help="as always: the services go on when ./dev has ended",
+    )
     start_options(parser)
     debug_option(parser)
     timeout_option(parser)
@@ -62,7 +68,7 @@ def up(run: Run) -> int:
 
 def _down_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--volumes", action="store_true", help="delete the data as well: asks first"
+        "-v", "--volumes", action="store_true", help="delete the data as well: asks first"
     )
     yes_option(parser)
 

@@ -142,14 +142,15 @@ class Stack:
 
     def run_as_started(self, name: str, *command: str) -> Result:
         """Run `command` to its end with the variables that the service `name` was started with."""
+        environment = self.environment_as_started(name)
+        return capture(command, directory=self.backend, environment=environment)
+
+    def environment_as_started(self, name: str) -> dict[str, str]:
+        """The whole environment of a command that runs as the service `name` was started."""
         script = self.places.script(name).read_text(encoding="utf-8")
         exported = re.findall(r"^export (\w+)=(.*?)$(?=\n(?:export|cd) )", script, re.M | re.S)
         started = {key: "".join(shlex.split(value)) for key, value in exported}
-        return capture(
-            command,
-            directory=self.backend,
-            environment={**self.kept(), **started, "PATH": self._path()},
-        )
+        return {**self.kept(), **started, "PATH": self._path()}
 
     def _path(self) -> str:
         return f"{self.python.parent}:{self.checkout.variables.get('PATH', '')}"

@@ -93,6 +93,10 @@ class Engine(ABC):
         """Open Django's shell where web runs, with web's rights."""
 
     @abstractmethod
+    def execute(self, service: str, command: Sequence[str]) -> int:
+        """Run `command` in `service`, which runs, with the environment that it has."""
+
+    @abstractmethod
     def psql(self, arguments: Sequence[str]) -> int:
         """Open psql on the application's database, as superuser."""
 
@@ -127,3 +131,11 @@ class Engine(ABC):
         None if it does not run. Raises DevError where that cannot be known.
         """
         raise DevError("this engine cannot ask it")
+
+
+def runs_once(service: str) -> DevError:
+    """The error for a command in a service that has ended its work."""
+    return DevError(
+        f"{service} runs once, at each start, and has ended",
+        f"in web: ./dev exec {WEB} COMMAND\nas the database's owner: ./dev manage COMMAND",
+    )

@@ -21,7 +21,7 @@ from ..process import Result, background, hand_over, stream
 from ..services import CACHE, DATABASE, RELEASE, TESTS, WEB
 from ..status import StackStatus
 from ..terminal import Mark, Terminal
-from .base import Engine
+from .base import Engine, runs_once
 
 SERVER = "SERVER"
 # Publishes the debuggers' ports on loopback, and only then is there a debugger.
@@ -155,6 +155,13 @@ class ComposeEngine(Engine):
 
     def shell(self, arguments: Sequence[str]) -> int:
         return self._exec(WEB, "python", "manage.py", "shell", *arguments)
+
+    def execute(self, service: str, command: Sequence[str]) -> int:
+        self._check_docker()
+        self._known([service])
+        if self.project.services[service].one_shot:
+            raise runs_once(service)
+        return self._exec(service, *command)
 
     def psql(self, arguments: Sequence[str]) -> int:
         return self._exec(DATABASE, "sh", "-c", report.PSQL, "psql", *arguments)

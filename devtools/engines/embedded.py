@@ -26,7 +26,7 @@ from ..status import StackStatus
 from ..terminal import Mark, Terminal
 from ..workspace import switch
 from ..workspace.protocol import Control
-from .base import Engine
+from .base import Engine, runs_once
 
 SERVER = "SERVER"
 
@@ -161,6 +161,18 @@ class EmbeddedEngine(Engine):
         stack = self._present()
         command = ["python", "manage.py", "shell", *arguments]
         return self._hand_over(stack, stack.declaration.services[WEB], command)
+
+    def execute(self, service: str, command: Sequence[str]) -> int:
+        declared = self._declared()
+        [name] = self._known(declared, [service])
+        if declared.services[name].one_shot:
+            raise runs_once(name)
+        self._must_run(name)
+        stack = self._present()
+        variables = stack.environment_as_started(name)
+        if name == DATABASE:
+            variables.update(Postgres(stack).superuser_environment)
+        return self._start_here(stack, command, variables)
 
     def psql(self, arguments: Sequence[str]) -> int:
         self._must_run(DATABASE)
@@ -340,7 +352,11 @@ class EmbeddedEngine(Engine):
         return stack.environment(stack.declaration.services[name])
 
     def _hand_over(self, stack: Stack, service: Service, command: Sequence[str]) -> int:
-        variables = stack.environment(service)
+        return self._start_here(stack, command, stack.environment(service))
+
+    def _start_here(
+        self, stack: Stack, command: Sequence[str], variables: Mapping[str, str]
+    ) -> int:
         program, *arguments = command
         found = shutil.which(program, path=variables["PATH"]) or program
         return hand_over([found, *arguments], directory=stack.backend, environment=variables)

@@ -129,6 +129,10 @@ class WorkspaceEngine(Engine):
     def shell(self, arguments: Sequence[str]) -> int:
         return self._run(WEB, "python", "manage.py", "shell", *arguments)
 
+    def execute(self, service: str, command: Sequence[str]) -> int:
+        self._only_here([service], "nothing can be run in {}", "./dev exec {} COMMAND")
+        return self._hand_over(list(command), os.environ, "backend")
+
     def psql(self, arguments: Sequence[str]) -> int:
         return self._hand_over(["psql", *arguments], self._superuser())
 

@@ -249,9 +249,19 @@ def test_manage_runs_beside_the_database_and_its_files_are_the_callers(stack):
 
 
 def test_a_command_inside_web_needs_web(stack):
-    done = stack.dev("shell")
-    assert done.returncode == 1
-    assert "error: web is not running\n  start the stack: ./dev up" in done.stderr
+    for command in (("shell",), ("exec", "web", "true")):
+        done = stack.dev(*command)
+        assert done.returncode == 1
+        assert "error: web is not running\n  start the stack: ./dev up" in done.stderr
+
+
+def test_exec_runs_a_command_in_a_service(stack):
+    _up(stack)
+    # Options behind the service are the command's.
+    done = stack.dev("exec", "web", "sh", "-c", 'echo "$SERVER"; exit 3', "--engine", "x")
+    assert (done.returncode, done.stdout) == (3, "gunicorn\n"), done.stderr
+    assert "migrate runs once" in stack.dev("exec", "migrate", "true").stderr
+    assert "did you mean worker?" in stack.dev("exec", "wrker", "true").stderr
 
 
 def test_down_keeps_the_data_and_clean_deletes_it_only_when_told(stack):

@@ -161,6 +161,15 @@ def test_web_is_not_the_databases_owner_and_manage_is(up):
     assert up.dev("manage", "shell", "-c", code).stdout.split()[-1] == "app_owner"
 
 
+def test_exec_has_the_environment_of_the_service(up):
+    print_user = 'echo "$DATABASE_URL" | cut -d: -f2'
+    assert up.dev("exec", "worker", "sh", "-c", print_user).stdout == "//app\n"
+    tables = up.dev("exec", "db", "psql", "-Atc", "SELECT count(*) FROM tenant_config")
+    assert int(tables.stdout) >= 2, tables.stderr
+    assert up.dev("exec", "web", "sh", "-c", "exit 3").returncode == 3
+    assert "migrate runs once" in up.dev("exec", "migrate", "true").stderr
+
+
 def test_serve_replaces_the_server_and_nothing_else(up):
     before, server = up.pids(), up.control.look().pid
     assert "runserver serves after" in up.dev("serve", "runserver").stdout

@@ -9,6 +9,7 @@ import sys
 import pytest
 from front_door import ROOT
 
+from devtools import cli
 from devtools.commands import COMMANDS
 from devtools.engines import NAMES
 from devtools.engines.choice import ENGINES
@@ -72,6 +73,45 @@ def test_an_unknown_command_offers_the_nearest(workspace, typed, meant):
     assert done.returncode == 2
     assert f"there is no command '{typed}'" in done.stderr
     assert f"did you mean {meant}?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("ps", "./dev status"),
+        ("stop", "./dev down"),
+        ("start", "./dev up"),
+        ("build", "./dev up --build"),
+        ("run", "./dev exec"),
+        ("pull", "./dev up"),
+    ],
+)
+def test_a_command_of_compose_names_the_one_that_does_it(workspace, typed, meant):
+    for arguments in ((typed,), ("help", typed)):
+        done = workspace.dev(*arguments)
+        assert done.returncode == 2
+        assert f"there is no command '{typed}'\n  {meant}" in done.stderr
+
+
+def test_no_command_is_explained_as_one_of_compose_that_is_missing():
+    assert not cli._OF_COMPOSE.keys() & {*COMMANDS, "help"}
+
+
+def test_the_version_is_that_of_the_checkout(workspace):
+    assert "of an unknown commit" in workspace.dev("--version").stdout
+    save = "git init -q . && git -c user.name=a -c user.email=a@b commit -q --allow-empty -m x"
+    subprocess.run(["sh", "-c", save], cwd=workspace.root, check=True)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=workspace.root, capture_output=True, text=True
+    ).stdout.strip()
+    assert workspace.dev("--version").stdout.startswith(f"./dev {commit}")
+
+
+@pytest.mark.parametrize("arguments", [("up", "-d"), ("up", "--build"), ("down", "-v")])
+def test_options_of_compose_are_understood(workspace, arguments):
+    assert workspace.dev(*arguments, "--engine", "none").stderr.startswith(
+        "error: there is no engine 'none'"
+    )
 
 
 def test_an_unknown_option_names_the_help(workspace):
