@@ -10,7 +10,7 @@ from core.env import environment_or_exit
 from core.liveness import DRAIN_FILE
 from core.logging import logging_config, start_batches
 
-env = environment_or_exit()
+env = environment_or_exit(serves=True)
 debugging = env["DEBUGPY_PORT"] is not None
 
 

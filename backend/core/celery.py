@@ -66,6 +66,12 @@ app.steps["consumer"].add(GiveBackStep)
 app.steps["consumer"].add(RecurringStep)
 
 
+@signals.celeryd_init.connect
+def refuse_an_unsafe_environment(**kwargs: Any) -> None:
+    """End a worker's start when it has more rights in the database than production allows."""
+    environment_or_exit(serves=True)
+
+
 @signals.setup_logging.connect
 def keep_django_logging(**kwargs: Any) -> None:
     """Keep the log that Django configured: a receiver stops Celery from making its own."""

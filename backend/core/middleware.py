@@ -44,7 +44,7 @@ class ProbeHostMiddleware:
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
-        names = [host.removeprefix(".") for host in settings.ALLOWED_HOSTS]
+        names = [host.removeprefix(".") for host in settings.ALLOWED_HOSTS if host != "*"]
         self.allowed_host = next(iter(names), "localhost")
 
     def __call__(self, request: HttpRequest) -> HttpResponse:

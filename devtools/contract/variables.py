@@ -48,10 +48,7 @@ class Variable:
     @property
     def stand_in(self) -> str:
         """A valid value, for a check of something whose real value only its user knows."""
-        strong = hashlib.sha256(self.name.encode()).hexdigest()
-        if self.secret and "://" not in self.example:
-            return strong
-        return self.example.replace("PASSWORD", strong)
+        return self.example.replace("{random}", hashlib.sha256(self.name.encode()).hexdigest())
 
     @property
     def place(self) -> str:

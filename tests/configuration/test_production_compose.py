@@ -26,10 +26,10 @@ GIVEN = {
     "ALLOWED_HOSTS": ".shop.example",
     "CSRF_TRUSTED_ORIGINS": "https://*.shop.example",
     "TENANT_BASE_DOMAIN": "shop.example",
-    "EMAIL_URL": "smtp://mail.example:25",
+    "EMAIL_URL": "smtp+tls://mail.example:587",
     **dict.fromkeys(
         ("POSTGRES_PASSWORD", "APP_PASSWORD", "APP_OWNER_PASSWORD", "REDIS_PASSWORD"),
-        "a-password-for-this-test",
+        "a-password-for-this-test-alone",
     ),
 }
 

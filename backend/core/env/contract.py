@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any
+from urllib.parse import urlsplit
 
 from .parsing import (
     address,
@@ -51,7 +53,8 @@ class Variable:
         why: what it is for, in one or two lines.
         parse: turns the text into the value settings use; raises ValueError with the fault.
         default: the text used when the variable is unset or empty; None if there is none.
-        example: a valid value, shown in errors and in the documentation.
+        example: a valid value, shown in errors and in the documentation. {random} in it
+            stands for a random value; errors show a new one.
         required_in: modes in which the default does not count and a value must be given.
         secret: True if the value must never be printed.
         reader: "backend" for what the application reads, "compose" for what only
@@ -77,6 +80,7 @@ class Variable:
 
 
 PRODUCTION = frozenset({"production"})
+LOCAL_KEY = "local-only-key-that-protects-nothing"
 
 CONTRACT: tuple[Variable, ...] = (
     Variable(
@@ -92,8 +96,8 @@ CONTRACT: tuple[Variable, ...] = (
         "SECRET_KEY",
         "Django",
         "Signs sessions and tokens. The local default is public, so it protects nothing.",
-        default="local-only-key-that-protects-nothing",
-        example="$(python -c 'import secrets; print(secrets.token_urlsafe(50))')",
+        default=LOCAL_KEY,
+        example="{random}",
         required_in=PRODUCTION,
         secret=True,
     ),
@@ -149,7 +153,7 @@ CONTRACT: tuple[Variable, ...] = (
         "and tests.",
         database_url,
         default="postgres://app:app@127.0.0.1:5432/homeport",
-        example="postgres://app:PASSWORD@db.internal:5432/homeport",
+        example="postgres://app:{random}@db.internal:5432/homeport",
         required_in=PRODUCTION,
         secret=True,
     ),
@@ -168,7 +172,7 @@ CONTRACT: tuple[Variable, ...] = (
         "Cache and sessions.",
         redis_url,
         default="redis://127.0.0.1:6379/0",
-        example="redis://redis.internal:6379/0",
+        example="rediss://:{random}@redis.internal:6379/0",
         required_in=PRODUCTION,
         secret=True,
     ),
@@ -178,7 +182,7 @@ CONTRACT: tuple[Variable, ...] = (
         "Queues of background tasks.",
         redis_url,
         default="redis://127.0.0.1:6379/1",
-        example="redis://redis.internal:6379/1",
+        example="rediss://:{random}@redis.internal:6379/1",
         required_in=PRODUCTION,
         secret=True,
     ),
@@ -188,7 +192,7 @@ CONTRACT: tuple[Variable, ...] = (
         "Results of background tasks, kept for an hour.",
         redis_url,
         default="redis://127.0.0.1:6379/2",
-        example="redis://redis.internal:6379/2",
+        example="rediss://:{random}@redis.internal:6379/2",
         required_in=PRODUCTION,
         secret=True,
     ),
@@ -344,7 +348,7 @@ CONTRACT: tuple[Variable, ...] = (
         "them to the worker's log.",
         email_url,
         default="consolemail://",
-        example="smtp+tls://USER:PASSWORD@smtp.example.com:587",
+        example="smtp+tls://USER:{random}@smtp.example.com:587",
         required_in=PRODUCTION,
         secret=True,
     ),
@@ -622,7 +626,7 @@ CONTRACT: tuple[Variable, ...] = (
         "Compose",
         "Password of the database's superuser. Counts when the volume is created.",
         default="postgres",
-        example="postgres",
+        example="{random}",
         required_in=PRODUCTION,
         secret=True,
         reader="compose",
@@ -633,7 +637,7 @@ CONTRACT: tuple[Variable, ...] = (
         "Password of the role app. Counts when the volume is created.",
         url_word,
         default="app",
-        example="app",
+        example="{random}",
         required_in=PRODUCTION,
         secret=True,
         reader="compose",
@@ -644,7 +648,7 @@ CONTRACT: tuple[Variable, ...] = (
         "Password of the role app_owner. Counts when the volume is created.",
         url_word,
         default="app_owner",
-        example="app_owner",
+        example="{random}",
         required_in=PRODUCTION,
         secret=True,
         reader="compose",
@@ -654,7 +658,7 @@ CONTRACT: tuple[Variable, ...] = (
         "Compose",
         "Password of Redis in docker-compose.prod.yml. The local stack has none.",
         url_word,
-        example="$(python -c 'import secrets; print(secrets.token_urlsafe(32))')",
+        example="{random}",
         required_in=PRODUCTION,
         secret=True,
         reader="compose",
@@ -706,24 +710,81 @@ CONTRACT: tuple[Variable, ...] = (
     ),
 )
 
-GUESSABLE = "has fewer than 16 characters of password"  # the local ones are, too
+GUESSABLE = "has a guessable password: fewer than 16 characters, or fewer than 8 different ones"
 
 
-def _guessable(password: str) -> bool:
-    return len(password) < 16
+def _guessable(password: str | None) -> bool:
+    return len(password or "") < 16 or len(set(password or "")) < 8
 
 
-# What a mode refuses although it parses: (variable, is it refused?, reason).
-REFUSED_IN_PRODUCTION: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+def _redis_guessable(url: str) -> bool:
+    return _guessable(urlsplit(url).password)
+
+
+def _too_wide(host: str) -> bool:
+    """Whether a pattern covers a whole top-level domain: *, .com, *.com."""
+    return host == "*" or (host.startswith((".", "*.")) and "." not in host.lstrip("*."))
+
+
+def _not_https(origin: str) -> bool:
+    return not origin.startswith("https://")
+
+
+def _public(network: IPv4Network | IPv6Network) -> bool:
+    """Whether a network is wider than any private one."""
+    return network.prefixlen < (8 if network.version == 4 else 7)
+
+
+def _unencrypted(url: dict[str, Any]) -> bool:
+    """Whether mail leaves this network in the clear; a name without a dot is in it."""
+    host = url["EMAIL_HOST"] or ""
+    encrypted = url.get("EMAIL_USE_TLS") or url.get("EMAIL_USE_SSL")
+    return "smtp" in url["EMAIL_BACKEND"] and not encrypted and "." in host.replace("127.0.0.1", "")
+
+
+# What production refuses although it parses: (variable, is it refused?, reason).
+Refusal = tuple[str, Callable[[Any], bool], str]
+REFUSED_IN_PRODUCTION: tuple[Refusal, ...] = (
     ("SECRET_KEY", lambda key: len(key) < 50, "is shorter than 50 characters"),
     ("SECRET_KEY", lambda key: len(set(key)) < 10, "repeats a few characters"),
-    ("ALLOWED_HOSTS", lambda hosts: "*" in hosts, "contains *, which answers to any name"),
+    ("SECRET_KEY", lambda key: LOCAL_KEY in key, "contains the local key, which is public"),
+    ("SECRET_KEY", lambda key: key.startswith("$("), "is a command that no shell has run"),
+    (
+        "SECRET_KEY",
+        lambda key: key.startswith("django-insecure-"),
+        "begins with django-insecure-, the mark of a key that was never secret",
+    ),
+    ("ALLOWED_HOSTS", lambda hosts: any(map(_too_wide, hosts)), "answers to any name"),
     (
         "CSRF_TRUSTED_ORIGINS",
-        lambda origins: not all(origin.startswith("https://") for origin in origins),
+        lambda origins: any(map(_not_https, origins)),
         "names an origin without https://",
     ),
-    ("DATABASE_URL", lambda url: _guessable(url.get("PASSWORD") or ""), GUESSABLE),
+    (
+        "CSRF_TRUSTED_ORIGINS",
+        lambda origins: any(_too_wide(origin.partition("://")[2]) for origin in origins),
+        "trusts every site of a top-level domain",
+    ),
+    (
+        "CORS_ALLOWED_ORIGINS",
+        lambda origins: any(_not_https(origin) or "*" in origin for origin in origins),
+        "names an origin without https://, or any",
+    ),
+    (
+        "PROXY_NETWORKS",
+        lambda networks: any(map(_public, networks)),
+        "believes X-Forwarded-* headers of the public internet",
+    ),
+    ("DATABASE_URL", lambda url: _guessable(url.get("PASSWORD")), GUESSABLE),
+    (
+        "DATABASE_URL",
+        lambda url: url.get("USER") == "postgres",
+        "logs in as the superuser, who sees every tenant",
+    ),
+    *(
+        (name, _redis_guessable, GUESSABLE)
+        for name in ("REDIS_URL", "CELERY_BROKER_URL", "CELERY_RESULT_BACKEND")
+    ),
     ("POSTGRES_PASSWORD", _guessable, GUESSABLE),
     ("APP_PASSWORD", _guessable, GUESSABLE),
     ("APP_OWNER_PASSWORD", _guessable, GUESSABLE),
@@ -733,11 +794,20 @@ REFUSED_IN_PRODUCTION: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
         lambda url: "console" in url["EMAIL_BACKEND"],
         "writes messages to the log, where nobody gets them",
     ),
+    ("EMAIL_URL", _unencrypted, "sends messages and password in the clear"),
     ("SERVER", lambda server: server != "gunicorn", "is a development server"),
     ("RELOAD", bool, "restarts the server when a file changes"),
     ("DEBUGPY_PORT", bool, "lets whoever reaches it run any code"),
     ("TENANT_HEADER", bool, "lets any client choose its tenant"),
     ("TENANT_DEFAULT", bool, "gives an unknown host a tenant"),
+)
+# What production refuses in addition in web and worker, which must not have the owner's rights.
+REFUSED_WHERE_SERVED: tuple[Refusal, ...] = (
+    (
+        "DATABASE_URL",
+        lambda url: url.get("USER") == "app_owner",
+        "logs web or worker in as app_owner, which only the release may",
+    ),
 )
 # What the value of one variable makes necessary: (variable, does it need them?, the others).
 REQUIRED_WITH: tuple[tuple[str, Callable[[Any], bool], tuple[str, ...]], ...] = (

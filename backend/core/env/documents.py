@@ -24,7 +24,8 @@ def example_file() -> str:
         "# None is needed to start: what is commented out is the local default. To change one,",
         "# copy its line into a file called .env beside this one, without the leading '# '.",
         "# Never commit .env. Values marked SECRET must be random and unique in production,",
-        "# and come from a secret store there, not from a file.",
+        "# and come from a secret store there, not from a file. {random} in an example stands for",
+        "# such a value: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'",
     ]
     for group, variables in groupby(CONTRACT, key=attrgetter("group")):
         lines += ["", f"# --- {group} " + "-" * (88 - len(group))]

@@ -24,20 +24,23 @@ FILLED = "SSM_PARAMETERS_FILLED"
 
 
 @cache
-def environment() -> Environment:
+def environment(*, serves: bool = False) -> Environment:
     """Return the environment of this process, read once, with the parameters of the store.
+
+    Args:
+        serves: True in web and worker; see `read`.
 
     Raises:
         EnvironmentProblems: as `read` and `fill`.
     """
     fill(os.environ)
-    return read(os.environ)
+    return read(os.environ, serves=serves)
 
 
-def environment_or_exit() -> Environment:
+def environment_or_exit(*, serves: bool = False) -> Environment:
     """As `environment`, for what starts a process: problems end it with their text alone."""
     try:
-        return environment()
+        return environment(serves=serves)
     except EnvironmentProblems as problems:
         sys.exit(str(problems))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Collection, Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from .contract import (
     CONTRACT,
     PRODUCTION_DEFAULTS,
     REFUSED_IN_PRODUCTION,
+    REFUSED_WHERE_SERVED,
     REQUIRED_WITH,
     SETTINGS,
+    Refusal,
     Variable,
 )
 
@@ -53,6 +56,8 @@ def read(
     source: Mapping[str, str],
     names: Container[str] | None = None,
     readers: Collection[str] = ("backend",),
+    *,
+    serves: bool = False,
 ) -> Environment:
     """Parse and validate every variable the backend reads, or those of `names` alone.
 
@@ -60,6 +65,7 @@ def read(
         source: the environment, name to text. Empty text counts as unset; then NAME_FILE may
             name a file that holds the value, as mounted secrets do.
         readers: whose variables; see `Variable.reader`.
+        serves: True for web and worker, of which production demands more.
 
     Raises:
         EnvironmentProblems: naming all problems at once, each with an example.
@@ -73,28 +79,28 @@ def read(
         try:
             raw = given(variable, source) or default(variable, mode)
         except OSError as error:
-            problems.append(_problem(variable, f"cannot be read from its file: {error}"))
+            problems.append(_problem(variable, mode, f"cannot be read from its file: {error}"))
             continue
         if raw is None:
-            problems.append(_problem(variable, "is not set"))
+            problems.append(_problem(variable, mode, "is not set"))
             continue
         try:
             values[variable.name] = variable.parse(raw)
         except ValueError as error:
             shown = "" if variable.secret else f" ({raw!r})"
-            problems.append(_problem(variable, f"{error}{shown}"))
+            problems.append(_problem(variable, mode, f"{error}{shown}"))
     by_name = {variable.name: variable for variable in CONTRACT}
     for name, needs, others in REQUIRED_WITH:
         if name in values and needs(values[name]):
             problems += [
-                _problem(by_name[other], f"is not set, and {name}={values[name]} needs it")
+                _problem(by_name[other], mode, f"is not set, and {name}={values[name]} needs it")
                 for other in others
                 if other in values and not values[other]
             ]
     if mode == "production":
-        for name, is_refused, reason in REFUSED_IN_PRODUCTION:
+        for name, is_refused, reason in refusals(serves):
             if name in values and is_refused(values[name]):
-                problems.append(_problem(by_name[name], f"{reason}: refused in production"))
+                problems.append(_problem(by_name[name], mode, f"{reason}: refused in production"))
         problems += [
             f"{name} {reason}: refused in production\n      unset {name}"
             for name, reason in emulation(source)
@@ -170,5 +176,26 @@ def report(settings: str, problems: list[str]) -> str:
     )
 
 
-def _problem(variable: Variable, fault: str) -> str:
-    return f"{variable.name} {fault}\n      e.g. {variable.name}={variable.example}"
+def _problem(variable: Variable, mode: str, fault: str) -> str:
+    return f"{variable.name} {fault}\n      {remedy(variable, mode)}"
+
+
+def remedy(variable: Variable, mode: str) -> str:
+    """Return what to set instead, which `mode` accepts."""
+    example = variable.example.replace("{random}", secrets.token_urlsafe(48))
+    if mode == "production" and _is_refused(variable, example):
+        example = default(variable, mode) or ""
+    return f"e.g. {variable.name}={example}" if example else f"unset {variable.name}"
+
+
+def refusals(serves: bool) -> tuple[Refusal, ...]:
+    """Return what production refuses, in processes that serve or in others."""
+    return REFUSED_IN_PRODUCTION + (REFUSED_WHERE_SERVED if serves else ())
+
+
+def _is_refused(variable: Variable, value: str) -> bool:
+    return any(
+        is_refused(variable.parse(value))
+        for name, is_refused, _reason in REFUSED_IN_PRODUCTION
+        if name == variable.name
+    )

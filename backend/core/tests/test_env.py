@@ -1,6 +1,7 @@
 """The environment contract refuses what is wrong, all at once, and documents itself."""
 
 import os
+import re
 import subprocess
 import sys
 from itertools import groupby
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from core.env import CONTRACT, MODES, SETTINGS, EnvironmentProblems, read
+from core.env.contract import EVERYWHERE
+from core.env.reading import remedy
 
 BACKEND = Path(__file__).parents[2]
 BACKEND_VARIABLES = [variable for variable in CONTRACT if variable.reader == "backend"]
@@ -19,9 +22,9 @@ PRODUCTION = {
     "ALLOWED_HOSTS": "app.example.com",
     "CSRF_TRUSTED_ORIGINS": "https://app.example.com",
     "DATABASE_URL": "postgres://app:long-enough-to-be-safe@db.internal/homeport",
-    "REDIS_URL": "rediss://cache.internal:6379/0",
-    "CELERY_BROKER_URL": "rediss://cache.internal:6379/1",
-    "CELERY_RESULT_BACKEND": "rediss://cache.internal:6379/2",
+    "REDIS_URL": "rediss://:long-enough-to-be-safe@cache.internal:6379/0",
+    "CELERY_BROKER_URL": "rediss://:long-enough-to-be-safe@cache.internal:6379/1",
+    "CELERY_RESULT_BACKEND": "rediss://:long-enough-to-be-safe@cache.internal:6379/2",
     "TENANT_BASE_DOMAIN": "app.example.com",
     "EMAIL_URL": "smtp+tls://mailer:secret@smtp.example.com:587",
 }
@@ -65,11 +68,27 @@ def test_production_names_every_missing_variable_at_once():
         ("SECRET_KEY", "short", "shorter than 50"),
         ("SECRET_KEY", "abc" * 20, "repeats"),
         ("CSRF_TRUSTED_ORIGINS", "https://a.example,http://b.example", "without https://"),
-        ("DATABASE_URL", "postgres://app:app@db/homeport", "fewer than 16"),
-        ("DATABASE_URL", "postgres://app_owner:app_owner@db/homeport", "fewer than 16"),
-        ("DATABASE_URL", "postgres://postgres:postgres@db/homeport", "fewer than 16"),
-        ("DATABASE_URL", "postgres://app@db/homeport", "fewer than 16"),
+        ("DATABASE_URL", "postgres://app:app@db/homeport", "guessable"),
+        ("DATABASE_URL", "postgres://app_owner:app_owner@db/homeport", "guessable"),
+        ("DATABASE_URL", "postgres://postgres:postgres@db/homeport", "guessable"),
+        ("DATABASE_URL", "postgres://app@db/homeport", "guessable"),
+        ("SECRET_KEY", "local-only-key-that-protects-nothing" * 2, "public"),
+        ("SECRET_KEY", f"django-insecure-{'abcdefghijklmnop' * 4}", "never secret"),
+        ("SECRET_KEY", "$(python -c 'import secrets; print(secrets.token_urlsafe(50))')", "shell"),
+        ("ALLOWED_HOSTS", ".com", "any name"),
+        ("CSRF_TRUSTED_ORIGINS", "https://*.com", "top-level"),
+        ("CSRF_TRUSTED_ORIGINS", "https://*", "top-level"),
+        ("CORS_ALLOWED_ORIGINS", "*", "or any"),
+        ("CORS_ALLOWED_ORIGINS", "http://www.example.com", "without https://"),
+        ("PROXY_NETWORKS", "0.0.0.0/0", "public internet"),
+        ("PROXY_NETWORKS", "10.0.0.0/8,::/0", "public internet"),
+        ("DATABASE_URL", f"postgres://app:{'x' * 40}@db/homeport", "guessable"),
+        ("DATABASE_URL", "postgres://postgres:long-enough-to-be-safe@db/homeport", "superuser"),
+        ("REDIS_URL", "rediss://cache.internal:6379/0", "guessable"),
+        ("CELERY_BROKER_URL", "redis://:redis@cache:6379/1", "guessable"),
+        ("CELERY_RESULT_BACKEND", f"redis://:{'ab' * 20}@cache:6379/2", "guessable"),
         ("EMAIL_URL", "consolemail://", "nobody gets them"),
+        ("EMAIL_URL", "smtp://mailer:secret@smtp.example.com:587", "in the clear"),
         ("DEBUG", "true", "insides"),
         ("ALLOWED_HOSTS", "app.example.com,*", "any name"),
         ("SERVER", "runserver", "development server"),
@@ -84,6 +103,63 @@ def test_production_refuses_what_is_only_safe_locally(name, value, reason):
 
     assert name in text
     assert reason in text
+    if name != "DEBUG":  # no variable of the contract
+        assert read(PRODUCTION | {name: proposed(text, name)}, serves=True)
+
+
+def proposed(text: str, name: str) -> str:
+    """Return the value that the text of a problem proposes for a variable."""
+    found = re.search(rf"^      (?:e\.g\. {name}=(.*)|unset {name})$", text, re.M)
+    assert found, text
+    return found[1] or ""
+
+
+def test_web_and_worker_do_not_serve_as_the_owner():
+    as_owner = PRODUCTION | {
+        "DATABASE_URL": "postgres://app_owner:long-enough-to-be-safe@db/homeport"
+    }
+
+    assert read(as_owner)["DATABASE_URL"]["USER"] == "app_owner"  # the release
+    with pytest.raises(EnvironmentProblems, match="only the release may"):
+        read(as_owner, serves=True)
+
+
+@pytest.mark.parametrize(
+    "command", [["-m", "gunicorn", "core.wsgi"], ["-m", "celery", "-A", "core", "worker"]]
+)
+def test_what_serves_ends_at_once_with_the_owners_rights(command):
+    ended = subprocess.run(
+        [sys.executable, *command],
+        cwd=BACKEND,
+        env={
+            "PATH": os.environ["PATH"],
+            **PRODUCTION,
+            "DATABASE_URL": "postgres://app_owner:long-enough-to-be-safe@db/homeport",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert ended.returncode != 0
+    assert "only the release may" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("variable", CONTRACT, ids=lambda variable: variable.name)
+def test_what_is_shown_as_an_example_is_accepted(variable):
+    readers = ("backend", "compose", "dev")
+    if variable.example:
+        shown = remedy(variable, "local").partition("=")[2]
+        read(local(**{variable.name: shown}), names={variable.name}, readers=readers)
+    shown = remedy(variable, "production").partition("=")[2]
+    if "production" in (variable.deployments or EVERYWHERE) and variable.name not in (
+        "DJANGO_SETTINGS_MODULE",  # its example is the local one
+        "AWS_ACCESS_KEY_ID",  # the emulators', which the cloud has no use for
+        "AWS_SECRET_ACCESS_KEY",
+    ):
+        read(PRODUCTION | {variable.name: shown}, names={variable.name}, readers=readers)
 
 
 @pytest.mark.parametrize(
