@@ -95,9 +95,7 @@ def _lint_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--staged", action="store_true", help="only what is about to be committed, as the hook does"
     )
-    how.add_argument(
-        "--install", action="store_true", help="check before each commit from now on"
-    )
+    how.add_argument("--install", action="store_true", help="check before each commit from now on")
 
 
 @command(

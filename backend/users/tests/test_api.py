@@ -173,7 +173,9 @@ def test_strangers_cannot_lock_the_owner_out(post, ann, monkeypatch):
 
 def test_one_client_alone_does_not_use_up_what_all_strangers_may_try(post, ann, monkeypatch):
     monkeypatch.setattr(api_settings, "NUM_PROXIES", 1)
-    monkeypatch.setattr(AccountThrottle, "THROTTLE_RATES", {"account": "2/min", "strangers": "3/min"})
+    monkeypatch.setattr(
+        AccountThrottle, "THROTTLE_RATES", {"account": "2/min", "strangers": "3/min"}
+    )
     addresses = [f"2001:db8::{n}" for n in range(5)]
     answers = [
         post(LOGIN, {"x-forwarded-for": address}, email=ann.email, password="wrong").status_code
@@ -233,7 +235,9 @@ def test_guessing_in_the_admin_is_stopped_and_counts_with_the_api(site, post, an
 
 
 def test_a_tenants_log_ins_are_counted_apart(site, monkeypatch):
-    monkeypatch.setattr(AccountThrottle, "THROTTLE_RATES", {"account": "1/min", "strangers": "9/min"})
+    monkeypatch.setattr(
+        AccountThrottle, "THROTTLE_RATES", {"account": "1/min", "strangers": "9/min"}
+    )
     credentials = {"email": "ann@example.com", "password": "x"}
 
     answers = [

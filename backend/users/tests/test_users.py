@@ -43,9 +43,12 @@ def test_one_spelling_of_an_address_is_stored_and_found(spelling):
 
 def test_the_database_refuses_another_spelling():
     User.objects.create_user(email="ann@example.com")
-    with pytest.raises(IntegrityError, match="users_email_lower_case"), transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("UPDATE users_user SET email = 'Ann@example.com'")
+    with (
+        pytest.raises(IntegrityError, match="users_email_lower_case"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("UPDATE users_user SET email = 'Ann@example.com'")
 
 
 def test_a_superuser_may_enter_the_admin():
