@@ -30,28 +30,86 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-LOOK = 0.1  # seconds between two looks at the files, or
-SHARE = 50  # times as long as one look takes, if that is longer: at most 2 % of a processor
+POLL_INTERVAL = 0.1  # seconds between two scans of the files, or
+SHARE = 50  # times the processor time of one scan, if that is longer: at most 2 % of a processor,
+MAX_PAUSE = 1  # but never more seconds than this: then a scan is so long that the share is higher
 QUIET = 1  # seconds without an import after which the program counts as started
-STEADY = 5  # seconds a program must have run for its end not to be one at the start
+MIN_UPTIME = 5  # seconds a program must have run for its end not to be one at the start
 
-# File to what tells one content from another.
-Snapshot = dict[str, tuple[int, int]]
+# Folders without code of the project, beside the hidden ones and virtual environments.
+SKIPPED = {"__pycache__", "node_modules"}
+
+# What tells one content of a file from another: time of change in nanoseconds, and size.
+State = tuple[int, int]
+Snapshot = dict[str, State]
 
 
 def snapshot(directory: str) -> Snapshot:
-    """Return time of change, in nanoseconds, and size of each Python file below `directory`."""
-    found: Snapshot = {}
+    """Return the state of each Python file below `directory`."""
+    return dict(_scan(directory))
+
+
+def differs(directory: str, files: Snapshot) -> bool:
+    """Return whether the files below `directory` are others than `files`, or in another state."""
+    count = 0
+    for path, state in _scan(directory):
+        if files.get(path) != state:
+            return True
+        count += 1
+    return count != len(files)
+
+
+def pause_after(processor_time: float) -> float:
+    """Return the seconds until the next scan, after one that took `processor_time` seconds.
+
+    Not after how long it took: a slow disk or a busy machine would delay the next scan as well.
+    """
+    return min(max(POLL_INTERVAL, SHARE * processor_time), MAX_PAUSE)
+
+
+def _scan(directory: str) -> Iterator[tuple[str, State]]:
+    """Yield each Python file with its state.
+
+    What cannot be read (a link that leads nowhere, another user's folder, a file that vanishes
+    meanwhile) is passed over by itself, and is found once it can be read.
+    """
     left = [directory]
+    linked: set[str] = set()
     while left:
-        with contextlib.suppress(FileNotFoundError), os.scandir(left.pop()) as entries:
-            for entry in entries:
+        folder = left.pop()
+        entries = _entries(folder)
+        if folder != directory and any(entry.name == "pyvenv.cfg" for entry in entries):
+            continue  # a virtual environment
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name in SKIPPED:
+                continue
+            with contextlib.suppress(OSError):
                 if entry.name.endswith(".py"):
                     stat = entry.stat()
-                    found[entry.path] = (stat.st_mtime_ns, stat.st_size)
-                elif entry.is_dir(follow_symlinks=False) and entry.name[0] not in "._":
+                    yield entry.path, (stat.st_mtime_ns, stat.st_size)
+                elif entry.is_dir() and not _walked(entry, directory, linked):
                     left.append(entry.path)
-    return found
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        return list(entries)
+    return []
+
+
+def _walked(entry: os.DirEntry[str], directory: str, linked: set[str]) -> bool:
+    """Return whether `entry` is a link to what is walked anyway; note in `linked` where it leads.
+
+    So no circle of links is followed for ever.
+    """
+    if not entry.is_symlink():
+        return False
+    target = os.path.realpath(entry.path)
+    root = os.path.realpath(directory)
+    if target in linked or os.path.commonpath([target, root]) in (target, root):
+        return True
+    linked.add(target)
+    return False
 
 
 class Reloader:
@@ -80,12 +138,12 @@ class Reloader:
             if self.ending:
                 return 0
             # What was edited had come up, or is being mended.
-            self.worked |= status is None or time.monotonic() - began >= STEADY
+            self.worked |= status is None or time.monotonic() - began >= MIN_UPTIME
             if status is None:
                 self._stop()
             elif status == 0 or not self.worked:
                 return status
-            elif time.monotonic() - began < STEADY:
+            elif time.monotonic() - began < MIN_UPTIME:
                 _say(f"ended with exit status {status}; it starts again after an edit")
                 self._await_edit(files)
             if self.ending:
@@ -120,20 +178,23 @@ class Reloader:
     def _follow(self, imports: Imports, files: Snapshot) -> int | None:
         """Return the program's exit status once it has ended, or None when a file has changed."""
         while True:
-            began = time.monotonic()
-            if snapshot(self.directory) != files:
+            began = time.thread_time()
+            if differs(self.directory, files):
                 return None
-            pause = max(LOOK, SHARE * (time.monotonic() - began))
+            pause = pause_after(time.thread_time() - began)
             if (status := self._ended()) is not None:
                 return status
             names = imports.read(pause)
             self.preload.learn(names)
             if time.monotonic() - imports.last > QUIET:
-                self.preload.work(LOOK)
+                self.preload.work(POLL_INTERVAL)
 
     def _await_edit(self, files: Snapshot) -> None:
-        while not self.ending and snapshot(self.directory) == files:
-            time.sleep(LOOK)
+        while not self.ending:
+            began = time.thread_time()
+            if differs(self.directory, files):
+                return
+            time.sleep(pause_after(time.thread_time() - began))
 
     def _ended(self) -> int | None:
         with contextlib.suppress(ChildProcessError):

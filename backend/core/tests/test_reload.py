@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.reload import QUIET, snapshot
+from core.reload import MAX_PAUSE, QUIET, Reloader, differs, snapshot
 
 BACKEND = Path(__file__).parents[2]
 
@@ -169,3 +169,90 @@ def test_new_and_removed_files_are_edits_and_other_files_are_not(tmp_path):
     assert snapshot(str(tmp_path)) != before
     (tmp_path / "sub" / "two.py").unlink()
     assert snapshot(str(tmp_path)) == before
+
+
+def write(path: Path, text: str = "") -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return str(path)
+
+
+def test_what_cannot_be_read_hides_nothing_else(tmp_path, monkeypatch):
+    files = {write(tmp_path / f"package{n}" / f"{m}.py") for n in range(4) for m in range(8)}
+    for number in range(4):
+        # A link that leads nowhere, as a file that vanishes; Emacs's lock; another user's folder.
+        (tmp_path / f"package{number}" / "gone.py").symlink_to("nowhere.py")
+        (tmp_path / f"package{number}" / ".#0.py").symlink_to("me@host.1:2")
+        write(tmp_path / f"package{number}" / "closed" / "secret.py")
+    scandir = os.scandir
+
+    def refuse(folder: str):
+        if folder.endswith("closed"):
+            raise PermissionError(13, "Permission denied", folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert set(snapshot(str(tmp_path))) == files
+
+
+def test_an_emacs_lock_is_no_edit(tmp_path):
+    write(tmp_path / "manage.py")
+    before = snapshot(str(tmp_path))
+    (tmp_path / ".#manage.py").symlink_to("me@host.1:2")
+    assert not differs(str(tmp_path), before)
+
+
+def test_linked_and_private_packages_are_watched(tmp_path):
+    backend, elsewhere = tmp_path / "backend", tmp_path / "elsewhere"
+    own = write(backend / "_private" / "one.py")
+    write(elsewhere / "linked" / "two.py")
+    (backend / "linked").symlink_to(elsewhere / "linked")
+    assert set(snapshot(str(backend))) == {own, str(backend / "linked" / "two.py")}
+    before = snapshot(str(backend))
+    write(elsewhere / "linked" / "two.py", "edited = True")
+    assert differs(str(backend), before)
+
+
+def test_a_circle_of_links_ends(tmp_path):
+    backend, elsewhere = tmp_path / "backend", tmp_path / "elsewhere"
+    own = write(backend / "app" / "one.py")
+    write(elsewhere / "two.py")
+    for number, (link, target) in enumerate(
+        [(backend, elsewhere), (elsewhere, elsewhere), (backend, tmp_path), (backend, backend)]
+    ):
+        (link / f"link{number}").symlink_to(target)
+    assert set(snapshot(str(backend))) == {own, str(backend / "link0" / "two.py")}
+
+
+def test_what_is_no_code_of_the_project_is_not_watched(tmp_path):
+    own = write(tmp_path / "app" / "one.py")
+    write(tmp_path / "node_modules" / "node-gyp" / "gyp.py")
+    write(tmp_path / ".tox" / "two.py")
+    write(tmp_path / "env" / "pyvenv.cfg")
+    write(tmp_path / "env" / "lib" / "three.py")
+    assert set(snapshot(str(tmp_path))) == {own}
+
+
+def test_a_slow_disk_does_not_delay_the_next_scan(tmp_path, monkeypatch):
+    for number in range(100):
+        write(tmp_path / f"package{number}" / "module.py")
+    scandir = os.scandir
+
+    def slow(folder: str):
+        time.sleep(0.001)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", slow)
+    pauses = []
+
+    class Quiet:
+        last = time.monotonic()
+
+        def read(self, pause: float) -> list[str]:
+            pauses.append(pause)
+            write(tmp_path / "package0" / "module.py", "edited = True")
+            return []
+
+    reloader = Reloader(str(tmp_path), patient=True)
+    assert reloader._follow(Quiet(), snapshot(str(tmp_path))) is None
+    assert max(pauses) <= MAX_PAUSE
