@@ -24,6 +24,7 @@ pytestmark = pytest.mark.stack
 
 VIEW = "backend/core/views.py"
 NOWHERE = "/api/nowhere/"  # answered by that view
+LIVE = "/api/v1/health/live/"
 ANSWER = 'return problem(404, f"There is nothing at {request.path}.")'
 TASK = "backend/core/celery.py"
 RESULT = 'return {"message": message'
@@ -76,8 +77,13 @@ def test_a_breakpoint_is_hit_in_web(stack, server):
         stop = attached.stopped()
         assert (stop.path, stop.line) == (str(stack.root / VIEW), line_of(VIEW, ANSWER))
         assert re.fullmatch(r"'.*nowhere/'", stop.evaluate("request.path"))
-        stop.resume()
+        # The other threads of the paused process serve on, whichever process is asked.
+        for _ in range(8):
+            assert status_of(stack, LIVE) == 200
+        # One Stop: it detaches from all processes and the paused request goes on.
+        attached.disconnect()
         assert answer.result(120) == 404
+    assert status_of(stack, NOWHERE) == 404
 
 
 def test_a_breakpoint_is_hit_in_the_worker(stack):

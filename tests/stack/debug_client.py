@@ -121,10 +121,18 @@ class Editor:
         return [session for session in self.sessions if session.open]
 
     def disconnect(self) -> None:
-        """End all sessions as the editor's Stop button does: the processes go on."""
-        for session in reversed(self.live()):
-            with contextlib.suppress(ConnectionError):
-                session.request("disconnect", terminateDebuggee=False)
+        """End all sessions as the editor's Stop button does: the processes go on.
+
+        The extension starts the sessions of child processes with `lifecycleManagedByParent`, so
+        VS Code asks the first session alone and expects the others to end with it.
+        https://code.visualstudio.com/api/references/vscode-api#DebugSessionOptions
+        """
+        with contextlib.suppress(ConnectionError):
+            self.sessions[0].request("disconnect", terminateDebuggee=False)
+        deadline = time.monotonic() + 30
+        while left := self.live():
+            assert time.monotonic() < deadline, f"one Stop left {len(left)} processes attached"
+            time.sleep(0.05)
         self.vanish()
 
     def vanish(self) -> None:
@@ -258,8 +266,7 @@ class Session:
                 )
             self._aside(self.editor.attach, message["arguments"]["configuration"])
         elif kind == ("event", "terminated"):
-            self.open = False
-            self.connection.cut()
+            self._aside(self._leave, body)
 
     def _aside(self, work: Callable[[Any], None], argument: Any) -> None:
         """Do what waits for answers, while this session's reader goes on reading them."""
@@ -274,6 +281,14 @@ class Session:
                     self.editor.note_stop(error)
 
         threading.Thread(target=run, daemon=True).start()
+
+    def _leave(self, body: Mapping[str, Any]) -> None:
+        """Answer the end of a session as VS Code does."""
+        try:
+            self.request("disconnect")
+        finally:
+            self.open = False
+            self.connection.cut()
 
     def _note_stop(self, body: Mapping[str, Any]) -> None:
         thread = body["threadId"]

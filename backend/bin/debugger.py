@@ -1,0 +1,76 @@
+#!/usr/bin/env python
+"""debugpy with an adapter that suits servers; arguments as for `python -m debugpy`.
+
+debugpy starts its adapter, the process that editors talk to, with the Python it is told to use.
+That is this file as well: it changes two things of the adapter.
+
+- A disconnect from a process also disconnects from its children. VS Code sends Stop to the
+  session of the first process only, and relies on the adapter for the others:
+  https://github.com/microsoft/debugpy/issues/1320
+- A breakpoint pauses the thread that reached it. The other threads go on serving requests.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def main() -> None:
+    """Run the debugger, or its adapter if the first argument is the adapter's directory."""
+    # Of `python FILE` it is the directory of FILE, of `python -m debugpy` this one.
+    sys.path[0] = str(Path.cwd())
+    import debugpy
+    from debugpy import adapter
+
+    if sys.argv[1:2] == [os.path.dirname(adapter.__file__)]:  # noqa: PTH120  # as debugpy spells it
+        del sys.argv[1]
+        run_adapter()
+    else:
+        from debugpy.server import cli
+
+        debugpy.configure(python=__file__)
+        cli.main()
+
+
+def run_adapter() -> None:
+    """Run debugpy's adapter with its handlers of `attach` and `disconnect` wrapped."""
+    from debugpy.adapter.__main__ import main
+    from debugpy.adapter.clients import Client
+
+    attach, disconnect = Client.attach_request, Client.disconnect_request
+
+    @functools.wraps(attach)
+    def attach_one_thread(client: Client, request: Any) -> Any:
+        request.arguments.setdefault("stopAllThreadsOnSuspend", False)
+        return attach(client, request)
+
+    @functools.wraps(disconnect)
+    def disconnect_all(client: Client, request: Any) -> Any:
+        pid = client.session.pid
+        try:
+            return disconnect(client, request)
+        finally:
+            disconnect_children(pid)
+
+    Client.attach_request, Client.disconnect_request = attach_one_thread, disconnect_all
+    main()
+
+
+def disconnect_children(pid: int | None) -> None:
+    """End the sessions of all processes that descend from `pid`; the processes go on."""
+    from debugpy.adapter import servers
+
+    attached = [(found.ppid, found.server) for found in servers.connections()]
+    for session in [server.session for ppid, server in attached if server and ppid == pid]:
+        child = session.pid
+        with session:
+            session.finalize("the parent's session was disconnected", terminate_debuggee=False)
+        disconnect_children(child)
+
+
+if __name__ == "__main__":
+    main()
