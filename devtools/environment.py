@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .checkout import Checkout
-from .errors import DevError
+from .errors import DevError, NoAnswer
 from .process import Result, capture, stream
 from .terminal import Step, Terminal
 from .workspace.protocol import inside
@@ -125,6 +125,8 @@ def _runs(checkout: Checkout, path: Path) -> bool:
 def _imports(checkout: Checkout, path: str, statement: str) -> bool:
     try:
         return _try(checkout, [path, "-c", statement]).ok
+    except NoAnswer:
+        raise
     except DevError:
         return False  # it is not there, or not for this user
 

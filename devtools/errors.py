@@ -34,6 +34,10 @@ class DevError(Exception):
         return error
 
 
+class NoAnswer(DevError):
+    """What was asked did not answer in time: nothing is known of it, not even its absence."""
+
+
 class UsageError(DevError):
     """The command line was not understood."""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Callable
 
-from .errors import DevError
+from .errors import DevError, NoAnswer
 
 # What a shell reports for a process that a signal ended: 128 + signal number.
 SIGNAL_BASE = 128
@@ -47,7 +47,7 @@ def capture(
 ) -> Result:
     """Run `command` to its end, at most `timeout` seconds, and return what it wrote.
 
-    Raises DevError if it does not end in time or cannot be started.
+    Raises NoAnswer if it does not end in time, DevError if it cannot be started.
     """
     try:
         done = subprocess.run(
@@ -62,7 +62,7 @@ def capture(
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise DevError(
+        raise NoAnswer(
             f"`{' '.join(command[:3])}` did not answer within {timeout:.0f} s",
             "is the machine overloaded, or the Docker daemon stuck? try `docker info`",
         ) from error

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # `start_interval` in health checks came with these; older ones ignore or refuse it.
 MINIMUM_ENGINE = (25, 0)
 MINIMUM_COMPOSE = (2, 24)
+TIMEOUT = 20  # seconds that a question may take
 
 _INSTALL = "https://docs.docker.com/engine/install/"
 
@@ -75,7 +76,7 @@ def _ask(checkout: Checkout, *arguments: str) -> Result:
         ["docker", *arguments],
         directory=checkout.root,
         environment=checkout.variables,
-        timeout=20,
+        timeout=TIMEOUT,
     )
 
 

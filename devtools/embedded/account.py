@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..checkout import Checkout
-from ..errors import DevError
+from ..errors import DevError, NoAnswer
 from ..process import capture
 from .places import OTHER_USER
 
@@ -64,5 +64,7 @@ def choose(checkout: Checkout) -> Account:
 def _works(checkout: Checkout, *command: str) -> bool:
     try:
         return capture(command, directory=Path("/"), environment=checkout.variables).ok
+    except NoAnswer:
+        raise
     except DevError:
         return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 
+from ..errors import NoAnswer
 from ..services import WEB, WORKER
 from ..workspace import leftovers
 from ..workspace.protocol import Control
@@ -45,7 +46,10 @@ def _prepare(stack: Stack, service: Service) -> None:
 
 
 def _fault(stack: Stack) -> str:
-    state = Control(stack.places.web_socket).look()
+    try:
+        state = Control(stack.places.web_socket).look()
+    except NoAnswer:
+        return ""  # no fault is known
     crashed = state is not None and state.crashes >= CRASHES
     return f"crashed (exit status {state.exit_status})" if crashed else ""
 

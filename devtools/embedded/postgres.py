@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from .. import ports, readiness
-from ..errors import DevError
+from ..errors import DevError, NoAnswer
 from ..process import Result, background, capture
 from ..services import DATABASE
 from . import account
@@ -134,6 +134,8 @@ class Postgres:
         """The major version of the server in `programs`; 0 if it does not start."""
         try:
             said = self._capture(str(programs / "postgres"), "--version").output
+        except NoAnswer:
+            raise
         except DevError:
             return 0
         number = re.search(r"\d+", said)

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from .. import readiness
-from ..errors import DevError
+from ..errors import DevError, NoAnswer
 from ..process import capture
+from ..workspace.protocol import SLOW
 from .places import Places
 from .stack import MARK, MARK_SERVICE, Program
 
 RETRIES = 3
-_ANSWER_WITHIN = 10  # seconds
+_ANSWER_WITHIN = 20  # seconds
 _LOG_BYTES = "10MB"
 
 _ORPHANS = Path(__file__).with_name("orphans.py")
@@ -63,12 +64,12 @@ class Supervisor:
 
     @property
     def answers(self) -> bool:
-        """Whether it runs."""
+        """Whether it runs. Raises NoAnswer if it is there and does not answer."""
         if not self._places.supervisor_socket.exists():
             return False
         try:
-            return self._proxy.getState()["statename"] == "RUNNING"
-        except (OSError, http.client.HTTPException, xmlrpc.client.Error):
+            return self._ask("getState")["statename"] == "RUNNING"
+        except _Absent:
             return False
 
     def states(self) -> dict[str, State]:
@@ -169,13 +170,21 @@ class Supervisor:
             if fault.faultCode == _NOT_RUNNING:
                 raise _NotRunning(fault.faultString) from fault
             raise DevError(f"the supervisor refused {method}: {fault.faultString}") from fault
+        except SLOW as error:
+            raise NoAnswer(
+                f"the supervisor does not answer: {error}", "look again: is the machine overloaded?"
+            ) from error
         except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
-            raise DevError(
-                f"the supervisor does not answer: {error}", "./dev up   starts a new one"
+            raise _Absent(
+                f"the supervisor is gone: {error}", "./dev up   starts a new one"
             ) from error
 
 
 _NOT_RUNNING = 70  # http://supervisord.org/api.html#xml-rpc-api-documentation
+
+
+class _Absent(DevError):
+    """Nobody listens on its socket."""
 
 
 class _NotRunning(DevError):

@@ -6,7 +6,7 @@ from typing import Callable
 
 from ..checkout import Checkout
 from ..checks import docker
-from ..errors import DevError, UsageError
+from ..errors import DevError, NoAnswer, UsageError
 from ..nearest import nearest
 from ..terminal import Terminal
 from . import AUTO
@@ -47,6 +47,8 @@ def _fitting(checkout: Checkout, terminal: Terminal) -> tuple[str, str]:
         return EmbeddedEngine.name, "the stack is up on it"
     try:
         problem = docker.silence(checkout)
+    except NoAnswer:
+        raise  # a daemon that is slow may have the stack up
     except DevError as error:
         problem = error.problems[0]
     if problem:

@@ -16,9 +16,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..errors import DevError
+from ..errors import DevError, NoAnswer
 
 PATIENCE = 60  # seconds; an old server may have requests to end
+LOOK_PATIENCE = 20  # seconds; it answers between two switches
+# What is raised where somebody listens who is busy: its queue of connections may be full, too.
+SLOW = (TimeoutError, BlockingIOError)
 
 # Where the main process of a dev container listens and writes. Nothing else of the container
 # has to know: whoever runs in it finds them here.
@@ -59,9 +62,11 @@ class Control:
         self._path = path
 
     def look(self) -> State | None:
-        """What runs; None if no supervisor answers."""
+        """What runs; None if there is no supervisor. Raises NoAnswer if it does not answer."""
         try:
-            return self._ask({"do": "look"}, timeout=5)
+            return self._ask({"do": "look"}, LOOK_PATIENCE)
+        except SLOW as error:
+            raise _silent(error, "look again: is the machine overloaded?") from error
         except (OSError, ValueError):
             return None
 
@@ -77,9 +82,7 @@ class Control:
         try:
             return self._ask(request, PATIENCE)
         except (OSError, ValueError) as error:
-            raise DevError(
-                f"the supervisor of web does not answer: {error}", "./dev restart web"
-            ) from error
+            raise _silent(error, "./dev restart web") from error
 
     def _ask(self, request: dict[str, Any], timeout: float) -> State:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
@@ -96,6 +99,10 @@ class Control:
 def encode(message: dict[str, Any] | State) -> bytes:
     """A message as it is sent."""
     return json.dumps(asdict(message) if isinstance(message, State) else message).encode() + b"\n"
+
+
+def _silent(error: Exception, remedy: str) -> NoAnswer:
+    return NoAnswer(f"the supervisor of web does not answer: {error}", remedy)
 
 
 def _refused(said: dict[str, Any]) -> NoReturn:

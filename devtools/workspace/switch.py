@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Callable
 
 from .. import health, ports, readiness
-from ..errors import DevError
+from ..errors import DevError, NoAnswer
 from ..readiness import Verdict
 from ..services import WEB
 from ..terminal import Mark, Terminal
@@ -48,7 +48,10 @@ def follow(control: Control, terminal: Terminal, web_port: int, log: Path, timeo
     """Wait until the server that was last asked for is there. Raises as `serve`."""
 
     def look() -> dict[str, Verdict]:
-        state = control.look()
+        try:
+            state = control.look()
+        except NoAnswer:
+            return {WEB: Verdict(Mark.BUSY, "its supervisor does not answer yet")}
         if state is None:
             return {WEB: Verdict(Mark.BAD, "has no supervisor any more")}
         if state.crashes >= CRASHES:

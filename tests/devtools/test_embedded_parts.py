@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -14,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from devtools.checkout import Checkout
-from devtools.checks import space
-from devtools.embedded import account, logs
+from devtools.checks import docker, space
+from devtools.embedded import account, logs, supervisor
 from devtools.embedded.places import Places
-from devtools.errors import DevError
+from devtools.engines import choice
+from devtools.errors import DevError, NoAnswer
 from devtools.readiness import wait_until
 from devtools.terminal import Terminal
 
@@ -46,6 +48,26 @@ def test_two_checkouts_have_different_sockets(tmp_path):
     first, second = (Places(Checkout(tmp_path / name, {})) for name in "ab")
     assert first.sockets != second.sockets
     assert first.outside != second.outside
+
+
+def test_a_supervisor_that_is_busy_is_not_taken_for_none(places, monkeypatch):
+    monkeypatch.setattr(supervisor, "_ANSWER_WITHIN", 0.1)
+    places.make_sockets()
+    asked = supervisor.Supervisor(places, Path(sys.executable))
+    assert not asked.answers
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(places.supervisor_socket))
+        listener.listen()
+        with pytest.raises(NoAnswer):
+            _ = asked.answers
+    assert not asked.answers  # it has ended, and its socket is still there
+
+
+def test_a_daemon_that_is_slow_does_not_choose_the_other_engine(checkout, tmp_path, monkeypatch):
+    monkeypatch.setattr(docker, "TIMEOUT", 0.2)
+    slow = _with_programs(tmp_path, docker="exec sleep 60")
+    with pytest.raises(NoAnswer, match="did not answer"):
+        choice.choose("auto", slow, Terminal())
 
 
 def test_a_directory_that_somebody_else_made_is_not_trusted(places, tmp_path):

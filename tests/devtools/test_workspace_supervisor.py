@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import shutil
@@ -17,9 +18,10 @@ import pytest
 from front_door import ROOT
 
 from devtools import ports
-from devtools.errors import DevError
+from devtools.errors import DevError, NoAnswer
 from devtools.readiness import wait_until
-from devtools.workspace import leftovers
+from devtools.terminal import Terminal
+from devtools.workspace import leftovers, protocol, switch
 from devtools.workspace.protocol import Control, State
 from devtools.workspace.supervisor import MARK, PAUSES
 
@@ -272,3 +274,48 @@ def test_it_takes_in_orphans_and_leaves_no_zombie(workspace):
     supervisor = psutil.Process(workspace.process.pid)
     wait_until(lambda: len(supervisor.children()) > 1, 10, "no orphan came to it")
     wait_until(lambda: len(supervisor.children()) == 1, 10, "they stay as zombies")
+
+
+# Whoever asks it
+
+
+@pytest.fixture
+def busy(tmp_path, monkeypatch):
+    """The socket of a supervisor that is there and does not answer in time."""
+    monkeypatch.setattr(protocol, "LOOK_PATIENCE", 0.1)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        path = tmp_path / "s"
+        listener.bind(str(path))
+        listener.listen(2)
+        yield path
+
+
+def test_a_supervisor_that_is_busy_is_not_taken_for_none(busy, monkeypatch):
+    with pytest.raises(NoAnswer, match="does not answer: timed out"):
+        Control(busy).look()
+    monkeypatch.setattr(protocol, "SOCKET", busy)
+    with pytest.raises(NoAnswer):  # another engine would be chosen
+        protocol.inside(ROOT)
+
+
+def test_one_whose_queue_is_full_is_not_taken_for_none(busy):
+    with contextlib.ExitStack() as waiting:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                client = waiting.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+                client.setblocking(False)
+                client.connect(str(busy))
+        with pytest.raises(NoAnswer):
+            Control(busy).look()
+
+
+def test_one_that_has_ended_is_none(busy):
+    assert Control(busy.with_name("nowhere")).look() is None
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as ended:
+        ended.bind(str(busy.with_name("ended")))
+    assert Control(busy.with_name("ended")).look() is None
+
+
+def test_following_waits_for_one_that_is_busy(busy):
+    with pytest.raises(DevError, match=r"not ready .* does not answer yet"):
+        switch.follow(Control(busy), Terminal(), 1, busy.with_name("log"), timeout=0.3)
