@@ -158,6 +158,28 @@ def test_the_other_pages_say_nothing_to_the_console_either(visit, path):
         assert page.watched.asked_elsewhere == []
 
 
+def test_every_panel_of_the_debug_toolbar_opens_under_both_servers(visit, lively):
+    try:
+        _open_all_panels(visit)  # under Gunicorn, where any process may be asked
+        lively.dev("serve", "runserver")
+        _open_all_panels(visit)
+    finally:
+        lively.dev("serve", "gunicorn")
+
+
+def _open_all_panels(visit) -> None:
+    with visit("/admin/login/") as page:
+        page.locator("#djShowToolBarButton").click()
+        links = page.locator("#djDebugPanelList a[class]")
+        names = links.evaluate_all("links => links.map(link => link.className)")
+        assert "SQLPanel" in names
+        for name in names:
+            page.locator(f"#djDebugPanelList a.{name}").click()
+            content = page.locator(f"#{name} .djDebugPanelContent .djdt-scroll > *")
+            expect(content.first).to_be_visible()
+            page.locator(f"#{name} .djDebugClose").click()
+
+
 def test_a_dead_database_is_shown_as_down_while_the_page_stays(visit, lively):
     with visit() as page:
         lively.compose("pause", "db")

@@ -2,8 +2,10 @@
 
 import re
 
+from core import breakpoints
 from core.settings.base import *  # noqa: F403
 from core.settings.base import (
+    CACHES,
     EMAIL_BACKEND,
     INSTALLED_APPS,
     MIDDLEWARE,
@@ -14,6 +16,7 @@ from core.settings.base import (
 )
 
 DEBUG = True
+breakpoints.install()
 
 # `./dev manage seed_demo`
 SHARED_APPS += ["demo"]
@@ -50,6 +53,13 @@ MIDDLEWARE.insert(
 DEBUG_TOOLBAR_CONFIG = {
     "SHOW_TOOLBAR_CALLBACK": "core.settings.local.show_toolbar",
     "SHOW_COLLAPSED": True,  # open, it covers a quarter of the page
+    # What a page was measured by is asked for later, maybe of another process of Gunicorn.
+    "TOOLBAR_STORE_CLASS": "debug_toolbar.store.CacheStore",
+    "CACHE_BACKEND": "debug_toolbar",
+}
+# Without the schema in its keys: the toolbar writes outside of the tenant that it is asked in.
+CACHES["debug_toolbar"] = {
+    name: value for name, value in CACHES["default"].items() if name != "KEY_FUNCTION"
 }
 
 
@@ -58,5 +68,7 @@ def show_toolbar(request) -> bool:
 
     The workbench shows measurements itself.
     """
+    if request.path.startswith("/__debug__/"):  # the toolbar's own, which asks for JSON
+        return DEBUG
     page = "text/html" in request.headers.get("Accept", "")
     return DEBUG and page and not re.match(r"/$|/workbench/", request.path)
