@@ -20,6 +20,8 @@ FOREIGN = (
     Foreign("TERM", "the system: what the terminal can show"),
     Foreign("NO_COLOR", "the user: https://no-color.org"),
     Foreign("SECONDS", "bash: how long the script runs"),
+    Foreign("NO_PROXY", "the network: hosts that are reached without its proxy"),
+    Foreign("no_proxy", "the network: the same, for programs that read it in small letters"),
     Foreign("PYTHON*", "Python: lines are written at once, bytecode is not"),
     Foreign("PYTEST_XDIST_WORKER", "pytest-xdist: which of several test processes this is"),
     Foreign("COMPOSE_FILE", "Docker Compose: which files it reads"),

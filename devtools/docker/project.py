@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import ports
@@ -19,8 +20,14 @@ from ..process import Result, capture
 from ..services import by_dependency, one_shots, port_variable
 
 FILE = "docker-compose.yml"
+# Where Compose looks for what a developer adds; the first that is there counts.
+OVERRIDES = (
+    *("compose.override.yml", "compose.override.yaml"),
+    *("docker-compose.override.yml", "docker-compose.override.yaml"),
+)
 PROJECT_LABEL = "com.docker.compose.project"
 
+_NAME = "COMPOSE_PROJECT_NAME"
 _WARNING = re.compile(r'level=warning msg="((?:\\.|[^"\\])*)"')
 _UNSET = re.compile(r'The "(\w+)" variable is not set\.')
 
@@ -230,14 +237,23 @@ class Project:
         environment["COMPOSE_PROFILES"] = ""
         if self._added:
             separator = self.checkout.chosen("COMPOSE_PATH_SEPARATOR") or os.pathsep
-            chosen = self.checkout.chosen("COMPOSE_FILE") or FILE
+            chosen = self.checkout.chosen("COMPOSE_FILE") or separator.join(self._default_files)
             environment["COMPOSE_FILE"] = separator.join([chosen, *self._added])
+        if not self.checkout.chosen(_NAME) and not _named_after(self.checkout.root):
+            digest = hashlib.sha256(str(self.checkout.root).encode()).hexdigest()
+            environment[_NAME] = f"homeport-{digest[:8]}"
         environment.update(ports.remembered(self.checkout))
         if os.getuid() != 0:
             for variable, value in (("APP_UID", os.getuid()), ("APP_GID", os.getgid())):
                 if not self.checkout.chosen(variable):
                     environment[variable] = str(value)
         return environment
+
+    @property
+    def _default_files(self) -> list[str]:
+        """What Compose reads where nobody names files."""
+        there = [name for name in OVERRIDES if (self.checkout.root / name).is_file()]
+        return [FILE, *there[:1]]
 
     def docker(self, *arguments: str, timeout: float = 60) -> Result:
         """Run `docker` to its end."""
@@ -280,6 +296,11 @@ class Project:
                 f"(in {self.checkout.where_chosen('COMPOSE_FILE')}) decides which files are read"
             )
         return "\n".join(wrong) or "see all of it with: docker compose config"
+
+
+def _named_after(root: Path) -> bool:
+    """Whether Compose can name a project after this folder: by its Latin letters and digits."""
+    return re.search(r"[a-zA-Z0-9]", root.name) is not None
 
 
 def _container(facts: Mapping[str, Any]) -> Container:

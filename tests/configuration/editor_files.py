@@ -167,12 +167,17 @@ def unknown_properties(files: EditorFiles) -> Iterator[str]:
                 yield f"{kind}: {name} cannot be {thing[name]!r}"
 
 
+# Each developer's own; .devcontainer/initialize makes one that changes nothing.
+OVERRIDE = "docker-compose.override.yml"
+
+
 def devcontainer(files: EditorFiles) -> Iterator[str]:
     said = files.devcontainer
     named = tuple(
         os.path.normpath(f".devcontainer/{file}") for file in said.get("dockerComposeFile", ())
     )
-    if named != COMBINATIONS["workspace"]:
+    local, workspace = COMBINATIONS["workspace"]
+    if named != (local, OVERRIDE, workspace):
         yield f"dockerComposeFile: {named} is not the combination that is checked"
     yield from _unknown("service", [said.get("service")], files.local)
     yield from _unknown("runServices", said.get("runServices", ()), files.local)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from compose_files import CHECKOUT, COMBINATIONS, DEVELOPMENT, compose_config, read_yaml
@@ -200,6 +201,19 @@ def test_nobodys_own_keys_of_aws_reach_a_container(combination):
 def test_the_backends_tests_know_of_no_aws(services):
     given = services["test"]["environment"]
     assert not [name for name in given if name.startswith(("AWS_", "SSM_", "COGNITO_"))]
+
+
+@in_development
+def test_a_proxy_of_the_docker_client_stands_between_no_two_services(services):
+    for name, service in services.items():
+        given = service.get("environment") or {}
+        asked = [value for key, value in given.items() if key.startswith("AWS_ENDPOINT_URL")]
+        # A health check asks its own container, and moto and LocalStack are asked by HTTP.
+        if not asked and name not in ("localstack", "cognito"):
+            continue
+        hosts = {urlsplit(value).hostname for value in asked} | {"localhost", "127.0.0.1"}
+        for variable in ("NO_PROXY", "no_proxy"):
+            assert hosts <= set(given[variable].split(",")), name
 
 
 @in_development

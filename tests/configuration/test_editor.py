@@ -16,6 +16,9 @@ import pytest
 from compose_files import CHECKOUT
 from editor_files import EditorFiles, complaints
 
+from devtools.checkout import Checkout
+from devtools.docker.project import Project
+
 FILES = EditorFiles.read()
 COMMANDS = [task["command"] for task in FILES.tasks["tasks"]]
 DEV_COMMANDS = [
@@ -203,22 +206,39 @@ def _run(*command: str, directory: Path) -> str:
     "before", ["", "APP_UID=7\n", "export APP_UID = 7\n", "WEB_PORT=1", "WEB_PORT=1\n"]
 )
 def test_your_ids_are_noted_once_and_nothing_else_is_touched(tmp_path, before):
-    environment = remember_ids(tmp_path, before, uid=1234)
-    assert remember_ids(tmp_path, environment, uid=1234) == environment
+    environment = initialize(tmp_path, before, uid=1234)
+    assert initialize(tmp_path, environment, uid=1234) == environment
     kept = before.splitlines()
     new = {"APP_UID=1234", "APP_GID=1234"} - ({"APP_UID=1234"} if "APP_UID" in before else set())
     assert sorted(environment.splitlines()) == sorted({*kept, *new})
 
 
 def test_the_ids_of_root_are_not_noted(tmp_path):
-    assert remember_ids(tmp_path, "", uid=0) == ""
+    assert initialize(tmp_path, "", uid=0) == ""
 
 
-def remember_ids(directory: Path, before: str, uid: int) -> str:
+def test_an_override_file_is_made_where_there_is_none(tmp_path):
+    initialize(tmp_path, "", uid=0)
+    override = tmp_path / "docker-compose.override.yml"
+    assert override.read_text() == "services: {}\n"
+    override.write_text("services: {web: {}}\n")
+    initialize(tmp_path, "", uid=0)
+    assert override.read_text() == "services: {web: {}}\n"
+
+
+def test_a_folder_without_latin_letters_gets_the_project_name_that_dev_gives_it(tmp_path):
+    root = tmp_path / "проект"
+    root.mkdir()
+    name = Project(Checkout(root, {})).environment["COMPOSE_PROJECT_NAME"]
+    assert initialize(root, "", uid=0) == f"COMPOSE_PROJECT_NAME={name}\n"
+    assert initialize(root, "COMPOSE_PROJECT_NAME=mine\n", uid=0) == "COMPOSE_PROJECT_NAME=mine\n"
+
+
+def initialize(directory: Path, before: str, uid: int) -> str:
     """Run the script in a checkout with this .env, as if by this user; return .env then."""
     (directory / ".devcontainer").mkdir(exist_ok=True)
-    script = directory / ".devcontainer" / "remember-ids"
-    shutil.copy(CHECKOUT / ".devcontainer" / "remember-ids", script)
+    script = directory / ".devcontainer" / "initialize"
+    shutil.copy(CHECKOUT / ".devcontainer" / "initialize", script)
     (directory / ".env").write_text(before)
     programs = directory / "programs"
     programs.mkdir(exist_ok=True)

@@ -1,0 +1,53 @@
+"""The Compose project of a checkout: which files are read, and what it is called."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+from devtools.checkout import Checkout
+from devtools.docker.project import OVERRIDES, Project
+from devtools.engines.compose import DEBUG_FILE
+
+WEB = "services: {web: {image: none, environment: {%s: '1'}}}\n"
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    if shutil.which("docker") is None:
+        pytest.skip("no docker command to read Compose files with")
+    root = tmp_path / "проект"
+    root.mkdir()
+    (root / "docker-compose.yml").write_text(WEB % "BASE")
+    (root / DEBUG_FILE).write_text(WEB % "DEBUGGED")
+    return Checkout(root, {"PATH": os.environ["PATH"], "HOME": str(tmp_path)})
+
+
+def test_a_folder_without_latin_letters_gets_a_name(checkout):
+    name = Project(checkout).name
+    assert name.startswith("homeport-")
+    moved = Checkout(checkout.root.rename(checkout.root.with_name("другой")), checkout.variables)
+    assert Project(moved).name != name
+
+
+@pytest.mark.parametrize("file", OVERRIDES)
+def test_your_override_file_stays_in_force_with_another_file(checkout, file):
+    (checkout.root / file).write_text(
+        "services: {web: {environment: {MINE: '1'}}, extra: {image: none}}\n"
+    )
+    project = Project(checkout)
+    project.add(DEBUG_FILE)
+    services = project.configuration["services"]
+    assert set(services) == {"web", "extra"}
+    assert set(services["web"]["environment"]) == {"BASE", "MINE", "DEBUGGED"}
+
+
+def test_what_compose_warns_of_is_kept_once(checkout):
+    (checkout.root / ".env").write_text("A=a$unknown\n")
+    (checkout.root / OVERRIDES[0]).write_text(
+        "services: {web: {environment: {A: '${A}', B: '${NOWHERE}', C: '${NOWHERE}'}}}\n"
+    )
+    [problem] = Project(Checkout(checkout.root, checkout.variables)).warnings
+    assert '"NOWHERE" variable is not set' in problem.what
