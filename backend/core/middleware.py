@@ -6,12 +6,16 @@ from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any
 
+import structlog
 from django.conf import settings
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 
 from core.outages import outage
 from core.problems import Unavailable, problem, unavailable
 from core.tenancy import in_a_tenant
+
+log = structlog.get_logger(__name__)
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -50,6 +54,25 @@ class ProbeHostMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.path.startswith(settings.HEALTH_PATH):
             request.META["HTTP_HOST"] = self.allowed_host
+        return self.get_response(request)
+
+
+class HostMiddleware:
+    """Answers 400 to a request under a name that is not in ALLOWED_HOSTS, before anything else.
+
+    Django's own answer shows the settings where DEBUG is on, to any web page that makes its
+    name resolve to this machine.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        try:
+            request.get_host()
+        except DisallowedHost:
+            log.warning("unknown host", host=request.META.get("HTTP_HOST", "")[:255])
+            return problem(400, "Unknown host; ALLOWED_HOSTS lists the names that are answered.")
         return self.get_response(request)
 
 

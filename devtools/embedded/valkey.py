@@ -47,6 +47,7 @@ class Valkey:
     def prepare(self) -> None:
         """Make the directory of its data."""
         self._directory.mkdir(exist_ok=True)
+        self._directory.chmod(0o700)  # sessions and queued tasks
 
     @cached_property
     def server(self) -> Path:

@@ -150,9 +150,22 @@ def test_the_database_sorts_and_lets_in_as_the_other_engines_does(up):
     )
     assert up.sql("SHOW server_version_num") >= "170000"
     assert up.sql("SHOW fsync") == "on"
-    rules = up.sql("SELECT DISTINCT auth_method FROM pg_hba_file_rules")
-    assert rules == "scram-sha-256"
     assert (up.root / ".dev/data/postgres.pass").stat().st_mode & 0o777 == 0o600
+
+
+def test_other_users_of_the_machine_reach_neither_the_superuser_nor_the_logs(up):
+    rules = (
+        "SELECT type, database, user_name, auth_method FROM pg_hba_file_rules ORDER BY line_number"
+    )
+    assert up.sql(rules).splitlines() == [
+        "local|{all}|{all}|scram-sha-256",
+        "host|{all}|{postgres}|reject",
+        "host|{all}|{all}|scram-sha-256",
+    ]
+    socket = up.sql("SHOW unix_socket_directories")
+    assert Path(socket).stat().st_mode & 0o077 == 0
+    assert {(up.root / ".dev" / name).stat().st_mode & 0o077 for name in ("logs", "run")} == {0}
+    assert "postgresql://app_owner@localhost" in up.dev("status").stdout
 
 
 def test_web_is_not_the_databases_owner_and_manage_is(up):

@@ -128,6 +128,8 @@ def test_a_bad_value_is_refused_like_any_other(path):
     [
         ("LD_PRELOAD", "is not declared"),
         ("DB_PORT", "is not declared"),
+        ("ALLOWED_HOSTS", "protects this machine; set it in .env"),
+        ("DATABASE_URL", "protects this machine; set it in .env"),
         ("SERVER", "is set by what starts the process"),
         ("DJANGO_SETTINGS_MODULE", "is set by what starts the process"),
         ("SSM_PARAMETER_PATH", "is set by what starts the process"),

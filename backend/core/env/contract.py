@@ -64,6 +64,9 @@ class Variable:
             Compose file names it.
         library: the package that reads it from the environment by itself, where no code
             of the backend does.
+        guards: True if it decides who is answered or where data goes. Outside production the
+            parameter store is an emulator that programs of this machine can write to, so
+            such a variable is not taken from it.
     """
 
     name: str
@@ -77,6 +80,7 @@ class Variable:
     reader: str = "backend"
     deployments: frozenset[str] = frozenset()
     library: str = ""
+    guards: bool = False
 
 
 PRODUCTION = frozenset({"production"})
@@ -109,6 +113,7 @@ CONTRACT: tuple[Variable, ...] = (
         default=".localhost,127.0.0.1,[::1],web,.app.github.dev",
         example="app.example.com,.app.example.com",
         required_in=PRODUCTION,
+        guards=True,
     ),
     Variable(
         "CSRF_TRUSTED_ORIGINS",
@@ -119,6 +124,7 @@ CONTRACT: tuple[Variable, ...] = (
         default="https://*.app.github.dev,http://localhost:8000,https://localhost:8000",
         example="https://app.example.com",
         required_in=PRODUCTION,
+        guards=True,
     ),
     Variable(
         "CORS_ALLOWED_ORIGINS",
@@ -127,6 +133,7 @@ CONTRACT: tuple[Variable, ...] = (
         words,
         default="http://localhost:3000,http://localhost:5173",
         example="https://www.example.com",
+        guards=True,
     ),
     Variable(
         "PROXY_COUNT",
@@ -136,6 +143,7 @@ CONTRACT: tuple[Variable, ...] = (
         whole_number(0, 9),
         default="0",
         example="1",
+        guards=True,
     ),
     Variable(
         "PROXY_NETWORKS",
@@ -145,6 +153,7 @@ CONTRACT: tuple[Variable, ...] = (
         networks,
         default="127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,::1/128,fc00::/7",
         example="10.0.1.0/24",
+        guards=True,
     ),
     Variable(
         "DATABASE_URL",
@@ -156,6 +165,7 @@ CONTRACT: tuple[Variable, ...] = (
         example="postgres://app:{random}@db.internal:5432/homeport",
         required_in=PRODUCTION,
         secret=True,
+        guards=True,
     ),
     Variable(
         "DATABASE_CONN_MAX_AGE",
@@ -175,6 +185,7 @@ CONTRACT: tuple[Variable, ...] = (
         example="rediss://:{random}@redis.internal:6379/0",
         required_in=PRODUCTION,
         secret=True,
+        guards=True,
     ),
     Variable(
         "CELERY_BROKER_URL",
@@ -185,6 +196,7 @@ CONTRACT: tuple[Variable, ...] = (
         example="rediss://:{random}@redis.internal:6379/1",
         required_in=PRODUCTION,
         secret=True,
+        guards=True,
     ),
     Variable(
         "CELERY_RESULT_BACKEND",
@@ -195,6 +207,7 @@ CONTRACT: tuple[Variable, ...] = (
         example="rediss://:{random}@redis.internal:6379/2",
         required_in=PRODUCTION,
         secret=True,
+        guards=True,
     ),
     Variable(
         "SERVER",
@@ -302,6 +315,7 @@ CONTRACT: tuple[Variable, ...] = (
         optional(schema_name),
         default="test1",
         example="test1",
+        guards=True,
     ),
     Variable(
         "TENANT_HEADER",
@@ -311,6 +325,7 @@ CONTRACT: tuple[Variable, ...] = (
         boolean,
         default="true",
         example="true",
+        guards=True,
     ),
     Variable(
         "OPERATIONS_HOST",
@@ -318,6 +333,7 @@ CONTRACT: tuple[Variable, ...] = (
         "Host of the operators' admin, where tenants themselves are managed. Empty: none.",
         default="public.localhost",
         example="operations.example.com",
+        guards=True,
     ),
     Variable(
         "STATIC_ROOT",
@@ -351,6 +367,7 @@ CONTRACT: tuple[Variable, ...] = (
         example="smtp+tls://USER:{random}@smtp.example.com:587",
         required_in=PRODUCTION,
         secret=True,
+        guards=True,
     ),
     Variable(
         "EMAIL_FROM",
@@ -439,6 +456,7 @@ CONTRACT: tuple[Variable, ...] = (
         one_of("local", "local,cognito"),
         default="local",
         example="local,cognito",
+        guards=True,
     ),
     Variable(
         "COGNITO_USER_POOL_ID",

@@ -74,7 +74,7 @@ def fill(source: MutableMapping[str, str]) -> None:
     for name in (FILLED, *names):
         source.pop(name, None)
     try:
-        stored = _stored(parameter_path(path)) if path else {}
+        stored = _stored(parameter_path(path), mode) if path else {}
     except ValueError:
         return  # `read` says so, with all else
     except (OSError, LookupError) as error:
@@ -101,12 +101,23 @@ def source_of(name: str) -> str:
     return "environment" if os.environ.get(name) else "default"
 
 
-def _stored(path: str) -> dict[str, str]:
+def _stored(path: str, mode: str) -> dict[str, str]:
     """Return the store's values for declared variables; what it may not set is named."""
     module, _dot, function = PARAMETER_STORE.rpartition(".")
     found: dict[str, str] = getattr(importlib.import_module(module), function)(path)
-    known = {variable.name for variable in CONTRACT if variable.reader == "backend"}
-    for name in sorted(found.keys() - (known - NEVER_STORED)):
-        reason = "is set by what starts the process" if name in known else "is not declared"
+    refused = {name: reason for name in found if (reason := _not_stored(name, mode))}
+    for name, reason in sorted(refused.items()):
         print(f"parameter {path}/{name} is ignored: {name} {reason}", file=sys.stderr)
-    return {name: value for name, value in found.items() if name in known - NEVER_STORED}
+    return {name: value for name, value in found.items() if name not in refused}
+
+
+def _not_stored(name: str, mode: str) -> str:
+    """Return why the parameter store may not set a variable in `mode`, or nothing."""
+    variable = next((v for v in CONTRACT if v.reader == "backend" and v.name == name), None)
+    if variable is None:
+        return "is not declared"
+    if name in NEVER_STORED:
+        return "is set by what starts the process"
+    if variable.guards and mode != "production":
+        return "protects this machine; set it in .env"
+    return ""

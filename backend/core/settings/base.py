@@ -51,11 +51,15 @@ SHARED_APPS = [
 TENANT_APPS = [*ACCOUNT_APPS, "products", "cart", "orders", "tickets"]
 INSTALLED_APPS = list(dict.fromkeys(SHARED_APPS + TENANT_APPS))
 
+# Masks passwords inside URLs, too, on error pages and in the debug toolbar.
+DEFAULT_EXCEPTION_REPORTER_FILTER = "core.redaction.SafeReporterFilter"
+
 # --- HTTP ---------------------------------------------------------------------------------
 
 HEALTH_PATH = "/api/v1/health/"
 MIDDLEWARE = [
     "core.middleware.ProbeHostMiddleware",
+    "core.middleware.HostMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django_structlog.middlewares.RequestMiddleware",

@@ -8,6 +8,7 @@ import redis
 from django.db import InterfaceError, OperationalError, connection
 from django.http import HttpResponse
 from django.test import RequestFactory
+from django.views.debug import get_default_exception_reporter_filter
 
 from core import health
 from core.middleware import ForwardedHeadersMiddleware
@@ -47,6 +48,32 @@ def test_without_a_proxy_nobody_is(believed):
 def test_a_probe_may_name_web_as_it_likes_but_nobody_else_may(browser, host):
     assert browser.get("/api/v1/health/live/", headers={"host": host}).status_code == 200
     assert browser.get("/", headers={"host": host}).status_code == 400
+
+
+def test_an_unknown_host_is_told_nothing_of_the_settings(browser, settings):
+    settings.DEBUG = True
+    answer = browser.get("/admin/", headers={"host": "evil.example", "accept": "text/html"})
+
+    assert answer.status_code == 400
+    assert answer["Content-Type"] == "application/problem+json"
+    assert len(answer.content) < 500
+
+
+def test_health_answers_where_any_host_is_allowed(browser, settings):
+    settings.ALLOWED_HOSTS = ["*"]
+    assert browser.get("/api/v1/health/live/").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://:hunter2@redis:6379/1", "postgres://app:hunter2/@db/x", "smtp://a:hunter2@b@c"]
+)
+def test_passwords_in_urls_are_masked_where_settings_are_shown(settings, url):
+    settings.CELERY_BROKER_URL = url
+    settings.CACHES = {"default": {"LOCATION": [url], "OPTIONS": {"timeout": 2}}}
+    shown = str(get_default_exception_reporter_filter().get_safe_settings())
+
+    assert "hunter2" not in shown
+    assert "redis" in shown
 
 
 def test_a_draining_web_tells_its_probes_and_still_answers(browser, monkeypatch, tmp_path):
