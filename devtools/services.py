@@ -15,9 +15,8 @@ RELEASE = "migrate"
 TESTS = "test"
 AWS = "localstack"
 COGNITO = "cognito"
-SEED = "aws-seed"
-# What stands for AWS, each with an address that it answers.
-EMULATORS = {AWS: "/_localstack/health", COGNITO: "/moto-api/"}
+# What stands for AWS, each with an address that tells whether it is filled.
+EMULATORS = {AWS: "/_localstack/init/ready", COGNITO: "/moto-api/"}
 
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 

@@ -12,6 +12,7 @@ from .criteria import Failed, criterion
 from .stack import Stack
 
 SEED = "init-scripts/aws/seed.py"
+EMULATOR = "localstack"  # healthy means filled
 PAGE = "docs/aws.md"
 
 # Asked with nothing but web's environment, which is how the application asks.
@@ -46,7 +47,8 @@ def emulated(stack: Stack) -> str:
     found = json.loads(stack.shell(_ASK))
     missing = [name for name in ("buckets", "parameters", "pools") if not found[name]]
     if missing:
-        raise Failed(f"no {', no '.join(missing)} at {found['endpoints']}", "./dev logs aws-seed")
+        what = f"no {', no '.join(missing)} at {found['endpoints']}"
+        raise Failed(what, f"./dev logs {EMULATOR}")
     return (
         f"bucket {found['buckets'][0]}, {found['parameters']} parameters, "
         f"user pool {found['pools'][0]} at {', '.join(found['endpoints'])}"
@@ -98,7 +100,7 @@ def covered(stack: Stack) -> str:
     stack.text(SEED)
     if "./dev " not in stack.text(PAGE):
         raise Failed(f"{PAGE} shows no command")
-    seeded = stack.service("aws-seed")
+    seeded = stack.service(EMULATOR)
     if not seeded["well"]:
-        raise Failed(f"aws-seed is {seeded['state']}", "./dev logs aws-seed")
-    return f"{SEED} ran at the start ({seeded['state']}); {PAGE} tells of it"
+        raise Failed(f"{EMULATOR} is {seeded['state']}", f"./dev logs {EMULATOR}")
+    return f"{EMULATOR} is {seeded['state']}: {SEED} filled it; {PAGE} tells of it"

@@ -1,4 +1,4 @@
-"""How long aws-seed takes: with emulators of its own, beside those of the user's stack."""
+"""How long the seed takes: with emulators of its own, beside those of the user's stack."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ..embedded import declaration, moto
 from ..errors import DevError
 from ..process import background, capture
 from ..readiness import wait_until
-from ..services import AWS, SEED
+from ..services import AWS
 from ..terminal import Terminal
 from .measure import Measure
 
-MOTO_COLD = "aws-seed, empty moto"
-MOTO_WARM = "aws-seed, filled moto"
-LOCALSTACK_COLD = "aws-seed, empty LocalStack and moto"
-LOCALSTACK_WARM = "aws-seed, filled LocalStack and moto"
+MOTO_COLD = "seed, empty moto"
+MOTO_WARM = "seed, filled moto"
+LOCALSTACK_COLD = "seed, empty LocalStack and moto"
+LOCALSTACK_WARM = "seed, filled LocalStack and moto"
 
 BUDGETS = {
     MOTO_COLD: ("s", 5),
@@ -33,6 +33,7 @@ BUDGETS = {
     LOCALSTACK_WARM: ("s", 2),
 }
 
+SCRIPT = "init-scripts/aws/seed.py"
 _PATIENCE = 180  # seconds for an emulator to answer
 
 
@@ -59,19 +60,21 @@ def measure(checkout: Checkout, terminal: Terminal, rounds: int) -> list[Measure
 
 
 def _seeded(checkout: Checkout, python: Path, s3: int, cognito: int) -> float:
-    """Seconds that the declared command takes with emulators on these ports."""
-    seed = declaration.load(checkout, python).services[SEED]
+    """Seconds that the whole seed takes with emulators on these ports."""
+    declared = declaration.load(checkout, python).services[AWS]
     variables = {
-        **{name: declaration.fill_in(value, lambda _: None) for name, value in _strings(seed)},
+        **{name: declaration.fill_in(value, lambda _: None) for name, value in _strings(declared)},
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_ENDPOINT_URL": f"http://{ports.LOOPBACK}:{s3}",
         "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": f"http://{ports.LOOPBACK}:{cognito}",
         "PATH": f"{python.parent}:{checkout.variables.get('PATH', '')}",
     }
     began = time.monotonic()
-    done = capture(seed.command, directory=checkout.root / "backend", environment=variables)
+    done = capture([str(python), SCRIPT], directory=checkout.root, environment=variables)
     taken = time.monotonic() - began
     if not done.ok:
-        raise DevError(f"{SEED} failed: {done.output.strip() or done.last_words}")
+        raise DevError(f"{SCRIPT} failed: {done.output.strip() or done.last_words}")
     return taken
 
 

@@ -40,7 +40,6 @@ DIFFERENCES: tuple[Declared, ...] = (
     Declared("test", "service", ONLY_HERE),
     Declared("localstack", "service", EMULATED),
     Declared("cognito", "service", EMULATED),
-    Declared("aws-seed", "service", EMULATED),
     Declared("*", "variable AWS_*", EMULATED),
     Declared("*", "variable SSM_PARAMETER_PATH", EMULATED),
     Declared("*", "variable API_TOKENS", "the emulated pool is there to be tried; yours is named"),

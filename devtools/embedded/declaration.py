@@ -63,7 +63,8 @@ class Service:
     def needs(self) -> Sequence[str]:
         """What must be well before it starts."""
         declared = self.declaration.get("depends_on") or {}
-        return list(dict.fromkeys(HOSTED.get(name, name) for name in declared))
+        found = dict.fromkeys(HOSTED.get(name, name) for name in declared)
+        return [name for name in found if name != self.name]
 
     @property
     def reads_dotenv(self) -> bool:

@@ -13,11 +13,11 @@ from ..services import AWS, COGNITO
 from .declaration import Service
 from .stack import Program, Stack
 
-_PROGRAM = "moto_server"
+PROGRAM = "init-scripts/aws/emulator.py"
 
 
 class Moto:
-    """Says how the server is started. It keeps nothing: aws-seed fills it at each start."""
+    """Says how the server is started. It keeps nothing, and fills itself at each start."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
@@ -26,18 +26,19 @@ class Moto:
     def program(self) -> Program:
         """The server as a process, with the variables that are declared for its container."""
         port = self.stack.ports[AWS]
-        moto = self.stack.python.with_name(_PROGRAM)
-        command = [str(moto), "--host", ports.LOOPBACK, "--port", str(port)]
+        program = self.stack.checkout.root / PROGRAM
+        command = [str(self.stack.python), "-B", str(program)]
+        command += ["--host", ports.LOOPBACK, "--port", str(port)]
         return Program(
             self.service,
             self.stack.script(self._declared(), Path("/"), shlex.join(command)),
             ready=lambda _: answers(port),
-            prepare=lambda: _must_exist(moto),
+            prepare=lambda: _must_exist(program),
         )
 
     def _declared(self) -> Service:
         cognito = self.stack.declaration.hosted.get(COGNITO)
-        variables = cognito.environment if cognito else {}
+        variables = {**self.service.environment, **(cognito.environment if cognito else {})}
         return replace(
             self.service, declaration={**self.service.declaration, "environment": variables}
         )
@@ -57,4 +58,4 @@ def answers(port: int) -> bool:
 
 def _must_exist(program: Path) -> None:
     if not program.exists():  # named now, not by a crash later
-        raise DevError(f"{program} is missing", "delete .venv: rm -r .venv")
+        raise DevError(f"{PROGRAM} is missing", f"git checkout {PROGRAM}")

@@ -1,19 +1,22 @@
 #!/usr/bin/env python3
 """Fill an emulated AWS with what the application expects: bucket, parameters, accounts.
 
-Runs at every start of the stack, because emulators forget everything when they stop. What is
-there already is left as it is. Only an emulator is ever filled: an address of the real AWS is
-refused. Ends with 0, or with 1 and a line that names the fault and the command that mends it.
+    seed.py [--wait] [accounts] [store]
+
+Each emulator runs it when it starts (emulator.py, localstack/ready.d), because emulators forget
+everything when they stop. Only what is missing is made: what somebody changed or added stays. With
+--wait it waits for an emulator that does not answer yet. The real AWS is never filled: its
+addresses are refused. Ends with 0, or with 1 and a line that names the fault and its remedy.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
-import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -76,7 +79,6 @@ def users() -> list[tuple[str, str, str, str]]:
 
 # --- how it is asked ----------------------------------------------------------------------
 
-TIME_LIMIT = 120  # seconds for everything, however slow the emulator is
 CONFIG = Config(
     connect_timeout=2,
     read_timeout=30,  # the first call of each service makes an emulator load it
@@ -85,48 +87,69 @@ CONFIG = Config(
 )
 
 
+ACCOUNTS, STORE = PARTS = ("accounts", "store")
+WAIT = 1  # seconds between two tries
+
+
 class NotSeeded(Exception):
     """The emulator could not be filled; the text says why and what to do."""
 
 
+class NotYet(NotSeeded):
+    """The emulator did not answer, or refused: a later try may succeed."""
+
+
 def main() -> int:
-    signal.signal(signal.SIGALRM, _too_late)
-    signal.alarm(TIME_LIMIT)
-    started = time.monotonic()
-    try:
-        made = seed()
-    except NotSeeded as fault:
-        say("error", "not seeded", error=str(fault))
-        return 1
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--wait", action="store_true", help="wait for the emulators")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; or all")
+    options = parser.parse_args()
+    started, said = time.monotonic(), ""
+    while True:
+        try:
+            made = seed(options.parts or PARTS)
+            break
+        except NotSeeded as fault:
+            if not (options.wait and isinstance(fault, NotYet)):
+                say("error", "not seeded", error=str(fault))
+                return 1
+            if said != str(fault):
+                said = str(fault)
+                say("warning", "not seeded yet", error=said)
+            time.sleep(WAIT)
     say("info", "seeded", made=made, seconds=round(time.monotonic() - started, 2))
     return 0
 
 
-def seed() -> int:
-    """Make what is missing; return how many things that were.
+def seed(parts: Collection[str] = PARTS) -> int:
+    """Make what is missing of `parts`; return how many things that were.
+
+    The store's parameters name the pool, so it needs the accounts: made here or by another.
 
     Raises:
         NotSeeded: whatever went wrong.
     """
     clients = connect(os.environ)
-    endpoint = clients["s3"].meta.endpoint_url
+    cognito, made = clients["cognito-idp"], 0
+    endpoint = cognito.meta.endpoint_url
     try:
-        parameters, made = {}, 0
+        pool, new = _pool(cognito)
+        client, new_client = _app_client(cognito, pool)
+        made += new + new_client + _accounts(cognito, pool)
+        if STORE not in parts:
+            return made
+        parameters = {"COGNITO_USER_POOL_ID": pool, "COGNITO_APP_CLIENT_ID": client}
+        endpoint = clients["s3"].meta.endpoint_url
         if BUCKET:
             made += _bucket(clients["s3"])
             parameters["AWS_STORAGE_BUCKET_NAME"] = BUCKET
-        endpoint = clients["cognito-idp"].meta.endpoint_url
-        pool, new = _pool(clients["cognito-idp"])
-        client, new_client = _app_client(clients["cognito-idp"], pool)
-        parameters |= {"COGNITO_USER_POOL_ID": pool, "COGNITO_APP_CLIENT_ID": client}
-        made += new + new_client + _accounts(clients["cognito-idp"], pool)
         endpoint = clients["ssm"].meta.endpoint_url
-        return made + _parameters(clients["ssm"], parameters)
+        return made + _parameters(clients["ssm"], cognito, parameters)
     except ClientError as error:
-        raise NotSeeded(f"{endpoint} refused: {error}. See: ./dev logs localstack") from error
+        raise NotYet(f"{endpoint} refused: {error}. See: ./dev logs localstack cognito") from error
     except BotoCoreError as error:
-        raise NotSeeded(
-            f"no emulator answers at {endpoint} ({error}). See: ./dev logs localstack; "
+        raise NotYet(
+            f"no emulator answers at {endpoint} ({error}). See: ./dev logs localstack cognito; "
             "start it: ./dev up"
         ) from error
 
@@ -167,22 +190,19 @@ def _is_aws(url: str) -> bool:
     return host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".on.aws"))
 
 
-def _too_late(*_: object) -> None:
-    raise NotSeeded(f"not done after {TIME_LIMIT} s. See: ./dev logs localstack cognito")
-
-
 # --- each part: make what is missing, return how many things that were --------------------
 
 
 def _bucket(s3: Any) -> int:
-    missing = not _exists(s3.head_bucket, Bucket=BUCKET)
+    missing = _existing(s3.head_bucket, Bucket=BUCKET) is None
     if missing:
         region = s3.meta.region_name
         # us-east-1 is the only region that may not be named.
         place = {} if region == "us-east-1" else {"LocationConstraint": region}
         configuration = {"CreateBucketConfiguration": place} if place else {}
         s3.create_bucket(Bucket=BUCKET, **configuration)
-    s3.put_bucket_cors(Bucket=BUCKET, CORSConfiguration={"CORSRules": [CORS]})
+    if _existing(s3.get_bucket_cors, Bucket=BUCKET) is None:
+        s3.put_bucket_cors(Bucket=BUCKET, CORSConfiguration={"CORSRules": [CORS]})
     return report("bucket", BUCKET, missing)
 
 
@@ -212,13 +232,14 @@ def _app_client(cognito: Any, pool: str) -> tuple[str, int]:
 def _accounts(cognito: Any, pool: str) -> int:
     made = 0
     for group in GROUPS:
-        missing = not _exists(cognito.get_group, UserPoolId=pool, GroupName=group)
+        missing = _existing(cognito.get_group, UserPoolId=pool, GroupName=group) is None
         if missing:
             cognito.create_group(UserPoolId=pool, GroupName=group)
         made += report("group", group, missing)
     for email, given_name, group, tenant in users():
         who = {"UserPoolId": pool, "Username": email}
-        missing = not _exists(cognito.admin_get_user, **who)
+        user = _existing(cognito.admin_get_user, **who)
+        missing = user is None
         if missing:
             attributes = {
                 "email": email,
@@ -226,39 +247,63 @@ def _accounts(cognito: Any, pool: str) -> int:
                 "given_name": given_name,
                 "custom:tenant": tenant,
             }
-            cognito.admin_create_user(
+            user = cognito.admin_create_user(
                 **who,
                 UserAttributes=[{"Name": k, "Value": v} for k, v in attributes.items()],
                 MessageAction="SUPPRESS",
-            )
-        # Every time: a start that was interrupted may have left a user without them.
-        cognito.admin_set_user_password(**who, Password=PASSWORD, Permanent=True)
-        cognito.admin_add_user_to_group(**who, GroupName=group)
+            )["User"]
+        # The password comes last: a user without one was left by a seed that was interrupted.
+        if user["UserStatus"] == "FORCE_CHANGE_PASSWORD":
+            cognito.admin_add_user_to_group(**who, GroupName=group)
+            cognito.admin_set_user_password(**who, Password=PASSWORD, Permanent=True)
         made += report("user", email, missing)
     return made
 
 
-def _parameters(ssm: Any, wanted: Mapping[str, str]) -> int:
+def _parameters(ssm: Any, cognito: Any, wanted: Mapping[str, str]) -> int:
     names = {f"{PARAMETER_PATH}/{name}": value for name, value in wanted.items()}
     known = {
         parameter["Name"]: parameter["Value"]
         for parameter in ssm.get_parameters(Names=list(names))["Parameters"]
     }
-    changed = {name: value for name, value in names.items() if known.get(name) != value}
+    lost = _name_a_lost_pool(cognito, known)
+    changed = {
+        name: value
+        for name, value in names.items()
+        if name not in known or (name in lost and known[name] != value)
+    }
     for name, value in changed.items():
         ssm.put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
     return sum(report("parameter", name, name in changed) for name in names)
 
 
-def _exists(get: Any, **which: str) -> bool:
+def _name_a_lost_pool(cognito: Any, known: Mapping[str, str]) -> Collection[str]:
+    """Return the parameters that name a pool and its client, if these are not there any more."""
+    names = [f"{PARAMETER_PATH}/COGNITO_{which}_ID" for which in ("USER_POOL", "APP_CLIENT")]
+    if not all(known.get(name) for name in names):
+        return names
+    pool, client = (known[name] for name in names)
+    found = _existing(cognito.describe_user_pool_client, UserPoolId=pool, ClientId=client)
+    return names if found is None else ()
+
+
+MISSING = {
+    "404",
+    "NoSuchBucket",
+    "NoSuchCORSConfiguration",
+    "ResourceNotFoundException",
+    "UserNotFoundException",
+}
+
+
+def _existing(get: Any, **which: str) -> dict[str, Any] | None:
+    """Return what `get` answers, or None when that does not exist."""
     try:
-        get(**which)
+        return get(**which)
     except ClientError as error:
-        code = error.response["Error"]["Code"]
-        if code in ("404", "NoSuchBucket", "ResourceNotFoundException", "UserNotFoundException"):
-            return False
+        if error.response["Error"]["Code"] in MISSING:
+            return None
         raise
-    return True
 
 
 # --- what it says: JSON lines as the application's, or words ------------------------------
@@ -278,7 +323,7 @@ def say(level: str, event: str, **facts: object) -> None:
         "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
         "level": level,
         "event": event,
-        "logger": "aws-seed",
+        "logger": "seed",
     }
     print(json.dumps(first | facts), flush=True)
 

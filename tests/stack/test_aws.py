@@ -32,6 +32,18 @@ with schema_context("test1"):
     print(AccessToken.for_user(user))
 """
 
+LOG_IN = """
+import boto3, jwt
+from core.env import environment
+client = environment()["COGNITO_APP_CLIENT_ID"]
+signed_in = {"USERNAME": "staff@test1.example.com", "PASSWORD": "Homeport-local-1"}
+tokens = boto3.client("cognito-idp").initiate_auth(
+    ClientId=client, AuthFlow="USER_PASSWORD_AUTH", AuthParameters=signed_in
+)["AuthenticationResult"]
+claims = jwt.decode(tokens["IdToken"], options={"verify_signature": False})
+print(claims["iss"], claims["aud"], claims["sub"])
+"""
+
 
 def fetched(url: str) -> Answer:
     """Ask for an address from this machine, as a browser does."""
@@ -88,28 +100,13 @@ def test_localstack_does_what_moto_does_and_refuses_forged_signatures(running):
     assert re.search(r"^\d+ passed, \d+ deselected", ended.stdout, re.M), ended.stdout
 
 
-# --- what aws-seed says -------------------------------------------------------------------
-
-
-def seeded(running: Stack, *options: str) -> tuple[int, dict]:
-    """Run aws-seed once more; return its exit status and its last line."""
-    ended = running.compose("run", "--rm", "-T", "--no-deps", *options, "aws-seed", check=False)
-    return ended.returncode, json.loads(ended.stdout.splitlines()[-1])
+# --- what the seed says -------------------------------------------------------------------
 
 
 def test_a_second_seed_makes_nothing(running):
-    status, last = seeded(running)
-    assert (status, last["event"], last["made"]) == (0, "seeded", 0)
-
-
-@pytest.mark.parametrize(
-    ("endpoint", "fault"),
-    [("", "the real AWS"), ("http://nowhere:4566", "no emulator answers at http://nowhere:4566")],
-)
-def test_a_seed_that_cannot_be_ends_with_the_reason(running, endpoint, fault):
-    status, last = seeded(running, "-e", f"AWS_ENDPOINT_URL={endpoint}")
-    assert status == 1
-    assert fault in last["error"]
+    ended = running.compose("exec", "-T", "localstack", "/etc/localstack/init/ready.d/seed.sh")
+    last = json.loads(ended.stdout.splitlines()[-1])
+    assert (last["event"], last["made"]) == ("seeded", 0)
 
 
 # --- lost, and back -----------------------------------------------------------------------
@@ -153,8 +150,16 @@ def test_a_killed_emulator_is_reported_and_everything_comes_back(running):
     assert upload(running, token).status == 201
 
 
-def test_an_emulator_that_forgot_everything_is_filled_by_the_next_up(running):
-    running.compose("restart", "localstack")
-    eventually(lambda: "./dev up" in running.health()["checks"]["files"].get("error", ""), 240)
-    running.dev("up", timeout=600)
-    assert running.health()["status"] == "ok"
+@pytest.mark.parametrize("emulator", ["localstack", "cognito"])
+def test_an_emulator_that_is_restarted_alone_is_filled_and_keeps_its_ids(running, emulator):
+    before = running.python(LOG_IN).splitlines()[-1]
+    running.run("docker", "restart", running.containers(emulator)[emulator])
+    eventually(lambda: running.health()["status"] == "ok" and healthy(running, emulator), 240)
+    assert upload(running, running.python(TOKEN).splitlines()[-1]).status == 201
+    # The pool, its client and the account's subject: who was linked stays linked.
+    assert running.python(LOG_IN).splitlines()[-1] == before
+
+
+def healthy(running: Stack, service: str) -> bool:
+    listed = running.compose("ps", "--format", "{{.Health}}", service)
+    return listed.stdout.split() == ["healthy"]

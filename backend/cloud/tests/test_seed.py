@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
+import sys
 import time
 import uuid
 from pathlib import Path
@@ -12,6 +14,8 @@ from pathlib import Path
 import boto3
 import jwt
 import pytest
+
+from cloud.tests.conftest import emulated
 
 SEED = Path(__file__).parents[3] / "init-scripts" / "aws" / "seed.py"
 
@@ -69,6 +73,39 @@ def test_what_was_lost_or_changed_is_mended(seed):
 
     made = [(line["kind"], line["name"]) for line in seed()[1] if line["event"] == "made"]
     assert made == [("bucket", seed.bucket), ("parameter", name)]
+
+
+def test_what_somebody_changed_stays(seed):
+    seed()
+    name = f"/{seed.bucket}/local/AWS_STORAGE_BUCKET_NAME"
+    boto3.client("ssm").put_parameter(Name=name, Value="of-somebody", Overwrite=True)
+    rules = [{"AllowedMethods": ["GET"], "AllowedOrigins": ["https://example.com"]}]
+    boto3.client("s3").put_bucket_cors(Bucket=seed.bucket, CORSConfiguration={"CORSRules": rules})
+
+    assert seed()[1][-1]["made"] == 0
+
+    assert parameters(f"/{seed.bucket}/local")["AWS_STORAGE_BUCKET_NAME"] == "of-somebody"
+    found = boto3.client("s3").get_bucket_cors(Bucket=seed.bucket)["CORSRules"]
+    assert found[0]["AllowedOrigins"] == ["https://example.com"]
+
+
+def test_it_waits_for_an_emulator_that_answers_only_when_it_is_filled():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    variables = {**os.environ, **emulated(f"http://127.0.0.1:{port}")}
+    variables |= {"AWS_STORAGE_BUCKET_NAME": "late", "LOG_FORMAT": "json"}
+    variables.pop("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", None)
+    moto = [sys.executable, SEED.with_name("emulator.py"), "--port", port, "accounts"]
+    with subprocess.Popen(
+        [SEED, "--wait"], env=variables, stdout=subprocess.PIPE, text=True
+    ) as waiting:
+        assert "no emulator answers" in json.loads(waiting.stdout.readline())["error"]
+        with subprocess.Popen(moto, env=variables, stdout=subprocess.DEVNULL) as emulator:
+            lines = [json.loads(line) for line in waiting.stdout]
+            emulator.terminate()
+    assert (waiting.returncode, lines[-1]["event"]) == (0, "seeded")
+    made = {line["kind"] for line in lines if line["event"] == "made"}
+    assert made == {"bucket", "parameter"}  # the accounts were there as soon as it answered
 
 
 @pytest.mark.parametrize("group", ["customer", "staff"])

@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""Serve moto, filled before it answers: Cognito under Compose, all of AWS without Docker.
+
+    emulator.py --host HOST --port PORT [accounts] [store]
+
+The words are the parts that seed.py fills; without any, all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import seed
+from moto.moto_api._internal import mock_random
+from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("parts", nargs="*", metavar="PART")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    application = DomainDispatcherApplication(create_backend_app)
+    try:
+        fill(application, options.parts or seed.PARTS)
+    except seed.NotSeeded as fault:
+        seed.say("error", "not seeded", error=str(fault))
+        return 1
+    server = make_server(
+        options.host,
+        options.port,
+        application,
+        threaded=True,
+        request_handler=MotoRequestHandler,
+    )
+    server.serve_forever()
+    return 0
+
+
+def fill(application: Any, parts: list[str] | tuple[str, ...]) -> None:
+    """Have the seed fill `application` through a port that nobody else knows.
+
+    Raises:
+        seed.NotSeeded: when that fails.
+    """
+    # The demo accounts get the same `sub` at each start, so that an account of the application
+    # stays linked to its own; whatever is made later gets a new one.
+    mock_random.seed("homeport")
+    with _serving(application) as port:
+        for name in [name for name in os.environ if name.startswith("AWS_ENDPOINT_URL")]:
+            del os.environ[name]
+        os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{port}"
+        made = seed.seed(parts)
+    mock_random.seed()
+    seed.say("info", "seeded", made=made)
+
+
+@contextlib.contextmanager
+def _serving(application: Any) -> Iterator[int]:
+    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_Quiet)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class _Quiet(MotoRequestHandler):
+    def log(self, *_: Any) -> None:
+        """Log no request of the seed, which reports what it makes."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
