@@ -33,10 +33,10 @@ _CONSTANT = re.compile(r"[A-Z][A-Z0-9_]+\Z")
 # What an environment is called where it is read: `environ["X"]`, `env.get("X")`.
 _MAPPINGS = {"environ", "env", "environment", "variables", "source"}
 # Methods that return one: `stack.settings(service)["X"]`.
-_RETURN_MAPPINGS = {*_MAPPINGS, "settings"}
-_METHODS = {"get", "pop", "setdefault"}
-# Functions and methods that take a variable's name.
-_FUNCTIONS = {"getenv", "chosen", "where_chosen", "own"}
+_RETURN_MAPPINGS = {*_MAPPINGS, "Env", "settings"}
+# Functions and methods that take a variable's name. ruff.toml forbids those of other packages, so
+# that none is hidden behind another name.
+_FUNCTIONS = {"getenv", "config", "chosen", "where_chosen", "own"}
 
 _SHEBANG = re.compile(r"#!.*\b(?:sh|bash)\b")
 _SHELL_USE = re.compile(r"(?<!\\)\$(?:\{[#!]?)?([A-Z][A-Z0-9_]+)")
@@ -127,8 +127,9 @@ def _read_by(node: ast.AST, named: dict[str, str]) -> Iterator[str]:
     elif isinstance(node, ast.Call) and node.args:
         function = node.func
         called = getattr(function, "attr", getattr(function, "id", ""))
-        of_mapping = isinstance(function, ast.Attribute) and _is_mapping(function.value)
-        if called in _FUNCTIONS or (called in _METHODS and of_mapping):
+        # env.get("X"), env.bool("X"); and env("X"), as django-environ's are called.
+        of_mapping = _is_mapping(getattr(function, "value", function))
+        if called in _FUNCTIONS or of_mapping:
             yield _string(node.args[0], named)
     elif isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.In, ast.NotIn)):
         yield from [_string(node.left, named)] if _is_mapping(node.comparators[0]) else []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,6 +122,46 @@ def test_a_variable_that_code_reads_and_nobody_declared(copy, file, text):
     assert (found.file, found.line) == (file, first + text.count("\n") - 1)
     assert found.what == "NEW_LIMIT is read but not declared"
     assert CONTRACT in found.remedy
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'env.bool("NEW_LIMIT")',
+        'env("NEW_LIMIT", default=1)',
+        'environ.Env()("NEW_LIMIT")',
+        'environ.Env(NEW_LIMIT=int).int("NEW_LIMIT", 1)',
+        'environ.get("NEW_LIMIT")',
+        'getenv("NEW_LIMIT")',
+        'config("NEW_LIMIT", cast=bool)',
+        'decouple.config("NEW_LIMIT")',
+        'dict(os.environ)["NEW_LIMIT"] if "NEW_LIMIT" in os.environ else None',
+    ],
+)
+def test_every_ordinary_way_to_read_a_variable_is_seen(tmp_path, text):
+    (tmp_path / "backend").mkdir()
+    (tmp_path / "backend" / "new.py").write_text(f"NEW = {text}\n")
+    assert uses.search(tmp_path) == [uses.Use("NEW_LIMIT", "backend/new.py", 1)]
+
+
+def test_other_ways_are_forbidden_outside_the_contract(tmp_path):
+    for name in ("ruff.toml", ".pre-commit-config.yaml"):
+        (tmp_path / name).write_text((CHECKOUT / name).read_text())
+    for place in ("backend/core/env", "backend/core/settings"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "new.py").write_text(
+            "import environ\nfrom decouple import config as c\nfrom os import getenv as g\n"
+        )
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    for command in (
+        ["git", "init", "--quiet"],
+        ["git", "add", "."],
+        [sys.executable, "-m", "pre_commit", "run", "ruff-check", "--all-files"],
+    ):
+        done = capture(command, directory=tmp_path, environment=variables, timeout=300)
+    found = re.findall(r"TID251 `(\S+)` is banned.*?\n\s*--> (\S+?):", done.output)
+    assert {file for _name, file in found} == {"backend/core/settings/new.py"}, done.output
+    assert {name for name, _file in found} == {"environ", "decouple", "os.getenv"}
 
 
 @pytest.mark.parametrize("reader", ["backend", "dev", "compose"])
