@@ -1,12 +1,17 @@
 """Run a program anew after every edit, quickly and without missing one.
 
-    python -m core.reload manage.py runserver --noreload
-    python -m core.reload -m gunicorn core.wsgi
+    python -m core.reload --listen 127.0.0.1:8000 manage.py runserver --noreload --socket {}
+    python -m core.reload --listen 127.0.0.1:8000 -m gunicorn core.wsgi --bind fd://{}
+    python -m core.reload -m celery --app core worker
 
 This process imports what the program took from outside the project (Django, the packages), once,
 while nothing else is to be done. Every start of the program is a fork of it, which has the
 project's own modules left to import. What the files looked like is noted before each fork: an
 edit at any later moment, even while they are imported, differs from that and starts it anew.
+
+With --listen this process holds the socket that the program serves, whose file descriptor stands
+for {}. The next start then does not wait until the one before has ended its requests, one of which
+may be paused at a breakpoint, and a request that comes in between waits for it and is not refused.
 
 A program that an edit has broken is started again after the next one; one that fails later, at
 once. Only if the very first start fails does this process end with it, so that whoever waits
@@ -19,16 +24,19 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
+import logging
 import os
 import runpy
 import select
 import signal
+import socket
 import sys
 import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 POLL_INTERVAL = 0.1  # seconds between two scans of the files, or
 SHARE = 50  # times the processor time of one scan, if that is longer: at most 2 % of a processor,
@@ -115,9 +123,14 @@ def _walked(entry: os.DirEntry[str], directory: str, linked: set[str]) -> bool:
 class Reloader:
     """Runs one program at a time, each in a fork of this process."""
 
-    def __init__(self, directory: str, *, patient: bool) -> None:
-        """With `patient` even a first start that fails is followed by an edit."""
+    def __init__(self, directory: str, *, patient: bool, overlapping: bool = False) -> None:
+        """With `patient` even a first start that fails is followed by an edit.
+
+        With `overlapping` a start does not wait for the end of the one before.
+        """
         self.directory = directory
+        self.overlapping = overlapping
+        self.leaving: list[int] = []
         self.preload = Preload(directory)
         self.worked = patient
         self.child = 0
@@ -197,6 +210,7 @@ class Reloader:
             time.sleep(pause_after(time.thread_time() - began))
 
     def _ended(self) -> int | None:
+        self.leaving = [pid for pid in self.leaving if not os.waitpid(pid, os.WNOHANG)[0]]
         with contextlib.suppress(ChildProcessError):
             pid, status = os.waitpid(self.child, os.WNOHANG)
             if pid:
@@ -205,9 +219,12 @@ class Reloader:
         return None
 
     def _stop(self) -> None:
-        """Tell the program to end and wait for that: it may be paused at a breakpoint."""
+        """Tell the program to end, which takes as long as it is paused at a breakpoint."""
         os.kill(self.child, signal.SIGTERM)
-        os.waitpid(self.child, 0)
+        if self.overlapping:
+            self.leaving.append(self.child)
+        else:
+            os.waitpid(self.child, 0)
         self.child = 0
 
 
@@ -321,11 +338,58 @@ def _say(text: str) -> None:
     print(f"reload: {text}", file=sys.stderr, flush=True)
 
 
+def _listening(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host.strip("[]"), int(port)), family=family, backlog=2048)
+
+
+def _become_and_leave(arguments: list[str]) -> NoReturn:
+    """Run the program, and end without the interpreter's finalisation.
+
+    Under a debugger that takes seconds in each process, also in those that the program forks.
+    """
+    status: object = 0
+    try:
+        _become(arguments)
+    except SystemExit as end:
+        status = end.code
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        status = 1
+    if isinstance(status, str):
+        print(status, file=sys.stderr)
+    _leave_now(status if isinstance(status, int) else int(status is not None))
+
+
+def _leave_now(status: int) -> NoReturn:
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+            stream.flush()
+    os._exit(status)
+
+
+def main(arguments: list[str]) -> None:
+    """Run the program and, in the first process, follow its edits."""
+    listener = None
+    if arguments[0] == "--listen":
+        listener = _listening(arguments[1])
+        arguments = [word.replace("{}", str(listener.fileno())) for word in arguments[2:]]
+    debugged = bool(os.environ.get("DEBUGPY_PORT"))
+    reloader = Reloader(str(Path.cwd()), patient=debugged, overlapping=listener is not None)
+    status = reloader.run()
+    if debugged and status is not None:
+        _leave_now(status)
+    elif debugged:
+        _become_and_leave(arguments)
+    elif status is not None:
+        sys.exit(status)
+    else:
+        _become(arguments)
+
+
 if __name__ == "__main__":
     if not sys.argv[1:]:
         sys.exit(__doc__)
-    debugged = bool(os.environ.get("DEBUGPY_PORT"))
-    exit_status = Reloader(str(Path.cwd()), patient=debugged).run()
-    if exit_status is not None:
-        sys.exit(exit_status)
-    _become(sys.argv[1:])
+    main(sys.argv[1:])

@@ -27,8 +27,9 @@ from .editor import Editor
 from .measure import Measure
 
 OWN, DJANGO = "this reloader", "Django's"
-# What bin/web starts, and what it would start without the project's own reloader.
-RELOADERS = {OWN: ("true", "--noreload"), DJANGO: ("false",)}
+# What is started; {} stands for the address. Without the project's own reloader bin/web would
+# start the other.
+RELOADERS = {OWN: ["bin/web"], DJANGO: ["bin/process", "false", "manage.py", "runserver", "{}"]}
 PLAIN, DEBUGGER, EDITOR = "", ", debugger", ", editor attached"
 MANY, SLOW = ", 48,000 files beside the code", ", 1 ms for each call to the disk"
 MODES = (PLAIN, MANY, SLOW, DEBUGGER, EDITOR)
@@ -232,9 +233,9 @@ def _server(
     debug_port = free_port() if mode in (DEBUGGER, EDITOR) else None
     variables = {**copy.variables_of(WEB, terminal), **given}
     variables["DEBUGPY_PORT"] = str(debug_port or "")
-    reload, *options = RELOADERS[name]
     address = f"{ports.LOOPBACK}:{edits.port}"
-    command = ["bin/process", reload, "manage.py", "runserver", *options, address]
+    variables |= {"SERVER": "runserver", "WEB_BIND": address}
+    command = [word.format(address) for word in RELOADERS[name]]
     backend = copy.checkout.root / "backend"
     with background(command, directory=backend, environment=variables):
         editor = None

@@ -3,7 +3,9 @@
     python -m devtools.workspace.supervisor [--socket PATH] [--log FILE] [COMMAND ...]
 
 runs COMMAND (bin/web) in `backend` with SERVER, DEBUGPY_PORT and RELOAD as they were asked for,
-and listens for requests (see `protocol`). It never ends with a server: one that ends by itself
+and listens for requests (see `protocol`). It holds the socket of WEB_BIND, whose file descriptor
+is COMMAND's argument: what a browser asks while one server is replaced by another waits for the
+new one and is not refused. It never ends with a server: one that ends by itself
 is started again after a growing pause. As the first process of
 a container it also takes in what others leave behind.
 """
@@ -38,7 +40,7 @@ SERVERS = ("gunicorn", "runserver")
 
 PAUSES = (0.5, 1, 2, 4, 8, 10)  # seconds before the first, second, ... start after a crash
 STEADY = 10  # seconds that a server must have run for its end to count as the first crash
-SWITCH_PATIENCE = 1  # seconds a replaced server has to end what it does
+SWITCH_PATIENCE = 5  # seconds a replaced server has to end its requests
 END_PATIENCE = 25  # the same at the end of the workspace; below the container's grace period
 TURN = 0.01  # seconds between two looks at something that ends
 
@@ -59,6 +61,7 @@ class Supervisor:
         self._reload = environment.get("RELOAD") or ""
         port = environment.get("DEBUGPY_PORT", "")
         self._debug_port = int(port) if ports.valid(port) else None
+        self._web: socket.socket | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._since = 0.0
         self._crashes = 0
@@ -176,9 +179,13 @@ class Supervisor:
         }
         debugger = f", debugger on port {self._debug_port}" if self._debug_port else ""
         _say(f"starting {self._server}{debugger}")
+        # Another program may have the port now, and not at the next start.
+        self._web = self._web or _web_socket(self._environment.get("WEB_BIND", ""))
+        handed = [self._web.fileno()] if self._web else []
         try:
             self._child = subprocess.Popen(
-                self._command,
+                [*self._command, *map(str, handed)],
+                pass_fds=handed,
                 cwd=BACKEND,
                 env={**self._environment, **chosen},
                 stdin=subprocess.DEVNULL,
@@ -214,9 +221,8 @@ class Supervisor:
         """End the server with all that it started, and wait until that is so."""
         child, self._child = self._child, None
         if child:
-            # What is paused at a breakpoint ends in no other way.
-            first = signal.SIGKILL if self._debug_port else signal.SIGTERM
-            for number in (first, signal.SIGKILL):
+            # A process paused at a breakpoint waits for its request to end.
+            for number in (signal.SIGTERM, signal.SIGKILL):
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(child.pid, number)
                 if _wait(lambda: self._gone(child.pid), patience):
@@ -281,6 +287,19 @@ def main(arguments: Sequence[str]) -> int:
         log = log or protocol.LOG
     with _copied_output(log) if log else contextlib.nullcontext():
         return Supervisor(options.command, options.socket, os.environ).run()
+
+
+def _web_socket(address: str) -> socket.socket | None:
+    """A socket that listens on `address`; None if it has to be left to the server."""
+    host, _, port = address.rpartition(":")
+    if not (host and ports.valid(port)):
+        return None
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host.strip("[]"), int(port)), family=family, backlog=2048)
+    except OSError as error:
+        _say(f"{address} cannot be listened on: {error.strerror}")
+        return None
 
 
 def _adopt_orphans() -> None:

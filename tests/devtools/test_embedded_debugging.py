@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 
 import json5
@@ -57,11 +59,58 @@ def line_of(path: str, text: str) -> int:
     return next(number for number, line in enumerate(lines, 1) if text in line)
 
 
-def status_of(stack: EmbeddedCheckout, path: str) -> int:
+def get(stack: EmbeddedCheckout, path: str) -> tuple[int, str]:
     connection = HTTPConnection("127.0.0.1", stack.port("web"), timeout=180)
     with closing(connection):
         connection.request("GET", path, headers={"Host": "test1.localhost"})
-        return connection.getresponse().status
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+
+
+def status_of(stack: EmbeddedCheckout, path: str) -> int:
+    return get(stack, path)[0]
+
+
+def answer_of(stack: EmbeddedCheckout, path: str) -> str:
+    return get(stack, path)[1]
+
+
+@contextmanager
+def asking(stack: EmbeddedCheckout) -> Iterator[Callable[[int], None]]:
+    """Ask for a page again and again, by four at once; raise if one is not answered.
+
+    The function that it gives waits until a request that was then begun has this status.
+    """
+    done = threading.Event()
+    asked: list[int] = []
+
+    def ask() -> None:
+        while not done.is_set():
+            asked.append(status_of(stack, LIVE))
+
+    def answered(status: int) -> None:
+        known = len(asked) + 4
+        wait_until(lambda: len(asked) > known or failed(), 120, "nobody answers")
+        assert failed() or set(asked) == {status}
+
+    def failed() -> bool:
+        return any(one.done() for one in asking)
+
+    with ThreadPoolExecutor() as pool:
+        asking = [pool.submit(ask) for _ in range(4)]
+        try:
+            yield answered
+        finally:
+            done.set()
+        for one in asking:
+            one.result()
+
+
+def edit(stack: EmbeddedCheckout, old: str, new: str) -> None:
+    file = stack.root / VIEW
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
 
 
 @pytest.mark.parametrize("server", ["gunicorn", "runserver"])
@@ -84,6 +133,39 @@ def test_a_breakpoint_is_hit_in_web(stack, server):
         attached.disconnect()
         assert answer.result(120) == 404
     assert status_of(stack, NOWHERE) == 404
+
+
+def test_no_request_is_refused_while_the_server_changes_and_reloads(stack):
+    stack.up()
+    with asking(stack) as answered:
+        for server in ("runserver", "gunicorn"):
+            assert stack.dev("serve", server, "--debug").returncode == 0
+            answered(200)
+            edit(stack, "There is nothing at", "Edited")
+            answered(200)
+            edit(stack, "Edited", "There is nothing at")
+        assert stack.dev("serve", "gunicorn").returncode == 0
+        answered(200)
+
+
+@pytest.mark.parametrize("server", ["gunicorn", "runserver"])
+def test_an_edit_shows_while_a_request_is_paused_and_that_one_goes_on(stack, server):
+    stack.up()
+    assert stack.dev("serve", server, "--debug").returncode == 0
+    with editor(stack, "Attach to web") as attached, ThreadPoolExecutor() as pool:
+        attached.followed(2 if server == "gunicorn" else 1)
+        attached.break_at(VIEW, line_of(VIEW, ANSWER))
+        paused = pool.submit(answer_of, stack, NOWHERE)
+        stop = attached.stopped()
+        attached.break_at(VIEW)
+        edit(stack, "There is nothing at", "Edited")
+        try:
+            wait_until(lambda: "Edited" in answer_of(stack, NOWHERE), 120, "the edit did not show")
+            assert re.fullmatch(r"'.*nowhere/'", stop.evaluate("request.path"))
+            stop.resume()
+            assert "There is nothing at" in paused.result(120)
+        finally:
+            edit(stack, "Edited", "There is nothing at")
 
 
 def test_a_breakpoint_is_hit_in_the_worker(stack):

@@ -80,7 +80,8 @@ class Workspace(Stack):
         where = {"host": "127.0.0.1", "port": 5690}
         container = self.containers("web")["web"]
         options = ("--listen", f"{where['host']}:{where['port']}", "--wait-for-client")
-        started = [*("docker", "exec", "--workdir", FOLDER, container, "python", "-m", "debugpy")]
+        debugger = ("python", "backend/bin/debugger.py")
+        started = ["docker", "exec", "--workdir", FOLDER, container, *debugger]
         with subprocess.Popen(
             [*started, *options, *words],
             stdout=subprocess.PIPE,

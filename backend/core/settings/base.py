@@ -34,6 +34,7 @@ ACCOUNT_APPS = [
 ]
 SHARED_APPS = [
     "tenants",  # before django_tenants: its commands replace those of the same name
+    "core",  # before staticfiles: its runserver replaces the one there
     "django.contrib.admin",  # before django_tenants, whose pages of the admin style in place
     "django_tenants",
     *(app for app in ACCOUNT_APPS if app != "django.contrib.admin"),
@@ -45,7 +46,6 @@ SHARED_APPS = [
     "drf_spectacular_sidecar",
     "corsheaders",
     "django_structlog",
-    "core",
     "cloud",
 ]
 TENANT_APPS = [*ACCOUNT_APPS, "products", "cart", "orders", "tickets"]

@@ -2,9 +2,12 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -33,10 +36,10 @@ class Program:
         self.edit(100)
         (place / "program.py").write_text(PROGRAM)
 
-    def start(self, **variables: str) -> None:
+    def start(self, *arguments: str, **variables: str) -> None:
         with self.output.open("w") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "core.reload", "program.py"],
+                [sys.executable, "-m", "core.reload", *(arguments or ["program.py"])],
                 cwd=self.place,
                 env={**os.environ, "PYTHONPATH": str(BACKEND), **variables},
                 stdout=output,
@@ -256,3 +259,54 @@ def test_a_slow_disk_does_not_delay_the_next_scan(tmp_path, monkeypatch):
     reloader = Reloader(str(tmp_path), patient=True)
     assert reloader._follow(Quiet(), snapshot(str(tmp_path))) is None
     assert max(pauses) <= MAX_PAUSE
+
+
+# Serves the socket that it is given; at a signal it ends the request that it has, in its own time.
+SERVER = """
+import http.server, os, signal, socket, sys, threading, time
+import edited
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        while "slow" in self.path and not os.path.exists("go on"):
+            time.sleep(0.01)
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(str(edited.NUMBER).encode())
+    def log_message(self, *arguments):
+        pass
+server = http.server.ThreadingHTTPServer(("", 0), Handler, bind_and_activate=False)
+server.socket = socket.socket(fileno=int(sys.argv[1]))
+server.daemon_threads = False
+signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+server.serve_forever()
+"""
+
+
+def test_a_socket_outlives_the_program_and_an_edit_waits_for_no_request(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    program = Program(tmp_path)
+    (tmp_path / "program.py").write_text(SERVER)
+    program.start("--listen", f"127.0.0.1:{port}", "program.py", "{}")
+
+    def ask(path: str = "/") -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
+            return answer.read().decode()
+
+    with ThreadPoolExecutor() as pool:
+        wait_until(lambda: _listens(port))
+        assert ask() == "100"
+        slow = pool.submit(ask, "/slow/")
+        for number in (101, 102):
+            program.edit(number)
+            wait_until(lambda number=number: ask() == str(number))  # none is refused
+        assert not slow.done()
+        (tmp_path / "go on").touch()
+        assert slow.result(30) == "100"
+    program.process.terminate()
+    assert program.process.wait(timeout=20) == 0
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

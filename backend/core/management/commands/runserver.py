@@ -1,0 +1,87 @@
+"""Django's runserver on a socket that outlives it; it ends when its requests have ended."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from types import FrameType
+from typing import Any, NoReturn
+
+from django.contrib.staticfiles.management.commands import runserver
+from django.core.servers.basehttp import WSGIServer
+from django.core.signals import request_finished, request_started
+
+from core.env import environment
+
+DRAIN_TIMEOUT = 5  # seconds that requests have to end; no limit under a debugger
+ACCEPTED = 0.1  # seconds in which a connection that was accepted becomes a request
+
+
+class InheritedServer(WSGIServer):
+    """A server on the socket behind a file descriptor, which listens already."""
+
+    descriptor: int
+
+    def server_bind(self) -> None:
+        self.socket.close()
+        self.socket = socket.socket(fileno=self.descriptor)
+        self.server_address = self.socket.getsockname()
+        self.server_name, self.server_port = self.server_address[:2]
+        self.setup_environ()
+
+    def server_activate(self) -> None:
+        """Leave the length of its queue as it is."""
+
+
+class Requests:
+    """Counts the requests that are being answered."""
+
+    def __init__(self) -> None:
+        self.active = 0
+        self._lock = threading.Lock()
+        request_started.connect(self._started)
+        request_finished.connect(self._finished)
+
+    def _started(self, **_: Any) -> None:
+        with self._lock:
+            self.active += 1
+
+    def _finished(self, **_: Any) -> None:
+        with self._lock:
+            self.active -= 1
+
+    def end(self, number: int, frame: FrameType | None) -> NoReturn:
+        """Handle a signal: let the requests end while no other is accepted, then exit.
+
+        The thread that it interrupts is the one that accepts connections.
+        """
+        signal.signal(number, signal.SIG_IGN)
+        time.sleep(ACCEPTED)
+        timeout = math.inf if environment()["DEBUGPY_PORT"] else DRAIN_TIMEOUT
+        end = time.monotonic() + timeout
+        while self.active and time.monotonic() < end:
+            time.sleep(0.01)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)  # the threads of kept connections would go on
+
+
+class Command(runserver.Command):
+    """Adds `--socket`."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--socket", type=int, help="file descriptor of a listening socket")
+
+    def inner_run(self, *args: Any, **options: Any) -> None:
+        if options["socket"] is not None:
+            attributes = {"descriptor": options["socket"]}
+            self.server_cls = type("Server", (InheritedServer,), attributes)
+            signal.signal(signal.SIGTERM, Requests().end)
+        super().inner_run(*args, **options)
