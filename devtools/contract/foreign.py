@@ -31,6 +31,8 @@ FOREIGN = (
     Foreign("MOTO_*", "moto, which emulates Cognito: how it makes ids"),
     Foreign("DEBUG", "habit: elsewhere it makes errors talkative; production refuses to see it"),
     Foreign("SSM_PARAMETERS_FILLED", "core.env: a process tells its children what it read"),
+    Foreign("POSTGRES_USER", "PostgreSQL's image: the name of the superuser"),
+    Foreign("PGDATA", "PostgreSQL: where its cluster is"),
     Foreign("OMIT_SAMPLE_TENANTS", "the init script: production begins without test1 and test2"),
 )
 

@@ -181,6 +181,8 @@ def _environment(
         variable = contract.get(name)
         if variable is None or PRODUCTION not in variable.deployments or name in plain:
             continue
+        if variable.reader != "backend":
+            continue  # a password beside its URL: SSM has the whole URL
         open_to_choice = references(written) or not written
         must_be_chosen = variable.production_default is None and open_to_choice
         if must_be_chosen or (variable.secret and written):

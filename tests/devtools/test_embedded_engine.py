@@ -616,13 +616,30 @@ def test_an_ordinary_user_brings_up_a_fresh_clone_without_a_compiler(fresh, as_o
         finish("clean", "--yes")
 
 
+def test_passwords_that_change_reach_the_roles_of_a_database_with_data(up):
+    """Each of them with characters that URLs, shells, SQL and .pgpass treat in their own ways."""
+    changed = 'p@s/s#w:rd%41?&x +"{}" $HOME \\\\'
+    names = ("POSTGRES_PASSWORD", "APP_PASSWORD", "APP_OWNER_PASSWORD")
+    dotenv = "".join(f"{name}='{changed.format(name)}'\n" for name in names)
+    ports = {"DB_PORT": up.port("db"), "REDIS_PORT": up.port("redis"), "WEB_PORT": up.port("web")}
+    dotenv += "".join(f"{name}={port}\n" for name, port in ports.items())
+    (up.root / ".env").write_text(dotenv)
+    try:
+        up.up()
+        assert health.ask(up.port("web")).ok
+        assert up.dev("psql", "-Atc", "SELECT current_user").stdout == "postgres\n"
+        assert up.dev("manage", "list_tenants").returncode == 0
+    finally:
+        (up.root / ".env").unlink()
+
+
 def test_env_shows_what_web_sees_and_what_the_next_start_would_change(up):
     def value(name):
         (found,) = json.loads(up.dev("env", name, "--json").stdout)["variables"]
         return found
 
     database = value("DATABASE_URL")
-    assert database["value"] == f"postgres://app:********@127.0.0.1:{up.port('db')}/homeport"
+    assert database["value"] == f"postgres://app@127.0.0.1:{up.port('db')}/homeport"
     assert database["source"].startswith("docker-compose.yml:")
     assert value("WEB_CONCURRENCY")["source"] == "./dev"
     assert value("WEB_PORT")["value"] == str(up.port("web"))

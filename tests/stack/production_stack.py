@@ -21,7 +21,9 @@ from devtools.production.trial import make_certificate
 
 ENVIRONMENT_FILE = ".env.production"
 SERVICES = ("db", "redis", "web", "worker", "proxy")
-SECRETS = re.compile(r"^(SECRET_KEY|\w*PASSWORD)=(.+)$", re.M)
+SECRETS = re.compile(r"^(SECRET_KEY|\w*PASSWORD)='?(.+?)'?$", re.M)
+# Characters that mean something in URLs, shells, SQL, Redis's configuration and Compose files.
+HARD_PASSWORD = r"""'\1-p@s/s#w:rd%41?&x + "{}" $HOME'"""
 
 
 class ProductionStack(Stack):
@@ -77,7 +79,10 @@ def production_stack(directory: Path, name: str = "test") -> Iterator[Production
         pytest.skip("no openssl command to make a certificate with")
     certificate = make_certificate(Checkout(checkout), checkout)
     stack.dev("secrets", "--domain", "localhost")
-    with (checkout / ENVIRONMENT_FILE).open("a") as file:
+    secrets = checkout / ENVIRONMENT_FILE
+    hard = re.sub(r"(?<=PASSWORD=)(.+)", HARD_PASSWORD, secrets.read_text())
+    secrets.write_text(hard)
+    with secrets.open("a") as file:
         # A second origin for the port of this test, which browsers name.
         file.write(f"CSRF_TRUSTED_ORIGINS=https://*.localhost:{ports['PROXY_HTTPS_PORT']}\n")
         file.write("EMAIL_URL=smtp://mail:1025\n")

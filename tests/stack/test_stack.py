@@ -226,7 +226,7 @@ def test_env_shows_what_web_sees_and_what_the_next_start_would_change(running):
         (found,) = json.loads(answered)["variables"]
         return found
 
-    assert value("DATABASE_URL")["value"] == "postgres://app:********@db:5432/homeport"
+    assert value("DATABASE_URL")["value"] == "postgres://app@db:5432/homeport"
     assert value("DATABASE_URL")["source"].startswith("docker-compose.yml:")
     assert value("WEB_PORT")["value"] == running.ports["WEB_PORT"]
     running.dev("serve", "runserver")

@@ -20,6 +20,7 @@ from .parsing import (
     database_url,
     email_url,
     endpoint,
+    line,
     networks,
     one_of,
     optional,
@@ -28,7 +29,6 @@ from .parsing import (
     region,
     schema_name,
     text,
-    url_word,
     user_pool,
     whole_number,
     words,
@@ -159,7 +159,7 @@ CONTRACT: tuple[Variable, ...] = (
         "DATABASE_URL",
         "Database",
         "PostgreSQL, with the role to log in as: app for web and worker, app_owner for release\n"
-        "and tests.",
+        "and tests. Without a password: that of APP_PASSWORD or APP_OWNER_PASSWORD.",
         database_url,
         default="postgres://app:app@127.0.0.1:5432/homeport",
         example="postgres://app:{random}@db.internal:5432/homeport",
@@ -642,7 +642,8 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "POSTGRES_PASSWORD",
         "Compose",
-        "Password of the database's superuser. Counts when the volume is created.",
+        "Password of the database's superuser. The database takes a change at its next start.",
+        line,
         default="postgres",
         example="{random}",
         required_in=PRODUCTION,
@@ -652,8 +653,9 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "APP_PASSWORD",
         "Compose",
-        "Password of the role app. Counts when the volume is created.",
-        url_word,
+        "Password of the role app, where DATABASE_URL has none; any characters, in single quotes.\n"
+        "The database takes a change at its next start.",
+        line,
         default="app",
         example="{random}",
         required_in=PRODUCTION,
@@ -663,8 +665,8 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "APP_OWNER_PASSWORD",
         "Compose",
-        "Password of the role app_owner. Counts when the volume is created.",
-        url_word,
+        "The same for the role app_owner.",
+        line,
         default="app_owner",
         example="{random}",
         required_in=PRODUCTION,
@@ -675,7 +677,7 @@ CONTRACT: tuple[Variable, ...] = (
         "REDIS_PASSWORD",
         "Compose",
         "Password of Redis in docker-compose.prod.yml. The local stack has none.",
-        url_word,
+        line,
         example="{random}",
         required_in=PRODUCTION,
         secret=True,
@@ -729,6 +731,13 @@ CONTRACT: tuple[Variable, ...] = (
 )
 
 GUESSABLE = "has a guessable password: fewer than 16 characters, or fewer than 8 different ones"
+# The variable that holds a role's password, for every URL that names the role and no password:
+# there nothing has to be encoded. Compose could not do it. Declared after the URLs.
+PASSWORDS = {
+    "app": "APP_PASSWORD",
+    "app_owner": "APP_OWNER_PASSWORD",
+    "default": "REDIS_PASSWORD",  # the role of Redis that has the password alone
+}
 
 
 def _guessable(password: str | None) -> bool:

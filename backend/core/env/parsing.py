@@ -71,10 +71,12 @@ def database_url(value: str) -> dict[str, Any]:
     # Any other engine parses too, and would fail much later without schemas.
     if not re.match(r"postgres(ql)?://", value):
         raise ValueError("does not start with postgres://")
+    if re.match(r"[^@/?#]*//[^@/?#]*[/?#].*@", value):
+        raise ValueError("has / ? or # in its password, which are written %2F, %3F and %23")
     try:
         config = environ.Env.db_url_config(value)
-    except Exception as error:
-        raise ValueError(f"is not a database URL ({error})") from None
+    except Exception:  # its text may hold a part of the password
+        raise ValueError("is not a database URL") from None
     missing = [part for part in ("USER", "HOST", "NAME") if not config.get(part)]
     if missing:
         raise ValueError(f"names no {' and no '.join(missing).lower()}")
@@ -110,8 +112,8 @@ bucket_name = matching(
     r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
     "is not a bucket's name (a-z, 0-9, dot, hyphen; 3 to 63 characters)",
 )
-# Compose files write these into URLs as they are.
-url_word = matching(r"[A-Za-z0-9_.~-]*", "has other characters than letters, digits and -._~")
+# PostgreSQL's image and its file of passwords take one line.
+line = matching(r"[^\r\n]*", "has more than one line")
 schema_name = matching(
     r"[a-z][a-z0-9_]{0,55}", "is not a tenant's schema name (a-z, 0-9, _; letter first; 56 at most)"
 )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Collection, Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from .contract import (
     CONTRACT,
+    GUESSABLE,
+    PASSWORDS,
     PRODUCTION_DEFAULTS,
     REFUSED_IN_PRODUCTION,
     REFUSED_WHERE_SERVED,
@@ -18,6 +22,8 @@ from .contract import (
     Variable,
 )
 
+_BY_NAME = {variable.name: variable for variable in CONTRACT}
+_ROLE_ALONE = re.compile(r"(?P<role>[a-z]+://(?P<name>\w+))@")
 # What the emulators are given for keys.
 TEST_CREDENTIALS = frozenset({"test", "testing"})
 
@@ -63,7 +69,8 @@ def read(
 
     Args:
         source: the environment, name to text. Empty text counts as unset; then NAME_FILE may
-            name a file that holds the value, as mounted secrets do.
+            name a file that holds the value, as mounted secrets do. A URL that names a role
+            and no password gets that of PASSWORDS.
         readers: whose variables; see `Variable.reader`.
         serves: True for web and worker, of which production demands more.
 
@@ -73,11 +80,16 @@ def read(
     mode = mode_of(source)
     values: dict[str, Any] = {}
     problems: list[str] = []
+    lenders: dict[str, str] = {}  # the variable that the password of a URL is from
     for variable in CONTRACT:
-        if variable.reader not in readers or (names is not None and variable.name not in names):
+        wanted = variable.reader in readers and (names is None or variable.name in names)
+        if not wanted and variable.name not in lenders.values():
             continue
         try:
             raw = given(variable, source) or default(variable, mode)
+            if raw and (lender := password_variable(raw)):
+                lenders[variable.name] = lender.name
+                raw = with_password(raw, given(lender, source) or default(lender, mode) or "")
         except OSError as error:
             problems.append(_problem(variable, mode, f"cannot be read from its file: {error}"))
             continue
@@ -89,18 +101,19 @@ def read(
         except ValueError as error:
             shown = "" if variable.secret else f" ({raw!r})"
             problems.append(_problem(variable, mode, f"{error}{shown}"))
-    by_name = {variable.name: variable for variable in CONTRACT}
     for name, needs, others in REQUIRED_WITH:
         if name in values and needs(values[name]):
             problems += [
-                _problem(by_name[other], mode, f"is not set, and {name}={values[name]} needs it")
+                _problem(_BY_NAME[other], mode, f"is not set, and {name}={values[name]} needs it")
                 for other in others
                 if other in values and not values[other]
             ]
     if mode == "production":
         for name, is_refused, reason in refusals(serves):
+            if reason is GUESSABLE and name in lenders:
+                continue  # said of the variable that the password is from
             if name in values and is_refused(values[name]):
-                problems.append(_problem(by_name[name], mode, f"{reason}: refused in production"))
+                problems.append(_problem(_BY_NAME[name], mode, f"{reason}: refused in production"))
         problems += [
             f"{name} {reason}: refused in production\n      unset {name}"
             for name, reason in emulation(source)
@@ -110,6 +123,17 @@ def read(
     if problems:
         raise EnvironmentProblems(report(SETTINGS[mode], problems), problems)
     return Environment(mode, values)
+
+
+def password_variable(url: str) -> Variable | None:
+    """Return the variable that completes a URL with a role and no password; None for others."""
+    found = _ROLE_ALONE.match(url)
+    return _BY_NAME.get(PASSWORDS.get(found["name"], "")) if found else None
+
+
+def with_password(url: str, password: str) -> str:
+    """Return such a URL with the password, encoded."""
+    return _ROLE_ALONE.sub(lambda found: f"{found['role']}:{quote(password, safe='')}@", url, 1)
 
 
 def emulation(source: Mapping[str, str]) -> list[tuple[str, str]]:

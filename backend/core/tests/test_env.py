@@ -7,7 +7,9 @@ import sys
 from itertools import groupby
 from pathlib import Path
 
+import kombu.utils.url
 import pytest
+import redis
 
 from core.env import CONTRACT, MODES, SETTINGS, EnvironmentProblems, read
 from core.env.contract import EVERYWHERE
@@ -54,6 +56,60 @@ def test_a_complete_production_environment_is_accepted():
     assert environment["OPERATIONS_HOST"] == ""
 
 
+HARD_PASSWORDS = [
+    "p@s/s#w:rd%41?&x",
+    "Zm9v/YmFy+eA==",
+    "plus + space and 'both' \"quotes\"",
+    "back\\slash $HOME ${HOME} {braces} [::1]",
+    "пароль-密码",
+    "%",
+]
+
+
+@pytest.mark.parametrize("password", HARD_PASSWORDS)
+def test_a_url_takes_any_password_from_the_variable_of_its_role(password):
+    url = "redis://default@redis:6379/1"
+    environment = read(
+        local(
+            DATABASE_URL="postgres://app_owner@db:5432/homeport",
+            APP_OWNER_PASSWORD=password,
+            REDIS_URL=url,
+            CELERY_BROKER_URL=url,
+            CELERY_RESULT_BACKEND=url,
+            REDIS_PASSWORD=password,
+        )
+    )
+
+    assert environment["DATABASE_URL"]["PASSWORD"] == password
+    assert environment["DATABASE_URL"]["HOST"] == "db"
+    parsed = redis.connection.parse_url(environment["REDIS_URL"])
+    assert (parsed["password"], parsed["host"], parsed["db"]) == (password, "redis", 1)
+    for name in ("CELERY_BROKER_URL", "CELERY_RESULT_BACKEND"):
+        assert kombu.utils.url.url_to_parts(environment[name]).password == password
+
+
+def test_a_password_in_the_url_wins_over_the_variable_of_its_role():
+    environment = read(local(DATABASE_URL="postgres://app:own@db/homeport", APP_PASSWORD="other"))
+
+    assert environment["DATABASE_URL"]["PASSWORD"] == "own"
+
+
+def test_a_fault_of_a_password_names_the_variable_that_it_is_from():
+    bare = {"DATABASE_URL": "postgres://app@db/homeport"}
+
+    missing, weak = (problems_of(PRODUCTION | bare | add) for add in ({}, {"APP_PASSWORD": "app"}))
+
+    assert "APP_PASSWORD is not set" in missing
+    assert "APP_PASSWORD has a guessable" in weak
+    assert "DATABASE_URL" not in missing + weak
+
+
+def test_a_url_without_a_password_whose_role_has_no_variable_is_refused_in_production():
+    text = problems_of(PRODUCTION | {"DATABASE_URL": "postgres://somebody@db/homeport"})
+
+    assert "DATABASE_URL has a guessable" in text
+
+
 def test_production_names_every_missing_variable_at_once():
     text = problems_of({"DJANGO_SETTINGS_MODULE": "core.settings.production"})
 
@@ -71,7 +127,6 @@ def test_production_names_every_missing_variable_at_once():
         ("DATABASE_URL", "postgres://app:app@db/homeport", "guessable"),
         ("DATABASE_URL", "postgres://app_owner:app_owner@db/homeport", "guessable"),
         ("DATABASE_URL", "postgres://postgres:postgres@db/homeport", "guessable"),
-        ("DATABASE_URL", "postgres://app@db/homeport", "guessable"),
         ("SECRET_KEY", "local-only-key-that-protects-nothing" * 2, "public"),
         ("SECRET_KEY", f"django-insecure-{'abcdefghijklmnop' * 4}", "never secret"),
         ("SECRET_KEY", "$(python -c 'import secrets; print(secrets.token_urlsafe(50))')", "shell"),
@@ -167,6 +222,8 @@ def test_what_is_shown_as_an_example_is_accepted(variable):
     [
         ("DATABASE_URL", "mysql://app@db/x", "does not start with postgres://"),
         ("DATABASE_URL", "postgres://db.internal", "names no user and no name"),
+        ("DATABASE_URL", "postgres://app:ps/s#w@db/x", "has / ? or # in its password"),
+        ("DATABASE_URL", "postgres://app:p?ss@db/x", "has / ? or # in its password"),
         ("REDIS_URL", "localhost:6379", "is not a Redis URL"),
         ("EMAIL_URL", "http://mail.example.com", "is not an e-mail URL"),
         ("TENANT_HEADER", "ture", "is neither true nor false ('ture')"),

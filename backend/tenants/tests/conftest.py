@@ -9,7 +9,6 @@ import pytest
 from django.db import connection
 from django_tenants.utils import schema_context
 
-from tenants.tests.logins import APPLICATION
 from users.models import User
 
 BACKEND = Path(__file__).parents[2]
@@ -60,7 +59,5 @@ def worker(queue, tmp_path_factory):
 def as_in_production() -> dict[str, str]:
     """Return the environment of a process that logs in to the test database as app."""
     place = connection.settings_dict
-    url = "postgres://{user}:{password}@{HOST}:{PORT}/{NAME}".format(
-        **APPLICATION, **(place | {"PORT": place["PORT"] or 5432})
-    )
+    url = f"postgres://app@{place['HOST']}:{place['PORT'] or 5432}/{place['NAME']}"
     return os.environ | {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "core.settings.test"}

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -137,8 +138,9 @@ def test_three_releases_at_once_all_succeed():
 def url_of_test_database() -> str:
     """Return the URL of the test database, for processes the test starts."""
     place = connection.settings_dict
+    password = quote(place["PASSWORD"], safe="")
     return (
-        f"postgres://{place['USER']}:{place['PASSWORD']}@{place['HOST']}:{place['PORT'] or 5432}"
+        f"postgres://{place['USER']}:{password}@{place['HOST']}:{place['PORT'] or 5432}"
         f"/{place['NAME']}"
     )
 
