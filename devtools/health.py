@@ -13,6 +13,8 @@ from .ports import LOOPBACK
 PATH = "/api/v1/health/"
 # The entry that says whether the database is behind the code.
 MIGRATIONS = "migrations"
+# The one that says whether the database, or a process, is ahead of it.
+UNKNOWN_MIGRATIONS = "unknown_migrations"
 
 
 @dataclass(frozen=True)

@@ -98,9 +98,19 @@ def _remedy(error: DatabaseError) -> str:
     """Return what mends a database that is not up or not released; nothing for other errors."""
     if isinstance(error, OperationalError):
         return "Is the database up? Look: ./dev status, ./dev logs db"
-    if re.search(r'role "tenant_\w+" does not exist|relation "\w+" does not exist', str(error)):
-        return "The database is behind the code. Bring it up to date: ./dev migrate"
-    return ""
+    missing = re.search(r'(role "tenant_|relation ")\w+" does not exist', str(error))
+    return "Bring the database up to date: ./dev migrate" if missing and _is_behind() else ""
+
+
+def _is_behind() -> bool:
+    from tenants.health import probe_migrations  # models load only after django.setup()
+
+    connection.close()
+    try:
+        probe_migrations()
+    except (DatabaseError, RuntimeError):
+        return True
+    return False
 
 
 def _take_option(arguments: list[str]) -> tuple[list[str], str]:

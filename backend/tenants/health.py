@@ -1,23 +1,51 @@
-"""Readiness: does the database hold what this code's migrations describe?"""
+"""Readiness: does the database hold what this code's migrations describe, and nothing more?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
 
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
 from core.health import register
-from tenants.migration import migrations_on_disk, stamp
+from tenants.migration import files_of, migrations_on_disk, stamp, stamp_of, unknown
 from tenants.models import Tenant
+
+SHOWN = 5  # of a list in one line
+AHEAD = "run: ./dev doctor migrations"  # which says what there is to do
 
 
 @register("migrations")
 def probe_migrations() -> None:
+    """Raise what the database lacks. While it is ahead, see `probe_unknown_migrations`."""
     connection.set_schema_to_public()
     applied = set(MigrationRecorder(connection).applied_migrations())
     behind = ["public"] if migrations_on_disk() - applied else []
+    # A newer release, or another branch's, has left its own stamp.
+    current = [stamp(), *([stamp_of(applied)] if unknown(applied) else [])]
     behind += (
-        Tenant.objects.exclude(migrations_stamp=stamp())
+        Tenant.objects.exclude(migrations_stamp__in=current)
         .order_by("schema_name")
         .values_list("schema_name", flat=True)
     )
     if behind:
-        shown = ", ".join(behind[:5]) + (" …" if len(behind) > 5 else "")
-        raise RuntimeError(f"migrations are pending in {shown}; run: ./dev migrate")
+        raise RuntimeError(f"migrations are pending in {_listed(behind)}; run: ./dev migrate")
+
+
+# Optional: the old web goes on serving while a release migrates for the new one.
+@register("unknown_migrations", optional=True)
+def probe_unknown_migrations() -> None:
+    """Raise what the database has that this process does not know."""
+    connection.set_schema_to_public()
+    found = unknown(MigrationRecorder(connection).applied_migrations())
+    if not found:
+        return
+    names = _listed(f"{app}.{name}" for app, name in sorted(found))
+    if found <= files_of(app for app, _name in found):
+        raise RuntimeError(f"this process is older than {names}; run: ./dev restart web worker")
+    raise RuntimeError(f"the database has migrations that this code lacks: {names}; {AHEAD}")
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = list(names)
+    return ", ".join(names[:SHOWN]) + (" …" if len(names) > SHOWN else "")

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import pkgutil
+import re
+import sys
+from collections.abc import Iterable
 from functools import cache
 
 from django.apps import apps
@@ -11,6 +15,9 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import signals
+
+# As `squashmigrations` names it: 0001_squashed_0004_...
+_SQUASHED = re.compile(r"(?P<first>\d{4})_squashed_(?P<last>\d{4})")
 
 
 @cache
@@ -28,8 +35,41 @@ def stamp() -> str:
 
     A tenant that carries it is up to date; asking its schema would cost 20 ms to 200 ms.
     """
-    names = "\n".join(f"{app}.{name}" for app, name in sorted(migrations_on_disk()))
+    return stamp_of(migrations_on_disk())
+
+
+def stamp_of(migrations: Iterable[tuple[str, str]]) -> str:
+    """Return the stamp of a tenant that has these migrations."""
+    names = "\n".join(f"{app}.{name}" for app, name in sorted(migrations))
     return hashlib.sha256(names.encode()).hexdigest()
+
+
+def unknown(applied: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return those of `applied` that this process lacks although it has their application.
+
+    Not those that a squashed migration of its own stands for: Django keeps their rows when
+    their files are deleted.
+    """
+    known = migrations_on_disk()
+    installed = {config.label for config in apps.get_app_configs()}
+    squashed = [(app, _SQUASHED.match(name)) for app, name in known]
+    ranges = [(app, found["first"], found["last"]) for app, found in squashed if found]
+    return {
+        (app, name)
+        for app, name in set(applied) - known
+        if app in installed
+        and not any(app == other and first <= name[:4] <= last for other, first, last in ranges)
+    }
+
+
+def files_of(labels: Iterable[str]) -> set[tuple[str, str]]:
+    """Return the migrations that the applications have as files now, unlike at the start."""
+    found = set()
+    for label in set(labels):
+        module = sys.modules.get(MigrationLoader.migrations_module(label)[0])
+        names = (entry.name for entry in pkgutil.iter_modules(getattr(module, "__path__", ())))
+        found |= {(label, name) for name in names}
+    return found
 
 
 def migrate(schema_name: str) -> None:

@@ -1,0 +1,69 @@
+"""Health tells a database that is behind from one that is ahead, and both from an old process."""
+
+import sys
+from types import ModuleType
+
+import pytest
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
+
+from tenants.health import probe_migrations, probe_unknown_migrations
+from tenants.migration import files_of, migrations_on_disk, stamp_of, unknown
+from tenants.models import Tenant
+
+NEWER = ("orders", "0003_note_of_another_branch")
+
+
+@pytest.fixture
+def applied(db):
+    """Return a function that records a migration in public, as another branch's release does."""
+    connection.set_schema_to_public()
+    recorder = MigrationRecorder(connection)
+    return lambda app, name: recorder.record_applied(app, name)
+
+
+def test_a_database_as_new_as_the_code_is_fine(applied):
+    probe_migrations()
+    probe_unknown_migrations()
+
+
+def test_a_migration_that_this_code_lacks_is_named(applied):
+    applied(*NEWER)
+
+    with pytest.raises(RuntimeError, match=r"code lacks: orders\.0003_note_of_another_branch; run"):
+        probe_unknown_migrations()
+
+
+def test_tenants_of_a_newer_release_are_not_called_behind(applied):
+    applied(*NEWER)
+    Tenant.objects.update(migrations_stamp=stamp_of([*migrations_on_disk(), NEWER]))
+    probe_migrations()
+
+    Tenant.objects.filter(schema_name="test2").update(migrations_stamp="of an older one")
+    with pytest.raises(RuntimeError, match=r"pending in test2; run: \./dev migrate"):
+        probe_migrations()
+
+
+def test_a_process_that_is_older_than_its_files_is_told_to_restart(applied, monkeypatch, tmp_path):
+    applied(*NEWER)
+    (tmp_path / f"{NEWER[1]}.py").touch()
+    package = ModuleType("orders.migrations")
+    package.__path__ = [str(tmp_path)]
+    monkeypatch.setitem(sys.modules, "orders.migrations", package)
+
+    with pytest.raises(RuntimeError, match=r"older than .*; run: \./dev restart web worker"):
+        probe_unknown_migrations()
+
+
+def test_the_files_of_an_application_are_its_migrations():
+    known = {(app, name) for app, name in migrations_on_disk() if app == "orders"}
+    assert known <= files_of(["orders", "orders"])
+
+
+def test_rows_of_squashed_and_of_removed_applications_do_not_count(monkeypatch):
+    squashed = {("orders", "0001_squashed_0003_all")}
+    monkeypatch.setattr("tenants.migration.migrations_on_disk", lambda: squashed)
+    old = {("orders", "0001_initial"), ("orders", "0003_more"), ("removed", "0001_initial")}
+
+    assert unknown(old | squashed) == set()
+    assert unknown([*old, ("orders", "0004_next")]) == {("orders", "0004_next")}
