@@ -626,7 +626,7 @@ def test_passwords_that_change_reach_the_roles_of_a_database_with_data(up):
     (up.root / ".env").write_text(dotenv)
     try:
         up.up()
-        assert health.ask(up.port("web")).ok
+        assert up.healthy()
         assert up.dev("psql", "-Atc", "SELECT current_user").stdout == "postgres\n"
         assert up.dev("manage", "list_tenants").returncode == 0
     finally:
