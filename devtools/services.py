@@ -15,6 +15,7 @@ RELEASE = "migrate"
 TESTS = "test"
 AWS = "localstack"
 COGNITO = "cognito"
+IMAGE = "image"
 # What stands for AWS, each with an address that tells whether it is filled.
 EMULATORS = {AWS: "/_localstack/init/ready", COGNITO: "/moto-api/"}
 
@@ -28,6 +29,15 @@ def one_shots(declared: Mapping[str, Any]) -> set[str]:
         for declaration in declared.values()
         for name, link in (declaration.get("depends_on") or {}).items()
         if link.get("condition") == "service_completed_successfully"
+    }
+
+
+def with_builds(declared: Mapping[str, Any]) -> dict[str, Any]:
+    """`declared` services, each with the `build` of the one that builds its image."""
+    builds = {one.get("image"): one["build"] for one in declared.values() if one.get("build")}
+    return {
+        name: {**one, "build": builds[one.get("image")]} if one.get("image") in builds else one
+        for name, one in declared.items()
     }
 
 

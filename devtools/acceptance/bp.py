@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ..bench import container
 from ..contract import compose, variables
+from ..docker.project import PROJECT_LABEL, Project
 from ..ports import LOOPBACK
 from ..process import capture
 from ..services import DATABASE, TESTS
@@ -124,7 +125,9 @@ def _build_production(stack: Stack) -> str:
     name = "homeport-verify:production"
     stack.tell("building the production image")
     stack.docker_must(
-        *("build", "--file", "backend/Dockerfile", "--target", "production", "--tag", name, "."),
+        # The label has `./dev clean` delete it if this ends too early to do so.
+        *("build", "--label", f"{PROJECT_LABEL}={Project(stack.checkout).name}"),
+        *("--file", "backend/Dockerfile", "--target", "production", "--tag", name, "."),
         timeout=1800,
     )
     stack.at_end(stack.docker, "rmi", name)

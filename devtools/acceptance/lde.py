@@ -7,8 +7,6 @@ import re
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 
-from ..docker import image
-from ..docker.project import Project
 from ..services import CACHE, DATABASE, RELEASE, WEB, WORKER
 from .criteria import Failed, criterion
 from .http import Client, ask
@@ -321,10 +319,7 @@ def test_status(stack: Stack) -> str:
     needs_docker="here they run without Docker, from .venv",
 )
 def tests_in_docker(stack: Stack) -> str:
-    project = Project(stack.checkout)
-    names = image.ids(project)
     done = stack.docker("compose", "run", "--rm", "-T", "test", "-q", "core/tests/test_env.py")
-    image.keep(project, names)
     if not done.ok:
         raise Failed(f"ended with {done.status}: {done.last_words}", "docker compose run test")
     counted = re.search(r"\d+ passed", done.output)

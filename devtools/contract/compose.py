@@ -13,6 +13,7 @@ from ..checkout import Checkout
 from ..errors import DevError
 from ..interpolation import Reference, fill_in, references
 from ..process import capture
+from ..services import with_builds
 
 LOCAL = "docker-compose.yml"
 PRODUCTION = "docker-compose.prod.yml"
@@ -33,9 +34,9 @@ class ComposeFile:
     def in_production(self) -> bool:
         return self.name == PRODUCTION
 
-    @property
+    @cached_property
     def services(self) -> Mapping[str, Mapping[str, Any]]:
-        return self.document.get("services") or {}
+        return with_builds(self.document.get("services") or {})
 
     def environment(self, service: str) -> dict[str, str]:
         """The variables that `service` is given, as written; both of Compose's forms."""

@@ -6,13 +6,13 @@ import hashlib
 import json
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import DevError
+from ..errors import DevError, Problem
 from ..process import stream
 from ..terminal import Terminal
-from .project import Project, Service
+from .project import PROJECT_LABEL, Project, Service
 
 SUBJECT = "images"
 LAST_LINES = 30
@@ -28,6 +28,27 @@ def ids(project: Project) -> dict[str, str]:
     present = json.loads(found.output or "[]")
     by_tag = {tag: image["Id"] for image in present for tag in image.get("RepoTags") or ()}
     return {name: by_tag[_tagged(name)] for name in names if _tagged(name) in by_tag}
+
+
+def made(project: Project) -> list[str]:
+    """Every image that was built for the project, newest first: by name, or by id where a newer
+    one has its name. A dev container's is made from one of them and so among them."""
+    found = project.docker(
+        *("image", "ls", "--no-trunc", "--filter", f"label={PROJECT_LABEL}={project.name}"),
+        *("--format", "{{.ID}} {{.Repository}}:{{.Tag}}"),
+    )
+    images = (line.split(" ", 1) for line in found.output.splitlines())
+    return [image_id if "<none>" in name else name for image_id, name in images]
+
+
+def remove(project: Project) -> list[Problem]:
+    """Delete all that were `made`; what stays, and why."""
+    kept = []
+    for image in made(project):
+        removed = project.docker("image", "rm", image)
+        if not removed.ok:
+            kept.append(Problem(f"{image} stays: {removed.last_words}"))
+    return kept
 
 
 def up_to_date(project: Project, present: dict[str, str]) -> bool:
@@ -70,18 +91,6 @@ def ensure(project: Project, terminal: Terminal, force: bool = False) -> None:
             project.checkout.remember(SUBJECT, known)
 
 
-def keep(project: Project, names: Mapping[str, str]) -> None:
-    """Give `names`, as `ids` said them, back to the images that had them.
-
-    `docker compose run` builds by itself and labels the image with its service, so the name is
-    another image's although nothing changed, and the next `up` would replace every container.
-    """
-    now = ids(project)
-    for name, image_id in names.items():
-        if now.get(name) != image_id:
-            project.docker("image", "tag", image_id, name)
-
-
 def fingerprint(project: Project, service: Service) -> str:
     """A digest of what the service's image is built from."""
     build = service.declaration["build"]
@@ -108,7 +117,8 @@ def _record(project: Project, service: Service, image_id: str) -> dict[str, str]
 
 def _built(project: Project) -> list[Service]:
     """One service for each image that is built here."""
-    return list({s.image: s for s in project.services.values() if s.built}.values())
+    building = [s for s in project.services.values() if "build" in s.declaration]
+    return list({service.image: service for service in building}.values())
 
 
 def _pull_missing(project: Project, terminal: Terminal, present: dict[str, str]) -> None:

@@ -17,7 +17,7 @@ from ..checkout import Checkout
 from ..debuggers import PORT_VARIABLE, RELOAD_VARIABLE
 from ..errors import DevError, Problem
 from ..process import Result, capture
-from ..services import by_dependency, one_shots, port_variable
+from ..services import by_dependency, one_shots, port_variable, with_builds
 
 FILE = "docker-compose.yml"
 # Where Compose looks for what a developer adds; the first that is there counts.
@@ -155,7 +155,7 @@ class Project:
     @cached_property
     def services(self) -> dict[str, Service]:
         """The services that `up` starts, in the order of what they wait for."""
-        declared = self.configuration["services"]
+        declared = with_builds(self.configuration["services"])
         awaited = one_shots(declared)
         return {
             name: Service(
@@ -163,7 +163,7 @@ class Project:
                 image=declared[name].get("image") or f"{self.name}-{name}",
                 built="build" in declared[name],
                 one_shot=name in awaited,
-                declaration=declared[name],
+                declaration=self.configuration["services"][name],
             )
             for name in by_dependency(declared)
         }

@@ -19,7 +19,7 @@ from ..checkout import Checkout
 from ..errors import DevError
 from ..interpolation import fill_in
 from ..process import capture
-from ..services import AWS, COGNITO, by_dependency, one_shots, port_variable
+from ..services import AWS, COGNITO, IMAGE, by_dependency, one_shots, port_variable, with_builds
 
 FILE = "docker-compose.yml"
 SUBJECT = "declaration"
@@ -61,10 +61,10 @@ class Service:
 
     @property
     def needs(self) -> Sequence[str]:
-        """What must be well before it starts."""
+        """What must be well before it starts; no image has to be built here."""
         declared = self.declaration.get("depends_on") or {}
         found = dict.fromkeys(HOSTED.get(name, name) for name in declared)
-        return [name for name in found if name != self.name]
+        return [name for name in found if name not in (self.name, IMAGE)]
 
     @property
     def reads_dotenv(self) -> bool:
@@ -159,11 +159,12 @@ def load(checkout: Checkout, python: Path) -> Declaration:
 def parse(declared: Mapping[str, Any]) -> Declaration:
     """The declaration that the `services` of a Compose file make."""
     awaited = one_shots(declared)
+    declared = with_builds(declared)
     ordered = {
         name: Service(name, name in awaited, declared[name]) for name in by_dependency(declared)
     }
     extra = {name for name, service in ordered.items() if service.declaration.get("profiles")}
-    apart = extra | HOSTED.keys()
+    apart = extra | HOSTED.keys() | {IMAGE}
     return Declaration(
         services={name: service for name, service in ordered.items() if name not in apart},
         extra={name: service for name, service in ordered.items() if name in extra},

@@ -125,7 +125,7 @@ class ComposeEngine(Engine):
     def remains(self) -> list[str]:
         self._check_docker()
         containers = [f"container {found.service}" for found in self.project.all_containers()]
-        images = [f"image {name}" for name in self._own_images()]
+        images = [f"image {name}" for name in image.made(self.project)]
         volumes = [f"volume {name}" for name in self.project.volumes()]
         return containers + volumes + images
 
@@ -137,10 +137,8 @@ class ComposeEngine(Engine):
         with self.checkout.lock(self.terminal, "clean"):
             with self.terminal.step("deleting containers and volumes"):
                 self._down("--volumes")
-            for name in self._own_images():
-                removed = self.project.docker("image", "rm", name)
-                if not removed.ok:
-                    self.terminal.warn(Problem(f"{name} stays: {removed.last_words}"))
+            for problem in image.remove(self.project):
+                self.terminal.warn(problem)
             for subject in (SUBJECT, image.SUBJECT, ports.SUBJECT):
                 self.checkout.forget(subject)
 
@@ -357,17 +355,11 @@ class ComposeEngine(Engine):
                 self._start(["up", "--detach", "--no-deps"], needed, timeout=60)
                 self.terminal.say(f"  {' and '.join(needed)} stay up; ./dev down stops them")
         options = (*_no_tty(), *options)
-        names = image.ids(self.project)
-        try:
-            return self._hand_over(
-                *_QUIETLY, "run", "--rm", "--no-deps", *options, service, *command
-            )
-        finally:
-            image.keep(self.project, names)
+        return self._hand_over(*_QUIETLY, "run", "--rm", "--no-deps", *options, service, *command)
 
     def _data_services(self) -> list[str]:
         needs = self.project.services[RELEASE].declaration.get("depends_on") or {}
-        return [name for name in self.project.services if name in needs]
+        return [name for name in self.project.long_running if name in needs]
 
     def _exec(self, service: str, *command: str) -> int:
         self._check_docker()
@@ -424,10 +416,6 @@ class ComposeEngine(Engine):
     def _answers(self, server: str) -> bool:
         answer = report.ask_health(self.project)
         return answer is not None and answer.server == server
-
-    def _own_images(self) -> list[str]:
-        built = {service.image for service in self.project.services.values() if service.built}
-        return sorted(built & image.ids(self.project).keys())
 
 
 def _no_tty() -> list[str]:

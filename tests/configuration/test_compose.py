@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from compose_files import CHECKOUT, COMBINATIONS, DEVELOPMENT, compose_config, read_yaml
 
-ONE_SHOT = {"check", "migrate", "test"}
+ONE_SHOT = {"check", "image", "migrate", "test"}
 # What holds for a developer's machine alone; production's own rules: test_production_compose.py.
 in_development = pytest.mark.parametrize(
     "combination", DEVELOPMENT.values(), ids=DEVELOPMENT, indirect=True, scope="session"
@@ -125,6 +125,34 @@ def test_every_service_has_limits_and_an_init(services):
         assert service["init"] is True, name
 
 
+def test_no_container_fills_the_disk_with_its_log(services):
+    for name, service in services.items():
+        assert service["logging"]["options"].keys() >= {"max-size", "max-file"}, name
+
+
+def test_each_image_is_built_for_one_service(combination, services):
+    builders = [(one["image"], name) for name, one in services.items() if "build" in one]
+    if ".devcontainer/docker-compose.yml" in combination:
+        # The dev container's tools refuse a service that they cannot build.
+        assert services["web"]["build"] == services["image"]["build"]
+        assert services["image"]["pull_policy"] == "missing"
+        builders.remove((services["web"]["image"], "web"))
+    assert len(dict(builders)) == len(builders)
+
+
+@in_development
+def test_our_services_wait_for_the_image_that_one_of_them_builds(services):
+    for name, service in services.items():
+        if service["image"] == services["image"]["image"] and name != "image":
+            assert "image" in _awaited(services, name), name
+            assert service["pull_policy"] == "never", name
+
+
+def _awaited(services, name):
+    needed = set(services[name].get("depends_on") or ())
+    return needed.union(*(_awaited(services, other) for other in needed))
+
+
 @in_development
 def test_the_named_volumes_exist(config):
     assert {"postgres_data", "redis_data", "media_data", "static_data"} <= config["volumes"].keys()
@@ -145,9 +173,7 @@ def test_every_path_exists(services):
 def test_every_command_is_a_script_of_the_backend(services):
     for name, service in services.items():
         # cognito is a library's server, with the options that it has.
-        if name in ("test", "cognito"):
-            continue
-        if service.get("build", {}).get("dockerfile") != "backend/Dockerfile":
+        if name in ("test", "cognito", "image") or "-backend:" not in service["image"]:
             continue
         script, *arguments = service["command"]
         assert script.startswith(("bin/", "../init-scripts/")), name

@@ -79,7 +79,7 @@ def test_up_shows_each_service_and_a_second_one_changes_nothing(stack):
     stack.write("pending", "")  # health says that migrations are pending: release runs
     assert "migrate  completed" in _up(stack)
     after = _containers(stack)
-    assert {name for name in after if after[name] != before[name]} == {"migrate"}
+    assert {name for name in after if after[name] != before[name]} == {"image", "migrate"}
 
 
 def test_serve_replaces_web_and_nothing_else(stack):
@@ -105,7 +105,7 @@ def test_status_says_what_is_down_and_up_repairs_it(stack):
         *("reload", "debuggers"),
     ]
     assert {service["name"] for service in well["services"]} == {
-        *("db", "redis", "migrate", "web", "worker")
+        *("image", "db", "redis", "migrate", "web", "worker")
     }
     assert well["health"]["checks"]["database"] == {"status": "ok", "latency_ms": 1.2}
 
@@ -222,6 +222,49 @@ def test_the_image_is_built_when_its_inputs_change_and_only_then(stack):
     assert "the step that fails" in (stack.root / ".dev" / "build.log").read_text()
     dockerfile.write_text(sound)
     assert "already up, nothing changed" in _up(stack)
+
+
+def test_compose_by_hand_builds_one_image_and_moves_no_name(stack):
+    _compose(stack, "up", "--detach")
+    built = _images(stack)
+    assert len(built) == 1
+    _compose(stack, "run", "--rm", "test")
+    _compose(stack, "up", "--detach", "--build")
+    assert _images(stack) == built
+    _up(stack)
+    assert _images(stack) == built
+
+
+def test_clean_deletes_every_image_that_was_built(stack):
+    dockerfile = stack.root / "backend" / "Dockerfile"
+    for label in ("one", "two"):  # the second takes the name of the first
+        dockerfile.write_text(f"FROM {BASE_IMAGE}\nLABEL it={label}\n")
+        _compose(stack, "build")
+    assert len(_images(stack)) == 2
+    assert stack.dev("clean", "--yes").returncode == 0
+    assert _images(stack) == []
+
+
+def _compose(stack: Workspace, *arguments: str) -> None:
+    subprocess.run(
+        ["docker", "compose", *arguments],
+        cwd=stack.root,
+        env=stack.variables,
+        capture_output=True,
+        check=True,
+    )
+
+
+def _images(stack: Workspace) -> list[str]:
+    """The ids of all images that were built for the project."""
+    label = f"label=com.docker.compose.project={stack.variables['COMPOSE_PROJECT_NAME']}"
+    listed = subprocess.run(
+        ["docker", "image", "ls", "-q", "--filter", label],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return listed.stdout.split()
 
 
 def test_profiles_in_the_environment_do_not_start_the_tests(stack):
