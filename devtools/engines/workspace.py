@@ -20,7 +20,7 @@ from .. import addresses, cache, debuggers, health
 from ..checkout import Checkout
 from ..embedded import declaration, logs
 from ..embedded.declaration import Declaration, Service
-from ..errors import DevError, UsageError
+from ..errors import DevError, NoAnswer, UsageError
 from ..interpolation import fill_in
 from ..nearest import nearest
 from ..process import Result, capture, hand_over
@@ -32,7 +32,8 @@ from ..workspace.protocol import Control
 from .base import Engine
 
 HERE = (WEB,)  # the services that this container holds
-_CONNECT_WITHIN = 1  # seconds
+_CONNECT_WITHIN = 5  # seconds
+_REACHABLE, _SILENT = _KNOWN = ("reachable", "silent")
 
 
 class WorkspaceEngine(Engine):
@@ -197,19 +198,26 @@ class WorkspaceEngine(Engine):
         return name, self._declared.services[name].ports[0].target
 
     def _must_reach(self, *names: str) -> None:
-        silent = [name for name in names if not self._reachable(name)]
+        found = {name: self._reach(name) for name in names}
+        slow = [f"{name}: {found[name]}" for name in names if found[name] not in _KNOWN]
+        if slow:
+            raise NoAnswer(", ".join(slow), "try again: is the machine overloaded?")
+        silent = [name for name in names if found[name] == _SILENT]
         if silent:
             raise DevError(
                 f"{' and '.join(silent)} cannot be reached from here",
                 "start what is missing on the machine that this container runs on: ./dev up",
             )
 
-    def _reachable(self, name: str) -> bool:
+    def _reach(self, name: str) -> str:
+        """Whether a connection to a service can be made, in the words of `./dev status`."""
         try:
             socket.create_connection(self._address(name), timeout=_CONNECT_WITHIN).close()
+        except TimeoutError:
+            return f"no answer within {_CONNECT_WITHIN} s"
         except OSError:
-            return False
-        return True
+            return _SILENT
+        return _REACHABLE
 
     def _service_status(
         self, name: str, state: protocol.State, found: health.Health | None
@@ -221,9 +229,9 @@ class WorkspaceEngine(Engine):
             uptime = max(0, int(time.time() - state.since)) if state.pid else None
             return ServiceStatus(name, word, well, since, uptime, f"localhost:{self._port}")
         if self._declared.services[name].ports:
-            well = self._reachable(name)
+            word = self._reach(name)
             address = ":".join(map(str, self._address(name)))
-            return ServiceStatus(name, "reachable" if well else "silent", well, None, None, address)
+            return ServiceStatus(name, word, word == _REACHABLE, None, None, address)
         # What has no port is known by what web hears of it.
         well = found is not None and name in found.checks and name not in found.failing
         return ServiceStatus(name, "heard from" if well else "silent", well, None, None, None)
@@ -237,7 +245,7 @@ class WorkspaceEngine(Engine):
         return found
 
     def _tenants(self) -> dict[str, str]:
-        if not (shutil.which("psql") and self._reachable(DATABASE)):
+        if not (shutil.which("psql") and self._reach(DATABASE) == _REACHABLE):
             return {}
         found = capture(
             ["psql", "-Atc", addresses.TENANTS_QUERY],

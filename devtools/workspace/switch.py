@@ -31,11 +31,16 @@ def serve(
     listens. Raises DevError if the new server does not start, after the last lines of `log`.
     """
     now = control.look()
-    if now and (now.server, now.debug_port) == (server, debug_port) and arrived(now, web_port):
-        return False
-    control.serve(server, debug_port)
+    keep = (
+        now is not None
+        and (now.server, now.debug_port) == (server, debug_port)
+        # One that runs and does not answer yet is slow; starting it anew takes longer.
+        and ((now.phase == "running" and not now.crashes) or arrived(now, web_port))
+    )
+    if not keep:
+        control.serve(server, debug_port)
     follow(control, terminal, web_port, log, timeout)
-    return True
+    return not keep
 
 
 def restart(control: Control, terminal: Terminal, web_port: int, log: Path, timeout: float) -> None:

@@ -319,3 +319,11 @@ def test_one_that_has_ended_is_none(busy):
 def test_following_waits_for_one_that_is_busy(busy):
     with pytest.raises(DevError, match=r"not ready .* does not answer yet"):
         switch.follow(Control(busy), Terminal(), 1, busy.with_name("log"), timeout=0.3)
+
+
+def test_a_server_that_is_slow_is_waited_for_and_not_replaced(workspace, port):
+    before = workspace.start()
+    log = workspace.place / "log"
+    with pytest.raises(DevError, match="not ready"):  # it listens on no port
+        switch.serve(workspace.control, Terminal(), "gunicorn", None, port, log, timeout=0.2)
+    assert workspace.look().pid == before.pid
