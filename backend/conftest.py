@@ -1,5 +1,7 @@
 """Fixtures of every backend test: a real PostgreSQL with two released tenants, a real Redis."""
 
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -8,7 +10,7 @@ import psycopg
 import pytest
 import redis
 from django.core.cache import cache
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import setup_databases, teardown_databases
 from django_tenants.utils import schema_context, tenant_context
@@ -16,6 +18,7 @@ from hypothesis import settings as hypothesis_settings
 from rest_framework.test import APIClient
 
 from cloud.tests.staying_home import stay_home
+from core import health
 from core.heartbeat import KEY_PREFIX
 from products.models import Category, Product
 from tenants.exclusive import LOCK, MAINTENANCE_DATABASE
@@ -35,6 +38,19 @@ hypothesis_settings.register_profile("homeport", database=None, deadline=None)
 hypothesis_settings.load_profile("homeport")
 
 
+_interrupts: list[bool] = []
+
+
+def pytest_keyboard_interrupt(excinfo: pytest.ExceptionInfo) -> None:
+    _interrupts.append(excinfo.type is KeyboardInterrupt)  # not a file that cannot be imported
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End after Ctrl-C with the status that every shell knows; that of pytest has two meanings."""
+    if any(_interrupts):
+        session.exitstatus = 128 + signal.SIGINT
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(
     django_test_environment,
@@ -50,6 +66,10 @@ def django_db_setup(
     the developer's database.
     """
     with django_db_blocker.unblock():
+        try:
+            connection.ensure_connection()
+        except OperationalError as error:
+            pytest.exit(f"The database does not answer: {error}Start it: ./dev up", returncode=1)
         made = setup_databases(
             verbosity=0, interactive=False, keepdb=django_db_keepdb and not django_db_createdb
         )
@@ -81,6 +101,26 @@ def _start_outside_any_tenant() -> Iterator[None]:
     connection.set_schema_to_public()
     yield
     connection.set_schema_to_public()
+
+
+# Threads that a request starts and may leave behind.
+OF_A_REQUEST = ("probe-", "workbench-reading")
+
+
+@pytest.fixture(autouse=True)
+def _patient_probes(monkeypatch) -> Iterator[None]:
+    """Give probes time on a busy machine, and let no thread of a request outlive its test.
+
+    One that does answers the next test's question with what it was asked before.
+    """
+    monkeypatch.setattr(health, "TIME_LIMIT", 30)
+    monkeypatch.setattr(health, "REDIS_TIMEOUT", 30)
+    yield
+    for thread in threading.enumerate():
+        if thread.name.startswith(OF_A_REQUEST):
+            thread.join(60)
+            if thread.is_alive():
+                pytest.fail(f"the thread {thread.name} outlives its test")
 
 
 @pytest.fixture

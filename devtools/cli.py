@@ -17,10 +17,8 @@ from .commands.parsers import parse, parser_of, top_parser
 from .commands.registry import Run
 from .errors import FAILED, DevError, Problem, UsageError
 from .nearest import nearest
-from .process import SIGNAL_BASE, capture
+from .process import INTERRUPTED, SIGNAL_BASE, capture
 from .terminal import Terminal
-
-INTERRUPTED = SIGNAL_BASE + signal.SIGINT
 
 # Commands of Docker Compose that ./dev does not have, and what does their work.
 _OF_COMPOSE = {

@@ -16,6 +16,7 @@ from .errors import DevError, NoAnswer
 
 # What a shell reports for a process that a signal ended: 128 + signal number.
 SIGNAL_BASE = 128
+INTERRUPTED = SIGNAL_BASE + signal.SIGINT
 
 
 @dataclass(frozen=True)

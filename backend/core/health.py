@@ -27,6 +27,8 @@ from core.liveness import DRAIN_FILE
 
 TIME_LIMIT = 1.5  # seconds each probe may take; they run side by side, so also all together
 
+REDIS_TIMEOUT = 1  # seconds for each step, so that a fault has its own name before that
+
 Probe = Callable[[], None]
 _probes: dict[str, Probe] = {}
 _optional: set[str] = set()
@@ -187,4 +189,6 @@ def probe_worker() -> None:
 
 def _redis(url: str) -> redis.Redis:
     """Return a client of its own: one that hangs must not be shared with requests."""
-    return redis.Redis.from_url(url, socket_connect_timeout=1, socket_timeout=1)
+    return redis.Redis.from_url(
+        url, socket_connect_timeout=REDIS_TIMEOUT, socket_timeout=REDIS_TIMEOUT
+    )

@@ -11,7 +11,7 @@ from typing import Any, Callable
 from .. import environment
 from ..checkout import Checkout
 from ..errors import FAILED, DevError, Problem
-from ..process import hand_over
+from ..process import INTERRUPTED, hand_over
 from ..terminal import Mark, Terminal, seconds, table
 from ..workspace.protocol import inside
 from .options import json_option, must_be_known, positive, start_options
@@ -29,6 +29,11 @@ def _test_options(parser: argparse.ArgumentParser) -> None:
     )
     which.add_argument("--stack", action="store_true", help="the tests that bring a whole stack up")
     which.add_argument("--all", action="store_true", help="all three, one after the other")
+    which.add_argument(
+        "--environment",
+        action="store_true",
+        help="only print the variables of the backend's tests, as JSON: for pytest in an editor",
+    )
     start_options(parser)
 
 
@@ -45,6 +50,9 @@ def _test_options(parser: argparse.ArgumentParser) -> None:
 )
 def test(run: Run) -> int:
     options = run.options
+    if options.environment:
+        run.terminal.say(json.dumps(dict(run.engine.test_environment()), indent=2))
+        return 0
     suites = {
         "backend": lambda: _backend_tests(run),
         "workspace": lambda: _pytest(run, "not stack", "configuration", "devtools"),
@@ -64,6 +72,8 @@ def _backend_tests(run: Run) -> int:
 def _test_suite(terminal: Terminal, name: str, suite: Callable[[], int]) -> int:
     began = time.monotonic()
     status = suite()
+    if status == INTERRUPTED:
+        raise KeyboardInterrupt
     took = seconds(time.monotonic() - began)
     if status == 0:
         terminal.mark(Mark.GOOD, f"{name} tests passed  {took}")

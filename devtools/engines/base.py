@@ -115,6 +115,13 @@ class Engine(ABC):
     def test(self, arguments: Sequence[str], *, auto_ports: bool, build: bool) -> int:
         """Run the backend's tests."""
 
+    @abstractmethod
+    def test_environment(self) -> Mapping[str, str]:
+        """The variables with which this machine's Python, or this container's, runs the tests.
+
+        Raises DevError if the database or Redis is not there.
+        """
+
     # What it gives the processes. An engine that does not decide that need not say.
 
     def environment_at_start(self, service: str) -> Mapping[str, str] | None:

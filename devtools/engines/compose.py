@@ -6,15 +6,19 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Callable
 
-from .. import cache, ports
+from .. import cache, environment, ports
 from ..checkout import Checkout
 from ..checks import disk, docker, environment_file, line_endings, permissions, project_name
 from ..checks import ports as port_checks
 from ..docker import image, report, watch
 from ..docker.project import Container, Project
+from ..embedded import declaration
+from ..embedded.places import Places
+from ..embedded.stack import Stack
 from ..errors import DevError, Problem, UsageError
 from ..nearest import nearest
 from ..process import Result, background, hand_over, stream
@@ -179,6 +183,16 @@ class ComposeEngine(Engine):
 
     def test(self, arguments: Sequence[str], *, auto_ports: bool, build: bool) -> int:
         return self._run(TESTS, command=arguments, auto_ports=auto_ports, build=build)
+
+    def test_environment(self) -> Mapping[str, str]:
+        self._check_docker()
+        for name in (DATABASE, CACHE):
+            self._must_run(name)
+        # As the embedded engine places it: on the ports that the containers publish.
+        given = {port.service: port.port for port in self.project.published([DATABASE, CACHE])}
+        declared = declaration.load(self.checkout, environment.python(self.checkout))
+        stack = Stack(self.checkout, Places(self.checkout), declared, Path(sys.executable), given)
+        return stack.settings(declared.extra[TESTS])
 
     # What it gives the processes
 

@@ -201,6 +201,12 @@ class EmbeddedEngine(Engine):
     def test(self, arguments: Sequence[str], *, auto_ports: bool, build: bool) -> int:
         return self._run(TESTS, arguments=arguments, anew=build)
 
+    def test_environment(self) -> Mapping[str, str]:
+        for name in (DATABASE, CACHE):
+            self._must_run(name)
+        stack = self._present()
+        return stack.settings(stack.declaration.extra[TESTS])
+
     # What it gives the processes
 
     def environment_at_start(self, service: str) -> Mapping[str, str] | None:

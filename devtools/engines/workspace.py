@@ -156,6 +156,10 @@ class WorkspaceEngine(Engine):
             _outside("ports and image cannot be changed", "./dev test")
         return self._run(TESTS, *self._declared.extra[TESTS].command, *arguments)
 
+    def test_environment(self) -> Mapping[str, str]:
+        self._must_reach(DATABASE, CACHE)
+        return self._settings(self._declared.extra[TESTS])
+
     def ask(self, service: str, command: Sequence[str]) -> Result | None:
         self._only_here([service], "{} cannot be asked", "./dev env --service {}")
         place = self.checkout.root / "backend"

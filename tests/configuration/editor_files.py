@@ -28,7 +28,6 @@ LAUNCH = ".vscode/launch.json"
 TASKS = ".vscode/tasks.json"
 SETTINGS = ".vscode/settings.json"
 EXTENSIONS = ".vscode/extensions.json"
-TEST_ENVIRONMENT = ".devcontainer/test.env"
 
 # What an editor outside the containers needs, and one inside has already.
 OUTSIDE_ONLY = {"ms-vscode-remote.remote-containers"}
@@ -76,8 +75,9 @@ KNOWN = {
     },
     "settings": {
         "[python]", "files.associations", "files.exclude", "files.watcherExclude",
-        "python.analysis.extraPaths", "python.defaultInterpreterPath", "python.envFile",
-        "python.testing.cwd", "python.testing.pytestArgs", "python.testing.pytestEnabled",
+        "python.analysis.extraPaths", "python.defaultInterpreterPath",
+        "python.terminal.activateEnvironment", "python.testing.cwd", "python.testing.pytestArgs",
+        "python.testing.pytestEnabled",
     },
     "extensions.json": {"recommendations", "unwantedRecommendations"},
 }  # fmt: skip
@@ -103,7 +103,6 @@ class EditorFiles:
     tasks: dict[str, Any]
     settings: dict[str, Any]
     extensions: dict[str, Any]
-    test_environment: dict[str, str]
     local: dict[str, Any]
     override: dict[str, Any]
     published: dict[str, Any]
@@ -118,7 +117,7 @@ class EditorFiles:
         local, override = COMBINATIONS["workspace"]
         _, published = COMBINATIONS["debug"]
         compose = [read_yaml(name)["services"] for name in (local, override, published)]
-        return cls(*parsed, _read_environment(CHECKOUT / TEST_ENVIRONMENT), *compose)
+        return cls(*parsed, *compose)
 
     def copy(self) -> EditorFiles:
         return copy.deepcopy(self)
@@ -150,7 +149,6 @@ def complaints(files: EditorFiles) -> list[str]:
         tasks,
         settings,
         extensions,
-        environment_of_tests,
     )
     return [complaint for check in checks for complaint in check(files)]
 
@@ -312,6 +310,8 @@ def settings(files: EditorFiles) -> Iterator[str]:
     inside = files.devcontainer["customizations"]["vscode"].get("settings", {})
     folders = [said.get("python.testing.cwd", "nowhere"), *said["python.analysis.extraPaths"]]
     yield from _missing("settings.json", _paths(folders))
+    if said.get("python.terminal.activateEnvironment") is not False:
+        yield "settings.json: activateEnvironment would be typed into psql"
     formatter = said.get("[python]", {}).get("editor.defaultFormatter")
     yield from _unknown("settings.json: formatter", [formatter], _recommended(files))
     for name in inside.keys() & said.keys():  # the checkout's would win
@@ -322,26 +322,12 @@ def settings(files: EditorFiles) -> Iterator[str]:
         not in (CHECKOUT / "backend/Dockerfile").read_text()
     ):
         yield f"python.defaultInterpreterPath: the image has no {interpreter}"
-    root = files.devcontainer.get("workspaceFolder")
-    if inside.get("python.envFile") != f"{root}/{TEST_ENVIRONMENT}":
-        yield f"python.envFile: not {TEST_ENVIRONMENT}"
 
 
 def extensions(files: EditorFiles) -> Iterator[str]:
     inside = files.devcontainer["customizations"]["vscode"].get("extensions", [])
     if set(inside) | OUTSIDE_ONLY != set(_recommended(files)):
         yield "extensions.json and devcontainer.json name different extensions"
-
-
-def environment_of_tests(files: EditorFiles) -> Iterator[str]:
-    wanted = files.local["test"]["environment"]
-    for name, value in files.test_environment.items():
-        if _with_defaults(wanted.get(name, "")) != value:
-            yield f"test.env: {name} is not what the service test gets"
-    web = files.local["web"]["environment"]
-    for name in wanted.keys() & web.keys():
-        if wanted[name] != web[name] and name not in files.test_environment:
-            yield f"test.env: {name} is missing"
 
 
 # Below: how to look at them
@@ -454,8 +440,3 @@ def _unknown(where: str, names: Iterable[Any], known: Iterable[str]) -> Iterator
     for name in names:
         if name not in known:
             yield f"{where}: there is no {name!r}"
-
-
-def _read_environment(path: Path) -> dict[str, str]:
-    lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
-    return dict(line.split("=", 1) for line in lines)

@@ -93,14 +93,16 @@ FAULTS: dict[str, tuple[Callable[[EditorFiles], Any], str]] = {
     "a published port": (lambda f: f.published["web"]["ports"].clear(), "from outside"),
     "stopAll": (lambda f: f.launch["compounds"][0].pop("stopAll"), "leave the others"),
     "a folder": (lambda f: f.settings.update({"python.testing.cwd": "x"}), "there is no x"),
+    "terminals that are left alone": (
+        lambda f: f.settings.pop("python.terminal.activateEnvironment"),
+        "typed into psql",
+    ),
     "an unknown setting": (lambda f: f.settings.update({"python.x": 1}), "python.x"),
     "the interpreter": (
         lambda f: f.settings.update({"python.defaultInterpreterPath": "/usr/bin/python3"}),
         "hides",
     ),
     "an extension": (lambda f: f.extensions["recommendations"].pop(), "different extensions"),
-    "the tests' database": (lambda f: f.test_environment.pop("DATABASE_URL"), "DATABASE_URL"),
-    "the tests' Redis": (lambda f: f.test_environment.update(REDIS_URL="redis://x"), "REDIS_URL"),
 }
 
 

@@ -2,8 +2,20 @@
 
 import os
 
-from core.settings.base import *  # noqa: F403
-from core.settings.base import CACHES, INSTALLED_APPS, SHARED_APPS, STORAGES
+from core import test_runs
+
+test_runs.use_stack()  # before base settings read the environment
+
+from core.settings.base import *  # noqa: E402, F403
+from core.settings.base import (  # noqa: E402
+    CACHES,
+    CELERY_BROKER_URL,
+    CELERY_RESULT_BACKEND,
+    DATABASES,
+    INSTALLED_APPS,
+    SHARED_APPS,
+    STORAGES,
+)
 
 # The cheapest hasher: tests make many accounts and protect none.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
@@ -15,7 +27,16 @@ STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.Static
 AWS_STORAGE_BUCKET_NAME = None
 STORAGES["default"] = {"BACKEND": "tenants.storage.TenantFileSystemStorage"}
 
-# Test processes that run side by side share one Redis.
+# Runs that go on at the same time have a database each, and databases of Redis.
+TEST_RUN = test_runs.claim(DATABASES["default"])
+_name = f"test_{DATABASES['default']['NAME']}"
+DATABASES["default"]["TEST"] = {"NAME": _name if TEST_RUN == 1 else f"{_name}_{TEST_RUN}"}
+_cache, _broker, _results = test_runs.REDIS_DATABASES[TEST_RUN]
+CACHES["default"]["LOCATION"] = test_runs.redis_url(CACHES["default"]["LOCATION"], _cache)
+CELERY_BROKER_URL = test_runs.redis_url(CELERY_BROKER_URL, _broker)
+CELERY_RESULT_BACKEND = test_runs.redis_url(CELERY_RESULT_BACKEND, _results)
+
+# The processes of one run (pytest -n) share a database of Redis.
 CACHES["default"]["KEY_PREFIX"] = os.environ.get("PYTEST_XDIST_WORKER", "")
 
 # As in local settings.
