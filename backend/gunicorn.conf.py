@@ -39,13 +39,16 @@ bind = env["WEB_BIND"]
 # Two while debugging: one may be paused and the other answers, and fewer start faster.
 workers = 2 if debugging else env["WEB_CONCURRENCY"] or int(2 * available_cpus() + 1)
 threads = env["WEB_THREADS"]
-worker_class = "gthread"
+worker_class = "core.gunicorn_worker.Worker"
 preload_app = True  # see core/wsgi.py
-# Nobody hurries who looks at a paused request.
+# Nobody hurries who looks at a paused request. Of the process, not of a request: what a client
+# may take is limited in core/gunicorn_worker.py, and what the database may, by its own limits.
 timeout = 0 if debugging else 60
 # Below the container's grace period, so that requests can end.
 graceful_timeout = 86400 if debugging else 25
-keepalive = 5
+# Longer than a balancer in front keeps a connection: the one that closes it must be the one that
+# sends requests, or a request meets the close and is lost.
+keepalive = env["WEB_KEEP_ALIVE"]
 # Heartbeats of workers are files; on a busy disk they would be late.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
 # Which proxy is believed is decided in one place: core.middleware.ForwardedHeadersMiddleware.

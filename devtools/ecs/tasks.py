@@ -23,6 +23,8 @@ from .target import REGION_VARIABLE, Target
 
 SCRIPTS = ("bin/web", "bin/worker", "bin/release")
 
+# Whoever sends requests on a kept connection must be the one that closes it.
+KEEP_ALIVE = "WEB_KEEP_ALIVE"
 # Fargate ends a container at the latest then, in seconds.
 LONGEST_STOP = 120
 
@@ -150,6 +152,12 @@ def _container(
             },
         },
     }
+    if KEEP_ALIVE in file.environment(service) and KEEP_ALIVE in contract:
+        kept = plain.get(KEEP_ALIVE, contract[KEEP_ALIVE].default)
+        notes.append(
+            f"{name}: keeps idle connections for {kept} s ({KEEP_ALIVE}); "
+            "idle_timeout.timeout_seconds of its load balancer must be less"
+        )
     check = declared.get("healthcheck") or {}
     if check.get("test"):
         container["healthCheck"] = _health_check(check)

@@ -117,6 +117,12 @@ def test_what_fargate_cannot_do_is_said(made):
     assert any("stops within 120 s" in note for note in made["worker"].notes)
 
 
+def test_what_a_load_balancer_must_keep_to_is_said(made, contract):
+    (note,) = (note for note in made["web"].notes if "idle_timeout" in note)
+    assert f"{contract[tasks.KEEP_ALIVE].default} s" in note
+    assert int(contract[tasks.KEEP_ALIVE].default) > 60  # an AWS balancer's own default
+
+
 @pytest.mark.parametrize(
     ("cpus", "memory", "size"),
     [

@@ -28,6 +28,7 @@ from .parsing import (
     redis_url,
     region,
     schema_name,
+    seconds_each,
     text,
     user_pool,
     whole_number,
@@ -177,6 +178,32 @@ CONTRACT: tuple[Variable, ...] = (
         example="300",
     ),
     Variable(
+        "WEB_DATABASE_LIMITS",
+        "Database",
+        "Seconds that a session of web may wait for a lock, work at one statement, and do nothing\n"
+        "in a transaction; 0 is no limit. What takes longer is ended and answered 503.",
+        seconds_each("lock", "statement", "idle"),
+        default="lock=2,statement=20,idle=30",
+        example="lock=2,statement=20,idle=30",
+    ),
+    Variable(
+        "WORKER_DATABASE_LIMITS",
+        "Database",
+        "The same for the worker; a task that waited too long for a lock goes back to the queue.",
+        seconds_each("lock", "statement", "idle"),
+        default="lock=10,statement=240,idle=120",
+        example="lock=10,statement=240,idle=120",
+    ),
+    Variable(
+        "RELEASE_DATABASE_LIMITS",
+        "Database",
+        "The same for the release and other commands of manage.py. Who waits for a lock of a\n"
+        "table holds up all who come after; the release gives up and tries again.",
+        seconds_each("lock", "statement", "idle"),
+        default="lock=5,statement=0,idle=0",
+        example="lock=5,statement=0,idle=0",
+    ),
+    Variable(
         "REDIS_URL",
         "Redis",
         "Cache and sessions.",
@@ -239,6 +266,15 @@ CONTRACT: tuple[Variable, ...] = (
         whole_number(1, 64),
         default="4",
         example="4",
+    ),
+    Variable(
+        "WEB_KEEP_ALIVE",
+        "Processes",
+        "Seconds that web keeps an idle connection open. More than the load balancer in front\n"
+        "keeps its own (60 at AWS), or a request can meet the close and is answered 502.",
+        whole_number(1, 4000),
+        default="75",
+        example="130",
     ),
     Variable(
         "WORKER_CONCURRENCY",

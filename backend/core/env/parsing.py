@@ -37,6 +37,19 @@ def whole_number(minimum: int, maximum: int) -> Callable[[str], int]:
     return parse
 
 
+def seconds_each(*names: str) -> Callable[[str], dict[str, int]]:
+    """Read `name=seconds,...` in which each of these names stands once."""
+    seconds = whole_number(0, 86400)
+
+    def parse(value: str) -> dict[str, int]:
+        pairs = [word.partition("=") for word in words(value)]
+        if sorted(name.strip() for name, _, _ in pairs) != sorted(names):
+            raise ValueError(f"does not give each of {', '.join(names)}, as in {names[0]}=5,...")
+        return {name.strip(): seconds(number) for name, _, number in pairs}
+
+    return parse
+
+
 def optional(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     """Read an empty value as None."""
     return lambda value: parse(value) if value else None

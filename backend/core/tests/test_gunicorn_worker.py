@@ -1,0 +1,153 @@
+"""Clients that are slow, silent or kept: a real Gunicorn, with the worker that production runs."""
+
+import http.client
+import os
+import random
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+THREADS = 2
+BACKEND = Path(__file__).resolve().parents[2]
+APPLICATION = """
+import core.gunicorn_worker as worker
+worker.PATIENCE_WHEN_BUSY, worker.PATIENCE = 1, {patience}
+
+def application(environ, start_response):
+    received = len(environ["wsgi.input"].read())
+    answer = b"x" * int(environ["QUERY_STRING"] or 0) or b"%d" % received
+    start_response("200 OK", [("Content-Length", str(len(answer)))])
+    return [answer]
+"""
+
+
+@contextmanager
+def gunicorn(directory: Path, *, patience: int = 60, keep_alive: int = 75):
+    """Serve APPLICATION with one process of THREADS threads; yield the port."""
+    (directory / "slow_application.py").write_text(APPLICATION.format(patience=patience))
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(512)
+        listener.set_inheritable(True)
+        environment = {
+            **os.environ,
+            "PYTHONPATH": f"{directory}{os.pathsep}{BACKEND}",
+            "GUNICORN_CMD_ARGS": f"--bind fd://{listener.fileno()}",
+            "WEB_KEEP_ALIVE": str(keep_alive),
+            "WEB_CONCURRENCY": "1",
+            "WEB_THREADS": str(THREADS),
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "slow_application"],
+            cwd=BACKEND, env=environment, pass_fds=[listener.fileno()],
+        )  # fmt: skip
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory):
+    with gunicorn(tmp_path_factory.mktemp("slow")) as port:
+        yield port
+
+
+def ask(port: int) -> int:
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        client.request("GET", "/")
+        return client.getresponse().status
+    finally:
+        client.close()
+
+
+@contextmanager
+def clients(port: int, request: bytes, drip: bytes = b""):
+    """As many clients as there are threads, and two more, that send `request`, then `drip`."""
+    over = threading.Event()
+    opened = [socket.create_connection(("127.0.0.1", port)) for _ in range(THREADS + 2)]
+
+    def send_on() -> None:
+        while not over.wait(0.2):
+            for one in opened:
+                with suppress(OSError):
+                    one.sendall(drip)
+
+    for one in opened:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        one.sendall(request)
+    sender = threading.Thread(target=send_on)
+    sender.start()
+    try:
+        yield opened
+    finally:
+        over.set()
+        sender.join()
+        for one in opened:
+            one.close()
+
+
+@pytest.mark.parametrize(
+    ("request_", "drip"),
+    [
+        (b"", b""),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n", b"X"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n", b" "),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+        (b"GET /?50000000 HTTP/1.1\r\nHost: x\r\n\r\n", b""),
+    ],
+    ids=["silent", "head", "body", "chunks", "reader"],
+)
+def test_slow_clients_do_not_keep_the_threads_from_the_others(port, request_, drip):
+    with clients(port, request_, drip):
+        assert [ask(port) for _ in range(3)] == [200] * 3
+
+
+def test_a_slow_client_is_served_while_a_thread_is_free(port):
+    """It may be far away; only when it costs the others their threads is it dropped."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 15\r\n\r\n")
+        for _ in range(15):
+            time.sleep(0.1)  # the slowness itself
+            client.sendall(b" ")
+        assert client.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_no_client_may_take_for_ever(tmp_path):
+    with gunicorn(tmp_path, patience=1) as port, clients(port, b"POST", b" ") as opened:
+        opened[0].settimeout(20)
+        assert opened[0].recv(100) == b""
+
+
+def test_a_kept_connection_outlives_the_pauses_of_whoever_keeps_it_for_less(tmp_path):
+    """As a balancer that keeps its connections shorter than WEB_KEEP_ALIVE says."""
+    answers: Counter = Counter()
+    with gunicorn(tmp_path, keep_alive=9) as port:
+
+        def send(seed: int) -> None:
+            pauses = random.Random(seed)
+            client = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            for _ in range(2):  # and so one pause
+                try:
+                    client.request("POST", "/", body=b"x")
+                    answers[client.getresponse().read()] += 1
+                except OSError as error:
+                    answers[type(error).__name__] += 1
+                time.sleep(pauses.uniform(4.5, 6.5))  # what is tested
+            client.close()
+
+        senders = [threading.Thread(target=send, args=(seed,)) for seed in range(100)]
+        for sender in senders:
+            sender.start()
+        for sender in senders:
+            sender.join()
+    assert answers == {b"1": 200}
