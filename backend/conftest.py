@@ -89,7 +89,8 @@ def alone(django_db_setup) -> Iterator[None]:
     Their roles belong to the whole cluster. One that is made in a test's transaction would let
     another process wait for it, which may hold the lock that this test needs next.
     """
-    params = connection.get_connection_params() | {"dbname": MAINTENANCE_DATABASE}
+    params = connection.get_connection_params()
+    params |= {"dbname": MAINTENANCE_DATABASE, "options": ""}  # waits as long as it takes
     with psycopg.connect(**params, autocommit=True) as own:
         own.execute("SELECT pg_advisory_lock(%s)", [~LOCK])
         yield

@@ -15,21 +15,22 @@ from django_structlog.celery.steps import DjangoStructLogInitStep
 from tenant_schemas_celery.app import CeleryApp, get_schema_name_from_task
 from tenant_schemas_celery.task import TenantTask
 
-from core.env import environment_or_exit
+from core.database_limits import limit_sessions
+from core.env import environment, environment_or_exit
 from core.heartbeat import HeartbeatStep
-from core.outages import is_lost_connection
+from core.outages import is_lock_timeout, is_lost_connection
 from core.recurring import RecurringStep
 from core.unfinished import GiveBackStep
 
 environment_or_exit()
 
-OUTAGE_PAUSE = 2  # seconds before a task that met no database may be taken again
+OUTAGE_PAUSE = 2  # seconds before a task that met no database, or a lock, may be taken again
 
 log = structlog.get_logger(__name__)
 
 
 class Task(TenantTask):
-    """A task that runs in the tenant that sent it, or not at all, and waits for the database.
+    """A task that runs in the tenant that sent it, or not at all, and waits for database and locks.
 
     The library changes schema in a signal handler, whose exceptions Celery only logs: a task
     of a tenant that is gone would run in the public schema.
@@ -42,7 +43,7 @@ class Task(TenantTask):
             self._demand_tenant(get_schema_name_from_task(self, kwargs))
             return super().__call__(*args, **kwargs)
         except DatabaseError as error:
-            if not is_lost_connection(error):
+            if not (is_lost_connection(error) or is_lock_timeout(error)):
                 raise
             log.warning("task goes back to the queue", task=self.name, error=str(error).strip())
             time.sleep(OUTAGE_PAUSE)
@@ -75,6 +76,12 @@ def refuse_an_unsafe_environment(**kwargs: Any) -> None:
 @signals.setup_logging.connect
 def keep_django_logging(**kwargs: Any) -> None:
     """Keep the log that Django configured: a receiver stops Celery from making its own."""
+
+
+@signals.worker_init.connect
+def limit_database_sessions(**kwargs: Any) -> None:
+    """Give this worker, and the processes that it forks, the limits of a worker."""
+    limit_sessions(environment()["WORKER_DATABASE_LIMITS"])
 
 
 @signals.worker_ready.connect

@@ -17,6 +17,9 @@ OUTAGES: dict[str, tuple[type[Exception], ...]] = {
     "Redis": (redis.ConnectionError, redis.TimeoutError, redis.OutOfMemoryError),
 }
 
+# https://www.postgresql.org/docs/18/errcodes-appendix.html
+LOCK_NOT_AVAILABLE = "55P03"
+
 log = structlog.get_logger(__name__)
 
 
@@ -25,6 +28,11 @@ def is_lost_connection(error: Exception) -> bool:
     # The server itself says so with a state of class 57P; who cannot reach it has no state.
     state = getattr(error.__cause__, "sqlstate", None)
     return isinstance(error, OUTAGES["database"]) and (state is None or state.startswith("57P"))
+
+
+def is_lock_timeout(error: Exception | None) -> bool:
+    """Tell whether a database error says that a lock was not to be had within its limit."""
+    return getattr(getattr(error, "__cause__", None), "sqlstate", None) == LOCK_NOT_AVAILABLE
 
 
 def outage(error: BaseException | None) -> Unavailable | None:

@@ -1,14 +1,21 @@
 """One at a time: whoever makes, migrates or drops schemas holds the same lock."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import psycopg
 import structlog
-from django.db import connection
+from django.db import OperationalError, connection
+
+from core.outages import is_lock_timeout
 
 LOCK = 0x686F6D65  # "home": the number of the advisory lock
 MAINTENANCE_DATABASE = "postgres"  # every cluster has it
+# How often a release tries to lock the tables of one schema, and its pause, in seconds, after the
+# first time; then twice as long each time. In the pauses whoever waited behind it is served.
+LOCK_TRIES = 6
+LOCK_PAUSE = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -24,9 +31,31 @@ def exclusively() -> Iterator[None]:
     Raises:
         django.db.Error: when the database does not answer.
     """
-    params = connection.get_connection_params() | {"dbname": MAINTENANCE_DATABASE}
+    # Without the limits of sessions: another release may take hours.
+    params = connection.get_connection_params()
+    params |= {"dbname": MAINTENANCE_DATABASE, "options": ""}
     with connection.wrap_database_errors, psycopg.connect(**params, autocommit=True) as own:
         if not own.execute("SELECT pg_try_advisory_lock(%s)", [LOCK]).fetchone()[0]:
             log.info("waiting for another release")
             own.execute("SELECT pg_advisory_lock(%s)", [LOCK])
         yield
+
+
+def retry_locks(work: Callable[[], None], schema_name: str) -> None:
+    """Do `work`, and again when it was given up because a lock was not to be had in time.
+
+    Raises:
+        django.db.OperationalError: when the last try failed by a lock, too.
+    """
+    pause = LOCK_PAUSE
+    for left in reversed(range(LOCK_TRIES)):
+        try:
+            work()
+        except OperationalError as error:
+            if not (left and is_lock_timeout(error)):
+                raise
+            log.warning("waiting for a lock", schema=schema_name, tries_left=left, pause=pause)
+            time.sleep(pause)
+            pause *= 2
+        else:
+            return

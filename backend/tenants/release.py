@@ -12,7 +12,7 @@ import structlog
 from django.db import connection
 from django_tenants.utils import get_public_schema_name
 
-from tenants.exclusive import exclusively
+from tenants.exclusive import exclusively, retry_locks
 from tenants.migration import migrate, stamp
 from tenants.models import Tenant
 from tenants.provisioning import grant_in_public, provision, unprovisioned
@@ -38,7 +38,7 @@ def release() -> None:
     """
     with exclusively():
         started = time.monotonic()
-        migrate(get_public_schema_name())
+        _migrate(get_public_schema_name())
         grant_in_public()
         log.info("released", schema=get_public_schema_name(), seconds=_since(started))
         release_tenants(list(Tenant.objects.all()))
@@ -71,7 +71,7 @@ def _release(tenant: Tenant, *, complete: bool) -> bool:
     try:
         if not complete:
             provision(tenant)
-        migrate(tenant.schema_name)
+        _migrate(tenant.schema_name)
         tenant.migrations_stamp = stamp()
         Tenant.objects.filter(pk=tenant.pk).update(migrations_stamp=tenant.migrations_stamp)
     except Exception:
@@ -82,6 +82,11 @@ def _release(tenant: Tenant, *, complete: bool) -> bool:
         connection.set_schema_to_public()
     log.info(event, schema=tenant.schema_name, seconds=_since(started))
     return True
+
+
+def _migrate(schema_name: str) -> None:
+    """Migrate one schema; what a locked table interrupts goes on where it was."""
+    retry_locks(lambda: migrate(schema_name), schema_name)
 
 
 def _start_afresh() -> None:

@@ -30,8 +30,11 @@ class ProductionStack(Stack):
     """The stack of docker-compose.prod.yml with its proxy, asked through TLS."""
 
     def compose(self, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
-        chosen = ("--env-file", ENVIRONMENT_FILE, "-f", "docker-compose.prod.yml")
-        return self.run("docker", "compose", *chosen, "--profile", "proxy", *arguments, **options)
+        return self.run(*self.command(*arguments), **options)
+
+    def command(self, *arguments: str) -> list[str]:
+        chosen = ["--env-file", ENVIRONMENT_FILE, "-f", "docker-compose.prod.yml"]
+        return ["docker", "compose", *chosen, "--profile", "proxy", *arguments]
 
     def manage(self, *arguments: str) -> str:
         """Run a manage.py command as the database's owner; return what it printed."""

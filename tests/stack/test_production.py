@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import tarfile
@@ -38,6 +40,9 @@ def test_it_is_healthy_and_begins_without_sample_tenants(running):
     health = running.ask("/api/v1/health/")
     assert health.status == 200, health.text
     assert health.json()["server"] == "gunicorn"
+    assert "checks" not in health.json(), "anybody may ask"
+    within = running.compose("exec", "-T", "web", "bin/healthy", "stack").stdout
+    assert json.loads(within)["checks"]["database"]["status"] == "ok"
     assert "Test One" not in running.manage("list_tenants")
 
 
@@ -232,6 +237,53 @@ def test_no_request_of_the_schema_makes_a_server_error(running):
     said = ended.stdout + ended.stderr
     assert ended.returncode == 0, said
     assert re.search(r"[1-9]\d* generated", said), said
+
+
+# --- one of many ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sent", [1, 20_000], ids=["begins", "more than the proxy takes in"])
+def test_slow_senders_are_not_in_the_others_way(running, sent):
+    port = int(running.ports["PROXY_HTTPS_PORT"])
+    context = ssl._create_unverified_context()
+    head = (
+        f"POST /api/v1/auth/login/ HTTP/1.1\r\nHost: test1.localhost:{port}\r\n"
+        "Content-Type: application/json\r\nContent-Length: 100000\r\n\r\n"
+    )
+    with contextlib.ExitStack() as opened:
+        for _ in range(30):
+            plain = opened.enter_context(socket.create_connection(("127.0.0.1", port), 30))
+            slow = opened.enter_context(context.wrap_socket(plain, server_hostname="localhost"))
+            slow.sendall(head.encode() + b" " * sent)
+        assert [running.ask("/api/v1/products/").status for _ in range(10)] == [200] * 10
+
+
+def test_one_tenants_lock_costs_the_others_nothing(running):
+    lock = "BEGIN; LOCK TABLE test1.products_product IN ACCESS EXCLUSIVE MODE;"
+    product = "/api/v1/products/999999/"  # not from the cache
+    locked: Counter = Counter()
+
+    def ask_the_locked() -> None:
+        locked[running.ask(product).status] += 1
+
+    askers = [threading.Thread(target=ask_the_locked) for _ in range(26)]
+    psql = running.command("exec", "-T", "db", "psql", "--username", "postgres", "homeport")
+    with subprocess.Popen(
+        psql, cwd=running.checkout, env=running.environment(), text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as holder:  # fmt: skip
+        holder.stdin.write(f"{lock} SELECT 'held';\n")
+        holder.stdin.flush()
+        assert any("held" in line for line in holder.stdout)
+        for asker in askers:
+            asker.start()
+        others = [running.ask(product, host="test2.localhost") for _ in range(10)]
+        for asker in askers:
+            asker.join()
+        holder.stdin.close()
+    assert [answer.status for answer in others] == [404] * 10
+    assert locked == {503: 26}  # and not for as long as the lock is held
+    eventually(lambda: running.ask(product).status == 404)
 
 
 # --- secrets --------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from corsheaders.defaults import default_headers
 
+from core.database_limits import connection_options
 from core.env import environment
 from core.logging import logging_config
 
@@ -109,6 +110,8 @@ DATABASES = {
         "CONN_MAX_AGE": env["DATABASE_CONN_MAX_AGE"],
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
+            # Of web and worker their own: core/wsgi.py, core/celery.py.
+            "options": connection_options(env["RELEASE_DATABASE_LIMITS"]),
             "connect_timeout": 3,
             # A server whose machine or network is gone says nothing: notice it within seconds.
             "tcp_user_timeout": 10_000,  # milliseconds

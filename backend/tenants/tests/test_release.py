@@ -15,6 +15,7 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
 from django_tenants.utils import schema_context, schema_exists
 
+from tenants import exclusive
 from tenants import release as release_module
 from tenants.exclusive import LOCK, MAINTENANCE_DATABASE
 from tenants.migration import stamp
@@ -133,6 +134,24 @@ def test_three_releases_at_once_all_succeed():
         for _ in range(3)
     ]
     assert [process.wait(timeout=120) for process in started] == [0, 0, 0]
+
+
+def test_a_locked_table_is_given_up_and_tried_again(monkeypatch):
+    """Waiting for a lock would hold up everyone who comes after, and a release has time."""
+    params = connection.get_connection_params()
+    with psycopg.connect(**params) as other:
+        other.execute("LOCK TABLE test1.products_product IN ACCESS SHARE MODE")
+        monkeypatch.setattr(exclusive.time, "sleep", lambda seconds: other.rollback())
+        tries = []
+
+        def alter() -> None:
+            tries.append(1)
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("SET LOCAL lock_timeout = '100ms'")
+                cursor.execute("LOCK TABLE test1.products_product IN ACCESS EXCLUSIVE MODE")
+
+        exclusive.retry_locks(alter, "test1")
+    assert len(tries) == 2
 
 
 def url_of_test_database() -> str:
