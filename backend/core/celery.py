@@ -20,7 +20,8 @@ from core.env import environment, environment_or_exit
 from core.heartbeat import HeartbeatStep
 from core.outages import is_lock_timeout, is_lost_connection
 from core.recurring import RecurringStep
-from core.unfinished import GiveBackStep
+from core.stopped_tasks import TRIES, counted
+from core.unfinished import GiveBackStep, LeaseStep
 
 environment_or_exit()
 
@@ -39,6 +40,12 @@ class Task(TenantTask):
     abstract = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with counted(self.name, self.request, args, kwargs) as allowed:
+            if not allowed:
+                raise Reject(f"it ended its process {TRIES} times: manage.py stopped_tasks")
+            return self._run_in_tenant(*args, **kwargs)
+
+    def _run_in_tenant(self, *args: Any, **kwargs: Any) -> Any:
         try:
             self._demand_tenant(get_schema_name_from_task(self, kwargs))
             return super().__call__(*args, **kwargs)
@@ -62,6 +69,7 @@ app = CeleryApp("homeport", task_cls=Task)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.steps["worker"].add(DjangoStructLogInitStep)
+app.steps["worker"].add(LeaseStep)
 app.steps["consumer"].add(HeartbeatStep)
 app.steps["consumer"].add(GiveBackStep)
 app.steps["consumer"].add(RecurringStep)

@@ -1,16 +1,19 @@
-"""Tasks that a worker had taken when it died: its next start gives them back to their queue.
+"""Tasks that a worker had taken when it died go back to their queue.
 
-Redis knows nothing of consumers. What one has taken is kept in a hash that all of them share,
-and goes back when it has been there longer than any task may take, the visibility timeout. So
-each worker here has a hash by its name, which Celery wants to be unique: at its start whatever
-is in it belongs to nobody. A container that is started again keeps its name. What a worker left
-that never comes back is given back by the others, after the visibility timeout as before.
+Redis knows nothing of consumers. Kombu keeps what they have taken in one hash, and gives back what
+has been there longer than the visibility timeout: too late for what a dead worker left, too early
+for a task that waits for its countdown. So each worker here has a hash by its name, which Celery
+wants to be unique, and a lease that it renews while it lives:
+
+- at its start, whatever is in its hash belongs to nobody. A restarted container keeps its name;
+- what is in the hash of a worker without a lease is given back by the others.
 
 A task may therefore run twice, as ever with late acknowledgement: see CELERY_TASK_ACKS_LATE.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -23,7 +26,10 @@ from kombu.transport.redis import QoS
 # Kombu's own names, for what workers of an earlier release have taken, with ours behind them.
 TAKEN = "unacked"
 WHEN_TAKEN = "unacked_index"
-LOOK_INTERVAL = 60  # seconds between two looks at what others left
+LEASE = "homeport:lease:"
+LEASE_LASTS = 30  # seconds after a worker's last sign of life until others take what it had
+RENEW_INTERVAL = 5  # seconds
+LOOK_INTERVAL = 10  # seconds between two looks at what others left
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +54,37 @@ def keep_under_own_name(sender: str, conf: Any, **kwargs: Any) -> None:
     }
 
 
+class LeaseStep(bootsteps.StartStopStep):
+    """Renews this worker's lease for as long as its process lives.
+
+    A step of the worker and a thread of its own, because consumer and timer stop before the tasks
+    that still run. It starts before the consumer, which is the last step.
+    """
+
+    requires = {"celery.worker.components:Pool"}
+
+    def __init__(self, worker: Any, **options: Any) -> None:
+        super().__init__(worker, **options)
+        self.name = worker.hostname
+
+    def start(self, worker: Any) -> None:
+        url = worker.app.conf.broker_url
+        self.client = redis.Redis.from_url(url, socket_connect_timeout=1, socket_timeout=2)
+        self.renew()
+        threading.Thread(target=self._renew_on, name="lease", daemon=True).start()
+
+    def _renew_on(self) -> None:
+        while True:
+            time.sleep(RENEW_INTERVAL)
+            self.renew()
+
+    def renew(self) -> None:
+        try:
+            self.client.set(LEASE + self.name, "alive", ex=LEASE_LASTS)
+        except redis.RedisError as error:
+            log.warning("lease not renewed", error=str(error))
+
+
 class GiveBackStep(bootsteps.StartStopStep):
     """Gives back what this worker had taken before it takes anything, and looks at others'.
 
@@ -63,16 +100,17 @@ class GiveBackStep(bootsteps.StartStopStep):
     def start(self, consumer: Any) -> None:
         with consumer.app.connection_for_write() as connection:
             channel = connection.default_channel
-            _give_back(channel, channel.unacked_index_key, until=time.time())
+            _give_back(channel, channel.unacked_index_key)
         self.timer_entry = consumer.timer.call_repeatedly(LOOK_INTERVAL, self.look, (consumer,))
 
     def look(self, consumer: Any) -> None:
-        """Give back what has been taken for too long, by whichever worker."""
+        """Give back what workers without a lease have taken."""
         try:
             with consumer.app.connection_for_write() as connection:
                 channel = connection.default_channel
                 for index in _indexes(channel.client):
-                    _give_back(channel, index, until=time.time() - channel.visibility_timeout)
+                    if not _is_leased(channel.client, index):
+                        _give_back(channel, index)
         except consumer.connection_errors as error:
             log.warning("not looked for unfinished tasks", error=str(error))
 
@@ -88,15 +126,19 @@ def _indexes(client: redis.Redis) -> Iterator[str]:
         yield key.decode()
 
 
-def _give_back(channel: Any, index: str, until: float) -> None:
-    """Put back into their queues the tasks of `index` that were taken before `until`.
+def _is_leased(client: redis.Redis, index: str) -> bool:
+    return bool(client.exists(LEASE + index.removeprefix(f"{WHEN_TAKEN}:")))
+
+
+def _give_back(channel: Any, index: str) -> None:
+    """Put back into their queues the tasks of `index`.
 
     Each moves in one transaction, so that two who try give it back once.
     """
     qos = QoS(channel)
     qos.unacked_index_key = index
     qos.unacked_key = TAKEN + index.removeprefix(WHEN_TAKEN)
-    tags = channel.client.zrangebyscore(index, 0, until)
+    tags = channel.client.zrange(index, 0, -1)
     for tag in tags:
         qos.restore_by_tag(tag)
     if tags:

@@ -10,7 +10,7 @@ from core.recurring import recurring
     name="orders.send_confirmation",
     autoretry_for=(OSError, SMTPException),
     retry_backoff=5,  # seconds before the first retry; then twice as long each time
-    retry_backoff_max=300,  # below the visibility timeout, or the broker would hand it out twice
+    retry_backoff_max=300,
     max_retries=10,
 )
 def send_confirmation(order_id: int) -> bool:

@@ -48,6 +48,7 @@ TENANT_FREE = frozenset(
         "spectacular",
         "squashmigrations",
         "startapp",
+        "stopped_tasks",
         "suspend_tenant",
         "tenant_command",
         "test",

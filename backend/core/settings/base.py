@@ -305,8 +305,9 @@ CELERY_TASK_SOFT_TIME_LIMIT = 270
 CELERY_TASK_TIME_LIMIT = 300
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
-    # Longer than the longest task, or Redis hands a running task out a second time.
-    "visibility_timeout": 2 * CELERY_TASK_TIME_LIMIT,
+    # Never: a task may wait for its countdown as long as it says. What a dead worker had taken is
+    # given back when its lease has ended: core/unfinished.py.
+    "visibility_timeout": 100 * 365 * 86400,
     "socket_connect_timeout": 2,
     # A broker that hangs must not hold up the request that sends a task.
     "socket_timeout": 3,

@@ -1,13 +1,19 @@
 """What a worker had taken when it died is given back, once, and by whom it may be."""
 
-import time
 from types import SimpleNamespace
 
 import pytest
 from celery.app.base import Celery
 from django.conf import settings
 
-from core.unfinished import GiveBackStep, count_taken, keep_under_own_name
+from core.unfinished import (
+    LEASE,
+    LEASE_LASTS,
+    GiveBackStep,
+    LeaseStep,
+    count_taken,
+    keep_under_own_name,
+)
 
 QUEUE = "unfinished-tests"
 
@@ -36,7 +42,8 @@ def channel():
 
 
 def _empty(channel) -> None:
-    channel.client.delete(QUEUE, channel.unacked_key, channel.unacked_index_key)
+    names = (QUEUE, channel.unacked_key, channel.unacked_index_key, f"{LEASE}test@dead")
+    channel.client.delete(*names)
 
 
 def step_of(name: str) -> tuple[GiveBackStep, SimpleNamespace]:
@@ -65,20 +72,31 @@ def test_the_next_start_gives_it_back_at_once_and_only_once(channel):
         assert channel.client.hlen("unacked:test@dead") == 0
 
 
-def test_another_worker_leaves_alone_what_may_still_run(channel):
+def lease_of(name: str) -> LeaseStep:
+    step = LeaseStep(SimpleNamespace(hostname=f"test@{name}", app=worker(name)))
+    step.start(SimpleNamespace(app=worker(name)))
+    return step
+
+
+def test_another_worker_leaves_alone_what_a_living_one_has_taken(channel):
+    lease_of("dead")  # which it is not
     step, consumer = step_of("other")
     step.start(consumer)
     step.look(consumer)
     assert waiting(channel) == 1
+    assert 0 < channel.client.ttl(f"{LEASE}test@dead") <= LEASE_LASTS < 60
 
 
-def test_another_worker_gives_back_what_no_task_takes_so_long_for(channel):
-    (tag,) = channel.client.zrange("unacked_index:test@dead", 0, -1)
-    long_ago = time.time() - channel.visibility_timeout - 1
-    channel.client.zadd("unacked_index:test@dead", {tag: long_ago})
+def test_another_worker_gives_back_what_one_without_a_lease_has_taken(channel):
     step, consumer = step_of("other")
     step.look(consumer)
+    step.look(consumer)
     assert waiting(channel) == 2
+
+
+def test_a_task_may_wait_for_its_countdown_as_long_as_it_says(channel):
+    years = channel.visibility_timeout / 86400 / 365
+    assert years > 50
 
 
 def test_a_look_at_a_broker_that_is_down_does_no_harm():

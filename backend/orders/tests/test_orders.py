@@ -1,5 +1,6 @@
 """An order is made once, whole or not at all, and its owner alone sees it."""
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 from smtplib import SMTPServerDisconnected
@@ -273,15 +274,28 @@ def test_a_confirmation_is_sent_exactly_once(order):
     assert len(mail.outbox) == 1
 
 
+def test_a_confirmation_that_is_sent_twice_has_one_message_id(order):
+    """As by a worker that dies before it can commit that it was sent."""
+    for _ in range(2):
+        send_confirmation(order.pk)
+        Order.objects.update(confirmation_sent_at=None)
+    identities = [message.message()["Message-ID"] for message in mail.outbox]
+
+    assert len(identities) == 2
+    assert len(set(identities)) == 1
+    assert re.fullmatch(r"<\w+@\S+>", identities[0])
+
+
 def test_a_mail_server_that_refuses_is_asked_again(order, monkeypatch):
     failures = [SMTPServerDisconnected("away"), ConnectionRefusedError("still away")]
 
-    def send_mail(*args):
+    def send(message):
         if failures:
             raise failures.pop(0)
-        mail.send_mail(*args)
+        return mail.EmailMessage.send(message)
 
-    monkeypatch.setattr("orders.services.send_mail", send_mail)
+    message = type("Message", (mail.EmailMessage,), {"send": send})
+    monkeypatch.setattr("orders.services.EmailMessage", message)
     assert send_confirmation_task.apply([order.pk]).get()
     assert len(mail.outbox) == 1
 

@@ -1,0 +1,106 @@
+"""Tasks that end the process they run in: stopped after a few tries, and kept to be looked at.
+
+Whatever ends a process (no memory left, a crash in a library) takes away who could count it. So
+each start of a task is counted in the broker, and the count is removed when the task has ended in
+any way that left its process alive. `manage.py stopped_tasks` lists, sends again and forgets.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import redis
+import structlog
+from django.conf import settings
+
+TRIES = 3  # times that a task may end its process
+KEPT = "homeport:stopped-tasks"  # id of the task: what to send again
+_STARTED = "homeport:started:"
+_REMEMBERED = 86400  # seconds that a start without an end is counted
+
+log = structlog.get_logger(__name__)
+
+
+@contextmanager
+def counted(name: str, request: Any, args: tuple, kwargs: dict[str, Any]) -> Iterator[bool]:
+    """Count this start of a task until its end; yield whether it may run.
+
+    A task that may not was kept instead. Without the broker nothing is counted, and all may run.
+    """
+    if request.called_directly or request.is_eager:
+        yield True
+        return
+    key = _STARTED + request.id
+    try:
+        allowed = _count(key, name, request, args, kwargs)
+    except redis.RedisError as error:
+        log.warning("start of a task not counted", task=name, error=str(error))
+        allowed = True
+    try:
+        yield allowed
+    finally:
+        try:
+            broker().delete(key)
+        except redis.RedisError as error:
+            log.warning("end of a task not counted", task=name, error=str(error))
+
+
+def _count(key: str, name: str, request: Any, args: tuple, kwargs: dict[str, Any]) -> bool:
+    with broker().pipeline() as pipe:
+        started, _ = pipe.incr(key).expire(key, _REMEMBERED).execute()
+    if started <= TRIES:
+        return True
+    kept = {
+        "task": name,
+        "args": args,
+        "kwargs": kwargs,
+        # Celery makes attributes of headers: those that say whose task it is are not its own.
+        "headers": {key: value for key, value in vars(request).items() if key.startswith("_")},
+        "stopped_at": time.time(),
+    }
+    broker().hset(KEPT, request.id, json.dumps(kept, default=str))
+    log.error("task stopped: it ended its process too often", task=name, id=request.id, tries=TRIES,
+              remedy="manage.py stopped_tasks")  # fmt: skip
+    return False
+
+
+def kept() -> dict[str, dict[str, Any]]:
+    """Return what is kept of each stopped task, by id, the oldest first.
+
+    Raises:
+        redis.RedisError: when the broker does not answer.
+    """
+    found = {key.decode(): json.loads(value) for key, value in broker().hgetall(KEPT).items()}
+    return dict(sorted(found.items(), key=lambda item: item[1]["stopped_at"]))
+
+
+def send_again(app: Any, task_id: str) -> None:
+    """Send a stopped task to its queue, with as many tries as a new one.
+
+    Raises:
+        KeyError: when there is none of this id, or no such task in this code.
+        redis.RedisError: when the broker does not answer.
+    """
+    one = kept()[task_id]
+    app.tasks[one["task"]].apply_async(
+        one["args"], one["kwargs"], task_id=task_id, headers=one["headers"]
+    )
+    forget(task_id)
+
+
+def forget(task_id: str) -> None:
+    """Remove a stopped task, which is then lost. Raises redis.RedisError."""
+    broker().hdel(KEPT, task_id)
+
+
+@cache
+def broker() -> redis.Redis:
+    """Return this process's client of the broker; connections are not shared with a fork."""
+    return redis.Redis.from_url(
+        settings.CELERY_BROKER_URL, socket_connect_timeout=1, socket_timeout=2
+    )

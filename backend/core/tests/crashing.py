@@ -1,0 +1,17 @@
+"""A task that ends its process, for a worker that test_stopped_tasks.py starts."""
+
+import os
+import signal
+
+from core.celery import app
+from core.stopped_tasks import broker
+
+QUEUE = "stopped-tasks-tests"
+RUNS = "homeport:tests:runs"
+
+
+@app.task(name="core.tests.crash", queue=QUEUE)
+def crash(how: str) -> None:
+    broker().rpush(RUNS, how)
+    if how != "ends":
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,90 @@
+"""A task that ends its process is stopped after a few tries, kept, and can be sent again."""
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from core import stopped_tasks
+from core.stopped_tasks import KEPT, TRIES, broker
+from core.tests.crashing import QUEUE, RUNS, crash
+
+BACKEND = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left():
+    yield
+    broker().delete(RUNS, KEPT, QUEUE)
+
+
+@contextmanager
+def worker():
+    """A worker as bin/worker starts it, of the crashing task alone."""
+    command = [
+        *(sys.executable, "-m", "celery", "--quiet", "--app", "core", "worker"),
+        *("--include", "core.tests.crashing", "--queues", QUEUE, "--concurrency", "1"),
+        *("--hostname", "crashing@%h", "--without-gossip", "--without-mingle"),
+    ]
+    process = subprocess.Popen(command, cwd=BACKEND, env=os.environ)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait(timeout=30)
+
+
+def wait_until(condition) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def listed(*arguments: str) -> str:
+    out = StringIO()
+    call_command("stopped_tasks", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def runs() -> list[bytes]:
+    return broker().lrange(RUNS, 0, -1)
+
+
+def test_a_task_that_ends_its_process_is_stopped_kept_and_sent_again():
+    assert listed() == "no task was stopped\n"
+    with worker():
+        sent = crash.delay("ends its process")
+        crash.delay("ends")
+        wait_until(lambda: broker().hexists(KEPT, sent.id))
+        wait_until(lambda: b"ends" in runs())
+        assert runs().count(b"ends its process") == TRIES
+
+        assert f"{sent.id}  " in listed()
+        assert "public  core.tests.crash  ['ends its process'] {}" in listed()
+
+        assert listed("--send", sent.id) == f"sent again: {sent.id}\n"
+        wait_until(lambda: broker().hexists(KEPT, sent.id))
+        assert runs().count(b"ends its process") == 2 * TRIES
+
+    assert listed("--forget", "all") == f"forgotten: {sent.id}\n"
+    assert listed() == "no task was stopped\n"
+
+
+def test_a_task_that_is_not_kept_is_named():
+    with pytest.raises(CommandError, match="no stopped task 'x'"):
+        listed("--send", "x")
+
+
+def test_without_the_broker_tasks_run_uncounted(monkeypatch):
+    away = stopped_tasks.redis.Redis.from_url("redis://127.0.0.1:1/0")
+    monkeypatch.setattr(stopped_tasks, "broker", lambda: away)
+    request = type("Request", (), {"called_directly": False, "is_eager": False, "id": "x"})
+    with stopped_tasks.counted("a.task", request, (), {}) as allowed:
+        assert allowed
