@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
 
 import redis
@@ -70,17 +71,30 @@ def live(request: HttpRequest) -> JsonResponse:
 @require_safe
 @never_cache
 def ready(request: HttpRequest) -> JsonResponse:
-    """Answer 200, or 503 when a needed dependency is down, with one entry for each of them."""
-    checks = {name: result.as_dict() for name, result in run_probes().items()}
-    down = [name for name, check in checks.items() if check["status"] != "ok"]
+    """Answer 200, or 503 when a needed dependency is down.
+
+    Who may see the detail gets an entry for each dependency, with its fault.
+    """
+    found = recent_results()
+    down = [name for name, result in found.items() if result.error]
     failed = not _optional.issuperset(down)
-    body = {
+    body: dict[str, Any] = {
         "status": "fail" if failed else "degraded" if down else "ok",
         "down": down,
         "server": server_name(request),
-        "checks": checks,
     }
+    if settings.HEALTH_DETAIL or _is_from_within(request):
+        body["checks"] = {name: result.as_dict() for name, result in found.items()}
     return JsonResponse(body, status=503 if failed else 200)
+
+
+def _is_from_within(request: HttpRequest) -> bool:
+    """Tell whether this machine or container itself asks, and not somebody through its proxy."""
+    try:
+        address = ip_address(request.META.get("REMOTE_ADDR", ""))
+    except ValueError:
+        return False
+    return address.is_loopback and "HTTP_X_FORWARDED_FOR" not in request.META
 
 
 def server_name(request: HttpRequest) -> str:
@@ -103,6 +117,25 @@ class Result:
         if self.error:
             return {"status": "fail", "latency_ms": self.latency_ms, "error": self.error}
         return {"status": "ok", "latency_ms": self.latency_ms}
+
+
+_recent: tuple[float, dict[str, Result]] | None = None
+_recent_lock = threading.Lock()
+
+
+def recent_results() -> dict[str, Result]:
+    """Return what the probes found less than HEALTH_REMEMBERED seconds ago, or run them now.
+
+    However many ask at once, one of them runs the probes.
+    """
+    global _recent
+    if not settings.HEALTH_REMEMBERED:
+        return run_probes()
+    with _recent_lock:
+        if _recent is None or time.monotonic() - _recent[0] > settings.HEALTH_REMEMBERED:
+            found = run_probes()
+            _recent = (time.monotonic(), found)
+        return _recent[1]
 
 
 def run_probes() -> dict[str, Result]:

@@ -1,6 +1,7 @@
 """Is this container's process alive? `bin/healthy web` and `bin/healthy worker` ask here.
 
-`bin/drain` lets web say no in advance: see `drain`.
+`bin/healthy stack` shows what web reaches, with the detail. `bin/drain` lets web say no in
+advance: see `drain`.
 
 Liveness only: restarting a container because its database is down helps nobody. What the
 stack can reach is answered at /api/v1/health/ (see core/health.py).
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -73,7 +75,22 @@ def check_worker() -> str:
     return f"heartbeat {age:.0f} s ago"
 
 
-CHECKS = {"web": check_web, "worker": check_worker, "drain": drain}
+def check_stack() -> str:
+    """Ask web of this container what it reaches; return its answer, with the detail.
+
+    Raises:
+        OSError: when something needed is down, or web does not answer within 10 seconds.
+    """
+    port = own("WEB_BIND")["WEB_BIND"].rpartition(":")[2]
+    url = f"http://127.0.0.1:{port}/api/v1/health/"
+    try:
+        with urllib.request.urlopen(url, timeout=10) as response:
+            return response.read().decode()
+    except urllib.error.HTTPError as error:
+        raise OSError(error.read().decode()) from error
+
+
+CHECKS = {"web": check_web, "worker": check_worker, "stack": check_stack, "drain": drain}
 
 
 def main(arguments: list[str]) -> int:

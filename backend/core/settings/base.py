@@ -58,6 +58,8 @@ DEFAULT_EXCEPTION_REPORTER_FILTER = "core.redaction.SafeReporterFilter"
 # --- HTTP ---------------------------------------------------------------------------------
 
 HEALTH_PATH = "/api/v1/health/"
+HEALTH_REMEMBERED = 0  # seconds that an answer is given again
+HEALTH_DETAIL = True  # whether anybody sees what is wrong with each dependency
 MIDDLEWARE = [
     "core.middleware.ProbeHostMiddleware",
     "core.middleware.HostMiddleware",

@@ -16,6 +16,12 @@ SECURE_HSTS_PRELOAD = True
 SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
 
+# --- Health -------------------------------------------------------------------------------
+# Anybody may ask, as often as they like: it must cost little and tell nothing about the inside.
+
+HEALTH_REMEMBERED = 2
+HEALTH_DETAIL = False
+
 # --- The proxy ----------------------------------------------------------------------------
 # https://docs.djangoproject.com/en/5.2/ref/settings/#secure-proxy-ssl-header
 

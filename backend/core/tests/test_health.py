@@ -122,3 +122,41 @@ def test_probes_leave_no_connection_behind(db):
             if (after := cursor.fetchone()) == before:
                 break
     assert after == before
+
+
+def test_in_production_many_who_ask_at_once_run_the_probes_once(browser, probe, settings):
+    settings.HEALTH_REMEMBERED = 60
+    health._recent = None
+    asked = []
+    probe(database=lambda: asked.append(1))
+    try:
+        answers = [browser.get("/api/v1/health/") for _ in range(5)]
+    finally:
+        health._recent = None
+    assert [answer.status_code for answer in answers] == [200] * 5
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("sender", "shown"),
+    [
+        ({"REMOTE_ADDR": "172.18.0.5", "HTTP_X_FORWARDED_FOR": "203.0.113.9"}, False),
+        ({"REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_FOR": "203.0.113.9"}, False),
+        ({"REMOTE_ADDR": "172.18.0.5"}, False),
+        ({"REMOTE_ADDR": "127.0.0.1"}, True),
+        ({"REMOTE_ADDR": "::1"}, True),
+    ],
+)
+def test_in_production_the_detail_is_for_who_is_on_the_machine(
+    browser, probe, settings, sender, shown
+):
+    def broken():
+        raise ConnectionError("refused at db.internal:5432")
+
+    settings.HEALTH_DETAIL = False
+    probe(database=broken)
+    answer = browser.get("/api/v1/health/", **sender)
+
+    assert answer.status_code == 503
+    assert answer.json()["down"] == ["database"]
+    assert ("db.internal" in answer.content.decode()) == shown
