@@ -33,7 +33,11 @@ STARTED = {
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     ("process", "limits"),
-    [("web", ["2s", "7s", "30s"]), ("worker", ["10s", "4min", "2min"]), ("release", ["5s", "0", "0"])],
+    [
+        ("web", ["2s", "7s", "30s"]),
+        ("worker", ["10s", "4min", "2min"]),
+        ("release", ["5s", "0", "0"]),
+    ],
 )
 def test_each_process_has_its_own_limits_and_keeps_them(process, limits):
     where = connection.settings_dict
