@@ -785,8 +785,13 @@ def _redis_guessable(url: str) -> bool:
 
 
 def _too_wide(host: str) -> bool:
-    """Whether a pattern covers a whole top-level domain: *, .com, *.com."""
-    return host == "*" or (host.startswith((".", "*.")) and "." not in host.lstrip("*."))
+    """Whether a pattern covers a whole top-level domain: *, .com, *.com.
+
+    Not that of localhost, whose names all lead to the machine itself (RFC 6761).
+    """
+    name = host.lstrip("*.").partition(":")[0]
+    covers_subdomains = host.startswith((".", "*."))
+    return host == "*" or (covers_subdomains and "." not in name and name != "localhost")
 
 
 def _not_https(origin: str) -> bool:

@@ -341,3 +341,9 @@ def test_the_variables_of_a_group_stand_together():
 def test_every_default_is_itself_valid(variable):
     if variable.default is not None:
         variable.parse(variable.default)
+
+
+def test_a_production_stack_may_be_tried_at_localhost():
+    """Its names lead to the machine itself; the tests of the stack are there."""
+    tried = {"ALLOWED_HOSTS": ".localhost", "CSRF_TRUSTED_ORIGINS": "https://*.localhost:8443"}
+    assert read({**PRODUCTION, **tried})["ALLOWED_HOSTS"] == [".localhost"]
