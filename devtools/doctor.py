@@ -32,9 +32,9 @@ from .checks import (
     space,
     volume,
 )
-from .checks.result import NotApplicable, Result, State, not_applicable, wrong
+from .checks.result import NotApplicable, Result, State, not_applicable, unknown, wrong
 from .checks.surroundings import Surroundings
-from .errors import DevError
+from .errors import DevError, NoAnswer
 
 # In the order in which they are shown: the machine, the checkout, the stack.
 CHECKS: Mapping[str, ModuleType] = MappingProxyType(
@@ -96,7 +96,7 @@ def mend(
 
 
 def well(results: Sequence[Result]) -> bool:
-    """Whether nothing is wrong; warnings do not count."""
+    """Whether nothing is wrong; warnings and what is unknown do not count."""
     return not any(result.state is State.WRONG for result in results)
 
 
@@ -115,6 +115,8 @@ def _one(name: str, check: ModuleType, here: Surroundings) -> Result:
         result = check.check(here)
     except NotApplicable as reason:
         result = not_applicable(str(reason))
+    except NoAnswer as error:
+        result = unknown(error.problems[0].what, error.problems[0].remedy)
     except DevError as error:
         result = wrong(error.problems[0].what, error.problems[0].remedy)
     except Exception as error:
@@ -126,5 +128,5 @@ def _one(name: str, check: ModuleType, here: Surroundings) -> Result:
 
 
 def _late(name: str) -> Result:
-    late = wrong(f"no answer within {LIMIT} s", f"look again alone: ./dev doctor {name}")
+    late = unknown(f"no answer within {LIMIT} s", f"look again alone: ./dev doctor {name}")
     return dataclasses.replace(late, name=name, seconds=LIMIT)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .errors import NoAnswer
 from .ports import LOOPBACK
 
 PATH = "/api/v1/health/"
@@ -43,7 +44,15 @@ class Health:
 
 
 def ask(port: int, timeout: float = 3) -> Health | None:
-    """Ask the web server on `port` of this machine; None if no application answers in time.
+    """Ask the web server on `port` of this machine; None if no application answers in time."""
+    try:
+        return answer(port, timeout)
+    except NoAnswer:
+        return None
+
+
+def answer(port: int, timeout: float) -> Health | None:
+    """As `ask`; None only without an application. Raises NoAnswer if it takes too long.
 
     It says 503 when something is down, with the same body as when all is well.
     """
@@ -51,8 +60,12 @@ def ask(port: int, timeout: float = 3) -> Health | None:
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=timeout)
     try:
         connection.request("GET", PATH, headers={"Host": f"localhost:{port}"})
-        answer = json.loads(connection.getresponse().read())
-        return Health(answer["status"], answer.get("server", ""), answer.get("checks", {}))
+        said = json.loads(connection.getresponse().read())
+        return Health(said["status"], said.get("server", ""), said.get("checks", {}))
+    except TimeoutError as error:
+        raise NoAnswer(
+            f"web did not answer within {timeout:.0f} s", "look again: ./dev status"
+        ) from error
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, AttributeError):
         return None
     finally:

@@ -6,6 +6,7 @@ import http.client
 import json
 from typing import TYPE_CHECKING
 
+from ..errors import NoAnswer
 from ..services import EMULATORS
 from .result import NotApplicable, Result, ok, wrong
 
@@ -32,7 +33,10 @@ def check(here: Surroundings) -> Result:
 
 
 def ask(host: str, port: int, path: str) -> str | None:
-    """What an HTTP server says of `path`, which it need not know; None without a server."""
+    """What an HTTP server says of `path`, which it need not know; None without a server.
+
+    Raises NoAnswer if it takes too long.
+    """
     if not port:
         return None
     connection = http.client.HTTPConnection(host, port, timeout=5)
@@ -42,6 +46,10 @@ def ask(host: str, port: int, path: str) -> str | None:
         if answer.status >= http.client.INTERNAL_SERVER_ERROR:
             return None
         return answer.read().decode(errors="replace")
+    except TimeoutError as error:
+        raise NoAnswer(
+            f"{host}:{port} did not answer within 5 s", "./dev doctor emulators"
+        ) from error
     except (OSError, http.client.HTTPException):
         return None
     finally:

@@ -15,6 +15,8 @@ class State(enum.Enum):
     OK = "ok"
     WARNING = "warning"
     WRONG = "wrong"
+    # It was asked and did not answer in time, which is no fault yet.
+    UNKNOWN = "unknown"
     NOT_APPLICABLE = "not applicable"
 
 
@@ -58,6 +60,10 @@ def warning(finding: str, remedy: str) -> Result:
 
 def wrong(finding: str, remedy: str) -> Result:
     return Result(State.WRONG, finding, remedy)
+
+
+def unknown(finding: str, remedy: str) -> Result:
+    return Result(State.UNKNOWN, finding, remedy)
 
 
 def not_applicable(reason: str) -> Result:

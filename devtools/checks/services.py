@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .. import health
 from ..health import MIGRATIONS
 from ..services import WEB
 from .result import Result, ok, wrong
@@ -12,12 +13,19 @@ if TYPE_CHECKING:
     from .surroundings import Surroundings
 
 
+PATIENCE = 15  # seconds
+
+
 def check(here: Surroundings) -> Result:
     """Is every service well, and every dependency that web names?"""
     status = here.status
     failing = {name: reason for name, reason in status.failing.items() if name != MIGRATIONS}
-    if status.health is None and WEB not in failing:
-        failing[WEB] = "it does not answer at its health address"
+    port = here.address(WEB)[1] if WEB not in failing else 0
+    if status.health is None and port:
+        # Once more, with more time: what is slow is not wrong.
+        late = health.answer(port, PATIENCE)
+        said = late.failing if late else {WEB: "it does not answer at its health address"}
+        failing.update((name, reason) for name, reason in said.items() if name != MIGRATIONS)
     if failing:
         names = [name for name in failing if name in {one.name for one in status.services}]
         return wrong(

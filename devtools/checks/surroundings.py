@@ -12,7 +12,7 @@ from ..engines.base import Engine
 from ..engines.choice import choose
 from ..engines.compose import ComposeEngine
 from ..engines.embedded import EmbeddedEngine
-from ..errors import DevError, Problem
+from ..errors import DevError, NoAnswer, Problem
 from ..ports import LOOPBACK
 from ..services import DATABASE
 from ..status import ServiceStatus, StackStatus
@@ -72,6 +72,8 @@ class Surroundings:
         """Why no Docker daemon answers; None if one does."""
         try:
             return docker.silence(self.checkout)
+        except NoAnswer:
+            raise
         except DevError as error:
             return error.problems[0]
 
@@ -92,6 +94,8 @@ class Surroundings:
         project = Project(self.checkout)
         try:
             _ = project.services
+        except NoAnswer:
+            raise
         except DevError as error:
             raise NotApplicable(f"the Compose files cannot be read: {error}") from error
         return project
@@ -107,6 +111,8 @@ class Surroundings:
             found = self.engine.status()
             if found.failing:  # a machine that is busy may only have answered too late
                 found = self.engine.status()
+        except NoAnswer:
+            raise
         except DevError as error:
             raise NotApplicable(f"the stack cannot be asked: {error}") from error
         if found.down:

@@ -40,7 +40,7 @@ def _doctor_options(parser: argparse.ArgumentParser) -> None:
     "./dev doctor",
     "./dev doctor --fix",
     "./dev doctor ports volume   only these checks",
-    "exit status: 0 when nothing is wrong, 1 when something is; warnings do not count",
+    "exit status: 1 when something is wrong; warnings and what is unknown do not count",
     options=_doctor_options,
 )
 def examined(run: Run) -> int:
@@ -71,6 +71,7 @@ _MARKS = {
     State.OK: Mark.GOOD,
     State.WARNING: Mark.WARNING,
     State.WRONG: Mark.BAD,
+    State.UNKNOWN: Mark.WARNING,
     State.NOT_APPLICABLE: Mark.WAITING,
 }
 
@@ -83,10 +84,12 @@ def _print_results(
         first, *others = result.finding.splitlines()
         if result.state is State.NOT_APPLICABLE:
             first = terminal.faint(f"not applicable: {first}")
+        if result.state is State.UNKNOWN:
+            first = f"unknown: {first}"
         terminal.mark(_MARKS[result.state], f"{result.name:<{width}}  {first}")
         for line in others:
             terminal.say(f"  {'':<{width}}  {line}")
-        for line in result.remedy.splitlines() if result.mendable else ():
+        for line in result.remedy.splitlines():
             terminal.say(f"  {'':<{width}}  {terminal.paint('->', '36')} {line}")
     for name, lines in done.items():
         for line in lines or ["nothing could be mended"]:

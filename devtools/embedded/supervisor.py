@@ -58,9 +58,6 @@ class Supervisor:
         self._places = places
         self._python = python
         self._configuration = places.scripts / "supervisord.conf"
-        self._proxy = xmlrpc.client.ServerProxy(
-            "http://supervisor", transport=_UnixTransport(str(places.supervisor_socket))
-        ).supervisor
 
     @property
     def answers(self) -> bool:
@@ -164,8 +161,12 @@ class Supervisor:
         return {MARK: str(self._places.checkout.root)}
 
     def _ask(self, method: str, *arguments: object) -> Any:
+        # A connection for each question: doctor's checks ask side by side, and one connection
+        # serves only one thread.
+        transport = _UnixTransport(str(self._places.supervisor_socket))
         try:
-            return getattr(self._proxy, method)(*arguments)
+            with xmlrpc.client.ServerProxy("http://supervisor", transport=transport) as server:
+                return getattr(server.supervisor, method)(*arguments)
         except xmlrpc.client.Fault as fault:
             if fault.faultCode == _NOT_RUNNING:
                 raise _NotRunning(fault.faultString) from fault

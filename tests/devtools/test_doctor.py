@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from socketserver import ThreadingMixIn, UnixStreamServer
 from types import SimpleNamespace
+from xmlrpc.server import SimpleXMLRPCDispatcher, SimpleXMLRPCRequestHandler
 
 import pytest
 from front_door import ROOT
@@ -17,7 +22,9 @@ from front_door import ROOT
 from devtools import doctor
 from devtools.checkout import Checkout
 from devtools.checks import emulators, ownership, space
+from devtools.checks import services as checked
 from devtools.checks.result import State, ok
+from devtools.embedded.supervisor import Supervisor
 from devtools.status import ServiceStatus, StackStatus
 
 INFO = {
@@ -110,9 +117,51 @@ def test_a_check_that_never_ends_is_said_to_be_late(monkeypatch):
     }
     stuck, quick = doctor.examine(None, checks=checks)
     never.set()
-    assert (stuck.state, quick.state) == (State.WRONG, State.OK)
+    assert (stuck.state, quick.state) == (State.UNKNOWN, State.OK)
+    assert doctor.well([stuck, quick])
     assert "no answer" in stuck.finding
     assert "./dev doctor stuck" in stuck.remedy
+
+
+def test_what_does_not_answer_in_time_is_unknown():
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        port = mute.getsockname()[1]
+        web = ServiceStatus("web", "healthy", True, "2026-01-01T10:00:00", 1, f"127.0.0.1:{port}")
+        here = SimpleNamespace(
+            status=StackStatus("compose", "p", [web], None), address=lambda _: ("127.0.0.1", port)
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(checked, "PATIENCE", 0.1)
+            [found] = doctor.examine(here, checks={"services": checked})
+    assert found.state is State.UNKNOWN
+    assert "did not answer" in found.finding
+
+
+def test_checks_ask_the_supervisor_side_by_side(tmp_path):
+    class Handler(SimpleXMLRPCRequestHandler):
+        disable_nagle_algorithm = False
+        rpc_paths = ()
+
+    class Server(ThreadingMixIn, UnixStreamServer, SimpleXMLRPCDispatcher):
+        daemon_threads = True
+        request_queue_size = 64
+
+        def __init__(self, path):
+            SimpleXMLRPCDispatcher.__init__(self)
+            self.logRequests = False
+            UnixStreamServer.__init__(self, path, Handler)
+
+    path = tmp_path / "s"
+    with Server(str(path)) as server, ThreadPoolExecutor(16) as pool:
+        server.register_function(lambda: time.sleep(0.02) or [], "supervisor.getAllProcessInfo")
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        places = SimpleNamespace(supervisor_socket=path, scripts=tmp_path)
+        supervisor = Supervisor(places, Path(sys.executable))
+        answers = list(pool.map(lambda _: supervisor.states(), range(64)))
+        server.shutdown()
+    assert answers == [{}] * 64
 
 
 def test_a_check_that_is_at_fault_does_not_hide_the_others():
