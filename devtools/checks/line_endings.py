@@ -54,4 +54,5 @@ def _with_windows_ends(root: Path) -> list[Path]:
 
 def _scripts(root: Path) -> Iterator[Path]:
     candidates = [root / "dev", *root.glob("backend/bin/*"), *root.glob("init-scripts/**/*")]
-    return (path for path in candidates if path.is_file())
+    # Compiled Python holds any bytes.
+    return (path for path in candidates if path.is_file() and path.suffix != ".pyc")

@@ -95,7 +95,7 @@ def test_it_waits_for_an_emulator_that_answers_only_when_it_is_filled():
     variables = {**os.environ, **emulated(f"http://127.0.0.1:{port}")}
     variables |= {"AWS_STORAGE_BUCKET_NAME": "late", "LOG_FORMAT": "json"}
     variables.pop("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", None)
-    moto = [sys.executable, SEED.with_name("emulator.py"), "--port", port, "accounts"]
+    moto = [sys.executable, "-B", SEED.with_name("emulator.py"), "--port", port, "accounts"]
     with subprocess.Popen(
         [SEED, "--wait"], env=variables, stdout=subprocess.PIPE, text=True
     ) as waiting:
