@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import NoAnswer
+from .errors import NoAnswer, Problem
 from .ports import LOOPBACK
 
 PATH = "/api/v1/health/"
@@ -16,6 +16,15 @@ PATH = "/api/v1/health/"
 MIGRATIONS = "migrations"
 # The one that says whether the database, or a process, is ahead of it.
 UNKNOWN_MIGRATIONS = "unknown_migrations"
+# What to try for an entry whose reason names no command itself.
+_REMEDIES = {
+    "database": "./dev restart db",
+    "cache": "./dev restart redis",
+    "broker": "./dev restart redis",
+    "worker": "./dev logs worker   and then ./dev restart worker",
+    "files": "./dev restart localstack",
+    MIGRATIONS: "./dev migrate",
+}
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,17 @@ class Health:
             for name, entry in self.checks.items()
             if entry.get("status") != "ok"
         }
+
+    @property
+    def problems(self) -> list[Problem]:
+        """The entries that are not ok, each with its remedy."""
+        return [
+            Problem(
+                f"{name}: {reason}",
+                "" if "./dev " in reason else _REMEDIES.get(name, "./dev logs web"),
+            )
+            for name, reason in self.failing.items()
+        ]
 
     def as_json(self) -> dict[str, Any]:
         return {"status": self.status, "checks": {k: dict(v) for k, v in self.checks.items()}}

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from .errors import Problem
 from .health import Health
 
 
@@ -67,6 +68,18 @@ class StackStatus:
         """What is wrong, by the name of the service or of the health entry."""
         unwell = {s.name: s.state for s in self.services if not s.well}
         return {**unwell, **(self.health.failing if self.health else {})}
+
+    @property
+    def problems(self) -> list[Problem]:
+        """All that keeps it from being well, each with its remedy; of what is up."""
+        unwell = [
+            Problem(f"{one.name}: {one.state}", f"./dev logs {one.name}")
+            for one in self.services
+            if not one.well and not (self.health and one.name in self.health.failing)
+        ]
+        if self.health is None:
+            return [*unwell, Problem("web does not answer at its health address", "./dev logs web")]
+        return [*unwell, *self.health.problems]
 
     def as_json(self) -> dict[str, Any]:
         """The shape of `./dev status --json`; keys are only ever added."""

@@ -24,7 +24,9 @@ def probe_files() -> None:
         if status != 404:
             raise
         # An emulator forgets it whenever it stops.
-        raise RuntimeError(f"there is no bucket {bucket}; locally, make it: ./dev up") from error
+        raise RuntimeError(
+            f"there is no bucket {bucket}; locally, make it: ./dev restart localstack"
+        ) from error
 
 
 @cache

@@ -62,5 +62,5 @@ def _remedy(error: Exception) -> str:
 
 def _remedy_of_nothing() -> str:
     if endpoint("SSM"):
-        return "fill the emulator again, it forgets when it stops: ./dev up"
+        return "have the emulator fill itself again: ./dev restart localstack"
     return "mend SSM_PARAMETER_PATH or AWS_DEFAULT_REGION, whichever is wrong"

@@ -7,7 +7,8 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-from ..errors import FAILED, Problem
+from ..errors import FAILED, DevError
+from ..readiness import INTERVAL
 from ..terminal import Mark, Terminal, seconds, table
 from .options import (
     debug_option,
@@ -22,6 +23,9 @@ from .registry import Run, group
 
 if TYPE_CHECKING:
     from ..status import StackStatus
+
+# Seconds in which health must follow once every service is up.
+HEALTH_TIMEOUT = 90
 
 command = group("The stack", "./dev up", "./dev serve runserver", "./dev logs -f web worker")
 
@@ -40,11 +44,12 @@ def _up_options(parser: argparse.ArgumentParser) -> None:
 
 @command(
     "up",
-    "start every service, wait until all are healthy, print the addresses",
+    "start every service, wait until all are healthy and health is ok, print the addresses",
     "./dev up",
     "./dev up --auto-ports       beside another program that holds the ports",
     "./dev up --debug            with debuggers in web and worker, for an editor of this machine",
     "SERVER=runserver ./dev up   with reload from the start",
+    "exit status: 0 when health is ok, 1 when something is degraded, named with its remedy",
     options=_up_options,
 )
 def up(run: Run) -> int:
@@ -57,13 +62,33 @@ def up(run: Run) -> int:
         debug=options.debug,
         timeout=options.timeout,
     )
-    status = run.engine.status()
+    try:
+        status = _settled(run)
+    except DevError:
+        _print_addresses(run.terminal, run.engine.status())
+        raise
     took = seconds(time.monotonic() - began)
     done = f"up in {took}" if changed else f"already up, nothing changed  {took}"
     run.terminal.mark(Mark.GOOD, done + _served_by(status))
     _print_addresses(run.terminal, status)
-    _warn_of_failing(run.terminal, status)
     return 0
+
+
+def _settled(run: Run) -> StackStatus:
+    """The status once health is ok, for which a worker may still have to load.
+
+    Raises DevError with all that is wrong if it is not ok after HEALTH_TIMEOUT.
+    """
+    status = run.engine.status()
+    if not status.problems:
+        return status
+    deadline = time.monotonic() + min(HEALTH_TIMEOUT, run.options.timeout)
+    with run.terminal.step(f"waiting for health ({status.problems[0].what})"):
+        while (status := run.engine.status()).problems:
+            if time.monotonic() > deadline:
+                raise DevError.of(status.problems)
+            time.sleep(INTERVAL)
+    return status
 
 
 def _down_options(parser: argparse.ArgumentParser) -> None:
@@ -230,13 +255,6 @@ def _print_addresses(terminal: Terminal, found: StackStatus) -> None:
         terminal.say("")
     for line in table(list(addresses.items())) if addresses else ():
         terminal.say(f"  {line}")
-
-
-def _warn_of_failing(terminal: Terminal, found: StackStatus) -> None:
-    for name, reason in found.failing.items():
-        terminal.warn(Problem(f"{name}: {reason}", "./dev status   looks again"))
-    if found.health is None:
-        terminal.warn(Problem("web does not answer at its health address", "./dev logs web"))
 
 
 def _served_by(found: StackStatus) -> str:

@@ -118,6 +118,21 @@ def test_status_says_what_is_down_and_up_repairs_it(stack):
     assert stack.dev("status").returncode == 0
 
 
+def test_up_is_green_only_when_health_is(stack):
+    _up(stack)
+    stack.write("silent", "")
+    done = stack.dev("up", "--timeout", "20")
+    assert done.returncode == 1
+    assert "✔ up" not in done.stdout
+    assert f"http://localhost:{stack.variables['WEB_PORT']}/" in done.stdout
+    assert "error: worker: not heard from\n  ./dev logs worker" in done.stderr
+    with stack.start("up") as child:
+        _read_until(child, "waiting for health")
+        (stack.root / "silent").unlink()  # it is late, not gone
+        assert "✔ up" in child.communicate(timeout=60)[0]
+        assert child.returncode == 0
+
+
 def test_a_failing_service_is_named_with_its_last_words(stack):
     stack.write("crash", "")
     done = stack.dev("up")

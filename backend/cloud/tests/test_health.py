@@ -20,7 +20,9 @@ def test_a_bucket_that_is_there_is_well(probe, bucket, settings):
 
 
 def test_a_missing_bucket_is_named_with_the_command_that_makes_it(probe):
-    with pytest.raises(RuntimeError, match=r"no bucket homeport-nosuch; .*\./dev up"):
+    with pytest.raises(
+        RuntimeError, match=r"no bucket homeport-nosuch; .*\./dev restart localstack"
+    ):
         probe()
 
 

@@ -215,7 +215,7 @@ def test_an_empty_answer_names_path_and_region(path):
     text = problems_of(local(path))
 
     assert f"there is no parameter under {path} in eu-west-1" in text
-    assert "./dev up" in text
+    assert "./dev restart localstack" in text
 
 
 def test_another_region_is_an_empty_answer(path, monkeypatch):

@@ -9,13 +9,16 @@ from pathlib import Path
 class Health(BaseHTTPRequestHandler):
     def do_GET(self):
         pending = Path("pending").exists()
+        silent = Path("silent").exists()  # a worker, for one, that nobody hears from
         checks = {
             "database": {"status": "ok", "latency_ms": 1.2},
             "migrations": {"status": "fail", "error": "pending"} if pending else {"status": "ok"},
         }
-        status = "fail" if pending else "ok"
+        if silent:
+            checks["worker"] = {"status": "fail", "error": "not heard from"}
+        status = "fail" if pending or silent else "ok"
         answer = {"status": status, "server": os.environ["SERVER"], "checks": checks}
-        self.send_response(503 if pending else 200)
+        self.send_response(503 if pending or silent else 200)
         self.end_headers()
         self.wfile.write(json.dumps(answer).encode())
 
