@@ -25,6 +25,8 @@ _REMEDIES = {
     "files": "./dev restart localstack",
     MIGRATIONS: "./dev migrate",
 }
+# As backend/core/health.py says it.
+_LATE = "no answer within"
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,11 @@ class Health:
             )
             for name, reason in self.failing.items()
         ]
+
+    @property
+    def late(self) -> dict[str, str]:
+        """Those of `failing` that web asked and that did not answer in time."""
+        return {name: why for name, why in self.failing.items() if why.startswith(_LATE)}
 
     def as_json(self) -> dict[str, Any]:
         return {"status": self.status, "checks": {k: dict(v) for k, v in self.checks.items()}}

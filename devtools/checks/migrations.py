@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..errors import NoAnswer
 from ..health import MIGRATIONS, UNKNOWN_MIGRATIONS
 from .result import Result, not_applicable, ok, wrong
 
@@ -24,6 +25,9 @@ def check(here: Surroundings) -> Result:
         return not_applicable("web does not answer, and only it knows the code's migrations")
     if MIGRATIONS not in health.checks:
         return not_applicable("web says nothing of migrations")
+    late = health.late.keys() & {MIGRATIONS, UNKNOWN_MIGRATIONS}
+    if late:
+        raise NoAnswer(health.late[min(late)], "look again: ./dev doctor migrations")
     pending = health.failing.get(MIGRATIONS)
     if pending:
         return wrong(pending, "./dev migrate")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from .. import health
+from ..errors import NoAnswer
 from ..health import MIGRATIONS
 from ..services import WEB
 from .result import Result, ok, wrong
@@ -26,10 +28,17 @@ def check(here: Surroundings) -> Result:
         late = health.answer(port, PATIENCE)
         said = late.failing if late else {WEB: "it does not answer at its health address"}
         failing.update((name, reason) for name, reason in said.items() if name != MIGRATIONS)
+    late = status.health.late if status.health else {}
+    if failing and failing.keys() <= late.keys():
+        raise NoAnswer(_lines(failing), "look again: ./dev doctor services")
     if failing:
         names = [name for name in failing if name in {one.name for one in status.services}]
         return wrong(
-            "\n".join(f"{name}: {reason}" for name, reason in failing.items()),
+            _lines(failing),
             f"what they say: ./dev logs {' '.join(names or [WEB])}\nstart them anew: ./dev up",
         )
     return ok(f"{', '.join(one.name for one in status.services)} are well")
+
+
+def _lines(failing: Mapping[str, str]) -> str:
+    return "\n".join(f"{name}: {reason}" for name, reason in failing.items())

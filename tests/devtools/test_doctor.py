@@ -21,10 +21,11 @@ from front_door import ROOT
 
 from devtools import doctor
 from devtools.checkout import Checkout
-from devtools.checks import emulators, ownership, space
+from devtools.checks import emulators, migrations, ownership, space
 from devtools.checks import services as checked
 from devtools.checks.result import State, ok
 from devtools.embedded.supervisor import Supervisor
+from devtools.health import Health
 from devtools.status import ServiceStatus, StackStatus
 
 INFO = {
@@ -137,6 +138,19 @@ def test_what_does_not_answer_in_time_is_unknown():
             [found] = doctor.examine(here, checks={"services": checked})
     assert found.state is State.UNKNOWN
     assert "did not answer" in found.finding
+
+
+@pytest.mark.parametrize("check", [checked, migrations])
+def test_what_web_could_not_ask_in_time_is_unknown(check):
+    late = {"status": "error", "error": "no answer within 1.5 s"}
+    said = Health("error", "gunicorn", dict.fromkeys(("database", "migrations"), late))
+    web = _service("web", since="2026-01-01T10:00:00")
+    here = SimpleNamespace(
+        status=StackStatus("compose", "p", [web], said), address=lambda _: ("127.0.0.1", 0)
+    )
+    [found] = doctor.examine(here, checks={"it": check})
+    assert found.state is State.UNKNOWN
+    assert "no answer within" in found.finding
 
 
 def test_checks_ask_the_supervisor_side_by_side(tmp_path):
