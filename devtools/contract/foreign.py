@@ -17,6 +17,7 @@ class Foreign(NamedTuple):
 
 FOREIGN = (
     Foreign("PATH", "the system: where programs are found"),
+    Foreign("LANG", "the system: which characters programs print"),
     Foreign("TERM", "the system: what the terminal can show"),
     Foreign("NO_COLOR", "the user: https://no-color.org"),
     Foreign("SECONDS", "bash: how long the script runs"),

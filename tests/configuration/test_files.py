@@ -33,6 +33,17 @@ def test_the_image_has_the_stages_of_the_design():
     assert {"base", "development", "build", "production"} <= stages().keys()
 
 
+def test_the_workspace_has_the_database_clients_of_the_server():
+    server = re.match(r"postgres:(\d+)", read_yaml("docker-compose.yml")["services"]["db"]["image"])
+    path = re.search(r"^ENV PATH=\$PATH:\S+/pginstall(\d+)/bin$", stages()["development"], re.M)
+    assert path[1] == server[1]
+    assert "postgresql-client" not in stages()["development"]
+
+
+def test_the_image_has_a_locale():
+    assert "LANG=C.UTF-8" in stages()["base"]
+
+
 @pytest.mark.parametrize("stage", ["development", "production"])
 def test_the_image_does_not_run_as_root(stage):
     assert re.findall(r"^USER (.*)$", stages()[stage], re.M)[-1] == "$APP_UID:$APP_GID"

@@ -118,6 +118,9 @@ def test_what_a_terminal_needs_is_there(workspace):
     for command in ("git status", "psql --version", "redis-cli --version", "less --version"):
         ran = workspace.devcontainer("exec", *command.split())
         assert ran.returncode == 0, command
+    server = workspace.inside("./dev", "psql", "-Atc", "SHOW server_version").stdout
+    assert server.split(".")[0] in workspace.inside("pg_dump", "--version").stdout
+    assert workspace.inside("gpg", "--version").stdout
     assert workspace.inside("bash", "-ic", "type _completion_loader", check=False).stdout
 
 
