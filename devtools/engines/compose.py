@@ -100,8 +100,9 @@ class ComposeEngine(Engine):
             self._must_not_be_a_workspace(f"./dev restart {WEB}")
         with self.checkout.lock(self.terminal, "restart"):
             self._must_exist(names)
-            # Without it, what depends on them would restart too.
-            self._start(["restart", "--no-deps"], names, timeout)
+            for wave in self._waves(names):
+                # Without it, what depends on them would restart too.
+                self._start(["restart", "--no-deps"], wave, timeout)
 
     def serve(self, server: str, *, debug: bool, timeout: float) -> bool:
         if debug:
@@ -325,6 +326,20 @@ class ComposeEngine(Engine):
         lost = [port for port in self.project.published() if port.port in numbers]
         if lost:
             raise DevError.of(port_checks.explain(self.project, port) for port in lost)
+
+    def _waves(self, names: Sequence[str]) -> list[list[str]]:
+        """`names` in groups, each after those that it waits for: a restart of all at once would
+        have web and worker crash until the emulators are filled."""
+        waves: list[list[str]] = []
+        left = list(names)
+        while left:
+            waits = {
+                name: set(self.project.services[name].declaration.get("depends_on") or ())
+                for name in left
+            }
+            waves.append([name for name in left if not waits[name].intersection(left)] or left)
+            left = [name for name in left if name not in waves[-1]]
+        return waves
 
     def _stop_unwell(self, only: str = "") -> None:
         """Stop what crashes or is unhealthy: the start then begins anew, without its back-off."""

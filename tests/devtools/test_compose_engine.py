@@ -9,11 +9,14 @@ import signal
 import socket
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import small_stack
 from front_door import ROOT, Workspace
 from small_stack import BASE_IMAGE, STACK, lacks
+
+from devtools.engines.compose import ComposeEngine
 
 pytestmark = [
     pytest.mark.stack,
@@ -131,6 +134,19 @@ def test_up_is_green_only_when_health_is(stack):
         (stack.root / "silent").unlink()  # it is late, not gone
         assert "✔ up" in child.communicate(timeout=60)[0]
         assert child.returncode == 0
+
+
+def test_a_restart_restarts_a_service_after_those_that_it_waits_for():
+    needs = {"web": ["localstack", "migrate"], "localstack": ["cognito"], "cognito": [], "db": []}
+    engine = ComposeEngine.__new__(ComposeEngine)
+    engine.project = SimpleNamespace(
+        services={
+            name: SimpleNamespace(declaration={"depends_on": dict.fromkeys(awaited)})
+            for name, awaited in needs.items()
+        }
+    )
+    assert engine._waves([*needs]) == [["cognito", "db"], ["localstack"], ["web"]]
+    assert engine._waves(["web"]) == [["web"]]
 
 
 def test_a_failing_service_is_named_with_its_last_words(stack):
