@@ -6,11 +6,12 @@ known to need no tenant, it is refused. Only a shell starts, and says where it i
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 
 import django
-from django.core.management import execute_from_command_line
+from django.core.management import execute_from_command_line, get_commands
 from django.db import DatabaseError, OperationalError, connection
 
 from tenants.operators import Operators
@@ -44,17 +45,18 @@ TENANT_FREE = frozenset(
         "runserver",
         "seed_demo",
         "showmigrations",
-        "sqlmigrate",
         "spectacular",
         "squashmigrations",
         "startapp",
         "stopped_tasks",
         "suspend_tenant",
         "tenant_command",
-        "test",
         "version",
     }
 )
+
+# What runs in their place.
+REPLACED = {"test": "pytest runs the tests: ./dev test; some of them: ./dev test -k NAME"}
 
 
 def run(arguments: list[str]) -> None:
@@ -64,10 +66,13 @@ def run(arguments: list[str]) -> None:
         arguments: as in sys.argv; `--tenant public` means the operators.
 
     Raises:
-        SystemExit: when the command needs a tenant and is given none, or an unknown one.
+        SystemExit: when the command needs a tenant and is given none, or an unknown one; or
+            when another command runs in its place.
     """
     arguments, name = _take_option(arguments)
     command = arguments[1] if len(arguments) > 1 else "help"
+    if command in REPLACED:
+        raise SystemExit(f"{command} is not used here. {REPLACED[command]}")
     try:
         _enter(name, command, arguments)
         execute_from_command_line(arguments)
@@ -85,7 +90,13 @@ def _enter(name: str, command: str, arguments: list[str]) -> None:
             connection.set_tenant(_tenant(name))
         except LookupError as error:
             raise SystemExit(f"{command}: {error}") from error
+        # For psql, and whatever else the command starts.
+        # https://www.postgresql.org/docs/current/libpq-envars.html
+        os.environ["PGOPTIONS"] = connection.session_options()
     elif _needs_tenant(command, arguments):
+        django.setup()
+        if command not in get_commands():
+            return  # Django names the command that was meant
         remedy = (
             f"Add {OPTION} NAME (./dev manage list_tenants shows them), or {OPTION} public for the "
             "operators' own accounts."

@@ -64,6 +64,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 return  # nothing but a rollback is possible now, and after it we are back here
         self.search_path_set_schemas = paths
 
+    def session_options(self) -> str:
+        """Return options of libpq with which a connection begins where this one is."""
+        return f"-c search_path={self.schema_name} -c role={self._role()}"
+
     def _role(self) -> str:
         if self.schema_name != get_public_schema_name():
             return role_of(self.schema_name)

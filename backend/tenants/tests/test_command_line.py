@@ -39,13 +39,54 @@ WHERE = (
 
 
 @pytest.mark.parametrize(
-    "command", ["createsuperuser", "changepassword", "dumpdata", "dbshell", "flush"]
+    "command", ["createsuperuser", "changepassword", "dumpdata", "dbshell", "flush", "sqlmigrate"]
 )
 def test_a_command_that_needs_a_tenant_says_so(manage, command):
     ended = manage(command)
     assert ended.returncode == 1
     assert ended.stderr.startswith(f"{command} needs a tenant, and was given none.")
     assert "--tenant NAME" in ended.stderr
+
+
+def test_a_misspelt_command_is_told_the_one_that_was_meant(manage):
+    ended = manage("mirgate")
+    assert ended.returncode == 1
+    assert "Unknown command: 'mirgate'. Did you mean migrate?" in ended.stderr
+
+
+def test_djangos_test_command_names_what_runs_in_its_place(manage):
+    ended = manage("test", "orders")
+    assert ended.returncode == 1
+    assert "./dev test" in ended.stderr
+
+
+def test_sqlmigrate_prints_the_statements_of_a_tenant(manage):
+    ended = manage("sqlmigrate", "orders", "0001", "--tenant", "test1")
+    assert 'CREATE TABLE "orders_order"' in ended.stdout, ended.stderr
+    assert "(no-op)" not in ended.stdout
+
+
+PSQL = """#!/bin/sh
+export PGUSER="$2" PGHOST="$4" PGPORT="$6" PGDATABASE="$7"
+exec "$PYTHON" -c "
+import psycopg
+ask = 'SELECT current_user, setting FROM pg_settings WHERE name = %s'
+row = psycopg.connect().execute(ask, ['search_path']).fetchone()
+print('|'.join(row))"
+"""
+
+
+@pytest.mark.parametrize(("tenant", "role"), [("test1", "tenant_test1"), ("test2", "tenant_test2")])
+def test_dbshell_is_in_the_tenant_and_in_its_role(manage, tmp_path, tenant, role):
+    """The program that it starts is a stand-in, which connects as psql does, by libpq."""
+    psql = tmp_path / "psql"
+    psql.write_text(PSQL)
+    psql.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+
+    ended = manage("dbshell", "--tenant", tenant, PATH=path, PYTHON=sys.executable)
+
+    assert ended.stdout == f"{role}|{tenant}\n", ended.stderr
 
 
 def test_a_shell_without_a_tenant_starts_and_says_so(manage):
