@@ -10,7 +10,7 @@ from rest_framework.request import Request
 
 from core.admin import TenantModelAdmin
 from core.tenancy import in_a_tenant
-from users.models import CognitoIdentity, User
+from users.models import CognitoIdentity, LogIn, User
 from users.throttling import LogInThrottle, remember_client
 
 
@@ -52,6 +52,18 @@ class UserAdmin(DjangoUserAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         # What would go with an operator's account is looked for in tables only tenants have.
         return in_a_tenant() and super().has_delete_permission(request, obj)
+
+
+@admin.register(LogIn)
+class LogInAdmin(admin.ModelAdmin):
+    """Shows who is logged in; deleting a row logs that device out."""
+
+    list_display = ["user", "created_at", "expires_at"]
+    search_fields = ["user__email"]
+    fields = readonly_fields = ["user", "created_at", "expires_at"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
 
 
 @admin.register(CognitoIdentity)

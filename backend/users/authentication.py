@@ -12,6 +12,7 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
+from rest_framework_simplejwt.tokens import Token
 
 from cloud.cognito import (
     Identity,
@@ -24,19 +25,25 @@ from cloud.cognito import (
 from core.problems import Unavailable
 from core.tenancy import in_a_tenant
 from users.models import User
-from users.services import NotLinked, account_of
+from users.services import NotLinked, account_of, log_in_of
 
 log = structlog.get_logger(__name__)
 
 
 class LocalAuthentication(JWTAuthentication):
-    """Accepts a token of this site. The word `Bearer` may be written in either case."""
+    """Accepts a token of this site while its log-in lasts. `Bearer` may be in either case."""
 
     def get_header(self, request: Request) -> bytes | None:
         header = super().get_header(request)
         if header and header[:7].lower() == b"bearer ":
             return b"Bearer " + header[7:]
         return header
+
+    def get_user(self, validated_token: Token) -> User:
+        log_in = log_in_of(validated_token)
+        if log_in is None or not log_in.user.is_active:
+            raise AuthenticationFailed("The token's log-in has ended; log in again.")
+        return log_in.user
 
 
 class CognitoAuthentication(BaseAuthentication):

@@ -1,10 +1,11 @@
 """The account, known by its e-mail address."""
 
 from typing import Any
+from uuid import uuid4
 
 from django.contrib.auth.models import AbstractUser, BaseUserManager
 from django.db import models
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, Now
 
 
 class EmailAddressField(models.EmailField):
@@ -74,6 +75,30 @@ class User(AbstractUser):
 
     def __str__(self) -> str:
         return self.email
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save; a new password or a deactivation ends every log-in of the account."""
+        ends_log_ins = not self._state.adding and (self._password is not None or not self.is_active)
+        super().save(*args, **kwargs)
+        if ends_log_ins:
+            self.log_ins.all().delete()
+
+
+class LogIn(models.Model):
+    """One log-in on one device. Its tokens carry the id, and are worth nothing without the row."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="log_ins")
+    refresh_token = models.CharField("id (jti) of the refresh token that is good", max_length=255)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField("when its newest refresh token expires", db_index=True)
+
+    class Meta:
+        verbose_name = "log-in"
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.user}, {self.created_at:%Y-%m-%d %H:%M}"
 
 
 class CognitoIdentity(models.Model):

@@ -6,8 +6,9 @@ from rest_framework import serializers
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework_simplejwt.serializers import TokenObtainPairSerializer, TokenRefreshSerializer
 
-from core.fields import TextField
+from core.fields import FlagField, TextField
 from users.models import User
+from users.services import LogInEnded, renew
 from users.tokens import RefreshToken
 
 
@@ -23,10 +24,18 @@ class RefreshSerializer(TokenRefreshSerializer):
     token_class = RefreshToken
 
     def validate(self, attrs: dict[str, str]) -> dict[str, str]:
+        token = self.token_class(attrs["refresh"])
         try:
-            return super().validate(attrs)
-        except User.DoesNotExist:
-            raise AuthenticationFailed("The account does not exist.") from None
+            renew(token)
+        except LogInEnded:
+            raise AuthenticationFailed("The token is not good any more; log in again.") from None
+        return {"access": str(token.access_token), "refresh": str(token)}
+
+
+class LogOutSerializer(serializers.Serializer):
+    everywhere = FlagField(
+        default=False, help_text="Whether to log out on all devices, not on this one alone."
+    )
 
 
 class TokenPairSerializer(serializers.Serializer):

@@ -5,14 +5,19 @@ from __future__ import annotations
 import structlog
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
 from django.core.mail import send_mail
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
+from django_tenants.utils import get_public_schema_name, schema_context, tenant_context
+from rest_framework_simplejwt.tokens import Token
+from rest_framework_simplejwt.utils import datetime_from_epoch
 
 from cloud.cognito import Identity
+from tenants.models import Tenant
 from users import tasks
-from users.models import CognitoIdentity, User
+from users.models import CognitoIdentity, LogIn, User
+from users.tokens import LOG_IN, RefreshToken
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +62,72 @@ def send_notice(email: str, text: str) -> None:
         OSError, smtplib.SMTPException: when the mail server does not take it.
     """
     send_mail("Your account", text, None, [email])
+
+
+# --- log-ins and their tokens -------------------------------------------------------------
+
+
+class LogInEnded(Exception):
+    """The log-in of a refresh token has ended, or ends because the token was used twice."""
+
+
+def log_in_of(token: Token) -> LogIn | None:
+    """Return the log-in that a verified token belongs to, with its user; None if it has ended."""
+    try:
+        return LogIn.objects.select_related("user").get(pk=token.get(LOG_IN))
+    except (LogIn.DoesNotExist, ValidationError):  # no id at all, as in tokens of older code
+        return None
+
+
+def renew(token: RefreshToken) -> None:
+    """Make a verified refresh token the next one of its log-in; the old one is used up.
+
+    A token that was used before is in two hands, and nobody knows which are the owner's. So its
+    log-in ends, for both.
+
+    Raises:
+        LogInEnded: when there is nothing to renew.
+    """
+    with transaction.atomic():
+        log_in = log_in_of(token)
+        # Locked by itself: two requests with one token must not both find it unused.
+        log_in = log_in and LogIn.objects.select_for_update().filter(pk=log_in.pk).first()
+        if log_in is None or not log_in.user.is_active:
+            raise LogInEnded
+        is_reuse = log_in.refresh_token != token["jti"]
+        if is_reuse:
+            log_in.delete()
+        else:
+            token.renew()
+            log_in.refresh_token = token["jti"]
+            log_in.expires_at = datetime_from_epoch(token["exp"])
+            log_in.save(update_fields=["refresh_token", "expires_at"])
+    if is_reuse:
+        log.warning("refresh token used twice, its log-in is ended", user=log_in.user_id)
+        raise LogInEnded
+
+
+def log_out(token: Token, *, everywhere: bool = False) -> None:
+    """End the log-in of a verified token, or every log-in of its account."""
+    log_in = log_in_of(token)
+    if log_in is not None:
+        (log_in.user.log_ins.all() if everywhere else log_in).delete()
+
+
+def remove_expired_log_ins() -> int:
+    """Delete the log-ins whose tokens have all expired, of every active tenant; return how many."""
+    removed = 0
+    with schema_context(get_public_schema_name()):
+        tenants = list(Tenant.objects.filter(is_active=True))
+        removed += _remove_expired()
+    for tenant in tenants:
+        with tenant_context(tenant):
+            removed += _remove_expired()
+    return removed
+
+
+def _remove_expired() -> int:
+    return LogIn.objects.filter(expires_at__lt=timezone.now()).delete()[0]
 
 
 # --- people of the Cognito user pool ------------------------------------------------------
@@ -122,8 +193,7 @@ def _shut_out_who_registered(user: User) -> None:
     """Take away what was given to somebody who never showed that the address is theirs."""
     user.set_unusable_password()
     user.save(update_fields=["password"])
-    for token in OutstandingToken.objects.filter(user=user, expires_at__gt=timezone.now()):
-        BlacklistedToken.objects.get_or_create(token=token)
+    user.log_ins.all().delete()
     log.info("account linked to Cognito, its password is gone", user=user.pk)
 
 

@@ -1,8 +1,9 @@
-"""What happens after somebody registered."""
+"""What the accounts do in the background."""
 
 from smtplib import SMTPException
 
 from core.celery import app
+from core.recurring import recurring
 
 
 @app.task(
@@ -16,3 +17,11 @@ def send_notice(email: str, text: str) -> None:
     from users import services  # which in turn sends this task
 
     services.send_notice(email, text)
+
+
+@app.task(name=recurring("users.remove_expired_log_ins"))
+def remove_expired_log_ins() -> int:
+    """Delete log-ins that nobody can use any more."""
+    from users import services
+
+    return services.remove_expired_log_ins()

@@ -6,11 +6,16 @@ claim, a token for user 1 of one tenant would log in user 1 of every other.
 
 from typing import Any
 
+from django.contrib.auth.models import AbstractBaseUser
 from django.db import connection
 from rest_framework_simplejwt import tokens
 from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.utils import datetime_from_epoch
+
+from users.models import LogIn
 
 CLAIM = "tenant"
+LOG_IN = "log_in"  # the claim that holds the id of the LogIn
 
 
 class TenantClaim:
@@ -29,10 +34,31 @@ class TenantClaim:
 
 
 class AccessToken(TenantClaim, tokens.AccessToken):
-    """Sent with each request; a few minutes."""
+    """Sent with each request; a few minutes, and no longer than its log-in lasts."""
+
+    @classmethod
+    def for_user(cls, user: AbstractBaseUser) -> "AccessToken":
+        """Log a user in; return the access token of the pair."""
+        return RefreshToken.for_user(user).access_token
 
 
 class RefreshToken(TenantClaim, tokens.RefreshToken):
     """Exchanged for a new pair, once."""
 
     access_token_class = AccessToken
+
+    @classmethod
+    def for_user(cls, user: AbstractBaseUser) -> "RefreshToken":
+        """Log a user in; return the first refresh token of the log-in."""
+        token = super().for_user(user)
+        log_in = LogIn.objects.create(
+            user=user, refresh_token=token["jti"], expires_at=datetime_from_epoch(token["exp"])
+        )
+        token[LOG_IN] = str(log_in.pk)
+        return token
+
+    def renew(self) -> None:
+        """Make this token the next one of its log-in."""
+        self.set_jti()
+        self.set_exp()
+        self.set_iat()

@@ -12,17 +12,20 @@ from rest_framework.views import APIView
 from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
 
 from core.parsers import JSONParser
+from core.problems import Conflict
 from core.tenancy import in_a_tenant
 from users.models import User
 from users.serializers import (
     LogInSerializer,
+    LogOutSerializer,
     ProfileSerializer,
     RefreshSerializer,
     RegisterSerializer,
     TokenPairSerializer,
 )
-from users.services import register
+from users.services import log_out, register
 from users.throttling import LogInThrottle, remember_client
+from users.tokens import AccessToken
 
 CREDENTIALS = {"email": "ann@example.com", "password": "correct horse battery staple"}
 TOKENS = {"access": "eyJhbGciOi…", "refresh": "eyJhbGciOi…"}
@@ -99,6 +102,25 @@ class RefreshView(TokenRefreshView):
     def post(self, request: Request, *args, **kwargs) -> Response:
         """Exchange a refresh token, once, for a new pair."""
         return super().post(request, *args, **kwargs)
+
+
+class LogOutView(APIView):
+    parser_classes = (JSONParser,)
+
+    @extend_schema(
+        tags=["auth"],
+        request=LogOutSerializer,
+        responses={204: None, 409: OpenApiResponse(description="The token is the user pool's.")},
+        examples=[OpenApiExample("All devices", {"everywhere": True}, request_only=True)],
+    )
+    def post(self, request: Request) -> Response:
+        """End this log-in, or all of the account: access and refresh tokens are refused at once."""
+        sent = LogOutSerializer(data=request.data)
+        sent.is_valid(raise_exception=True)
+        if not isinstance(request.auth, AccessToken):
+            raise Conflict("A token of the user pool is ended by the pool: GlobalSignOut.")
+        log_out(request.auth, **sent.validated_data)
+        return Response(status=204)
 
 
 @extend_schema(

@@ -30,7 +30,6 @@ ACCOUNT_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.auth",
     "django.contrib.admin",
-    "rest_framework_simplejwt.token_blacklist",
     "users",
 ]
 SHARED_APPS = [
@@ -226,9 +225,6 @@ SIMPLE_JWT = {
     "AUTH_TOKEN_CLASSES": ["users.tokens.AccessToken"],
     "TOKEN_OBTAIN_SERIALIZER": "users.serializers.LogInSerializer",
     "TOKEN_REFRESH_SERIALIZER": "users.serializers.RefreshSerializer",
-    # A refresh token is good for one use, so that a stolen one is noticed.
-    "ROTATE_REFRESH_TOKENS": True,
-    "BLACKLIST_AFTER_ROTATION": True,
     "UPDATE_LAST_LOGIN": True,
     # Seconds that the clocks of two webs may differ; as those of AWS: cloud/cognito.py.
     "LEEWAY": 30,

@@ -9,15 +9,15 @@ from django_tenants.utils import schema_context
 from rest_framework.settings import api_settings
 
 from cloud.cognito import LEEWAY
-from users.models import User
-from users.tasks import send_notice
+from users.models import LogIn, User
+from users.tasks import remove_expired_log_ins, send_notice
 from users.throttling import AccountThrottle, ClientThrottle, StrangersThrottle
 from users.tokens import AccessToken
 
 pytestmark = pytest.mark.django_db
 
-REGISTER, LOGIN, REFRESH, PROFILE = (
-    f"/api/auth/{path}/" for path in ("register", "login", "token/refresh", "profile")
+REGISTER, LOGIN, LOGOUT, REFRESH, PROFILE = (
+    f"/api/auth/{path}/" for path in ("register", "login", "logout", "token/refresh", "profile")
 )
 PASSWORD = "correct horse battery staple"
 
@@ -126,13 +126,76 @@ def test_a_refresh_token_is_good_for_one_use(post, ann):
     assert post(REFRESH, refresh=pair["refresh"]).status_code == 401
 
 
-def test_a_refresh_token_of_a_deleted_account_is_refused(post, ann):
+def test_using_a_refresh_token_twice_ends_its_log_in_alone(post, ann, caplog):
     pair = post(LOGIN, email="ann@example.com", password=PASSWORD).json()
-    ann.delete()
-    response = post(REFRESH, refresh=pair["refresh"])
+    elsewhere = post(LOGIN, email="ann@example.com", password=PASSWORD).json()
+    renewed = post(REFRESH, refresh=pair["refresh"]).json()
 
-    assert response.status_code == 401
-    assert response["Content-Type"] == "application/problem+json"
+    assert post(REFRESH, refresh=pair["refresh"]).status_code == 401
+    assert "used twice" in caplog.text
+    assert post(REFRESH, refresh=renewed["refresh"]).status_code == 401
+    assert post(REFRESH, refresh=elsewhere["refresh"]).status_code == 200
+
+
+def works(site, access: str) -> bool:
+    headers = {"authorization": f"Bearer {access}"}
+    return site.get(PROFILE, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_logging_out_ends_the_tokens_of_this_device_or_of_all(site, post, ann, bob, everywhere):
+    here, there = (post(LOGIN, email="ann@example.com", password=PASSWORD).json() for _ in range(2))
+    other = post(LOGIN, email="bob@example.com", password=PASSWORD).json()
+    headers = {"authorization": f"Bearer {here['access']}"}
+    done = post(LOGOUT, headers, everywhere=everywhere)
+
+    assert (done.status_code, done.content) == (204, b"")
+    assert not works(site, here["access"])
+    assert post(REFRESH, refresh=here["refresh"]).status_code == 401
+    assert works(site, there["access"]) is not everywhere
+    assert works(site, other["access"])
+    assert post(LOGOUT, headers).status_code == 401
+
+
+def change_password(user):
+    user.set_password("another long password")
+    user.save()
+
+
+def deactivate(user):
+    user.is_active = False
+    user.save()
+    user.is_active = True  # later; what had ended stays ended
+    user.save()
+
+
+@pytest.mark.parametrize("end", [change_password, deactivate, User.delete])
+def test_what_changes_who_may_log_in_ends_all_tokens(site, post, ann, end):
+    pair = post(LOGIN, email="ann@example.com", password=PASSWORD).json()
+    assert works(site, pair["access"])
+    end(ann)
+
+    assert not works(site, pair["access"])
+    refused = post(REFRESH, refresh=pair["refresh"])
+    assert refused.status_code == 401
+    assert refused["Content-Type"] == "application/problem+json"
+
+
+def test_another_change_of_the_account_ends_no_log_in(site, post, ann):
+    pair = post(LOGIN, email="ann@example.com", password=PASSWORD).json()
+    ann.first_name = "Anna"
+    ann.save()
+    assert works(site, pair["access"])
+
+
+def test_expired_log_ins_are_removed(post, ann):
+    for _ in range(2):
+        post(LOGIN, email="ann@example.com", password=PASSWORD)
+    old = LogIn.objects.first()
+    LogIn.objects.filter(pk=old.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
+
+    assert remove_expired_log_ins.apply().get() == 1
+    assert LogIn.objects.exclude(pk=old.pk).count() == LogIn.objects.count() == 1
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.b.c", "x" * 10_000, 7, None, "a\0b"])
@@ -272,13 +335,25 @@ def of_tomorrow(user):
 
 def of_another_tenant(user):
     with schema_context("test2"):
-        return AccessToken.for_user(user)
+        return AccessToken.for_user(User.objects.create_user(user.email))
 
 
-def of_nobody(user):
+def of_the_deleted(user):
+    token = AccessToken.for_user(user)
     user.delete()
-    user.pk = 10**6
-    return AccessToken.for_user(user)
+    return token
+
+
+def of_older_code(user):
+    token = AccessToken.for_user(user)
+    del token["log_in"]
+    return token
+
+
+def of_no_log_in(user):
+    token = AccessToken.for_user(user)
+    token["log_in"] = "1"
+    return token
 
 
 def of_the_inactive(user):
@@ -293,22 +368,17 @@ def unsigned(user):
     return f"{header}.{payload}."
 
 
-def of_an_enormous_id(user):
-    token = AccessToken.for_user(user)
-    token["user_id"] = "9" * 40
-    return token
-
-
 @pytest.mark.parametrize(
     "forge",
     [
         expired,
         of_tomorrow,
         of_another_tenant,
-        of_nobody,
+        of_the_deleted,
+        of_older_code,
+        of_no_log_in,
         of_the_inactive,
         unsigned,
-        of_an_enormous_id,
     ],
 )
 def test_a_token_that_is_not_good_is_refused(site, ann, forge):
