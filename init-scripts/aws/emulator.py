@@ -14,8 +14,10 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 import seed
 from moto.moto_api._internal import mock_random
@@ -39,12 +41,39 @@ def main() -> int:
     server = make_server(
         options.host,
         options.port,
-        application,
+        OwnPages(application),
         threaded=True,
         request_handler=MotoRequestHandler,
     )
     server.serve_forever()
     return 0
+
+
+class OwnPages:
+    """Refuses what a web page of another site sends: emulators let anybody change anything.
+
+    A page names its site in `Origin`. One that made its own name resolve to this machine names it
+    in `Host`. Programs send no `Origin`.
+    """
+
+    def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
+        self._application = application
+
+    def __call__(self, request: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        named = [request.get("HTTP_ORIGIN", ""), f"//{request.get('HTTP_HOST', '')}"]
+        if all(is_own(urlsplit(place).hostname or place) for place in named if place):
+            return self._application(request, start_response)
+        start_response("403 Forbidden", [("Content-Type", "text/plain")])
+        return [b"Pages of other sites are refused.\n"]
+
+
+def is_own(host: str) -> bool:
+    """Whether a host is this machine, a container beside this one, or a Codespace's address."""
+    with contextlib.suppress(ValueError):
+        return ip_address(host).is_loopback
+    # Pages in a sandbox have the origin "null", whoever wrote them.
+    own = "." not in host or host.endswith((".localhost", ".app.github.dev"))
+    return own and host != "null"
 
 
 def fill(application: Any, parts: list[str] | tuple[str, ...]) -> None:

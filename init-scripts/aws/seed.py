@@ -32,7 +32,8 @@ BUCKET = os.environ.get("AWS_STORAGE_BUCKET_NAME", "")
 PARAMETER_PATH = os.environ.get("SSM_PARAMETER_PATH") or "/homeport/local"
 
 CORS = {
-    "AllowedOrigins": ["*"],  # a signature is asked for besides, and it is this machine's alone
+    # Pages of this machine: an emulator answers requests without a signature, too.
+    "AllowedOrigins": ["http://localhost:*", "http://127.0.0.1:*", "https://*.app.github.dev"],
     "AllowedMethods": ["GET", "HEAD", "PUT"],
     "AllowedHeaders": ["*"],
     "ExposeHeaders": ["ETag"],

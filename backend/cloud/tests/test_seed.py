@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import socket
@@ -14,6 +15,8 @@ from pathlib import Path
 import boto3
 import jwt
 import pytest
+from werkzeug.test import Client
+from werkzeug.wrappers import Response
 
 from cloud.tests.conftest import emulated
 
@@ -160,3 +163,25 @@ def test_what_is_wrong_is_said_at_once_and_with_a_mend(seed, variables, fault, m
     assert status == 1
     assert fault in lines[-1]["error"]
     assert time.monotonic() - started < 60
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "status"),
+    [
+        ("", "127.0.0.1:5050", "200"),
+        ("", "cognito:5000", "200"),
+        ("http://localhost:8000", "localhost:4566", "200"),
+        ("http://test1.localhost:8000", "[::1]:4566", "200"),
+        ("https://name-8000.app.github.dev", "name-4566.app.github.dev", "200"),
+        ("https://evil.example", "localhost:4566", "403"),
+        ("http://192.168.1.7", "localhost:4566", "403"),
+        ("null", "localhost:4566", "403"),
+        ("", "evil.example:4566", "403"),
+        ("http://evil.example:4566", "evil.example:4566", "403"),
+    ],
+)
+def test_an_emulator_refuses_pages_of_other_sites(monkeypatch, origin, host, status):
+    monkeypatch.syspath_prepend(SEED.parent)
+    front = importlib.import_module("emulator").OwnPages(Response("served"))
+    answer = Client(front).post("/", headers={"Origin": origin, "Host": host})
+    assert answer.status.startswith(status)
