@@ -43,7 +43,7 @@ class Identity:
 
     Attributes:
         subject: the person's id in the pool, for ever.
-        tenant: schema name of the tenant the person belongs to; empty if the token names none.
+        tenant: identity of the tenant the person belongs to; empty if the token names none.
         groups: names of the pool's groups the person is in.
         email: empty unless the pool has verified it; access tokens carry none.
         first_name, last_name: empty if the token carries none.

@@ -13,12 +13,12 @@ from typing import Any, ParamSpec, TypeVar
 import structlog
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
-from django.db import connection
 from storages.backends.s3 import S3File, S3Storage
 from storages.utils import clean_name
 
 from cloud.limits import REQUEST
 from core.problems import Unavailable
+from tenants.storage import prefix
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,7 +41,7 @@ def _answers(method: Callable[P, T]) -> Callable[P, T]:
 
 
 class TenantS3Storage(S3Storage):
-    """Keeps files in SCHEMA/ of a bucket, of the tenant in which a method is called.
+    """Keeps files in SCHEMA/IDENTITY/ of a bucket, of the tenant in which a method is called.
 
     Settings of its own, besides those of django-storages:
         public_endpoint_url: S3 as browsers reach it; None if that is no other address.
@@ -67,7 +67,7 @@ class TenantS3Storage(S3Storage):
 
     @property
     def location(self) -> str:
-        return connection.schema_name
+        return prefix()
 
     @_answers
     def url(

@@ -30,6 +30,16 @@ OUTAGE_PAUSE = 2  # seconds before a task that met no database, or a lock, may b
 log = structlog.get_logger(__name__)
 
 
+# The message's header with the identity of the tenant that sent it: the library's has its name,
+# which another tenant may have by now.
+SENDER = "tenant_identity"
+
+
+def _signed(headers: dict[str, Any] | None) -> dict[str, Any]:
+    """Return a message's headers with the identity of the tenant that sends it."""
+    return {SENDER: connection.tenant_identity, **(headers or {})}
+
+
 class Task(TenantTask):
     """A task that runs in the tenant that sent it, or not at all, and waits for database and locks.
 
@@ -38,6 +48,18 @@ class Task(TenantTask):
     """
 
     abstract = True
+
+    # The schema to return to. The library keeps it on the task, which all threads share.
+    @property
+    def _old_schema(self) -> tuple[str, bool]:
+        return self.request.old_schema
+
+    @_old_schema.setter
+    def _old_schema(self, schema: tuple[str, bool]) -> None:
+        self.request.old_schema = schema
+
+    def apply(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+        return super().apply(args, kwargs, **options | {"headers": _signed(options.get("headers"))})
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         with counted(self.name, self.request, args, kwargs) as allowed:
@@ -57,7 +79,10 @@ class Task(TenantTask):
             raise Reject(str(error), requeue=True) from error
 
     def _demand_tenant(self, wanted: str | None) -> None:
-        if not wanted or wanted == connection.schema_name:
+        # Messages of older code carry no identity.
+        sender = (self.request.headers or {}).get(SENDER) or self.request.get(SENDER)
+        is_sender = not sender or sender == connection.tenant_identity
+        if not wanted or (wanted == connection.schema_name and is_sender):
             return
         # The library only logs why it could not change schema: perhaps the database is away.
         with connection.cursor() as cursor:
@@ -65,7 +90,15 @@ class Task(TenantTask):
         raise LookupError(f"no tenant {wanted!r} for task {self.name}")
 
 
-app = CeleryApp("homeport", task_cls=Task)
+class App(CeleryApp):
+    """Signs every message with its tenant."""
+
+    def send_task(self, name: str, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+        signed = options | {"headers": _signed(options.get("headers"))}
+        return super().send_task(name, args=args, kwargs=kwargs, **signed)
+
+
+app = App("homeport", task_cls=Task)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.steps["worker"].add(DjangoStructLogInitStep)

@@ -5,4 +5,9 @@ class TenantsConfig(AppConfig):
     name = "tenants"
 
     def ready(self) -> None:
+        from django.contrib.contenttypes.models import ContentType
+
         from tenants import context, health  # noqa: F401  connect themselves
+        from tenants.cache import ContentTypeCache
+
+        ContentType.objects._cache = ContentTypeCache()

@@ -13,7 +13,8 @@ from django.utils.cache import patch_vary_headers
 
 from core.outages import outage
 from core.problems import problem, unavailable
-from tenants.resolution import HEADER, SuspendedTenant, UnknownTenant, resolve
+from tenants.postgresql.base import TenantGone
+from tenants.resolution import HEADER, SuspendedTenant, UnknownTenant, forget, resolve
 
 
 class TenantMiddleware:
@@ -32,6 +33,12 @@ class TenantMiddleware:
             # A shared cache must not give one tenant's page to another.
             patch_vary_headers(response, [HEADER, "Cookie"])
         return response
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if not isinstance(exception, TenantGone):
+            return None
+        forget()  # another one may have the name by now
+        return problem(404, "There is no such tenant any more.")
 
     def _answer(self, request: HttpRequest) -> HttpResponse:
         connection.set_schema_to_public()

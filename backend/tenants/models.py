@@ -2,6 +2,7 @@
 
 import re
 
+from django.contrib.postgres.functions import RandomUUID
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Now
@@ -43,6 +44,9 @@ class Tenant(TenantMixin):
         default=True, db_default=True, help_text="Requests of an inactive tenant are refused."
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+    # A name may be given again after a drop; this never is. Tokens, tasks, cache keys and files
+    # carry it.
+    identity = models.UUIDField(db_default=RandomUUID(), unique=True, editable=False)
     migrations_stamp = models.CharField(
         max_length=64, blank=True, default="", db_default="", editable=False
     )

@@ -23,3 +23,4 @@ class Operators:
     is_active: bool = True
     tenant_type: None = None
     role: str = OPERATORS_ROLE
+    identity: str = get_public_schema_name()

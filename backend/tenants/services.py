@@ -17,7 +17,7 @@ from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.core.files.storage import default_storage
 from django.db import connection, transaction
-from django_tenants.utils import schema_context
+from django_tenants.utils import tenant_context
 
 from tenants.archive import check_restorable, restore, write
 from tenants.exclusive import exclusively
@@ -137,6 +137,7 @@ class Summary:
 
     name: str
     title: str
+    identity: str
     state: str
     domains: tuple[str, ...]
     released: str
@@ -158,6 +159,7 @@ def list_tenants() -> list[Summary]:
         Summary(
             name=tenant.schema_name,
             title=tenant.name,
+            identity=str(tenant.identity),
             state="active" if tenant.is_active else "suspended",
             domains=(
                 f"{tenant.schema_name.replace('_', '-')}.{settings.TENANT_BASE_DOMAIN}",
@@ -218,7 +220,7 @@ def drop_tenant(name: str, *, export: bool = True) -> Dropped:
     with exclusively():
         tenant = get_tenant(name)
         archive = export_tenant(name) if export and tenant.migrations_stamp else None
-        with schema_context(name):
+        with tenant_context(tenant):
             default_storage.delete_all()
         with transaction.atomic():
             role_dropped = drop_schema(tenant)

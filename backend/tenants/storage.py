@@ -1,4 +1,4 @@
-"""Where a tenant's files are: under its own name, which no path can leave."""
+"""Where a tenant's files are: under its own name and identity, which no path can leave."""
 
 import os
 import shutil
@@ -10,8 +10,19 @@ from django.core.files.storage import FileSystemStorage
 from django.db import connection
 
 
+def prefix() -> str:
+    """Return the folder of the tenant's files. The name is for people to find it by.
+
+    With the name alone, the next tenant of a name would own what a request or an address that
+    outlived the drop has written or signed.
+    """
+    if connection.schema_name == connection.tenant_identity:
+        return connection.schema_name  # public
+    return f"{connection.schema_name}/{connection.tenant_identity}"
+
+
 class TenantFileSystemStorage(FileSystemStorage):
-    """Keeps files in MEDIA_ROOT/SCHEMA, of the tenant in which a method is called.
+    """Keeps files in MEDIA_ROOT/SCHEMA/IDENTITY, of the tenant in which a method is called.
 
     django-tenants has one too, whose directory stays that of the settings first seen.
     """
@@ -21,7 +32,7 @@ class TenantFileSystemStorage(FileSystemStorage):
     @property
     def base_location(self) -> str:
         root = self._value_or_setting(self._location, settings.MEDIA_ROOT)
-        return str(Path(root, connection.schema_name))
+        return str(Path(root, prefix()))
 
     @property
     def location(self) -> str:
@@ -30,7 +41,7 @@ class TenantFileSystemStorage(FileSystemStorage):
     @property
     def base_url(self) -> str:
         url = self._value_or_setting(self._base_url, settings.MEDIA_URL)
-        return f"{url.rstrip('/')}/{connection.schema_name}/"
+        return f"{url.rstrip('/')}/{prefix()}/"
 
     def delete_all(self) -> None:
         """Delete every file of the tenant.

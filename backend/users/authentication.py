@@ -59,7 +59,7 @@ class CognitoAuthentication(BaseAuthentication):
         if issuer_claimed(token) != pool.issuer:
             return None
         identity = _verified(pool, token)
-        if not in_a_tenant() or identity.tenant != connection.schema_name:
+        if not in_a_tenant() or identity.tenant not in _names_of_this_tenant():
             raise AuthenticationFailed("The token is not one of this tenant.")
         try:
             user = account_of(identity)
@@ -71,6 +71,16 @@ class CognitoAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="api"'
+
+
+def _names_of_this_tenant() -> set[str]:
+    """Return what may name this tenant in a token.
+
+    Its identity, because a name may be given again after a drop; on a developer's machine the
+    name as well, because the emulator is filled before there are tenants.
+    """
+    names = {connection.tenant_identity}
+    return names | {connection.schema_name} if settings.TENANT_HEADER else names
 
 
 def _bearer_token(request: Request) -> str:

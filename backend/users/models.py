@@ -1,9 +1,11 @@
 """The account, known by its e-mail address."""
 
+from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
 from django.contrib.auth.models import AbstractUser, BaseUserManager
+from django.contrib.postgres.functions import RandomUUID
 from django.db import models
 from django.db.models.functions import Lower, Now
 
@@ -54,11 +56,21 @@ class UserManager(BaseUserManager["User"]):
         )
 
 
+class RandomIdentity(RandomUUID):
+    """A new identity, made by the database; also by SQLite, which projects may come from."""
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, list[Any]]:
+        return "lower(hex(randomblob(16)))", []
+
+
 class User(AbstractUser):
     """A person's account in one tenant."""
 
     username = None
     email = EmailAddressField("e-mail address", unique=True)
+    # An id may be given again when a sequence is set back; this never is. Tokens and sessions
+    # carry it.
+    identity = models.UUIDField(db_default=RandomIdentity(), unique=True, editable=False)
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS = []
@@ -82,6 +94,13 @@ class User(AbstractUser):
         super().save(*args, **kwargs)
         if ends_log_ins:
             self.log_ins.all().delete()
+
+    def get_session_auth_hash(self) -> str:
+        return f"{self.identity}:{super().get_session_auth_hash()}"
+
+    def get_session_auth_fallback_hash(self) -> Iterator[str]:
+        for digest in super().get_session_auth_fallback_hash():
+            yield f"{self.identity}:{digest}"
 
 
 class LogIn(models.Model):

@@ -1,15 +1,18 @@
 """Tokens that are worth nothing outside the tenant that gave them.
 
-User ids count from one in every tenant, and all tokens are signed with one key: without the
-claim, a token for user 1 of one tenant would log in user 1 of every other.
+All tokens are signed with one key. A token carries the identity of its tenant, and that of its
+account (USER_ID_FIELD): names and ids can be given again, after a drop or when a sequence is set
+back, and an old token must not be good for whoever has them next.
 """
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import connection
 from rest_framework_simplejwt import tokens
 from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.utils import datetime_from_epoch
 
 from users.models import LogIn
@@ -24,12 +27,16 @@ class TenantClaim:
     def __init__(self, token: Any = None, verify: bool = True) -> None:
         super().__init__(token, verify)
         if token is None:
-            self[CLAIM] = connection.schema_name
+            self[CLAIM] = connection.tenant_identity
 
     def verify(self) -> None:
         # First, so that another tenant's token is not looked up among this one's.
-        if self.get(CLAIM) != connection.schema_name:
+        if self.get(CLAIM) != connection.tenant_identity:
             raise TokenError("Token is invalid")
+        try:
+            UUID(str(self.get(api_settings.USER_ID_CLAIM)))
+        except ValueError as error:  # of code whose tokens had a number
+            raise TokenError("Token is invalid") from error
         super().verify()
 
 

@@ -24,12 +24,13 @@ from botocore.client import BaseClient
 from cryptography.hazmat.primitives.asymmetric import rsa
 from django.db import connection
 from django.utils.module_loading import import_string
-from django_tenants.utils import schema_context
+from django_tenants.utils import tenant_context
 
 from cloud.clients import stay_at_home
 from cloud.cognito import UserPool, user_pool
 from cloud.storage import TenantS3Storage
 from core.settings.base import AUTHENTICATION_CLASSES
+from tenants.models import Tenant
 from users.views import ProfileView
 
 REGION = "eu-west-1"
@@ -122,9 +123,14 @@ def bucket(emulator) -> Iterator[Any]:
 @pytest.fixture
 def storage(bucket) -> Iterator[TenantS3Storage]:
     """The storage of the tenant test1, which is entered."""
-    with schema_context("test1"):
+    with in_tenant("test1"):
         yield storage_of(bucket.name)
     connection.set_schema_to_public()
+
+
+def in_tenant(name: str) -> tenant_context:
+    """Enter a tenant whose identity need not be asked of a database."""
+    return tenant_context(Tenant(schema_name=name, identity=uuid.uuid5(uuid.NAMESPACE_DNS, name)))
 
 
 def storage_of(bucket: str, **options: Any) -> TenantS3Storage:

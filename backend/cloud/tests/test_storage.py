@@ -15,9 +15,10 @@ from django.core.exceptions import SuspiciousOperation
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django_tenants.utils import schema_context
+from django.db import connection
+from django_tenants.utils import schema_context, tenant_context
 
-from cloud.tests.conftest import REGION, storage_of
+from cloud.tests.conftest import REGION, in_tenant, storage_of
 from core.problems import Unavailable
 from tenants import archive
 from tenants.models import Tenant
@@ -89,11 +90,13 @@ def test_a_storage_survives_pickling(storage):
 
 def test_each_tenant_has_a_prefix_of_its_own(storage, bucket):
     storage.save("a.txt", ContentFile(b"of test1"))
-    with schema_context("test2"):
+    kept = {f"test1/{connection.tenant_identity}/a.txt"}
+    with in_tenant("test2"):
         assert not storage.exists("a.txt")
         assert storage.listdir("") == ([], [])
         storage.save("a.txt", ContentFile(b"of test2"))
-    assert {found.key for found in bucket.objects.all()} == {"test1/a.txt", "test2/a.txt"}
+        kept.add(f"test2/{connection.tenant_identity}/a.txt")
+    assert {found.key for found in bucket.objects.all()} == kept
 
 
 @pytest.mark.parametrize(
@@ -133,14 +136,17 @@ def default_in_s3(bucket, settings):
 
 @pytest.mark.django_db
 def test_an_exported_tenant_takes_its_files_along(storage, default_in_s3, tmp_path):
-    storages["default"].save("tickets/1/a.txt", ContentFile(b"kept"))
     with schema_context("public"):
         tenant = Tenant.objects.get(schema_name="test1")
+    with tenant_context(tenant):
+        storages["default"].save("tickets/1/a.txt", ContentFile(b"kept"))
+    with schema_context("public"):
         archive.write(tenant, tmp_path / "test1.zip")
-    storage.delete_all()
+    with tenant_context(tenant):
+        storage.delete_all()
     with schema_context("public"):
         archive.restore(tenant, tmp_path / "test1.zip")
-    with storages["default"].open("tickets/1/a.txt") as file:
+    with tenant_context(tenant), storages["default"].open("tickets/1/a.txt") as file:
         assert file.read() == b"kept"
 
 
@@ -157,7 +163,8 @@ def test_an_attachment_goes_to_the_bucket_and_comes_back_to_its_owner_alone(
     answer = as_ann.get(url)
 
     (kept,) = bucket.objects.all()
-    assert re.fullmatch(rf"test1/tickets/{ticket['id']}/[0-9a-f]{{32}}\.txt", kept.key)
+    folder = f"test1/{connection.tenant_identity}"
+    assert re.fullmatch(rf"{folder}/tickets/{ticket['id']}/[0-9a-f]{{32}}\.txt", kept.key)
     assert b"".join(answer.streaming_content) == b"x"
     assert answer["Content-Length"] == "1"
     assert answer["Content-Disposition"] == 'attachment; filename="a.txt"'
@@ -189,7 +196,7 @@ def test_an_address_is_signed_for_the_public_host(bucket, storage, emulator):
     public = emulator.replace("127.0.0.1", "localhost").replace("//localstack", "//localhost")
     url = storage_of(bucket.name, public_endpoint_url="https://s3.example.com").url("a b.txt")
 
-    assert url.startswith(f"https://s3.example.com/{bucket.name}/test1/a%20b.txt?")
+    assert url.startswith(f"https://s3.example.com/{bucket.name}/{storage.location}/a%20b.txt?")
     query = parse_qs(urlsplit(url).query)
     assert query["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"]
     assert query["X-Amz-Expires"] == ["900"]
@@ -291,10 +298,11 @@ def test_without_endpoints_and_keys_the_same_environment_is_the_cloud(emulator, 
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "ASIAROLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of-the-role")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "short-lived")
-    with schema_context("test1"):
+    with in_tenant("test1"):
         storage = storage_of("shop-files", addressing_style="virtual")
         url = storage.url("a.txt")
+        folder = storage.location
 
     assert storage.connection.meta.client.meta.endpoint_url == f"https://s3.{REGION}.amazonaws.com"
-    assert url.startswith(f"https://shop-files.s3.{REGION}.amazonaws.com/test1/a.txt?")
+    assert url.startswith(f"https://shop-files.s3.{REGION}.amazonaws.com/{folder}/a.txt?")
     assert parse_qs(urlsplit(url).query)["X-Amz-Security-Token"] == ["short-lived"]

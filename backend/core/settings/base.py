@@ -144,8 +144,8 @@ CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": env["REDIS_URL"],
-        # Every key carries the schema, or one tenant reads another's entries and sessions.
-        "KEY_FUNCTION": "django_tenants.cache.make_key",
+        # Every key carries the tenant, or one tenant reads another's entries and sessions.
+        "KEY_FUNCTION": "tenants.cache.make_key",
         "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 2},
     }
 }
@@ -223,6 +223,7 @@ SPECTACULAR_SETTINGS = {
 
 SIMPLE_JWT = {
     "AUTH_TOKEN_CLASSES": ["users.tokens.AccessToken"],
+    "USER_ID_FIELD": "identity",  # an id may be given again
     "TOKEN_OBTAIN_SERIALIZER": "users.serializers.LogInSerializer",
     "TOKEN_REFRESH_SERIALIZER": "users.serializers.RefreshSerializer",
     "UPDATE_LAST_LOGIN": True,

@@ -23,6 +23,20 @@ def one_account_each(as_app):
             User.objects.create(pk=1, email="ann@example.com", first_name=tenant)
 
 
+@pytest.fixture
+def other_content_types(as_app):
+    """Give test2 other ids of content types than test1 has."""
+    with schema_context("test2"), connection.cursor() as cursor:
+        cursor.execute("UPDATE django_content_type SET model = 'x' WHERE model = 'user'")
+        cursor.execute(
+            "INSERT INTO django_content_type (app_label, model) VALUES ('users', 'user')"
+        )
+    yield
+    with schema_context("test2"), connection.cursor() as cursor:
+        cursor.execute("DELETE FROM django_content_type WHERE model = 'user'")
+        cursor.execute("UPDATE django_content_type SET model = 'user' WHERE model = 'x'")
+
+
 @pytest.fixture(scope="module")
 def queue(django_db_setup):
     """Return the name of this test database's queue."""

@@ -5,6 +5,7 @@ Tests serve it instead of core.urls.
 
 from concurrent.futures import ThreadPoolExecutor
 
+from django.contrib.contenttypes.models import ContentType
 from django.db import connection, transaction
 from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
 from django.urls import path
@@ -15,6 +16,31 @@ from rest_framework.response import Response
 from core.urls import urlpatterns as correct
 from tenants.context import in_this_tenant
 from users.models import User
+
+STATE = (
+    "CREATE TEMP TABLE IF NOT EXISTS users_user AS SELECT * FROM users_user",
+    "GRANT ALL ON users_user TO PUBLIC",
+    "CLOSE ALL",
+    "DECLARE kept CURSOR WITH HOLD FOR SELECT 1",
+    "DEALLOCATE ALL",
+    "PREPARE kept AS SELECT 1",
+    "LISTEN news",
+    "SELECT pg_try_advisory_lock(7)",
+    "SET homeport.secret = 'mine'",
+    "SET statement_timeout = '1h'",
+    "SET TimeZone = 'Asia/Tokyo'",
+    "BEGIN",
+)
+FIND_STATE = """
+SELECT 'temporary table' FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relkind = 'r'
+UNION ALL SELECT 'held cursor' FROM pg_cursors WHERE is_holdable
+UNION ALL SELECT 'prepared statement' FROM pg_prepared_statements
+UNION ALL SELECT 'channel' FROM pg_listening_channels()
+UNION ALL SELECT 'lock' FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()
+UNION ALL SELECT 'secret' WHERE current_setting('homeport.secret', true) <> ''
+UNION ALL SELECT 'timeout' WHERE current_setting('statement_timeout') = '1h'
+UNION ALL SELECT 'time zone' WHERE current_setting('TimeZone') <> 'UTC'
+UNION ALL SELECT 'transaction' WHERE now() <> statement_timestamp()"""
 
 
 def whereabouts() -> dict[str, object]:
@@ -73,6 +99,28 @@ def thread(request: HttpRequest) -> JsonResponse:
         return JsonResponse({"users": pool.submit(wrapped).result()})
 
 
+def content_types(request: HttpRequest) -> JsonResponse:
+    """Compare what Django remembers of the content types with what is in the database."""
+    remembered = ContentType.objects.get_for_model(User)
+    found = ContentType.objects.filter(app_label="users", model="user").get()
+    return JsonResponse({"right": remembered.pk == found.pk})
+
+
+def leaves_state(request: HttpRequest) -> JsonResponse:
+    """Leave in the session of the database all that one can."""
+    with connection.cursor() as cursor:
+        for statement in STATE:
+            cursor.execute(statement)
+    return JsonResponse({})
+
+
+def finds_state(request: HttpRequest) -> JsonResponse:
+    """Return what is in the session of the database at the beginning of a request."""
+    with connection.cursor() as cursor:
+        cursor.execute(FIND_STATE)
+        return JsonResponse({"found": [kind for (kind,) in cursor.fetchall()]})
+
+
 @api_view()
 def me(request: Request) -> Response:
     return Response({"name": request.user.first_name})
@@ -87,5 +135,8 @@ urlpatterns = [
     path("enters-another-tenant/", enters_another_tenant),
     path("stream/", stream),
     path("thread/", thread),
+    path("content-types/", content_types),
+    path("leaves-state/", leaves_state),
+    path("finds-state/", finds_state),
     path("me/", me),
 ]

@@ -6,10 +6,12 @@ Both tenants have an account with the same id, address and password hash.
 
 import re
 import threading
+from pathlib import Path
 
 import psycopg
 import pytest
 from django.contrib.auth.hashers import make_password
+from django.contrib.contenttypes.models import ContentType
 from django.core.cache import cache
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import ContentFile
@@ -17,8 +19,14 @@ from django.core.files.storage import default_storage
 from django.db import DataError, InternalError, ProgrammingError, connection, transaction
 from django.test import Client
 from django_tenants.utils import schema_context
+from psycopg import ClientCursor
 
+from core.celery import SENDER, app, echo
+from core.settings.base import env
 from tenants.operators import OPERATORS_ROLE, Operators
+from tenants.postgresql.base import RESET_SESSION, TAKE_TENANT
+from tenants.resolution import forget
+from tenants.tests import faulty_site
 from tenants.tests.faulty_site import whereabouts
 from tenants.tests.logins import APPLICATION
 from users.models import User
@@ -164,7 +172,7 @@ def test_a_table_that_the_tenant_lacks_is_not_found_in_public():
 
 
 def test_a_tenant_without_a_role_cannot_be_entered():
-    with schema_context("nosuch"), pytest.raises(DataError, match="tenant_nosuch"):
+    with schema_context("nosuch"), pytest.raises(DataError, match="no tenant 'nosuch'"):
         whereabouts()
 
 
@@ -325,6 +333,61 @@ def test_what_raw_sql_sets_ends_with_its_request(at, sql):
     assert at("test1", "/here/").json()["users"] == ["test1"]
 
 
+@pytest.mark.parametrize("left_open", [True, False])
+def test_what_a_request_leaves_in_the_session_ends_with_it(at, monkeypatch, left_open):
+    if not left_open:
+        monkeypatch.setattr(faulty_site, "STATE", faulty_site.STATE[:-1])
+    assert at("test1", "/leaves-state/").status_code == 200
+    assert at("test2", "/finds-state/").json() == {"found": []}
+    assert at("test2", "/here/").json()["users"] == ["test2"]
+
+
+def test_a_reset_is_not_undone_by_the_transaction_it_precedes(at, monkeypatch):
+    monkeypatch.setattr(faulty_site, "STATE", faulty_site.STATE[:-1])
+    at("test1", "/leaves-state/")
+    at("test2", "/breaks-in-transaction/")
+    assert at("test2", "/finds-state/").json() == {"found": []}
+
+
+def test_entering_and_resetting_cost_one_message(at, monkeypatch):
+    at("test1", "/")  # now the tenant is remembered
+    sent = []
+    execute = ClientCursor.execute
+
+    def count(self, query, *args, **kwargs):
+        sent.append(query)
+        return execute(self, query, *args, **kwargs)
+
+    monkeypatch.setattr(ClientCursor, "execute", count)
+    at("test1", "/finds-state/")
+    assert [query for query in sent if query != faulty_site.FIND_STATE] == [
+        RESET_SESSION + TAKE_TENANT
+    ]
+
+
+def test_state_lasts_as_long_as_its_request():
+    with schema_context("test1"), connection.cursor() as cursor:
+        cursor.execute("CREATE TEMP TABLE mine AS SELECT 1")
+        with schema_context("test2"):
+            assert is_at("test2")
+        cursor.execute("SELECT * FROM mine")
+        assert cursor.fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize("end", ["ROLLBACK", "COMMIT"])
+def test_a_raw_transaction_cannot_bring_back_another_tenants_role(end):
+    with schema_context("test1"), connection.cursor() as cursor:
+        cursor.execute("BEGIN")
+        with schema_context("test2"):
+            cursor.execute("SELECT 1")
+            cursor.execute(end)
+            cursor.execute("SELECT current_user")
+            assert cursor.fetchone() == ("tenant_test2",)
+            assert is_at("test2")
+        cursor.execute("SELECT current_user")
+        assert cursor.fetchone() == ("tenant_test1",)
+
+
 def test_a_streamed_response_is_read_in_its_tenant_to_the_end(at):
     chunks = b"".join(at("test1", "/stream/").streaming_content)
     assert chunks == b"test1\n" * 3
@@ -455,6 +518,139 @@ def test_a_token_with_another_claim_or_none_is_refused(claim):
     assert me("test1", str(token)).status_code == 401
 
 
+# --- identity -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def another_of_the_same_name(as_app):
+    """Return a function that gives a tenant's row, schema and accounts' ids to another one.
+
+    As a drop and a new tenant of that name do, without what making a schema takes.
+    """
+
+    def exchange(name):
+        connection.set_schema_to_public()
+        with psycopg.connect(
+            **connection.get_connection_params() | owner(), autocommit=True
+        ) as own:
+            own.execute(
+                "UPDATE tenant_config SET identity = gen_random_uuid() WHERE schema_name = %s",
+                [name],
+            )
+            own.execute(f"UPDATE {name}.users_user SET identity = gen_random_uuid()")
+
+    return exchange
+
+
+def owner():
+    database = env["DATABASE_URL"]
+    return {"user": database["USER"], "password": database["PASSWORD"]}
+
+
+def test_nothing_of_a_dropped_tenant_is_good_at_the_next_of_its_name(
+    at, tokens, another_of_the_same_name
+):
+    pair = tokens("test1")
+    at("test1", "/admin/login/", "post", data={"username": EMAIL, "password": PASSWORD})
+    session = at.client.cookies["sessionid"].value
+    with schema_context("test1"):
+        cache.set("cart", "of the first")
+        headers = {"_schema_name": "test1", SENDER: connection.tenant_identity}
+        folder = default_storage.location
+    assert echo.apply(args=["hello"], headers=headers).successful()
+    another_of_the_same_name("test1")
+    # A process that remembers the first tenant does not take the second for it.
+    assert me("test1", pair["access"]).status_code in {401, 404}
+
+    forget()
+    assert me("test1", pair["access"]).status_code == 401
+    refreshed = at("test1", "/api/auth/token/refresh/", "post", data={"refresh": pair["refresh"]})
+    assert refreshed.status_code == 401
+    at.client.cookies["sessionid"] = session
+    assert at("test1", "/admin/").status_code == 302
+    with schema_context("test1"):
+        assert cache.get("cart") is None
+        assert default_storage.location != folder
+    assert isinstance(echo.apply(args=["hello"], headers=headers).result, LookupError)
+
+
+def test_a_remembered_tenant_is_not_taken_for_the_next_of_its_name(at, another_of_the_same_name):
+    assert at("test1", "/here/").status_code == 200
+    another_of_the_same_name("test1")
+    assert at("test1", "/here/").status_code == 404
+    assert at("test1", "/here/").status_code == 200  # found anew
+
+
+def test_nothing_of_an_account_is_good_for_the_next_of_its_id(at, tokens):
+    pair = tokens("test1")
+    at("test1", "/admin/login/", "post", data={"username": EMAIL, "password": PASSWORD})
+    session = at.client.cookies["sessionid"].value
+    with schema_context("test1"):
+        account = User.objects.get()
+        password, pk = account.password, account.pk
+        account.delete()
+        User.objects.create(pk=pk, email=EMAIL, password=password, is_staff=True, is_superuser=True)
+    assert me("test1", pair["access"]).status_code == 401
+    refreshed = at("test1", "/api/auth/token/refresh/", "post", data={"refresh": pair["refresh"]})
+    assert refreshed.status_code == 401
+    at.client.cookies["sessionid"] = session
+    assert at("test1", "/admin/").status_code == 302
+
+
+def test_a_task_of_a_thread_returns_to_the_tenant_of_that_thread():
+    """A task that is run in place must not leave the caller in another thread's tenant."""
+    inside, outside = threading.Barrier(2, timeout=30), threading.Barrier(2, timeout=30)
+    places = {}
+
+    @app.task(name="tests.meets")
+    def meet():
+        inside.wait()
+
+    def work(tenant):
+        try:
+            with schema_context(tenant):
+                meet.apply(headers={"_schema_name": "test1" if tenant == "test2" else "test2"})
+                outside.wait()
+                places[tenant] = connection.schema_name
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work, args=[f"test{n}"]) for n in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert places == {"test1": "test1", "test2": "test2"}
+
+
+def test_threads_do_not_share_what_is_remembered_of_content_types(other_content_types):
+    ids = {}
+    for tenant in ("test1", "test2"):
+        with schema_context(tenant):
+            ids[tenant] = ContentType.objects.get(app_label="users", model="user").pk
+    assert ids["test1"] != ids["test2"]
+    entered, remembered = threading.Barrier(2, timeout=30), threading.Barrier(2, timeout=30)
+    seen = {}
+
+    def work(tenant):
+        try:
+            with schema_context(tenant):
+                entered.wait()
+                if tenant == "test1":
+                    ContentType.objects.get_for_model(User)
+                remembered.wait()
+                seen[tenant] = ContentType.objects.get_for_model(User).pk
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work, args=[tenant]) for tenant in ids]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == ids
+
+
 # --- cache, files, logs -------------------------------------------------------------------
 
 
@@ -473,12 +669,13 @@ def test_cache_entries_do_not_cross():
 
 
 @pytest.mark.parametrize(
-    "path", ["../test2/secret.txt", "x/../../test2/secret.txt", "/etc/passwd", "../test1x/a"]
+    "path", ["../../test2/secret.txt", "x/../../test2/secret.txt", "/etc/passwd", "../test1x/a"]
 )
 def test_files_of_another_tenant_cannot_be_named(settings, tmp_path, path):
     settings.MEDIA_ROOT = str(tmp_path)
     with schema_context("test2"):
         default_storage.save("secret.txt", ContentFile(b"secret"))
+        theirs = Path(default_storage.path("secret.txt"))
     with schema_context("test1"):
         assert not default_storage.exists("secret.txt")
         for attempt in (default_storage.open, default_storage.exists, default_storage.delete):
@@ -486,14 +683,14 @@ def test_files_of_another_tenant_cannot_be_named(settings, tmp_path, path):
                 attempt(path)
         with pytest.raises(SuspiciousFileOperation):
             default_storage.save(path, ContentFile(b"mine"))
-    assert (tmp_path / "test2" / "secret.txt").read_bytes() == b"secret"
+    assert theirs.read_bytes() == b"secret"
 
 
 def test_files_have_an_address_of_their_tenant():
-    with schema_context("test1"):
-        assert default_storage.url("a.txt") == "/media/test1/a.txt"
-    with schema_context("test2"):
-        assert default_storage.url("a.txt") == "/media/test2/a.txt"
+    for name in ("test1", "test2"):
+        with schema_context(name):
+            folder = f"{name}/{connection.tenant_identity}"
+            assert default_storage.url("a.txt") == f"/media/{folder}/a.txt"
 
 
 @pytest.mark.parametrize("path", ["/here/", "/breaks/"])

@@ -18,7 +18,7 @@ REQUESTS = 10_000
 TASKS = 2_000
 CLIENTS = 8
 
-pytestmark = pytest.mark.usefixtures("as_app", "one_account_each")
+pytestmark = pytest.mark.usefixtures("as_app", "one_account_each", "other_content_types")
 
 
 @pytest.fixture
@@ -66,6 +66,10 @@ def is_right(tenant, path, body):
     if path == "/here/":
         place = json.loads(body)
         return (place["role"], place["users"]) == (f"tenant_{tenant}", [tenant])
+    if path == "/content-types/":
+        return json.loads(body) == {"right": True}
+    if path == "/finds-state/":
+        return json.loads(body) == {"found": []}
     if path == "/stream/":
         return body == f"{tenant}\n".encode() * 3
     return True  # what breaks or strays on purpose; whoever comes next must not notice
@@ -75,7 +79,8 @@ def hammer(port, client):
     """Ask as fast as answers come, over one connection; return the wrong answers."""
     wrong, right = [], 0
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
-    paths = ["/here/"] * 6 + ["/stream/", "/breaks/", "/enters-another-tenant/"]
+    paths = ["/here/", "/content-types/", "/finds-state/"] * 2 + ["/leaves-state/"]
+    paths += ["/stream/", "/breaks/", "/enters-another-tenant/"]
     turns = zip(itertools.cycle(paths), range(REQUESTS // CLIENTS), strict=False)
     for path, turn in turns:
         tenant = f"test{(client + turn) % 2 + 1}"

@@ -85,7 +85,7 @@ def test_tasks_of_both_tenants_do_not_mix_even_when_some_break(worker, queue):
 
 def test_a_task_of_a_tenant_that_was_deleted_fails(send):
     with pytest.raises(LookupError, match="gone"):
-        send("gone", look.s())
+        send("public", look.s(), headers={"_schema_name": "gone"})
 
 
 def test_a_task_without_a_tenant_cannot_read_the_operators_accounts(send):

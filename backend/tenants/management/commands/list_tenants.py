@@ -3,7 +3,7 @@ from django.template.defaultfilters import filesizeformat
 
 from tenants.services import list_tenants
 
-HEADINGS = ("NAME", "TITLE", "STATE", "RELEASED", "SIZE", "ANSWERS AT")
+HEADINGS = ("NAME", "TITLE", "STATE", "RELEASED", "SIZE", "IDENTITY", "ANSWERS AT")
 
 
 class Command(BaseCommand):
@@ -19,6 +19,7 @@ class Command(BaseCommand):
                 tenant.state,
                 tenant.released,
                 filesizeformat(tenant.size).replace("\xa0", " "),
+                tenant.identity,
                 ", ".join(tenant.domains),
             )
             for tenant in list_tenants()

@@ -16,7 +16,7 @@ DELETE FROM django_migrations WHERE app = 'token_blacklist';
 
 
 class Migration(migrations.Migration):
-    dependencies = [("users", "0003_email_lower_case")]
+    dependencies = [("users", "0004_user_identity")]
 
     operations = [
         migrations.CreateModel(

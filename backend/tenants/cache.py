@@ -1,0 +1,38 @@
+"""Where caches keep a tenant's entries apart from those of every other, in Redis and in Django."""
+
+from collections import UserDict
+from typing import Any
+
+from asgiref.local import Local
+from django.db import connection
+
+_content_types = Local()  # as Django keeps its connections
+
+
+def make_key(key: str, key_prefix: str, version: int) -> str:
+    """Return the key of an entry in the cache; KEY_FUNCTION of the settings.
+
+    The name makes a dropped tenant's keys findable, the identity keeps them from the next
+    tenant of that name.
+    """
+    tenant = f"{connection.schema_name}:{connection.tenant_identity}"
+    return f"{tenant}:{key_prefix}:{version}:{key}"
+
+
+class ContentTypeCache(UserDict):
+    """The cache of Django's ContentTypeManager, one for each thread, as connections are.
+
+    Django has one for the process, but the ids differ between tenants: a thread would use ids
+    that another thread has just cached for another tenant. django-tenants clears it whenever
+    a connection changes tenant.
+    """
+
+    @property
+    def data(self) -> dict[str, Any]:
+        if not hasattr(_content_types, "by_database"):
+            _content_types.by_database = {}
+        return _content_types.by_database
+
+    @data.setter
+    def data(self, _empty: dict[str, Any]) -> None:
+        """Ignore what UserDict begins with."""
