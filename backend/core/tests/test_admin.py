@@ -15,6 +15,7 @@ from products.models import Product
 from tickets.models import Attachment, Ticket
 from tickets.services import open_ticket
 from users.models import CognitoIdentity, User
+from users.tokens import RefreshToken
 
 pytestmark = pytest.mark.django_db
 
@@ -65,6 +66,8 @@ def things(ann, make_product, media):
             message=ticket.messages.get(), file="x.txt", name="x.txt", content_type="t", size=1
         )
     add_item(ann, make_product().pk, 1)
+    for _ in range(3):
+        RefreshToken.for_user(ann)
 
 
 def act(client, model, action, *rows):

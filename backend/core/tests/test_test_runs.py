@@ -19,6 +19,7 @@ WEBS = "postgres://app:app@db:5432/homeport"
 def dev(tmp_path, monkeypatch):
     """Put a `./dev` in place that does as it is told."""
     monkeypatch.setattr(test_runs, "CHECKOUT", tmp_path)
+    monkeypatch.delenv(test_runs.RUN, raising=False)  # as nobody's child
 
     def install(script: str) -> None:
         (tmp_path / "dev").write_text(f"#!/bin/sh\n{script}\n")
@@ -34,6 +35,15 @@ def test_an_editor_that_knows_nothing_gets_what_dev_says(dev, monkeypatch, given
 
     test_runs.use_stack()
     assert os.environ["DATABASE_URL"] == OWNERS
+
+
+def test_a_process_that_a_test_starts_keeps_the_variables_it_was_given(dev, monkeypatch):
+    dev("exit 1")
+    monkeypatch.setenv("DATABASE_URL", WEBS)
+    monkeypatch.setenv(test_runs.RUN, "1")
+
+    test_runs.use_stack()
+    assert os.environ["DATABASE_URL"] == WEBS
 
 
 def test_what_is_given_stays(dev, monkeypatch):

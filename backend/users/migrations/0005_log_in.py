@@ -10,7 +10,8 @@ from django.db import migrations, models
 # The tables of rest_framework_simplejwt.token_blacklist, which is no application any more. Its
 # tokens are not good any more either: they name no log-in.
 REMOVE_TOKEN_BLACKLIST = """
-DROP TABLE IF EXISTS token_blacklist_blacklistedtoken, token_blacklist_outstandingtoken;
+DROP TABLE IF EXISTS token_blacklist_blacklistedtoken;
+DROP TABLE IF EXISTS token_blacklist_outstandingtoken;
 DELETE FROM django_migrations WHERE app = 'token_blacklist';
 """
 
