@@ -175,7 +175,7 @@ def test_ctrl_c_leaves_the_stack_as_it_is_and_says_how(stack):
         output, errors = child.communicate(timeout=30)
     assert child.returncode == 130
     assert errors == ""
-    assert "stopped watching: db healthy, redis healthy, migrate running" in output
+    assert "db healthy, redis healthy, migrate running" in output
     assert "./dev up goes on from here" in output
 
 
