@@ -3,6 +3,7 @@
 https://docs.celeryq.dev/en/stable/django/first-steps-with-django.html
 """
 
+import os
 import time
 from typing import Any
 
@@ -16,14 +17,16 @@ from tenant_schemas_celery.app import CeleryApp, get_schema_name_from_task
 from tenant_schemas_celery.task import TenantTask
 
 from core.database_limits import limit_sessions
-from core.env import environment, environment_or_exit
+from core.env import environment_or_exit
 from core.heartbeat import HeartbeatStep
 from core.outages import is_lock_timeout, is_lost_connection
 from core.recurring import RecurringStep
 from core.stopped_tasks import TRIES, counted
 from core.unfinished import GiveBackStep, LeaseStep
 
-environment_or_exit()
+env = environment_or_exit()
+# Celery prefers its own reading of these to the settings, and Compose gives them no password.
+os.environ.update({name: env[name] for name in ("CELERY_BROKER_URL", "CELERY_RESULT_BACKEND")})
 
 OUTAGE_PAUSE = 2  # seconds before a task that met no database, or a lock, may be taken again
 
@@ -122,7 +125,7 @@ def keep_django_logging(**kwargs: Any) -> None:
 @signals.worker_init.connect
 def limit_database_sessions(**kwargs: Any) -> None:
     """Give this worker, and the processes that it forks, the limits of a worker."""
-    limit_sessions(environment()["WORKER_DATABASE_LIMITS"])
+    limit_sessions(env["WORKER_DATABASE_LIMITS"])
 
 
 @signals.worker_ready.connect

@@ -1,7 +1,12 @@
 """Tasks run in the tenant that sent them, or not at all."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 from celery.exceptions import Reject
+from django.conf import settings
 from django.db import OperationalError, connection
 from django_tenants.utils import schema_context
 
@@ -58,3 +63,21 @@ def test_a_task_that_meets_no_database_goes_back_to_the_queue(monkeypatch, where
     finally:
         echo.pop_request()
     assert refusal.value.requeue
+
+
+def test_broker_and_results_are_asked_with_the_password_that_is_in_its_own_variable():
+    """Celery reads the URLs of the environment by itself, and would log in without it."""
+    given = {
+        "REDIS_PASSWORD": "p@ss/word",
+        "CELERY_BROKER_URL": "redis://default@127.0.0.1:1/1",
+        "CELERY_RESULT_BACKEND": "redis://default@127.0.0.1:1/2",
+    }
+    code = "from core.celery import app; print(app.conf.broker_url, app.conf.result_backend)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=settings.BASE_DIR, env={**os.environ, **given}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout.split() == [
+        "redis://default:p%40ss%2Fword@127.0.0.1:1/1",
+        "redis://default:p%40ss%2Fword@127.0.0.1:1/2",
+    ], done.stderr
