@@ -18,7 +18,7 @@ from storages.utils import clean_name
 
 from cloud.limits import REQUEST
 from core.problems import Unavailable
-from tenants.storage import prefix
+from core.tenancy import file_prefix
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -67,7 +67,7 @@ class TenantS3Storage(S3Storage):
 
     @property
     def location(self) -> str:
-        return prefix()
+        return file_prefix()
 
     @_answers
     def url(

@@ -7,18 +7,8 @@ from pathlib import Path
 
 from django.conf import settings
 from django.core.files.storage import FileSystemStorage
-from django.db import connection
 
-
-def prefix() -> str:
-    """Return the folder of the tenant's files. The name is for people to find it by.
-
-    With the name alone, the next tenant of a name would own what a request or an address that
-    outlived the drop has written or signed.
-    """
-    if connection.schema_name == connection.tenant_identity:
-        return connection.schema_name  # public
-    return f"{connection.schema_name}/{connection.tenant_identity}"
+from core.tenancy import file_prefix
 
 
 class TenantFileSystemStorage(FileSystemStorage):
@@ -32,7 +22,7 @@ class TenantFileSystemStorage(FileSystemStorage):
     @property
     def base_location(self) -> str:
         root = self._value_or_setting(self._location, settings.MEDIA_ROOT)
-        return str(Path(root, prefix()))
+        return str(Path(root, file_prefix()))
 
     @property
     def location(self) -> str:
@@ -41,7 +31,7 @@ class TenantFileSystemStorage(FileSystemStorage):
     @property
     def base_url(self) -> str:
         url = self._value_or_setting(self._base_url, settings.MEDIA_URL)
-        return f"{url.rstrip('/')}/{prefix()}/"
+        return f"{url.rstrip('/')}/{file_prefix()}/"
 
     def delete_all(self) -> None:
         """Delete every file of the tenant.
