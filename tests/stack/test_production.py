@@ -258,6 +258,21 @@ def test_slow_senders_are_not_in_the_others_way(running, sent):
         assert [running.ask("/api/v1/products/").status for _ in range(10)] == [200] * 10
 
 
+def test_the_proxys_own_errors_are_problem_documents(running):
+    address = ("127.0.0.1", int(running.ports["PROXY_HTTPS_PORT"]))
+    context = ssl._create_unverified_context()
+    with (
+        socket.create_connection(address, 10) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as client,
+    ):
+        client.sendall(b"GET /api/ HTTP/1.1\r\nHost: a b\r\n\x00: x\r\n\r\n")
+        answer = b"".join(iter(lambda: client.recv(4096), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/problem+json" in head.lower()
+    assert json.loads(body)["status"] == 400
+
+
 def test_one_tenants_lock_costs_the_others_nothing(running):
     lock = "BEGIN; LOCK TABLE test1.products_product IN ACCESS EXCLUSIVE MODE;"
     product = "/api/v1/products/999999/"  # not from the cache
