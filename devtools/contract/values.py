@@ -23,7 +23,7 @@ _EFFECTIVE = ("python", "-m", "core.env", "effective")
 # Of these a password is the only secret, and it has a known place. Of any other nothing is shown.
 _SCHEME = r"(?:postgres(?:ql)?|rediss?|smtp(?:\+\w+)?|consolemail)://"
 _PASSWORD = re.compile(rf"(?P<before>{_SCHEME}[^/\s:@?#]*):[^\s@]+@(?P<after>[^@?\s]*)\Z")
-_NO_PASSWORD = re.compile(rf"{_SCHEME}[^@?\s]*\Z")
+_NO_PASSWORD = re.compile(rf"{_SCHEME}(?:\w+@)?[^@?\s]*\Z")
 
 
 @dataclass(frozen=True)

@@ -169,6 +169,7 @@ def test_what_does_not_exist_on_this_engine_has_no_value(look):
         ("SECRET_KEY", "https://hooks.example.com/hunter2", "********"),
         ("DATABASE_URL", "postgres://app:hunter2@db:5432/x", "postgres://app:********@db:5432/x"),
         ("DATABASE_URL", "postgres://db/x?password=hunter2", "********"),
+        ("DATABASE_URL", "postgres://app@db:5432/x", "postgres://app@db:5432/x"),
         ("DATABASE_URL", "postgres://app:hun@ter2@db:5432/x", "********"),
         ("REDIS_URL", "redis://:hunter2@redis:6379/0", "redis://:********@redis:6379/0"),
         ("REDIS_URL", "redis://redis:6379/0", "redis://redis:6379/0"),

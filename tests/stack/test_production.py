@@ -256,21 +256,10 @@ def test_slow_senders_are_not_in_the_others_way(running, sent):
             slow = opened.enter_context(context.wrap_socket(plain, server_hostname="localhost"))
             slow.sendall(head.encode() + b" " * sent)
         assert [running.ask("/api/v1/products/").status for _ in range(10)] == [200] * 10
-
-
-def test_the_proxys_own_errors_are_problem_documents(running):
-    address = ("127.0.0.1", int(running.ports["PROXY_HTTPS_PORT"]))
-    context = ssl._create_unverified_context()
-    with (
-        socket.create_connection(address, 10) as plain,
-        context.wrap_socket(plain, server_hostname="localhost") as client,
-    ):
-        client.sendall(b"GET /api/ HTTP/1.1\r\nHost: a b\r\n\x00: x\r\n\r\n")
-        answer = b"".join(iter(lambda: client.recv(4096), b""))
-    head, _, body = answer.partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 400 ")
-    assert b"content-type: application/problem+json" in head.lower()
-    assert json.loads(body)["status"] == 400
+        if sent > 16 * 1024:  # more uploads than one source may have under way
+            refused = slow.recv(4096)
+            assert refused.startswith(b"HTTP/1.1 429 ")
+            assert b"content-type: application/problem+json" in refused
 
 
 def test_one_tenants_lock_costs_the_others_nothing(running):
