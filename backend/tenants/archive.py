@@ -13,23 +13,29 @@ from __future__ import annotations
 import json
 import shutil
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
+from zipfile import BadZipFile
 
+from django.core.exceptions import SuspiciousOperation
 from django.core.files.storage import default_storage
-from django.db import connection, transaction
+from django.db import DataError, IntegrityError, connection, transaction
 from django_tenants.utils import tenant_context
+from psycopg.sql import SQL, Composed, Identifier
 
 from tenants.migration import stamp
 from tenants.models import Tenant
 
 MANIFEST = "tenant.json"
+# What reading a file raises that is no zip file, or a broken or encrypted one.
+_UNREADABLE = (OSError, KeyError, ValueError, RuntimeError, EOFError, BadZipFile, zlib.error)
 
 
 class NotRestorable(Exception):
-    """The file is no archive of a tenant, or one of other migrations than this code's."""
+    """The file is no archive of a tenant, or one that this code or the database refuses."""
 
 
 def write(tenant: Tenant, path: Path) -> None:
@@ -76,35 +82,88 @@ def restore(tenant: Tenant, path: Path) -> None:
     """Load an archive into a tenant that was just made; what it holds is replaced.
 
     Raises:
-        NotRestorable: when the archive does not fit this code.
-        django.db.Error: when a row is refused; then nothing is loaded.
+        NotRestorable: when the archive does not fit this code, or is damaged. No row is loaded
+            then; files may be.
     """
     tables = _manifest(path)["tables"]
-    with tenant_context(tenant), transaction.atomic(), zipfile.ZipFile(path) as archive:
+    with tenant_context(tenant):
         connection.check_constraints()  # a row with a check still to come cannot be truncated
-        with connection.cursor() as cursor:
-            cursor.execute(f"TRUNCATE {', '.join(map(_quote, tables))} RESTART IDENTITY")
-        # Django's foreign keys are checked at the end, so the tables' order does not matter.
-        for table, columns in tables.items():
-            _copy_in(table, columns, archive)
-        for name in archive.namelist():
-            if name.startswith("files/"):
-                with archive.open(name) as source:
-                    default_storage.save(name.removeprefix("files/"), source)
+        _check_tables(path, tables)
+        try:
+            # COPY's own errors are the driver's.
+            with (
+                connection.wrap_database_errors,
+                transaction.atomic(),
+                zipfile.ZipFile(path) as archive,
+            ):
+                _load(tables, archive)
+                connection.check_constraints()
+        except (*_UNREADABLE, SuspiciousOperation, DataError, IntegrityError) as error:
+            raise NotRestorable(
+                f"{path} cannot be loaded: {' '.join(str(error).split())}"
+            ) from error
+
+
+def _load(tables: dict[str, list[str]], archive: zipfile.ZipFile) -> None:
+    with connection.cursor() as cursor:
+        names = SQL(", ").join(map(Identifier, tables))
+        cursor.execute(SQL("TRUNCATE {} RESTART IDENTITY").format(names))
+    # Django's foreign keys are checked at the end, so the tables' order does not matter.
+    for table, columns in tables.items():
+        _copy_in(table, columns, archive)
+    for name in archive.namelist():
+        if name.startswith("files/"):
+            with archive.open(name) as source:
+                default_storage.save(name.removeprefix("files/"), source)
 
 
 def _manifest(path: Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:
             manifest = json.loads(archive.read(MANIFEST))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise NotRestorable(f"{path} is no archive of a tenant ({error})") from error
+    if fault := _fault(manifest):
+        raise NotRestorable(f"{path} is no archive of a tenant ({MANIFEST}: {fault})")
     if manifest["migrations"] != stamp():
         raise NotRestorable(
             f"{path} was written with other migrations than this code has; restore it with the "
             "code of its time, then release"
         )
     return manifest
+
+
+def _fault(manifest: Any) -> str:
+    """Return what is wrong with the form of a manifest, or an empty string."""
+    if not isinstance(manifest, dict):
+        return "it is not an object"
+    if not isinstance(manifest.get("migrations"), str):
+        return "`migrations` is not a text"
+    tables = manifest.get("tables")
+    if not isinstance(tables, dict):
+        return "`tables` is not an object"
+    for table, columns in tables.items():
+        if not (isinstance(columns, list) and all(isinstance(name, str) for name in columns)):
+            return f"the columns of {table!r} are not a list of names"
+    return ""
+
+
+def _check_tables(path: Path, tables: dict[str, list[str]]) -> None:
+    """Refuse tables and columns other than those that the migrations made in this schema."""
+    expected = _tables()
+    foreign, missing = sorted(set(tables) - set(expected)), sorted(set(expected) - set(tables))
+    other = [
+        table
+        for table in sorted(set(tables) & set(expected))
+        if sorted(tables[table]) != sorted(expected[table])
+    ]
+    for fault, names in (
+        ("tables that no installed application has", foreign),
+        ("no rows of tables", missing),
+        ("other columns in tables", other),
+    ):
+        if names:
+            raise NotRestorable(f"{path} has {fault}: {', '.join(map(repr, names))}")
 
 
 # --- rows ---------------------------------------------------------------------------------
@@ -138,7 +197,7 @@ def _copy_out(table: str, columns: list[str], archive: zipfile.ZipFile) -> None:
     with (
         connection.cursor() as cursor,
         archive.open(f"tables/{table}", "w", force_zip64=True) as out,
-        cursor.copy(f"COPY {_quote(table)} ({_quoted(columns)}) TO STDOUT") as rows,
+        cursor.copy(_copy(table, columns, "TO STDOUT")) as rows,
     ):
         for chunk in rows:
             out.write(chunk)
@@ -148,29 +207,28 @@ def _copy_in(table: str, columns: list[str], archive: zipfile.ZipFile) -> None:
     with connection.cursor() as cursor:
         with (
             archive.open(f"tables/{table}") as source,
-            cursor.copy(f"COPY {_quote(table)} ({_quoted(columns)}) FROM STDIN") as rows,
+            cursor.copy(_copy(table, columns, "FROM STDIN")) as rows,
         ):
             while chunk := source.read(1 << 20):
                 rows.write(chunk)
         cursor.execute(
-            """SELECT attname FROM pg_attribute
-               WHERE attrelid = %s::regclass AND attidentity <> ''""",
-            [_quote(table)],
+            """SELECT attname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+               WHERE relname = %s AND relnamespace = current_schema()::regnamespace
+                 AND attidentity <> ''""",
+            [table],
         )
         for (column,) in cursor.fetchall():
-            highest = f"(SELECT max({_quote(column)}) FROM {_quote(table)})"  # noqa: S608  quoted
             cursor.execute(
-                f"SELECT setval(pg_get_serial_sequence(%s, %s), {highest})",
-                [_quote(table), column],
+                SQL(
+                    "SELECT setval(pg_get_serial_sequence(quote_ident(%s), %s), max({})) FROM {}"
+                ).format(Identifier(column), Identifier(table)),
+                [table, column],
             )
 
 
-def _quote(name: str) -> str:
-    return connection.ops.quote_name(name)
-
-
-def _quoted(names: list[str]) -> str:
-    return ", ".join(map(_quote, names))
+def _copy(table: str, columns: list[str], direction: LiteralString) -> Composed:
+    names = SQL(", ").join(map(Identifier, columns))
+    return SQL("COPY {} ({}) {}").format(Identifier(table), names, SQL(direction))
 
 
 # --- files --------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from __future__ import annotations
 import structlog
 from django.db import connection, transaction
 from django_tenants.utils import get_public_schema_name
+from psycopg.sql import Identifier
 
 from tenants.models import Domain, Tenant
 from tenants.names import role_of
@@ -55,7 +56,7 @@ def provision(tenant: Tenant) -> None:
     with transaction.atomic():
         connection.set_schema_to_public()
         _make_role(role)
-        schema, owner = map(connection.ops.quote_name, (tenant.schema_name, role))
+        schema, owner = map(_quote, (tenant.schema_name, role))
         with connection.cursor() as cursor:
             cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {owner}")
             cursor.execute(
@@ -77,9 +78,8 @@ def grant_in_public() -> None:
     role may besides keep accounts, and add tenants, rename and suspend them; the schema's name
     and the stamp are not for the web to change.
     """
-    name = connection.ops.quote_name
-    operators, tenants, domains = name(OPERATORS_ROLE), *map(_table, (Tenant, Domain))
-    public = name(get_public_schema_name())
+    operators, tenants, domains = _quote(OPERATORS_ROLE), *map(_table, (Tenant, Domain))
+    public = _quote(get_public_schema_name())
     with transaction.atomic():
         connection.set_schema_to_public()
         _make_role(OPERATORS_ROLE)
@@ -88,7 +88,7 @@ def grant_in_public() -> None:
         with connection.cursor() as cursor:
             cursor.execute(f"REVOKE ALL ON SCHEMA {public} FROM PUBLIC")
             cursor.execute(f"GRANT USAGE ON SCHEMA {public} TO {everyone}")
-            tables = ", ".join(map(name, _own_tables()))
+            tables = ", ".join(map(_quote, _own_tables()))
             cursor.execute(f"REVOKE ALL ON {tables} FROM {everyone}")
             cursor.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {tables} TO {operators}")
             cursor.execute(f"REVOKE ALL ON {tenants}, django_migrations FROM {operators}")
@@ -104,29 +104,35 @@ def grant_in_public() -> None:
 def drop_schema(tenant: Tenant) -> bool:
     """Drop the tenant's schema with everything in it, and its role.
 
+    A schema of that name that belongs to another role is left alone.
+
     Returns:
         Whether the role is gone. It stays while another database of the cluster needs it.
     """
     connection.set_schema_to_public()
-    name = connection.ops.quote_name
     role = role_of(tenant.schema_name)
     with connection.cursor() as cursor:
-        cursor.execute(f"DROP SCHEMA IF EXISTS {name(tenant.schema_name)} CASCADE")
+        cursor.execute(
+            "SELECT FROM pg_namespace WHERE nspname = %s AND nspowner = to_regrole(%s)",
+            [tenant.schema_name, _quote(role)],
+        )
+        if cursor.fetchone() is not None:
+            cursor.execute(f"DROP SCHEMA {_quote(tenant.schema_name)} CASCADE")
         cursor.execute(
             """SELECT EXISTS (SELECT FROM pg_shdepend
                               WHERE refclassid = 'pg_authid'::regclass
                                 AND refobjid = to_regrole(%s)
                                 AND classid <> 'pg_auth_members'::regclass)""",
-            [name(role)],
+            [_quote(role)],
         )
         needed_elsewhere = cursor.fetchone()[0]
         if not needed_elsewhere:
-            cursor.execute(f"DROP ROLE IF EXISTS {name(role)}")
+            cursor.execute(f"DROP ROLE IF EXISTS {_quote(role)}")
     return not needed_elsewhere
 
 
 def _make_role(role: str) -> None:
-    quoted = connection.ops.quote_name(role)
+    quoted = _quote(role)
     with connection.cursor() as cursor:
         if not _role_exists(role):
             cursor.execute(f"CREATE ROLE {quoted} NOLOGIN")
@@ -153,4 +159,9 @@ def _own_tables() -> list[str]:
 
 
 def _table(model: type) -> str:
-    return connection.ops.quote_name(model._meta.db_table)
+    return _quote(model._meta.db_table)
+
+
+def _quote(name: str) -> str:
+    """Quote an identifier; Django's quote_name leaves the quotes in a name as they are."""
+    return Identifier(name).as_string()

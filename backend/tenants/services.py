@@ -52,9 +52,9 @@ def create_tenant(
 
     Raises:
         ValidationError: when the name or a domain cannot be used, or belongs to another tenant.
-        tenants.archive.NotRestorable: when the archive does not fit this code.
-        tenants.release.ReleaseFailed: when the schema could not be made; the row is kept, and
-            the next release tries again.
+        tenants.archive.NotRestorable: when the archive cannot be loaded; nothing is left.
+        tenants.release.ReleaseFailed: when the schema could not be made. Without an archive the
+            row is kept, and the next release tries again.
     """
     connection.set_schema_to_public()
     if archive:
@@ -66,16 +66,29 @@ def create_tenant(
             if archive and not is_new:
                 raise ValidationError(f"{name} exists; an archive is loaded into a new tenant only")
             if is_new:
-                tenant = Tenant(schema_name=name, name=title or name)
+                # Suspended until the archive is loaded.
+                tenant = Tenant(schema_name=name, name=title or name, is_active=not archive)
                 tenant.full_clean()
                 tenant.save()
             for host in domains:
                 _give_domain(tenant, host)
-        release_tenants([tenant])
         if archive:
-            restore(tenant, archive)
+            _release_from(archive, tenant)
+        else:
+            release_tenants([tenant])
     forget()
     return tenant, is_new
+
+
+def _release_from(archive: Path, tenant: Tenant) -> None:
+    try:
+        release_tenants([tenant])
+        restore(tenant, archive)
+        tenant.is_active = True
+        tenant.save(update_fields=["is_active"])
+    except BaseException:  # an interrupt, too
+        _remove(tenant)
+        raise
 
 
 def _give_domain(tenant: Tenant, host: str) -> None:
@@ -220,15 +233,21 @@ def drop_tenant(name: str, *, export: bool = True) -> Dropped:
     with exclusively():
         tenant = get_tenant(name)
         archive = export_tenant(name) if export and tenant.migrations_stamp else None
-        with tenant_context(tenant):
-            default_storage.delete_all()
-        with transaction.atomic():
-            role_dropped = drop_schema(tenant)
-            tenant.delete()
+        role_dropped = _remove(tenant)
     _forget_cache(name)
     forget()
     log.info("dropped", schema=name, archive=str(archive))
     return Dropped(archive, role_dropped)
+
+
+def _remove(tenant: Tenant) -> bool:
+    """Remove files, schema, role, row and domains; tell whether the role is gone."""
+    with tenant_context(tenant):
+        default_storage.delete_all()
+    with transaction.atomic():
+        role_dropped = drop_schema(tenant)
+        tenant.delete()
+    return role_dropped
 
 
 def _forget_cache(name: str) -> None:

@@ -1,6 +1,8 @@
 """A tenant is made, listed, suspended, exported and dropped by one command each."""
 
+import json
 import re
+import zipfile
 
 import pytest
 from django.core.cache import cache
@@ -10,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import ProgrammingError, connection, transaction
 from django_tenants.utils import schema_context, schema_exists, tenant_context
 
-from tenants import archive
+from tenants import archive, services
 from tenants.migration import stamp
 from tenants.models import Domain, Tenant
 from users.models import User
@@ -179,10 +181,122 @@ def test_an_archive_of_other_migrations_is_refused_before_anything_is_made(
     assert not Tenant.objects.filter(schema_name="fourth").exists()
 
 
-def test_a_file_that_is_no_archive_is_refused(tmp_path):
-    (tmp_path / "letter.txt").write_text("dear")
-    with pytest.raises(CommandError, match="is no archive of a tenant"):
-        call_command("create_tenant", "fourth", "--from", str(tmp_path / "letter.txt"))
+SQL_AS_A_NAME = (
+    '"users_user"; RESET ROLE; CREATE TABLE public.loot AS SELECT * FROM test2.users_user; '
+    'TRUNCATE "users_user"'
+)
+
+
+def set_key(key, value):
+    """Return a change of a manifest."""
+    return lambda manifest: manifest.update({key: value})
+
+
+def set_columns(table, columns):
+    """Return a change of a manifest."""
+    return lambda manifest: manifest["tables"].update({table: columns})
+
+
+@pytest.fixture
+def wrong(third, said, tmp_path):
+    """Return a function that makes an archive with another manifest, or with other members."""
+    path = said("export_tenant", third).split("exported to ")[1].strip()
+
+    def make(change=lambda manifest: None, **members):
+        with zipfile.ZipFile(path) as right:
+            contents = {name: right.read(name) for name in right.namelist()}
+        manifest = json.loads(contents["tenant.json"])
+        contents["tenant.json"] = json.dumps(change(manifest) or manifest)
+        for name in [name for name, content in members.items() if content is None]:
+            del contents[name], members[name]
+        with zipfile.ZipFile(tmp_path / "wrong.zip", "w") as archive:
+            for name, content in (contents | members).items():
+                archive.writestr(name, content)
+        return str(tmp_path / "wrong.zip")
+
+    return make
+
+
+def refuse(path, reason):
+    with pytest.raises(CommandError, match=reason) as caught:
+        call_command("create_tenant", "fourth", "--from", path)
+    assert "Nothing was made." in str(caught.value)
+    assert not Tenant.objects.filter(schema_name="fourth").exists()
+    assert not schema_exists("fourth")
+    assert not role_exists("tenant_fourth")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda manifest: [manifest], "tenant.json: it is not an object"),
+        (lambda manifest: manifest.pop("migrations") and None, "`migrations` is not a text"),
+        (set_key("tables", ["users_user"]), "`tables` is not an object"),
+        (set_key("tables", {}), "no rows of tables: .*'users_user'"),
+        (set_columns("users_user", "id"), "the columns of 'users_user' are not a list of names"),
+        (set_columns("users_user", ["id"]), "other columns in tables: 'users_user'"),
+        (set_columns("loot", ["id"]), "tables that no installed application has: 'loot'"),
+        (set_columns(SQL_AS_A_NAME, ["id"]), "tables that no installed application has: .*RESET"),
+        (set_columns("users_user", [SQL_AS_A_NAME]), "other columns in tables: 'users_user'"),
+    ],
+)
+def test_an_archive_with_a_wrong_manifest_is_refused(wrong, change, reason):
+    refuse(wrong(change), reason)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('public.loot')")
+        assert cursor.fetchone() == (None,)
+
+
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ({"tables/users_user": None}, "cannot be loaded: .*tables/users_user"),
+        ({"tables/users_user": b"1\n"}, "cannot be loaded: missing data for column"),
+        ({"tables/cart_cartitem": b"1\t1\t7\t7\n"}, "cannot be loaded: "),
+        ({"files/../../test1/x": b"x"}, "cannot be loaded: .*test1"),
+    ],
+)
+def test_an_archive_with_wrong_members_is_refused(wrong, members, reason):
+    refuse(wrong(**members), reason)
+
+
+@pytest.mark.parametrize("content", [b"dear", None])
+def test_a_file_that_is_no_archive_is_refused(tmp_path, content):
+    path = tmp_path / "letter.zip"
+    if content:
+        path.write_bytes(content)
+    refuse(str(path), "is no archive of a tenant")
+
+
+def test_an_archive_that_is_no_tenants_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("x", "x")
+    refuse(str(tmp_path / "x.zip"), "is no archive of a tenant .*tenant.json")
+
+
+def test_a_tenant_is_suspended_until_its_archive_is_loaded(third, said, monkeypatch):
+    path = said("export_tenant", third).split("exported to ")[1].strip()
+    seen = []
+    restore = services.restore
+
+    def spy(tenant, *arguments):
+        seen.append(Tenant.objects.get(pk=tenant.pk).is_active)
+        restore(tenant, *arguments)
+
+    monkeypatch.setattr(services, "restore", spy)
+    said("create_tenant", "fourth", "--from", path)
+    assert seen == [False]
+    assert Tenant.objects.get(schema_name="fourth").is_active
+
+
+def test_a_schema_of_somebody_else_is_kept_when_an_archive_cannot_be_loaded(third, said):
+    path = said("export_tenant", third).split("exported to ")[1].strip()
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE SCHEMA fourth")
+    with pytest.raises(CommandError, match="not released: fourth"):
+        call_command("create_tenant", "fourth", "--from", path)
+    assert schema_exists("fourth")
+    assert not Tenant.objects.filter(schema_name="fourth").exists()
 
 
 def test_nothing_is_dropped_when_the_export_fails(third, settings, tmp_path):

@@ -31,7 +31,9 @@ class Command(BaseCommand):
             tenant, is_new = create_tenant(name, title, domains, archive)
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from error
-        except (NotRestorable, ReleaseFailed) as error:
+        except NotRestorable as error:
+            raise CommandError(f"{error}\nNothing was made.") from error
+        except ReleaseFailed as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"created {name}" if is_new else f"{name} exists; nothing to make")
         if title and title != tenant.name:
