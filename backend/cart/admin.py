@@ -2,7 +2,6 @@ from django.contrib import admin
 
 from cart.models import Cart, CartItem
 from cart.services import totals_of
-from core.admin import TenantModelAdmin
 
 
 class CartItemInline(admin.TabularInline):
@@ -12,7 +11,7 @@ class CartItemInline(admin.TabularInline):
 
 
 @admin.register(Cart)
-class CartAdmin(TenantModelAdmin):
+class CartAdmin(admin.ModelAdmin):
     list_display = ["user", "created_at", "total"]
     list_filter = ["created_at"]
     list_select_related = ["user"]

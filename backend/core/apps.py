@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.contrib.admin import apps as admin_apps
 
 
 class CoreConfig(AppConfig):
@@ -6,3 +7,10 @@ class CoreConfig(AppConfig):
 
     def ready(self) -> None:
         from core import request_id  # noqa: F401  connects its signals
+
+
+class AdminConfig(admin_apps.AdminConfig):
+    """Django's admin, with the site of core.admin."""
+
+    default = False  # of core's own configurations the other one is meant by "core"
+    default_site = "core.admin.Site"

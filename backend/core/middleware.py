@@ -7,13 +7,14 @@ from ipaddress import ip_address
 from typing import Any
 
 import structlog
+from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 
 from core.outages import outage
 from core.problems import Unavailable, problem, unavailable
-from core.tenancy import in_a_tenant
+from core.tenancy import has_application, in_a_tenant
 
 log = structlog.get_logger(__name__)
 
@@ -101,7 +102,6 @@ class TenantOnlyMiddleware:
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
-        self.applications = set(settings.TENANT_APPS) - set(settings.SHARED_APPS)
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         return self.get_response(request)
@@ -109,8 +109,9 @@ class TenantOnlyMiddleware:
     def process_view(
         self, request: HttpRequest, view: Callable[..., HttpResponse], *arguments: Any
     ) -> HttpResponse | None:
-        application = view.__module__.partition(".")[0]
-        if application in self.applications and not in_a_tenant():
+        view = getattr(view, "func", view)  # of a functools.partial
+        application = apps.get_containing_app_config(view.__module__)
+        if application and not in_a_tenant() and not has_application(application.label):
             return problem(404, "The operators' host has no shop; ask at a tenant's.")
         return None
 

@@ -1,19 +1,18 @@
 from django.contrib import admin
 
-from core.admin import TenantModelAdmin
 from products.models import Category, Product
 from products.services import forget_lists
 
 
 @admin.register(Category)
-class CategoryAdmin(TenantModelAdmin):
+class CategoryAdmin(admin.ModelAdmin):
     list_display = ["name", "slug"]
     search_fields = ["name"]
     prepopulated_fields = {"slug": ["name"]}
 
 
 @admin.register(Product)
-class ProductAdmin(TenantModelAdmin):
+class ProductAdmin(admin.ModelAdmin):
     list_display = ["name", "sku", "category", "price", "currency", "stock", "is_active"]
     list_filter = ["is_active", "category", "currency"]
     list_select_related = ["category"]

@@ -3,25 +3,16 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from core.admin import ShownWhereItIs
-from core.tenancy import in_a_tenant
 from tenants.models import Domain, Tenant
 
 
-class OperatorsOnly(ShownWhereItIs):
-    """Shows a model on the operators' site only; a tenant's role could not read it."""
-
-    def is_here(self) -> bool:
-        return not in_a_tenant()
-
-
-class DomainInline(OperatorsOnly, admin.TabularInline):
+class DomainInline(admin.TabularInline):
     model = Domain
     extra = 0
 
 
 @admin.register(Tenant)
-class TenantAdmin(OperatorsOnly, admin.ModelAdmin):
+class TenantAdmin(admin.ModelAdmin):
     """A tenant added here gets its schema at the next release."""
 
     list_display = ["schema_name", "name", "is_active", "is_released", "created_at"]

@@ -4,7 +4,6 @@ from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
 from django.utils.html import format_html, format_html_join
 
-from core.admin import TenantModelAdmin
 from tickets.models import Attachment, Message, Ticket
 from tickets.services import answer_ticket, close_ticket
 from tickets.views import file_response
@@ -36,7 +35,7 @@ class MessageInline(admin.StackedInline):
 
 
 @admin.register(Ticket)
-class TicketAdmin(TenantModelAdmin):
+class TicketAdmin(admin.ModelAdmin):
     list_display = ["id", "subject", "user", "status", "updated_at"]
     list_display_links = ["id", "subject"]
     list_filter = ["status", "created_at"]
@@ -64,7 +63,7 @@ class TicketAdmin(TenantModelAdmin):
 
 
 @admin.register(Attachment)
-class AttachmentAdmin(TenantModelAdmin):
+class AttachmentAdmin(admin.ModelAdmin):
     """Files come with messages; here they are found again, and removed."""
 
     list_display = ["name", "content_type", "size", "ticket"]

@@ -9,7 +9,6 @@ from rest_framework.parsers import FormParser, MultiPartParser
 from rest_framework.request import Request
 
 from core.admin import TenantModelAdmin
-from core.tenancy import in_a_tenant
 from users.models import CognitoIdentity, LogIn, User
 from users.throttling import LogInThrottle, remember_client
 
@@ -48,10 +47,6 @@ class UserAdmin(DjangoUserAdmin):
         ("Dates", {"fields": ["last_login", "date_joined"]}),
     ]
     add_fieldsets = [(None, {"fields": ["email", "usable_password", "password1", "password2"]})]
-
-    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        # What would go with an operator's account is looked for in tables only tenants have.
-        return in_a_tenant() and super().has_delete_permission(request, obj)
 
 
 @admin.register(LogIn)

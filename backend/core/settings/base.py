@@ -29,15 +29,15 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 ACCOUNT_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.auth",
-    "django.contrib.admin",
+    "core.apps.AdminConfig",
     "users",
 ]
 SHARED_APPS = [
     "tenants",  # before django_tenants: its commands replace those of the same name
     "core",  # before staticfiles: its runserver replaces the one there
-    "django.contrib.admin",  # before django_tenants, whose pages of the admin style in place
+    "core.apps.AdminConfig",  # before django_tenants, whose pages of the admin style in place
     "django_tenants",
-    *(app for app in ACCOUNT_APPS if app != "django.contrib.admin"),
+    *(app for app in ACCOUNT_APPS if app != "core.apps.AdminConfig"),
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",

@@ -1,10 +1,12 @@
 """Every model can be managed, and nothing that happened can be rewritten."""
 
+from types import ModuleType
+
 import pytest
 from django.contrib import admin
 from django.db import connection
 from django.test import Client
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils.timezone import now
 from django_tenants.utils import schema_context
 
@@ -12,6 +14,7 @@ from cart.services import add_item
 from orders.models import Order
 from orders.services import create_order
 from products.models import Product
+from tenants.models import Tenant
 from tickets.models import Attachment, Ticket
 from tickets.services import open_ticket
 from users.models import CognitoIdentity, User
@@ -180,11 +183,21 @@ def test_staff_without_the_right_gets_no_file(office, things):
     assert office.get(address).status_code == 403
 
 
-def test_the_operators_admin_has_accounts_and_no_shop(db, empty_cache):
-    client = Client(headers={"host": "public.localhost"})
+# --- the operators' site ------------------------------------------------------------------
+
+
+@pytest.fixture
+def operations(empty_cache):
+    """A browser of a superuser of the operators."""
+    client = AdminClient(headers={"host": "public.localhost"})
     with schema_context("public"):
-        root = User.objects.create_superuser("root@example.com")
-        client.force_login(root)
+        client.force_login(User.objects.create_superuser("root@example.com"))
+    return client
+
+
+def test_the_operators_admin_has_accounts_and_no_shop(operations):
+    client = operations
+    root = User.objects.get()
     page = client.get("/admin/").content.decode()
 
     assert "/admin/users/user/" in page
@@ -193,3 +206,46 @@ def test_the_operators_admin_has_accounts_and_no_shop(db, empty_cache):
     assert client.get("/admin/products/product/").status_code == 403
     # Looking for what would go with the account would meet tables that are not there.
     assert client.get(f"/admin/users/user/{root.pk}/delete/").status_code == 403
+
+
+@pytest.fixture
+def register(settings):
+    """Return a function that serves a site with ordinary ModelAdmins, as `admin.site` is one."""
+
+    def as_usual(*models, **attributes):
+        site = type(admin.site._wrapped)()
+        site.register(models, type("Usual", (admin.ModelAdmin,), attributes))
+        settings.ROOT_URLCONF = ModuleType("urls")
+        settings.ROOT_URLCONF.urlpatterns = [path("admin/", site.urls)]
+
+    return as_usual
+
+
+def test_an_ordinary_modeladmin_is_shown_where_its_table_is(operations, office, register):
+    register(Product, Tenant)
+    for model in (Product, Tenant):
+        list_, add = address_of(model, "changelist"), address_of(model, "add")
+        here, elsewhere = (office, operations) if model is Product else (operations, office)
+        assert list_ in here.get("/admin/").content.decode()
+        assert {here.get(page).status_code for page in (list_, add)} == {200}
+        assert list_ not in elsewhere.get("/admin/").content.decode()
+        assert {elsewhere.get(page).status_code for page in (list_, add)} == {403}
+
+
+def test_an_inline_is_shown_where_its_table_is(operations, office, register):
+    register(User, inlines=[type("Orders", (admin.TabularInline,), {"model": Order})])
+    for client, has_orders in ((operations, False), (office, True)):
+        with schema_context("test1" if has_orders else "public"):
+            address = address_of(User, "change", User.objects.get().pk)
+        page = client.get(address)
+        assert page.status_code == 200
+        formsets = page.context["inline_admin_formsets"]
+        assert [formset.opts.model for formset in formsets] == [Order] * has_orders
+
+
+def test_nothing_is_deleted_where_its_dependents_cannot_be_found(operations, office, register):
+    register(User)
+    for client, schema, status in ((operations, "public", 403), (office, "test1", 200)):
+        with schema_context(schema):
+            address = address_of(User, "delete", User.objects.get().pk)
+        assert client.get(address).status_code == status

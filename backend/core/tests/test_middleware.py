@@ -1,17 +1,19 @@
 """What is decided about a request before any view sees it."""
 
 import time
+from functools import partial
 from ipaddress import ip_network
 
 import pytest
 import redis
+from django.apps import apps
 from django.db import InterfaceError, OperationalError, connection
 from django.http import HttpResponse
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 from django.views.debug import get_default_exception_reporter_filter
 
 from core import health
-from core.middleware import ForwardedHeadersMiddleware
+from core.middleware import ForwardedHeadersMiddleware, TenantOnlyMiddleware
 
 SAID = {"x-forwarded-proto": "https", "x-forwarded-for": "203.0.113.9", "x-request-id": "1"}
 
@@ -82,6 +84,34 @@ def test_a_draining_web_tells_its_probes_and_still_answers(browser, monkeypatch,
     (tmp_path / "draining").touch()
     answer = browser.get("/api/v1/health/live/")
     assert (answer.status_code, answer.json()) == (503, {"status": "draining"})
+
+
+# --- the operators' host ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("named", ["products", "products.apps.ProductsConfig"])
+@pytest.mark.parametrize("schema", ["public", "test1"])
+@pytest.mark.django_db
+def test_views_of_tenants_are_not_found_at_the_operators(settings, named, schema):
+    settings.TENANT_APPS = [named if app == "products" else app for app in settings.TENANT_APPS]
+    browser = Client(headers={"host": f"{schema}.localhost"})
+    wanted = 404 if schema == "public" else 200
+    assert browser.get("/api/v1/products/").status_code == wanted
+
+
+@pytest.mark.django_db
+def test_a_view_is_found_in_an_application_that_is_a_package_of_a_package(settings, monkeypatch):
+    config = apps.get_app_config("products")
+    monkeypatch.setattr(config, "name", "shop.products")
+    settings.TENANT_APPS = ["shop.products"]
+    middleware = TenantOnlyMiddleware(lambda request: HttpResponse())
+
+    def view(request):
+        return HttpResponse()
+
+    view.__module__ = "shop.products.views"
+    for asked in (view, partial(view)):
+        assert middleware.process_view(RequestFactory().get("/"), asked, [], {}).status_code == 404
 
 
 # --- outages ------------------------------------------------------------------------------
