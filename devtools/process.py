@@ -45,18 +45,22 @@ def capture(
     directory: Path,
     environment: Mapping[str, str],
     timeout: float = 60,
+    given: IO[bytes] | None = None,
+    into: IO[bytes] | None = None,
 ) -> Result:
     """Run `command` to its end, at most `timeout` seconds, and return what it wrote.
 
-    Raises NoAnswer if it does not end in time, DevError if it cannot be started.
+    It reads the file `given`, or nothing; what it writes goes `into` a file instead, if there is
+    one. Raises NoAnswer if it does not end in time, DevError if it cannot be started.
     """
     try:
         done = subprocess.run(
             command,
             cwd=directory,
             env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdin=given or subprocess.DEVNULL,
+            stdout=into or subprocess.PIPE,
+            stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
             timeout=timeout,
@@ -69,7 +73,7 @@ def capture(
         ) from error
     except OSError as error:
         raise _not_started(command, error) from error
-    return Result(shell_status(done.returncode), done.stdout, done.stderr)
+    return Result(shell_status(done.returncode), done.stdout or "", done.stderr)
 
 
 def hand_over(command: Sequence[str], *, directory: Path, environment: Mapping[str, str]) -> int:

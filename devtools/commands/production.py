@@ -6,6 +6,8 @@ import argparse
 import json
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 from .. import environment
 from ..production import inventory
@@ -39,7 +41,7 @@ def write_secrets(run: Run) -> int:
     return 0
 
 
-def _roll_options(parser: argparse.ArgumentParser) -> None:
+def _stack_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--env-file",
         default=ENVIRONMENT_FILE,
@@ -52,7 +54,7 @@ def _roll_options(parser: argparse.ArgumentParser) -> None:
     "roll",
     "replace web and worker of the production stack one after the other, while they serve",
     "./dev roll   after docker compose ... build, or with another BACKEND_IMAGE",
-    options=_roll_options,
+    options=_stack_options,
 )
 def roll(run: Run) -> int:
     from ..production import rollout
@@ -61,6 +63,53 @@ def roll(run: Run) -> int:
     rollout.roll(ProductionStack(run.checkout, run.options.env_file), run.terminal)
     run.terminal.mark(Mark.GOOD, f"rolled in {seconds(time.monotonic() - began)}")
     return 0
+
+
+def _backup_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("directory", type=Path, metavar="DIRECTORY", help="where the backup is")
+    _stack_options(parser)
+
+
+@command(
+    "backup",
+    "write a backup of the production stack: roles, database, uploaded and exported files",
+    "./dev backup /backups/monday   the directory is new, and readable to you alone",
+    options=_backup_options,
+)
+def back_up(run: Run) -> int:
+    from ..production import backup
+
+    stack = ProductionStack(run.checkout, run.options.env_file)
+    made = backup.back_up(stack, run.options.directory.resolve(), run.terminal)
+    total = sum(file["bytes"] for file in made["files"].values())
+    run.terminal.mark(
+        Mark.GOOD, f"backup of {len(made['tenants'])} tenants, {total / 2**20:.1f} MiB"
+    )
+    _name_the_bucket(run.terminal, made)
+    return 0
+
+
+@command(
+    "restore",
+    "fill new volumes of the production stack from a backup",
+    "./dev restore /backups/monday   then start the stack",
+    "refuses a backup that is not whole, volumes that hold data, another major PostgreSQL",
+    options=_backup_options,
+)
+def restore(run: Run) -> int:
+    from ..production import backup
+
+    stack = ProductionStack(run.checkout, run.options.env_file)
+    made = backup.restore(stack, run.options.directory.resolve(), run.terminal)
+    run.terminal.mark(Mark.GOOD, f"{len(made['tenants'])} tenants restored, as of {made['made']}")
+    _name_the_bucket(run.terminal, made)
+    run.terminal.say(f"  then: {' '.join(stack.command)} up --detach --wait")
+    return 0
+
+
+def _name_the_bucket(terminal: Terminal, manifest: dict[str, Any]) -> None:
+    if manifest["bucket"]:
+        terminal.say(f"  not in it: uploaded files, which are in the bucket {manifest['bucket']}")
 
 
 def _sbom_options(parser: argparse.ArgumentParser) -> None:

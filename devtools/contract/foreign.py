@@ -33,6 +33,7 @@ FOREIGN = (
     Foreign("DEBUG", "habit: elsewhere it makes errors talkative; production refuses to see it"),
     Foreign("SSM_PARAMETERS_FILLED", "core.env: a process tells its children what it read"),
     Foreign("POSTGRES_USER", "PostgreSQL's image: the name of the superuser"),
+    Foreign("POSTGRES_DB", "PostgreSQL's image: the name of the application's database"),
     Foreign("PGOPTIONS", "PostgreSQL's clients: how a session begins"),
     Foreign("PGDATA", "PostgreSQL: where its cluster is"),
     Foreign("TEST_RUN", "core.test_runs: a run of the tests tells its processes its number"),

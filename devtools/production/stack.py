@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import cached_property
-from typing import Any
+from typing import IO, Any
 
 from ..checkout import Checkout
 from ..errors import DevError
@@ -35,15 +35,19 @@ class ProductionStack:
         """The ids of a service's running containers."""
         return self.compose("ps", "--quiet", service).output.split()
 
-    def compose(self, *arguments: str, timeout: float = 60) -> Result:
-        """Run Compose to its end, at most `timeout` seconds. Raises DevError if it fails."""
-        return self._run([*self.command, *arguments], timeout)
+    def compose(self, *arguments: str, timeout: float = 60, **files: IO[bytes]) -> Result:
+        """Run Compose to its end, at most `timeout` seconds. Raises DevError if it fails.
+
+        Args:
+            files: `given` and `into`, as process.capture takes them.
+        """
+        return self._run([*self.command, *arguments], timeout, **files)
 
     def docker(self, *arguments: str, timeout: float = 60) -> Result:
         """Run `docker` to its end, at most `timeout` seconds. Raises DevError if it fails."""
         return self._run(["docker", *arguments], timeout)
 
-    def _run(self, command: list[str], timeout: float) -> Result:
+    def _run(self, command: list[str], timeout: float, **files: IO[bytes]) -> Result:
         if not (self.checkout.root / self.environment_file).is_file():
             raise DevError(f"there is no {self.environment_file}", "make one: ./dev secrets")
         done = capture(
@@ -51,6 +55,7 @@ class ProductionStack:
             directory=self.checkout.root,
             environment=self.checkout.variables,
             timeout=timeout,
+            **files,
         )
         if not done.ok:
             raise DevError(f"`{' '.join(command)}` failed: {done.last_words}", done.errors.strip())

@@ -41,14 +41,17 @@ class ProductionStack(Stack):
         command = ("run", "--rm", "-T", "--no-deps", "migrate", "python", "manage.py", *arguments)
         return self.compose(*command).stdout
 
-    def ask(self, path: str, host: str = "test1.localhost", method: str = "GET", **headers: str):
-        """Ask the proxy; return the answer, its header names in lower case."""
+    def ask(
+        self, path: str, host: str = "test1.localhost", body: str | None = None, **headers: str
+    ) -> Answer:
+        """Ask the proxy, with POST if there is a body; the answer's header names are lower case."""
         context = ssl._create_unverified_context()
         port = int(self.ports["PROXY_HTTPS_PORT"])
         connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=30, context=context)
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         try:
-            connection.request(method, path, headers={"Host": f"{host}:{port}", **names})
+            method = "GET" if body is None else "POST"
+            connection.request(method, path, body, {"Host": f"{host}:{port}", **names})
             response = connection.getresponse()
             found = {name.lower(): value for name, value in response.getheaders()}
             return Answer(response.status, found, response.read().decode())

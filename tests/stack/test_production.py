@@ -419,3 +419,73 @@ def test_nothing_listens_beyond_loopback(running):
     assert "[::]" not in published
     with socket.create_connection(("127.0.0.1", int(running.ports["PROXY_HTTPS_PORT"])), 5):
         pass
+
+
+# --- what a backup keeps --------------------------------------------------------------------
+
+CUSTOMER = """
+from django.core.files.base import ContentFile
+from django_tenants.utils import schema_context
+from tickets.models import Attachment, Message, Ticket
+from users.models import User
+with schema_context("test1"):
+    ann = User.objects.create_user("kept@example.com", "a-long-password-1")
+    ticket = Ticket.objects.create(user=ann, subject="Kept")
+    message = Message.objects.create(ticket=ticket, author=ann, body="See the file.")
+    file = ContentFile(b"kept", name="kept.txt")
+    print(Attachment.objects.create(message=message, file=file, name="kept.txt",
+                                    content_type="text/plain", size=4).pk)
+"""
+# Owner and rights of each schema and table, and which role may become which.
+RIGHTS = """
+SELECT nspname, nspowner::regrole, ARRAY(SELECT unnest(nspacl)::text ORDER BY 1)
+FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema)'
+UNION ALL
+SELECT oid::regclass::text, relowner::regrole, ARRAY(SELECT unnest(relacl)::text ORDER BY 1)
+FROM pg_class WHERE relnamespace::regnamespace::text !~ '^(pg_|information_schema)'
+UNION ALL
+SELECT roleid::regrole::text, grantor::regrole, ARRAY[member::regrole::text,
+       admin_option::text, inherit_option::text, set_option::text]
+FROM pg_auth_members WHERE roleid::regrole::text LIKE 'tenant_%'
+ORDER BY 1, 2, 3
+"""
+
+
+def test_a_backup_is_restored_on_new_volumes_with_new_passwords(running, tmp_path):
+    def rights() -> str:
+        psql = ("exec", "-T", "db", "psql", "-XqAtU", "postgres", "homeport", "-c", RIGHTS)
+        return running.compose(*psql).stdout
+
+    attachment = running.python(CUSTOMER)
+    running.manage("suspend_tenant", "test2")
+    exported = running.manage("export_tenant", "test1").split()[-1]
+    tenants, owned = running.manage("list_tenants"), rights()
+    kept = tmp_path / "kept"
+    running.dev("backup", str(kept), timeout=600)
+    assert [path.stat().st_mode & 0o077 for path in (kept, *kept.iterdir())] == [0] * 4
+
+    refused = running.dev("restore", str(kept), check=False)
+    assert refused.returncode == 1
+    assert "the database is not new" in refused.stderr
+    assert "the volumes of files are not new" in refused.stderr
+    assert "down --volumes" in refused.stderr
+
+    environment = running.checkout / ENVIRONMENT_FILE
+    text = environment.read_text()
+    changed, passwords = re.subn("(?<=PASSWORD=')", "another-", text)
+    assert passwords == 4
+    environment.write_text(changed)
+    running.compose("down", "--volumes", "--timeout", "5")
+    running.dev("restore", str(kept), timeout=600)
+    running.compose("up", "--detach", "--wait", timeout=600)
+
+    assert (running.manage("list_tenants"), rights()) == (tenants, owned)
+    account = json.dumps({"email": "kept@example.com", "password": "a-long-password-1"})
+    pair = running.ask("/api/v1/auth/login/", body=account, Content_Type="application/json")
+    assert pair.status == 200, pair.text
+    mine = {"Authorization": f"Bearer {pair.json()['access']}"}
+    assert running.ask(f"/api/v1/tickets/attachments/{attachment}/", **mine).text == "kept"
+    running.compose("run", "--rm", "-T", "--no-deps", "migrate", "test", "-s", exported)
+    assert running.ask("/api/v1/products/", host="test2.localhost").status != 200
+    running.manage("resume_tenant", "test2")
+    eventually(lambda: running.ask("/api/v1/products/", host="test2.localhost").status == 200)
