@@ -72,6 +72,14 @@ def files_of(labels: Iterable[str]) -> set[tuple[str, str]]:
     return found
 
 
+def conflicts() -> str:
+    """Return the applications that have several leaf migrations, and these; usually nothing."""
+    return "; ".join(
+        f"{', '.join(sorted(names))} in {app}"
+        for app, names in sorted(_loader().detect_conflicts().items())
+    )
+
+
 def migrate(schema_name: str) -> None:
     """Apply every migration that the schema lacks, as the role that owns it.
 
@@ -96,6 +104,9 @@ def migrate(schema_name: str) -> None:
         # Content types and permissions are made by receivers of this one.
         state.clear_delayed_apps_cache()
         _send(signals.post_migrate, apps=state.apps, **about)
+    else:
+        # A squashed migration whose replaced ones are all applied; their files may go next.
+        executor.check_replacements()
     connection.set_schema_to_public()
 
 

@@ -13,7 +13,7 @@ from django.db import connection
 from django_tenants.utils import get_public_schema_name
 
 from tenants.exclusive import exclusively, retry_locks
-from tenants.migration import migrate, stamp
+from tenants.migration import conflicts, migrate, stamp
 from tenants.models import Tenant
 from tenants.provisioning import grant_in_public, provision, unprovisioned
 
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 class ReleaseFailed(Exception):
-    """Some tenants could not be brought up to date; the text names them."""
+    """Migrations conflict, or some tenants could not be brought up to date; the text names them."""
 
 
 def release() -> None:
@@ -33,9 +33,11 @@ def release() -> None:
     A broken tenant does not keep the others from being migrated.
 
     Raises:
-        ReleaseFailed: at the end, naming the tenants that failed.
+        ReleaseFailed: at once, when migrations conflict; or at the end, naming the tenants that
+            failed.
         django.db.Error: when public itself cannot be migrated.
     """
+    _refuse_conflicts()
     with exclusively():
         started = time.monotonic()
         _migrate(get_public_schema_name())
@@ -48,8 +50,10 @@ def release_tenants(tenants: list[Tenant]) -> None:
     """Make and migrate those of these tenants that are behind. The caller holds the lock.
 
     Raises:
-        ReleaseFailed: at the end, naming the tenants that failed.
+        ReleaseFailed: at once, when migrations conflict; or at the end, naming the tenants that
+            failed.
     """
+    _refuse_conflicts()
     incomplete = unprovisioned()
     failed = []
     for number, tenant in enumerate(tenants, start=1):
@@ -59,6 +63,14 @@ def release_tenants(tenants: list[Tenant]) -> None:
             _start_afresh()
     if failed:
         raise ReleaseFailed(f"not released: {', '.join(failed)}. The log above says why.")
+
+
+def _refuse_conflicts() -> None:
+    if found := conflicts():
+        raise ReleaseFailed(
+            f"conflicting migrations, several leaves of one application: {found}. Nothing was "
+            "migrated. Merge them: ./dev manage makemigrations --merge"
+        )
 
 
 def _release(tenant: Tenant, *, complete: bool) -> bool:

@@ -11,11 +11,16 @@ from urllib.parse import quote
 
 import psycopg
 import pytest
+from django.core import checks
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
+from django.db.migrations import Migration
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 from django_tenants.utils import schema_context, schema_exists
 
 from tenants import exclusive
+from tenants import migration as migration_module
 from tenants import release as release_module
 from tenants.exclusive import LOCK, MAINTENANCE_DATABASE
 from tenants.migration import stamp
@@ -89,6 +94,57 @@ def test_a_broken_tenant_is_named_and_the_others_are_released(monkeypatch):
     assert "zzz" not in str(caught.value)
     assert schema_exists("zzz")
     assert Tenant.objects.get(schema_name="aaa").migrations_stamp == ""
+
+
+@pytest.fixture
+def migrated(monkeypatch):
+    """The schemas that a release migrates; it only names them."""
+    found = []
+    monkeypatch.setattr(release_module, "migrate", found.append)
+    return found
+
+
+def test_two_leaf_migrations_are_refused_before_anything_is_migrated(migrated, monkeypatch):
+    loader = MigrationLoader(None)
+    loader.graph.add_node(("orders", "0099_other"), Migration("0099_other", "orders"))
+    loader.graph.add_dependency(None, ("orders", "0099_other"), ("orders", "0001_initial"))
+    monkeypatch.setattr(migration_module, "_loader", lambda: loader)
+
+    with pytest.raises(CommandError, match=r"0099_other in orders.*makemigrations --merge"):
+        call_command("release")
+    assert migrated == []
+
+
+def test_a_failing_system_check_is_refused_before_anything_is_migrated(migrated, monkeypatch):
+    def failing(app_configs, **kwargs):
+        return [checks.Error("This is wrong.", id="tests.E001")]
+
+    registered = {*checks.registry.registry.registered_checks, failing}
+    failing.tags = ()
+    monkeypatch.setattr(checks.registry.registry, "registered_checks", registered)
+
+    with pytest.raises(CommandError, match="This is wrong"):
+        call_command("release")
+    assert migrated == []
+
+
+def test_a_squashed_migration_is_recorded_where_what_it_replaces_is_applied(monkeypatch):
+    squashed = ("orders", "0001_squashed_all")
+    load_disk = MigrationLoader.load_disk
+
+    def with_squashed(loader):
+        load_disk(loader)
+        replaced = [key for key in loader.disk_migrations if key[0] == "orders"]
+        migration = Migration(squashed[1], "orders")
+        migration.replaces = sorted(replaced)
+        loader.disk_migrations[squashed] = migration
+
+    monkeypatch.setattr(MigrationLoader, "load_disk", with_squashed)
+    monkeypatch.setattr(migration_module, "_loader", lambda: MigrationLoader(None))
+    migration_module.migrate("test1")
+
+    with schema_context("test1"):
+        assert squashed in MigrationRecorder(connection).applied_migrations()
 
 
 def test_an_unreachable_database_is_one_clear_message():

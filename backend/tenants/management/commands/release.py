@@ -1,4 +1,5 @@
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DEFAULT_DB_ALIAS
 from django.db import Error as DatabaseError
 
 from core.env import environment
@@ -14,6 +15,8 @@ class Command(BaseCommand):
 
     def handle(self, *args, **options) -> None:
         try:
+            # As Django's migrate does: an error ends it before anything is migrated.
+            self.check(databases=[DEFAULT_DB_ALIAS])
             release()
         except ReleaseFailed as failure:
             raise CommandError(str(failure)) from failure
