@@ -16,8 +16,8 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import signals
 
-# As `squashmigrations` names it: 0001_squashed_0004_...
-_SQUASHED = re.compile(r"(?P<first>\d{4})_squashed_(?P<last>\d{4})")
+# As `squashmigrations` names it: 0001_squashed_0004_..., or 0001_initial_squashed_0004_...
+_SQUASHED = re.compile(r"(?P<first>\d{4})_(?:\w+_)?squashed_(?P<last>\d{4})")
 
 
 @cache

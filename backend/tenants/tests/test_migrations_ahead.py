@@ -60,8 +60,9 @@ def test_the_files_of_an_application_are_its_migrations():
     assert known <= files_of(["orders", "orders"])
 
 
-def test_rows_of_squashed_and_of_removed_applications_do_not_count(monkeypatch):
-    squashed = {("orders", "0001_squashed_0003_all")}
+@pytest.mark.parametrize("name", ["0001_squashed_0003_all", "0001_initial_squashed_0003_all"])
+def test_rows_of_squashed_and_of_removed_applications_do_not_count(monkeypatch, name):
+    squashed = {("orders", name)}
     monkeypatch.setattr("tenants.migration.migrations_on_disk", lambda: squashed)
     old = {("orders", "0001_initial"), ("orders", "0003_more"), ("removed", "0001_initial")}
 
