@@ -3,7 +3,7 @@
 A backup is a directory. Its manifest is written last and has the digest of each file, so that
 a backup that was cut off is recognized. It has no password: the roles of the restored database
 have those of the new stack's environment file. A restore wants new volumes, and ends with the
-database, in one transaction, so that one that failed serves nobody.
+database, which takes its name when it is whole, so that one that failed serves nobody.
 """
 
 from __future__ import annotations
@@ -67,16 +67,15 @@ def back_up(stack: ProductionStack, target: Path, terminal: Terminal) -> dict[st
         # After the database, so that each file which it names has been written.
         with terminal.step("files"):
             _write(stack, target / FILES, *_IN_RELEASE, "sh", "-c", _PACK)
-        if _facts(stack)["tenants"] != before["tenants"]:
+        if _facts(stack) != before:
             raise DevError(
-                "tenants were made or dropped meanwhile, and would be there in part",
+                "tenants or tables were made or dropped meanwhile, and would be there in part",
                 f"again: ./dev backup {target}",
             )
         manifest = {
             "format": FORMAT,
             "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "postgres": before["postgres"],
-            "tenants": before["tenants"],
+            **before,
             "bucket": _bucket(stack),
             "files": {name: _described(target / name) for name in (DATABASE, FILES)},
         }
@@ -104,8 +103,9 @@ def restore(stack: ProductionStack, source: Path, terminal: Terminal) -> dict[st
             _read(stack, source / FILES, *_IN_RELEASE, "tar", "--extract", "--directory", "/data")
         with terminal.step("roles and database"):
             _read(stack, source / DATABASE, "exec", "-T", "db", "/scripts/restore")
-        if _facts(stack)["tenants"] != manifest["tenants"]:
-            raise DevError("the database has other tenants than the backup")
+        facts = _facts(stack)
+        if facts != {name: manifest[name] for name in facts}:
+            raise DevError("the database has other tenants or tables than the backup")
     except DevError as error:
         raise DevError.of([*error.problems, Problem("it is not restored", _anew(stack))]) from None
     return manifest
@@ -163,7 +163,7 @@ def _refuse_another_target(stack: ProductionStack, manifest: dict[str, Any]) -> 
 
 
 def _anew(stack: ProductionStack) -> str:
-    down = " ".join([*stack.command, "down --volumes"])
+    down = " ".join([*stack.command, "--profile proxy down --volumes"])
     return f"delete all data of this stack, and restore again: {down}"
 
 

@@ -124,11 +124,12 @@ def test_a_restore_that_fails_says_how_to_begin_again(kept):
     stack = Stack(NEW, fails="/scripts/restore")
     said = _refusal(stack, kept)
     assert said.startswith("no space left")
-    assert "docker compose down --volumes" in said
+    assert "docker compose --profile proxy down --volumes" in said
 
 
 def test_a_database_that_came_back_in_part_is_no_success(kept):
-    assert "other tenants than the backup" in _refusal(Stack(NEW, NEW), kept)
+    assert "other tenants or tables" in _refusal(Stack(NEW, NEW), kept)
+    assert "other tenants or tables" in _refusal(Stack(NEW, {**FULL, "tables": 59}), kept)
 
 
 @pytest.mark.parametrize(
