@@ -9,9 +9,10 @@ while nothing else is to be done. Every start of the program is a fork of it, wh
 project's own modules left to import. What the files looked like is noted before each fork: an
 edit at any later moment, even while they are imported, differs from that and starts it anew.
 
-With --listen this process holds the socket that the program serves, whose file descriptor stands
-for {}. The next start then does not wait until the one before has ended its requests, one of which
-may be paused at a breakpoint, and a request that comes in between waits for it and is not refused.
+With --listen this process holds the socket that the program serves (its own, or one that it was
+given as fd://N); {} stands for its file descriptor. A request that comes between two starts waits
+and is not refused. A program whose request is paused at a breakpoint does not end: then the next
+one starts beside it.
 
 A program that an edit has broken is started again after the next one; one that fails later, at
 once. Only if the very first start fails does this process end with it, so that whoever waits
@@ -25,6 +26,7 @@ import contextlib
 import importlib
 import importlib.util
 import logging
+import math
 import os
 import runpy
 import select
@@ -42,6 +44,7 @@ POLL_INTERVAL = 0.1  # seconds between two scans of the files, or
 SHARE = 50  # times the processor time of one scan, if that is longer: at most 2 % of a processor,
 MAX_PAUSE = 1  # but never more seconds than this: then a scan is so long that the share is higher
 QUIET = 1  # seconds without an import after which the program counts as started
+OVERLAP_AFTER = 2  # seconds that a program has to end before the next one starts beside it
 MIN_UPTIME = 5  # seconds a program must have run for its end not to be one at the start
 
 # Folders without code of the project, beside the hidden ones and virtual environments.
@@ -221,10 +224,12 @@ class Reloader:
     def _stop(self) -> None:
         """Tell the program to end, which takes as long as it is paused at a breakpoint."""
         os.kill(self.child, signal.SIGTERM)
-        if self.overlapping:
-            self.leaving.append(self.child)
-        else:
-            os.waitpid(self.child, 0)
+        end = time.monotonic() + (OVERLAP_AFTER if self.overlapping else math.inf)
+        while self._ended() is None and self.child:
+            if time.monotonic() >= end:
+                self.leaving.append(self.child)
+                break
+            time.sleep(0.01)
         self.child = 0
 
 
@@ -339,6 +344,9 @@ def _say(text: str) -> None:
 
 
 def _listening(address: str) -> socket.socket:
+    """Return a listening socket at HOST:PORT, or the one behind the file descriptor of fd://N."""
+    if address.startswith("fd://"):
+        return socket.socket(fileno=int(address.removeprefix("fd://")))
     host, _, port = address.rpartition(":")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host.strip("[]"), int(port)), family=family, backlog=2048)

@@ -175,8 +175,8 @@ def test_web_is_not_the_databases_owner_and_manage_is(up):
 
 
 def test_exec_has_the_environment_of_the_service(up):
-    print_user = 'echo "$DATABASE_URL" | cut -d: -f2'
-    assert up.dev("exec", "worker", "sh", "-c", print_user).stdout == "//app\n"
+    print_user = 'echo "$DATABASE_URL" | cut -d@ -f1'
+    assert up.dev("exec", "worker", "sh", "-c", print_user).stdout == "postgres://app\n"
     tables = up.dev("exec", "db", "psql", "-Atc", "SELECT count(*) FROM tenant_config")
     assert int(tables.stdout) >= 2, tables.stderr
     assert up.dev("exec", "web", "sh", "-c", "exit 3").returncode == 3

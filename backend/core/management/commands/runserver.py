@@ -27,6 +27,7 @@ class InheritedServer(WSGIServer):
     """A server on the socket behind a file descriptor, which listens already."""
 
     descriptor: int
+    requests: Requests
 
     def server_bind(self) -> None:
         self.socket.close()
@@ -38,12 +39,19 @@ class InheritedServer(WSGIServer):
     def server_activate(self) -> None:
         """Leave the length of its queue as it is."""
 
+    def serve_forever(self, poll_interval: float = 0.1) -> None:
+        self.requests.server = self
+        super().serve_forever(poll_interval)
+        self.requests.wait()
+
 
 class Requests:
     """Counts the requests that are being answered."""
 
     def __init__(self) -> None:
         self.active = 0
+        self.server: InheritedServer | None = None
+        self._ending: threading.Thread | None = None
         self._lock = threading.Lock()
         request_started.connect(self._started)
         request_finished.connect(self._finished)
@@ -56,12 +64,23 @@ class Requests:
         with self._lock:
             self.active -= 1
 
-    def end(self, number: int, frame: FrameType | None) -> NoReturn:
+    def end(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal: let the requests end while no other is accepted, then exit.
 
-        The thread that it interrupts is the one that accepts connections.
+        The thread that it interrupts may have just accepted a connection, and has to go on.
         """
         signal.signal(number, signal.SIG_IGN)
+        self._ending = threading.Thread(target=self._end)
+        self._ending.start()
+
+    def wait(self) -> None:
+        """Wait for the exit, if it has begun."""
+        if self._ending:
+            self._ending.join()
+
+    def _end(self) -> NoReturn:
+        if self.server:
+            self.server.shutdown()
         time.sleep(ACCEPTED)
         timeout = math.inf if environment()["DEBUGPY_PORT"] else DRAIN_TIMEOUT
         end = time.monotonic() + timeout
@@ -81,7 +100,8 @@ class Command(runserver.Command):
 
     def inner_run(self, *args: Any, **options: Any) -> None:
         if options["socket"] is not None:
-            attributes = {"descriptor": options["socket"]}
+            requests = Requests()
+            attributes = {"descriptor": options["socket"], "requests": requests}
             self.server_cls = type("Server", (InheritedServer,), attributes)
-            signal.signal(signal.SIGTERM, Requests().end)
+            signal.signal(signal.SIGTERM, requests.end)
         super().inner_run(*args, **options)
