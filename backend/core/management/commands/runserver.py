@@ -20,7 +20,6 @@ from django.core.signals import request_finished, request_started
 from core.env import environment
 
 DRAIN_TIMEOUT = 5  # seconds that requests have to end; no limit under a debugger
-ACCEPTED = 0.1  # seconds in which a connection that was accepted becomes a request
 
 
 class InheritedServer(WSGIServer):
@@ -39,6 +38,14 @@ class InheritedServer(WSGIServer):
     def server_activate(self) -> None:
         """Leave the length of its queue as it is."""
 
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        self.requests.opened()
+        return True
+
+    def shutdown_request(self, request: Any) -> None:
+        self.requests.closed()
+        super().shutdown_request(request)
+
     def serve_forever(self, poll_interval: float = 0.1) -> None:
         self.requests.server = self
         super().serve_forever(poll_interval)
@@ -46,23 +53,46 @@ class InheritedServer(WSGIServer):
 
 
 class Requests:
-    """Counts the requests that are being answered."""
+    """Counts the requests that are being answered, the first of a connection from its start."""
 
     def __init__(self) -> None:
         self.active = 0
         self.server: InheritedServer | None = None
         self._ending: threading.Thread | None = None
         self._lock = threading.Lock()
+        self._of_thread = threading.local()
         request_started.connect(self._started)
         request_finished.connect(self._finished)
 
+    def opened(self) -> None:
+        """Count a connection that was accepted as its first request."""
+        self._add(1)
+
+    def closed(self) -> None:
+        """Forget a connection, in the thread that served it."""
+        if not self._has_started:
+            self._add(-1)
+        self._has_started = False
+
+    @property
+    def _has_started(self) -> bool:
+        return getattr(self._of_thread, "has_started", False)
+
+    @_has_started.setter
+    def _has_started(self, value: bool) -> None:
+        self._of_thread.has_started = value
+
     def _started(self, **_: Any) -> None:
-        with self._lock:
-            self.active += 1
+        if self._has_started:
+            self._add(1)
+        self._has_started = True
 
     def _finished(self, **_: Any) -> None:
+        self._add(-1)
+
+    def _add(self, number: int) -> None:
         with self._lock:
-            self.active -= 1
+            self.active += number
 
     def end(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal: let the requests end while no other is accepted, then exit.
@@ -81,7 +111,6 @@ class Requests:
     def _end(self) -> NoReturn:
         if self.server:
             self.server.shutdown()
-        time.sleep(ACCEPTED)
         timeout = math.inf if environment()["DEBUGPY_PORT"] else DRAIN_TIMEOUT
         end = time.monotonic() + timeout
         while self.active and time.monotonic() < end:
