@@ -34,8 +34,9 @@ log = structlog.get_logger(__name__)
 
 
 # The message's header with the identity of the tenant that sent it: the library's has its name,
-# which another tenant may have by now.
-SENDER = "tenant_identity"
+# which another tenant may have by now. It begins as that one does: core/stopped_tasks.py keeps
+# both, to send a stopped task again as its tenant's.
+SENDER = "_tenant_identity"
 
 
 def _signed(headers: dict[str, Any] | None) -> dict[str, Any]:

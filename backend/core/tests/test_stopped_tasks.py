@@ -9,9 +9,11 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from celery.app.task import Context
 from django.core.management import CommandError, call_command
 
 from core import stopped_tasks
+from core.celery import SENDER
 from core.stopped_tasks import KEPT, TRIES, broker
 from core.tests.crashing import QUEUE, RUNS, crash
 
@@ -75,6 +77,16 @@ def test_a_task_that_ends_its_process_is_stopped_kept_and_sent_again():
 
     assert listed("--forget", "all") == f"forgotten: {sent.id}\n"
     assert listed() == "no task was stopped\n"
+
+
+def test_a_task_is_kept_with_the_tenant_that_sent_it(monkeypatch):
+    monkeypatch.setattr(stopped_tasks, "TRIES", 0)
+    whose = {"_schema_name": "test1", SENDER: "0f5c1d1e-0000-4000-8000-000000000000"}
+    request = Context({"id": "x", "called_directly": False, **whose})
+
+    with stopped_tasks.counted("core.echo", request, ("hello",), {}) as allowed:
+        assert not allowed
+    assert stopped_tasks.kept()["x"]["headers"] == whose
 
 
 def test_a_task_that_is_not_kept_is_named():
