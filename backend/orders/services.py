@@ -10,7 +10,6 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.template.loader import render_to_string
 from django.utils import timezone
-from django_tenants.utils import get_public_schema_name, schema_context, tenant_context
 
 from cart.models import CartItem
 from cart.services import check_totals, items_of, locked_cart
@@ -19,7 +18,7 @@ from core.problems import Conflict, Unprocessable
 from orders import tasks
 from orders.models import Order, OrderItem, StatusChange
 from products.services import return_to_stock, take_from_stock
-from tenants.models import Tenant
+from tenants.context import each_active_tenant
 from users.models import User
 
 # When a confirmation counts as forgotten: later than the last retry of its task.
@@ -190,14 +189,11 @@ def send_missing_confirmations(after: int | None = None) -> int:
     newest = timezone.now() - timedelta(seconds=FORGOTTEN_AFTER if after is None else after)
     oldest = timezone.now() - TOO_OLD_AFTER
     number = 0
-    with schema_context(get_public_schema_name()):  # no tenant may see the others
-        tenants = list(Tenant.objects.filter(is_active=True))
-    for tenant in tenants:
-        with tenant_context(tenant):
-            forgotten = Order.objects.filter(
-                confirmation_sent_at=None, created_at__range=(oldest, newest)
-            )
-            for pk in forgotten.order_by("pk").values_list("pk", flat=True):
-                tasks.send_confirmation.delay(pk)
-                number += 1
+    for _tenant in each_active_tenant():
+        forgotten = Order.objects.filter(
+            confirmation_sent_at=None, created_at__range=(oldest, newest)
+        )
+        for pk in forgotten.order_by("pk").values_list("pk", flat=True):
+            tasks.send_confirmation.delay(pk)
+            number += 1
     return number

@@ -1,6 +1,6 @@
 """The tenant's way through a process: log lines carry it, and nothing keeps it too long."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any
 
@@ -9,7 +9,9 @@ from django.core.signals import request_finished
 from django.db import connection
 from django.dispatch import receiver
 from django_structlog.celery.signals import bind_extra_task_metadata
-from django_tenants.utils import tenant_context
+from django_tenants.utils import get_public_schema_name, schema_context, tenant_context
+
+from tenants.models import Tenant
 
 
 def in_this_tenant(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -25,6 +27,15 @@ def in_this_tenant(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(*args, **kwargs)
 
     return bound
+
+
+def each_active_tenant() -> Iterator[Tenant]:
+    """Enter every active tenant in turn, and yield it."""
+    with schema_context(get_public_schema_name()):  # no tenant may see the others
+        tenants = list(Tenant.objects.filter(is_active=True))
+    for tenant in tenants:
+        with tenant_context(tenant):
+            yield tenant
 
 
 @receiver(request_finished)

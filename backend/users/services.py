@@ -9,12 +9,12 @@ from django.core.exceptions import ValidationError
 from django.core.mail import send_mail
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from django_tenants.utils import get_public_schema_name, schema_context, tenant_context
+from django_tenants.utils import get_public_schema_name, schema_context
 from rest_framework_simplejwt.tokens import Token
 from rest_framework_simplejwt.utils import datetime_from_epoch
 
 from cloud.cognito import Identity
-from tenants.models import Tenant
+from tenants.context import each_active_tenant
 from users import tasks
 from users.models import CognitoIdentity, LogIn, User
 from users.tokens import LOG_IN, RefreshToken
@@ -71,10 +71,15 @@ class LogInEnded(Exception):
     """The log-in of a refresh token has ended, or ends because the token was used twice."""
 
 
-def log_in_of(token: Token) -> LogIn | None:
-    """Return the log-in that a verified token belongs to, with its user; None if it has ended."""
+def log_in_of(token: Token, *, lock: bool = False) -> LogIn | None:
+    """Return the log-in that a verified token belongs to, with its user; None if it has ended.
+
+    Args:
+        lock: whether its row, not the user's, is locked until the transaction ends.
+    """
+    rows = LogIn.objects.select_for_update(of=("self",)) if lock else LogIn.objects
     try:
-        return LogIn.objects.select_related("user").get(pk=token.get(LOG_IN))
+        return rows.select_related("user").get(pk=token.get(LOG_IN))
     except (LogIn.DoesNotExist, ValidationError):  # no id at all, as in tokens of older code
         return None
 
@@ -89,9 +94,8 @@ def renew(token: RefreshToken) -> None:
         LogInEnded: when there is nothing to renew.
     """
     with transaction.atomic():
-        log_in = log_in_of(token)
-        # Locked by itself: two requests with one token must not both find it unused.
-        log_in = log_in and LogIn.objects.select_for_update().filter(pk=log_in.pk).first()
+        # Locked: two requests with one token must not both find it unused.
+        log_in = log_in_of(token, lock=True)
         if log_in is None or not log_in.user.is_active:
             raise LogInEnded
         is_reuse = log_in.refresh_token != token["jti"]
@@ -116,14 +120,9 @@ def log_out(token: Token, *, everywhere: bool = False) -> None:
 
 def remove_expired_log_ins() -> int:
     """Delete the log-ins whose tokens have all expired, of every active tenant; return how many."""
-    removed = 0
     with schema_context(get_public_schema_name()):
-        tenants = list(Tenant.objects.filter(is_active=True))
-        removed += _remove_expired()
-    for tenant in tenants:
-        with tenant_context(tenant):
-            removed += _remove_expired()
-    return removed
+        removed = _remove_expired()
+    return removed + sum(_remove_expired() for _tenant in each_active_tenant())
 
 
 def _remove_expired() -> int:
