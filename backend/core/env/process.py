@@ -10,7 +10,7 @@ from functools import cache
 
 from .contract import CONTRACT, SETTINGS
 from .parsing import parameter_path
-from .reading import Environment, EnvironmentProblems, mode_of, read, report
+from .reading import BY_NAME, Environment, EnvironmentProblems, mode_of, read, report
 
 # Asked for what nobody set, where SSM_PARAMETER_PATH is set. By its dotted name, as settings
 # name middleware, because core imports no application; and only then, because it is slow.
@@ -113,8 +113,8 @@ def _stored(path: str, mode: str) -> dict[str, str]:
 
 def _not_stored(name: str, mode: str) -> str:
     """Return why the parameter store may not set a variable in `mode`, or nothing."""
-    variable = next((v for v in CONTRACT if v.reader == "backend" and v.name == name), None)
-    if variable is None:
+    variable = BY_NAME.get(name)
+    if variable is None or variable.reader != "backend":
         return "is not declared"
     if name in NEVER_STORED:
         return "is set by what starts the process"

@@ -22,7 +22,7 @@ from .contract import (
     Variable,
 )
 
-_BY_NAME = {variable.name: variable for variable in CONTRACT}
+BY_NAME = {variable.name: variable for variable in CONTRACT}
 _ROLE_ALONE = re.compile(r"(?P<role>[a-z]+://(?P<name>\w+))@")
 # What the emulators are given for keys.
 TEST_CREDENTIALS = frozenset({"test", "testing"})
@@ -104,7 +104,7 @@ def read(
     for name, needs, others in REQUIRED_WITH:
         if name in values and needs(values[name]):
             problems += [
-                _problem(_BY_NAME[other], mode, f"is not set, and {name}={values[name]} needs it")
+                _problem(BY_NAME[other], mode, f"is not set, and {name}={values[name]} needs it")
                 for other in others
                 if other in values and not values[other]
             ]
@@ -113,7 +113,7 @@ def read(
             if reason is GUESSABLE and name in lenders:
                 continue  # said of the variable that the password is from
             if name in values and is_refused(values[name]):
-                problems.append(_problem(_BY_NAME[name], mode, f"{reason}: refused in production"))
+                problems.append(_problem(BY_NAME[name], mode, f"{reason}: refused in production"))
         problems += [
             f"{name} {reason}: refused in production\n      unset {name}"
             for name, reason in emulation(source)
@@ -128,7 +128,7 @@ def read(
 def password_variable(url: str) -> Variable | None:
     """Return the variable that completes a URL with a role and no password; None for others."""
     found = _ROLE_ALONE.match(url)
-    return _BY_NAME.get(PASSWORDS.get(found["name"], "")) if found else None
+    return BY_NAME.get(PASSWORDS.get(found["name"], "")) if found else None
 
 
 def with_password(url: str, password: str) -> str:
