@@ -18,7 +18,7 @@ from tenants.operators import Operators
 
 OPTION = "--tenant"
 
-# They look at no account and at no row of a tenant, or bring public and all tenants along.
+# They work for all tenants, or look at no row of one; so they take no tenant.
 TENANT_FREE = frozenset(
     {
         "all_tenants_command",
@@ -37,26 +37,41 @@ TENANT_FREE = frozenset(
         "list_tenants",
         "makemessages",
         "makemigrations",
-        "migrate",
-        "migrate_schemas",
         "optimizemigration",
         "release",
         "resume_tenant",
         "runserver",
-        "seed_demo",
-        "showmigrations",
+        "sendtestemail",
         "spectacular",
         "squashmigrations",
         "startapp",
+        "startproject",
         "stopped_tasks",
         "suspend_tenant",
-        "tenant_command",
         "version",
     }
 )
 
-# What runs in their place.
-REPLACED = {"test": "pytest runs the tests: ./dev test; some of them: ./dev test -k NAME"}
+# For all tenants without the option, for one with it.
+TENANT_OPTIONAL = frozenset({"migrate", "seed_demo", "showmigrations"})
+
+# Commands of Django and of django-tenants that know neither the roles nor the life of a tenant,
+# and what runs in their place.
+REPLACED = {
+    "clone_tenant": "./dev manage export_tenant NAME, then create_tenant OTHER --from ARCHIVE",
+    "collectstatic_schemas": "./dev manage collectstatic",
+    "create_domain": "./dev manage create_tenant NAME --domain HOST, also for a tenant there is",
+    "create_missing_schemas": "./dev migrate",
+    "create_tenant_superuser": "./dev manage createsuperuser --tenant NAME",
+    "delete_domain": "the admin of the operators' host, under Domains",
+    "delete_tenant": "./dev manage drop_tenant NAME",
+    "generateschema": "./dev manage spectacular",
+    "migrate_schemas": "./dev manage migrate, for one tenant: --tenant NAME",
+    "rename_schema": "./dev manage export_tenant NAME, then create_tenant OTHER --from ARCHIVE",
+    "tenant_command": "./dev manage COMMAND --tenant NAME",
+    "test": "./dev test; some of them: ./dev test -k NAME",
+    "testserver": "./dev up, with data: ./dev manage seed_demo",
+}
 
 
 def run(arguments: list[str]) -> None:
@@ -66,13 +81,15 @@ def run(arguments: list[str]) -> None:
         arguments: as in sys.argv; `--tenant public` means the operators.
 
     Raises:
-        SystemExit: when the command needs a tenant and is given none, or an unknown one; or
-            when another command runs in its place.
+        SystemExit: when the command needs a tenant and is given none, or an unknown one; when
+            it takes none and is given one; or when another command runs in its place.
     """
     arguments, name = _take_option(arguments)
     command = arguments[1] if len(arguments) > 1 else "help"
     if command in REPLACED:
-        raise SystemExit(f"{command} is not used here. {REPLACED[command]}")
+        raise SystemExit(f"{command} is not used here. Use: {REPLACED[command]}")
+    if name and command in TENANT_FREE:
+        raise SystemExit(f"{command} takes no {OPTION}: it works for all tenants, or for none")
     try:
         _enter(name, command, arguments)
         execute_from_command_line(arguments)
@@ -87,9 +104,14 @@ def _enter(name: str, command: str, arguments: list[str]) -> None:
     if name:
         django.setup()
         try:
-            connection.set_tenant(_tenant(name))
+            tenant = _tenant(name)
         except LookupError as error:
             raise SystemExit(f"{command}: {error}") from error
+        if command == "migrate":
+            # It enters each tenant by itself, and goes through all unless one is named.
+            arguments += ["--schema", name]
+            return
+        connection.set_tenant(tenant)
         # For psql, and whatever else the command starts.
         # https://www.postgresql.org/docs/current/libpq-envars.html
         os.environ["PGOPTIONS"] = connection.session_options()
@@ -142,7 +164,7 @@ def _take_option(arguments: list[str]) -> tuple[list[str], str]:
 
 def _needs_tenant(command: str, arguments: list[str]) -> bool:
     asks_for_help = {"-h", "--help"} & set(arguments)
-    return not (command in TENANT_FREE or command.startswith("-") or asks_for_help)
+    return not (command in TENANT_FREE | TENANT_OPTIONAL or command.startswith("-") or asks_for_help)
 
 
 def _tenant(name: str):

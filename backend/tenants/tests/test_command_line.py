@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.core.management import get_commands
 from django_tenants.utils import schema_context
 
+from tenants.command_line import REPLACED, TENANT_FREE, TENANT_OPTIONAL, run
 from tenants.tests.test_release import url_of_test_database
 from users.models import User
 
@@ -54,10 +56,30 @@ def test_a_misspelt_command_is_told_the_one_that_was_meant(manage):
     assert "Unknown command: 'mirgate'. Did you mean migrate?" in ended.stderr
 
 
-def test_djangos_test_command_names_what_runs_in_its_place(manage):
-    ended = manage("test", "orders")
-    assert ended.returncode == 1
-    assert "./dev test" in ended.stderr
+def test_a_command_that_knows_no_roles_names_what_runs_in_its_place(capsys):
+    for command, replacement in REPLACED.items():
+        with pytest.raises(SystemExit) as ended:
+            run(["manage.py", command])
+        assert ended.value.code == f"{command} is not used here. Use: {replacement}"
+
+
+def test_every_command_with_a_rule_is_there():
+    """A rule for a command that a library has renamed or dropped protects nothing."""
+    there = {*get_commands(), "help", "version"}
+    assert not {*REPLACED, *TENANT_FREE, *TENANT_OPTIONAL} - there
+
+
+@pytest.mark.parametrize("command", ["drop_tenant", "makemigrations", "release", "runserver"])
+def test_a_command_for_all_tenants_takes_none(command):
+    with pytest.raises(SystemExit, match=f"{command} takes no --tenant"):
+        run(["manage.py", command, "--tenant", "test1"])
+
+
+@pytest.mark.parametrize("command", ["migrate", "showmigrations"])
+def test_migrations_of_one_tenant_are_those_of_that_alone(manage, command):
+    ended = manage(command, "--plan", "--tenant", "test1")
+    assert ended.returncode == 0, ended.stderr
+    assert "test2" not in ended.stdout
 
 
 def test_sqlmigrate_prints_the_statements_of_a_tenant(manage):
