@@ -164,7 +164,9 @@ def _take_option(arguments: list[str]) -> tuple[list[str], str]:
 
 def _needs_tenant(command: str, arguments: list[str]) -> bool:
     asks_for_help = {"-h", "--help"} & set(arguments)
-    return not (command in TENANT_FREE | TENANT_OPTIONAL or command.startswith("-") or asks_for_help)
+    return not (
+        command in TENANT_FREE | TENANT_OPTIONAL or command.startswith("-") or asks_for_help
+    )
 
 
 def _tenant(name: str):
