@@ -9,12 +9,14 @@ import sys
 from collections.abc import Iterable
 from functools import cache
 
+import structlog
 from django.apps import apps
+from django.core.management import call_command
+from django.core.management.commands.migrate import Command as Migrate
 from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
-from django.db.migrations.recorder import MigrationRecorder
-from django.db.models import signals
+
+log = structlog.get_logger(__name__)
 
 # As `squashmigrations` names it: 0001_squashed_0004_..., or 0001_initial_squashed_0004_...
 _SQUASHED = re.compile(r"(?P<first>\d{4})_(?:\w+_)?squashed_(?P<last>\d{4})")
@@ -76,66 +78,41 @@ def conflicts() -> str:
     """Return the applications that have several leaf migrations, and these; usually nothing."""
     return "; ".join(
         f"{', '.join(sorted(names))} in {app}"
-        for app, names in sorted(_loader().detect_conflicts().items())
+        for app, names in sorted(MigrationLoader(None).detect_conflicts().items())
     )
 
 
 def migrate(schema_name: str) -> None:
     """Apply every migration that the schema lacks, as the role that owns it.
 
-    What `manage.py migrate` does, without what it spends on its output. django-tenants' own
-    command adds a connection, a start of Django's checks and two more looks at the catalog.
+    Django's own command does it, with its signals. django-tenants' command adds a connection, a
+    start of Django's checks and two more looks at the catalog.
 
     Raises:
-        django.db.Error: when a migration fails. Those before it stay applied.
+        django.db.Error: when a migration fails; the log names it. Those before it stay applied.
         InconsistentMigrationHistory: when a migration was applied before one it needs.
     """
+    command = _Migrate()
     connection.set_schema(schema_name)
-    executor = _executor()
-    executor.loader.check_consistent_history(connection)
-    targets = executor.loader.graph.leaf_nodes()
-    plan = executor.migration_plan(targets)
-    if plan:
-        state = executor._create_project_state(with_applied_migrations=True)
-        about = {"verbosity": 0, "interactive": False, "using": connection.alias, "plan": plan}
-        _send(signals.pre_migrate, apps=state.apps, **about)
-        # Django's command goes on with a copy, whose models it renders once more.
-        state = executor.migrate(targets, plan=plan, state=state)
-        # Content types and permissions are made by receivers of this one.
-        state.clear_delayed_apps_cache()
-        _send(signals.post_migrate, apps=state.apps, **about)
-    else:
-        # A squashed migration whose replaced ones are all applied; their files may go next.
-        executor.check_replacements()
+    try:
+        call_command(command, verbosity=0, interactive=False, skip_checks=True)
+    except Exception as error:
+        if command.migration:
+            reason = " ".join(str(error).split())
+            log.error(
+                "migration failed", schema=schema_name, migration=command.migration, reason=reason
+            )
+        raise
     connection.set_schema_to_public()
 
 
-def _executor() -> MigrationExecutor:
-    """Return an executor for the schema the connection is in.
+class _Migrate(Migrate):
+    """Django's command, which remembers the migration that it is at."""
 
-    The graph is read from disk once for all schemas. Squashed migrations make it depend on what
-    a schema has applied; then it is read for each.
-    """
-    executor = MigrationExecutor.__new__(MigrationExecutor)
-    executor.connection = connection
-    executor.progress_callback = None
-    executor.recorder = MigrationRecorder(connection)
-    executor.loader = _loader()
-    if executor.loader.replacements:
-        executor.loader = MigrationLoader(connection)
-    else:
-        executor.loader.applied_migrations = executor.recorder.applied_migrations()
-    return executor
+    migration = ""
 
-
-@cache
-def _loader() -> MigrationLoader:
-    return MigrationLoader(None)
-
-
-def _send(signal, *, plan, **about) -> None:
-    """Tell the applications that the plan touches; nothing changed for the others."""
-    touched = {migration.app_label for migration, _backwards in plan}
-    for config in apps.get_app_configs():
-        if config.models_module and config.label in touched:
-            signal.send(sender=config, app_config=config, plan=plan, **about)
+    def migration_progress_callback(self, action, migration=None, fake=False) -> None:
+        if action == "apply_start":
+            self.migration = str(migration)
+        elif action == "apply_success":
+            self.migration = ""

@@ -13,11 +13,13 @@ import psycopg
 import pytest
 from django.core import checks
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError, connection, transaction
-from django.db.migrations import Migration
+from django.db import IntegrityError, ProgrammingError, connection, transaction
+from django.db.migrations import Migration, RunSQL
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
+from django.db.models.signals import post_migrate
 from django_tenants.utils import schema_context, schema_exists
+from structlog.testing import capture_logs
 
 from tenants import exclusive
 from tenants import migration as migration_module
@@ -108,7 +110,7 @@ def test_two_leaf_migrations_are_refused_before_anything_is_migrated(migrated, m
     loader = MigrationLoader(None)
     loader.graph.add_node(("orders", "0099_other"), Migration("0099_other", "orders"))
     loader.graph.add_dependency(None, ("orders", "0099_other"), ("orders", "0001_initial"))
-    monkeypatch.setattr(migration_module, "_loader", lambda: loader)
+    monkeypatch.setattr(migration_module, "MigrationLoader", lambda connection: loader)
 
     with pytest.raises(CommandError, match=r"0099_other in orders.*makemigrations --merge"):
         call_command("release")
@@ -128,23 +130,60 @@ def test_a_failing_system_check_is_refused_before_anything_is_migrated(migrated,
     assert migrated == []
 
 
-def test_a_squashed_migration_is_recorded_where_what_it_replaces_is_applied(monkeypatch):
-    squashed = ("orders", "0001_squashed_all")
+@pytest.fixture
+def one_more(monkeypatch):
+    """Return a function that gives the application `orders` one more migration."""
     load_disk = MigrationLoader.load_disk
 
-    def with_squashed(loader):
-        load_disk(loader)
-        replaced = [key for key in loader.disk_migrations if key[0] == "orders"]
-        migration = Migration(squashed[1], "orders")
-        migration.replaces = sorted(replaced)
-        loader.disk_migrations[squashed] = migration
+    def add(name, **attributes):
+        def with_it(loader):
+            load_disk(loader)
+            own = sorted(key for key in loader.disk_migrations if key[0] == "orders")
+            added = Migration(name, "orders")
+            added.dependencies = own[-1:]
+            for attribute, value in attributes.items():
+                setattr(added, attribute, value(own) if callable(value) else value)
+            loader.disk_migrations[("orders", name)] = added
 
-    monkeypatch.setattr(MigrationLoader, "load_disk", with_squashed)
-    monkeypatch.setattr(migration_module, "_loader", lambda: MigrationLoader(None))
+        monkeypatch.setattr(MigrationLoader, "load_disk", with_it)
+
+    return add
+
+
+def test_a_squashed_migration_is_recorded_where_what_it_replaces_is_applied(one_more):
+    one_more("0001_squashed_all", replaces=lambda own: own, dependencies=[])
     migration_module.migrate("test1")
 
     with schema_context("test1"):
-        assert squashed in MigrationRecorder(connection).applied_migrations()
+        applied = MigrationRecorder(connection).applied_migrations()
+    assert ("orders", "0001_squashed_all") in applied
+
+
+def test_a_failing_migration_is_named_in_one_line(one_more):
+    one_more("0099_wrong", operations=[RunSQL("SELECT nothing FROM nowhere")])
+    with capture_logs() as logs, pytest.raises(ProgrammingError), transaction.atomic():
+        migration_module.migrate("test1")
+
+    (line,) = logs
+    assert (line["event"], line["schema"]) == ("migration failed", "test1")
+    assert line["migration"] == "orders.0099_wrong"
+    assert "nowhere" in line["reason"]
+
+
+def test_handlers_of_every_application_run_after_a_migration(one_more):
+    """Of those without a new migration, too: so does Django's own command."""
+    told = []
+
+    def remember(app_config, **kwargs):
+        told.append(app_config.label)
+
+    one_more("0099_empty", operations=[])
+    post_migrate.connect(remember)
+    try:
+        migration_module.migrate("test1")
+    finally:
+        post_migrate.disconnect(remember)
+    assert {"orders", "users", "products"} <= set(told)
 
 
 def test_an_unreachable_database_is_one_clear_message():

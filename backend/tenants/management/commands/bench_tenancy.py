@@ -24,7 +24,7 @@ from django.urls import path
 from django_tenants.utils import schema_context
 
 from tenants.exclusive import MAINTENANCE_DATABASE
-from tenants.migration import _loader, migrate, migrations_on_disk, stamp
+from tenants.migration import migrate, migrations_on_disk, stamp
 from tenants.models import Tenant
 from tenants.names import role_of
 from tenants.release import release
@@ -205,7 +205,7 @@ def add_migration(folder: Path, before: str, name: str, field: str) -> None:
     for module in [known for known in sys.modules if known.startswith("bench_migrations")]:
         del sys.modules[module]
     settings.MIGRATION_MODULES = {"users": "bench_migrations"}
-    for remembered in (migrations_on_disk, stamp, _loader):
+    for remembered in (migrations_on_disk, stamp):
         remembered.cache_clear()
 
 
