@@ -74,9 +74,9 @@ class OrderAdmin(admin.ModelAdmin):
 
     @admin.action(description="Send confirmations that were not sent", permissions=["change"])
     def confirm(self, request, orders) -> None:
-        unsent = orders.filter(confirmation_sent_at=None).values_list("pk", flat=True)
-        for pk in unsent:
-            send_confirmation.delay(pk)
+        unsent = orders.filter(confirmation_sent_at=None).values_list("number", flat=True)
+        for number in unsent:
+            send_confirmation.delay(number)
         self.message_user(request, f"{len(unsent)} on their way.")
 
     @admin.action(description="Download as CSV", permissions=["view"])

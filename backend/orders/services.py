@@ -121,7 +121,7 @@ def create_order(user: User, idempotency_key: str = "") -> tuple[Order, bool]:
     StatusChange.objects.create(order=order, status=order.status, by=user)
     cart.items.all().delete()
     # The order stands even if no broker takes the task: see send_missing_confirmations.
-    transaction.on_commit(lambda: tasks.send_confirmation.delay(order.pk), robust=True)
+    transaction.on_commit(lambda: tasks.send_confirmation.delay(order.number), robust=True)
     return order, True
 
 
@@ -151,7 +151,7 @@ def change_status(order: Order, status: str, by: User | None = None) -> Order:
 
 
 @transaction.atomic
-def send_confirmation(order_id: int) -> bool:
+def send_confirmation(number: str) -> bool:
     """Send the confirmation of an order, unless it was sent; tell whether it was sent now.
 
     The row is locked while it is sent, so that two workers never both send it. Only a process
@@ -161,7 +161,7 @@ def send_confirmation(order_id: int) -> bool:
         Order.DoesNotExist: when there is no such order.
         OSError, smtplib.SMTPException: when the mail server does not take it.
     """
-    order = Order.objects.select_for_update().get(pk=order_id)
+    order = Order.objects.select_for_update().get(number=number)
     if order.confirmation_sent_at:
         return False
     body = render_to_string("orders/confirmation.txt", {"order": order, "items": order.items.all()})
@@ -188,12 +188,12 @@ def send_missing_confirmations(after: int | None = None) -> int:
     """
     newest = timezone.now() - timedelta(seconds=FORGOTTEN_AFTER if after is None else after)
     oldest = timezone.now() - TOO_OLD_AFTER
-    number = 0
+    sent = 0
     for _tenant in each_active_tenant():
         forgotten = Order.objects.filter(
             confirmation_sent_at=None, created_at__range=(oldest, newest)
         )
-        for pk in forgotten.order_by("pk").values_list("pk", flat=True):
-            tasks.send_confirmation.delay(pk)
-            number += 1
-    return number
+        for number in forgotten.order_by("pk").values_list("number", flat=True):
+            tasks.send_confirmation.delay(number)
+            sent += 1
+    return sent

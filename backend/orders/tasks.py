@@ -13,10 +13,11 @@ from core.recurring import recurring
     retry_backoff_max=300,
     max_retries=10,
 )
-def send_confirmation(order_id: int) -> bool:
+def send_confirmation(number: str) -> bool:
+    """Send it. The order has a number that never comes again, unlike its id."""
     from orders import services  # which in turn sends this task
 
-    return services.send_confirmation(order_id)
+    return services.send_confirmation(number)
 
 
 @app.task(name=recurring("orders.send_missing_confirmations"))

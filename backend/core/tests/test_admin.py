@@ -156,7 +156,7 @@ def test_confirmations_that_were_not_sent_are_sent(office, things, monkeypatch):
     Order.objects.filter(pk=first.pk).update(confirmation_sent_at=now())
     act(office, Order, "confirm", first, *others)
 
-    assert sorted(sent) == sorted(order.pk for order in others)
+    assert sorted(sent) == sorted(order.number for order in others)
 
 
 def test_a_ticket_is_answered(office, things):

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("as_app", "empty_cache")
 
 @pytest.fixture(autouse=True)
 def _no_broker(monkeypatch):
-    monkeypatch.setattr(send_confirmation_task, "delay", lambda pk: None)
+    monkeypatch.setattr(send_confirmation_task, "delay", lambda number: None)
 
 
 def at_once(function, arguments):
@@ -102,7 +102,7 @@ def test_pieces_added_at_once_add_up(shop):
 def test_two_workers_send_one_confirmation(shop):
     (user,) = buyers(1, new_product())
     order, _ = create_order(user)
-    results = at_once(send_confirmation, [order.pk, order.pk])
+    results = at_once(send_confirmation, [order.number, order.number])
 
     assert sorted(results) == [False, True]
     assert len(mail.outbox) == 1
