@@ -15,6 +15,7 @@ A proxy that takes in whole requests before it passes them on (proxy/haproxy.cfg
 from __future__ import annotations
 
 import contextlib
+import json
 import selectors
 import socket
 import time
@@ -22,11 +23,34 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+from gunicorn import util
 from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from core import problems
 
 FIRST_BYTES = 10  # seconds a new connection may stay silent
 PATIENCE = 120  # seconds that a thread may wait for its client, in all of one request
 PATIENCE_WHEN_BUSY = 5  # the same while every thread of the process is taken
+
+
+def write_problem(sock: socket.socket, status: int, reason: str, detail: str) -> None:
+    """Answer a request that cannot be parsed, or that failed outside Django; as Gunicorn's own.
+
+    Args:
+        status: HTTP status code.
+        reason: its phrase.
+        detail: what is wrong; an empty string where Gunicorn does not say.
+    """
+    body = json.dumps(problems.document(status, detail or reason))
+    head = (
+        f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\n"
+        f"Content-Type: {problems.CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    util.write_nonblock(sock, (head + body).encode("latin1"))
+
+
+# Gunicorn has no setting for the page of its errors.
+util.write_error = write_problem
 
 
 class ClientSocket(socket.socket):

@@ -1,6 +1,7 @@
 """Clients that are slow, silent or kept: a real Gunicorn, with the worker that production runs."""
 
 import http.client
+import json
 import os
 import random
 import socket
@@ -94,6 +95,26 @@ def clients(port: int, request: bytes, drip: bytes = b""):
         sender.join()
         for one in opened:
             one.close()
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GE(T / HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nBad Name: x\r\n\r\n", 400),
+        (b"GET /" + b"x" * 5000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
+        (b"GET / HTTP/1.1\r\nLong: " + b"x" * 9000 + b"\r\n\r\n", 431),
+    ],
+)
+def test_a_request_that_cannot_be_parsed_is_answered_with_a_problem_document(port, sent, status):
+    with socket.create_connection(("127.0.0.1", port), 20) as client:
+        client.sendall(sent)
+        answer = http.client.HTTPResponse(client)
+        answer.begin()
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        problem = json.load(answer)
+    assert answer.status == problem["status"] == status
+    assert problem["detail"]
 
 
 @pytest.mark.parametrize(
