@@ -9,17 +9,19 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from . import dotenv
+from . import dotenv, identity
 from .errors import DevError
 from .terminal import Mark, Terminal
+from .workspace.protocol import inside
 
 ROOT = Path(__file__).resolve().parent.parent
 # What a copy of a checkout makes anew: history, packages, state and choices.
-_NOT_COPIED = (".git", ".venv", ".dev", ".env", "__pycache__")
+_NOT_COPIED = (".git", ".venv", identity.DIRECTORY, ".env", "__pycache__")
 
 
 class Checkout:
@@ -55,18 +57,28 @@ class Checkout:
         shutil.copytree(self.root, root, symlinks=True, ignore=ignored)
         return Checkout(root, variables)
 
+    @cached_property
+    def identity(self) -> identity.Identity:
+        """Whose `.dev` this is."""
+        found = identity.read(self.root)
+        # A dev container has the checkout of the machine outside, at another path.
+        if not (found.recorded and found.moved_from is None) and inside(self.root):
+            return identity.Identity(found.id, recorded=True)
+        return found
+
+    def settle(self) -> None:
+        """Record that this is where the checkout is, once nothing is left where it was."""
+        if self.identity.moved_from:
+            self._record()
+
     def remember(self, subject: str, facts: Mapping[str, Any]) -> None:
         """Keep `facts` under `subject` for later commands. Raises DevError if it cannot."""
-        path = self.state / f"{subject}.json"
-        part = path.with_suffix(".part")
-        try:
-            part.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-            part.replace(path)
-        except OSError as error:
-            raise self.unwritable(error) from error
+        self._write(self.state / f"{subject}.json", facts)
 
     def recall(self, subject: str) -> dict[str, Any]:
         """What was remembered under `subject`; nothing if that cannot be read."""
+        if self.identity.copied_from and not self.identity.recorded:
+            return {}  # those are the facts of the other
         try:
             facts = json.loads((self._state / f"{subject}.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -81,8 +93,13 @@ class Checkout:
     @property
     def state(self) -> Path:
         """The directory of what ./dev remembers, made if need be."""
+        found = self.identity
         try:
             self._state.mkdir(exist_ok=True)
+            if not found.recorded:
+                with (self._state / "checkout.lock").open("w") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX)
+                    self._record()
         except OSError as error:
             raise self.unwritable(error) from error
         return self._state
@@ -90,6 +107,7 @@ class Checkout:
     @contextlib.contextmanager
     def lock(self, terminal: Terminal, work: str, name: str = "stack") -> Iterator[None]:
         """Do `work` alone: a second command that wants the same lock says so and waits."""
+        copied_from = None if self.identity.recorded else self.identity.copied_from
         path = self.state / f"{name}.lock"
         try:
             file = path.open("a+", encoding="utf-8")
@@ -106,6 +124,9 @@ class Checkout:
             file.truncate(0)
             file.write(f"`./dev {work}` (process {os.getpid()})")
             file.flush()
+            if copied_from:
+                said = f"this is a copy of {copied_from}: it gets ports of its own"
+                terminal.mark(Mark.WARNING, said)
             yield
 
     def unwritable(self, error: OSError) -> DevError:
@@ -121,4 +142,24 @@ class Checkout:
 
     @property
     def _state(self) -> Path:
-        return self.root / ".dev"
+        return self.root / identity.DIRECTORY
+
+    def _record(self) -> None:
+        """Make this checkout's what is in `.dev`: of a copy only its data is."""
+        meanwhile = identity.read(self.root)
+        if meanwhile.recorded and not self.identity.recorded:  # by another command
+            self.identity = meanwhile
+            return
+        if self.identity.copied_from and not self.identity.recorded:
+            for path in self._state.glob("*.json"):
+                path.unlink(missing_ok=True)
+        self._write(self._state / identity.FILE, identity.as_record(self.identity, self.root))
+        self.identity = replace(self.identity, moved_from=None, recorded=True)
+
+    def _write(self, path: Path, facts: Mapping[str, Any]) -> None:
+        part = path.with_suffix(".part")
+        try:
+            part.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+            part.replace(path)
+        except OSError as error:
+            raise self.unwritable(error) from error

@@ -7,6 +7,7 @@ import os
 import stat
 from pathlib import Path
 
+from .. import identity
 from ..checkout import Checkout
 from ..errors import DevError
 
@@ -19,19 +20,27 @@ class Places:
 
     def __init__(self, checkout: Checkout) -> None:
         self.checkout = checkout
-        self._dev = checkout.root / ".dev"
+        self._dev = checkout.root / identity.DIRECTORY
         self.data = self._dev / "data"
         self.logs = self._dev / "logs"
         self.scripts = self._dev / "run"
         self.heartbeat = self.scripts / "worker-heartbeat"
         # A socket's path may have about 100 bytes, and a checkout's any length and any
-        # character: below here both are known.
+        # character: below here both are known. By the path, so that it is found without `.dev`.
         name = hashlib.sha256(f"{os.getuid()} {checkout.root}".encode()).hexdigest()[:12]
         self.sockets = Path("/tmp") / f"homeport-{name}"
         self.supervisor_socket = self.sockets / "supervisor.sock"
         self.web_socket = self.sockets / "web.sock"
-        # Where a user that cannot reach the checkout finds what it must read.
-        self.outside = Path("/var/tmp") / f"homeport-{name}"
+
+    @property
+    def outside(self) -> Path:
+        """Where a user that cannot reach the checkout finds what it must read."""
+        return Path("/var/tmp") / f"homeport-{self.checkout.identity.id}"
+
+    def leads_outside(self, path: Path) -> bool:
+        """Whether `path` is a link to what this checkout keeps outside. One that was copied with
+        a checkout leads to what the other one keeps."""
+        return path.is_symlink() and self.outside.resolve() in path.resolve().parents
 
     def log(self, service: str) -> Path:
         """What `service` writes."""

@@ -62,7 +62,7 @@ class Postgres:
             self.stack.script(self.service, Path("/"), shlex.join(command)),
             ready=lambda _: self._answers(ports.LOOPBACK, port),
             prepare=self.prepare,
-            preparation="" if self._cluster.exists() else "making the database",
+            preparation=self._preparation,
             stop_signal=STOP_SIGNAL[DATABASE],
         )
 
@@ -108,10 +108,14 @@ class Postgres:
             self._places.outside.mkdir(mode=0o755, exist_ok=True)
         if not self._usable_programs.exists():
             self._copy_programs()
+        if self._cluster.is_symlink() and not self._places.leads_outside(self._cluster):
+            self._cluster.unlink()
         if self._home != self._cluster and not self._cluster.is_symlink():
             self._move_out()
         self._socket.mkdir(mode=0o700, exist_ok=True)
         self._account.own(self._socket)
+        if self._copied_in_use:
+            shutil.rmtree(self._home)
         new = not self._home.exists()
         if new:
             self._make_cluster()
@@ -196,11 +200,28 @@ class Postgres:
     @cached_property
     def _home(self) -> Path:
         """Where the cluster is: in the checkout, or outside if that is closed to the account."""
-        if self._cluster.is_symlink():
+        if self._places.leads_outside(self._cluster):
             return self._cluster.resolve()
         if self._account.reaches(self.stack.checkout, self._cluster.parent):
             return self._cluster
         return self._places.outside / self._cluster.name
+
+    @property
+    def _preparation(self) -> str:
+        if self._copied_in_use:
+            return "making the database anew: this one was copied while a server wrote to it"
+        return "" if self._cluster.exists() else "making the database"
+
+    @property
+    def _copied_in_use(self) -> bool:
+        """Whether it was copied from under a server, file by file: such a copy is not sound."""
+        # https://www.postgresql.org/docs/18/storage-file-layout.html
+        try:
+            _, original, *_ = (self._cluster / "postmaster.pid").read_text().split("\n")
+            # A cluster that was moved leaves none behind.
+            return Path(original).is_dir() and not self._cluster.samefile(original)
+        except (OSError, ValueError):
+            return False
 
     def _move_out(self) -> None:
         if self._cluster.exists():

@@ -396,7 +396,8 @@ class EmbeddedEngine(Engine):
         for path in paths:
             try:
                 if path.is_symlink():
-                    shutil.rmtree(path.resolve(), ignore_errors=True)
+                    if self.places.leads_outside(path):
+                        shutil.rmtree(path.resolve(), ignore_errors=True)
                     path.unlink()
                 elif path.is_dir():
                     shutil.rmtree(path)

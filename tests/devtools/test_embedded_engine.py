@@ -512,6 +512,27 @@ def test_an_older_python_is_told_what_is_needed(tmp_path):
     assert f"needs Python 3.11 or newer; found only: {fake}" in done.stderr
 
 
+# Copied and moved
+
+
+def test_a_copy_of_a_running_checkout_starts_with_data_and_ports_of_its_own(up, tmp_path):
+    up.sql("CREATE TABLE public.of_the_first ()")
+    running = up.pids()
+    shutil.copytree(up.root, tmp_path / "copy", symlinks=True)
+    copy = EmbeddedCheckout(tmp_path / "copy", dict(up.variables))
+    try:
+        shown = copy.up()
+        assert f"a copy of {up.root}" in shown
+        assert copy.sql("SELECT to_regclass('public.of_the_first') IS NULL") == "t"
+        services = ("web", "db", "redis", "localstack")
+        assert {*map(copy.port, services)}.isdisjoint(map(up.port, services))
+    finally:
+        copy.clean()
+    assert up.pids() == running
+    assert up.healthy()
+    up.sql("DROP TABLE public.of_the_first")
+
+
 # Who runs it, and where
 
 

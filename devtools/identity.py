@@ -1,0 +1,81 @@
+"""Whose `.dev` this is: of the checkout that it lies in, or of another that was moved or copied.
+
+`.dev/checkout.json` holds an identifier and the path for which it was made. Both go along when
+a folder is renamed or copied; the path then tells that it was, and whether that path still has
+the same identifier tells which of both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+DIRECTORY = ".dev"
+FILE = "checkout.json"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """`id` names what this checkout keeps outside of it; no other one has the same.
+
+    `moved_from` is where the folder was before, as long as something may be left there;
+    `copied_from` is the checkout that this one was copied from. `recorded` is whether the record
+    needs no change.
+    """
+
+    id: str
+    moved_from: Path | None = None
+    copied_from: Path | None = None
+    recorded: bool = False
+
+
+def read(root: Path) -> Identity:
+    """The identity of the checkout in `root`. One without a record gets a new identifier."""
+    found = _record(root)
+    if not found:
+        return Identity(_of_old(root) if (root / DIRECTORY).is_dir() else secrets.token_hex(6))
+    known, before = str(found["id"]), Path(found["root"])
+    if before == root or _same_folder(before, root):
+        copied_from = Path(found["copied_from"]) if found.get("copied_from") else None
+        return Identity(known, copied_from=copied_from, recorded=True)
+    there = _record(before)
+    # One that another user closed may well be there.
+    if there is None or there.get("id") == known:
+        return Identity(secrets.token_hex(6), copied_from=before)
+    if there:  # another checkout by now, which has ended what ran there
+        return Identity(known)
+    return Identity(known, moved_from=before, recorded=True)
+
+
+def as_record(identity: Identity, root: Path) -> dict[str, str]:
+    """What FILE says of the checkout in `root`."""
+    return {"id": identity.id, "root": str(root), "copied_from": str(identity.copied_from or "")}
+
+
+def _record(root: Path) -> dict[str, Any] | None:
+    """What is recorded in `root`: nothing where it has no record, None where it is closed."""
+    try:
+        facts = json.loads((root / DIRECTORY / FILE).read_text(encoding="utf-8"))
+    except PermissionError:
+        return None
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) and {"id", "root"} <= facts.keys() else {}
+
+
+def _same_folder(one: Path, other: Path) -> bool:
+    """Whether both are one folder that is mounted twice."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
+def _of_old(root: Path) -> str:
+    """The identifier from before there was a record: data outside is named after it."""
+    return hashlib.sha256(f"{os.getuid()} {root}".encode()).hexdigest()[:12]

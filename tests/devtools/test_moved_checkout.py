@@ -1,0 +1,87 @@
+"""A checkout that was copied or moved: which data, ports and processes are its own."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from embedded_checkout import EmbeddedCheckout
+
+from devtools import ports
+from devtools.checkout import Checkout
+from devtools.embedded.places import Places
+
+
+def _copy(root: Path, to: Path) -> Checkout:
+    shutil.copytree(root, to, symlinks=True)
+    return Checkout(to, {})
+
+
+@pytest.fixture
+def first(tmp_path):
+    """A checkout that keeps its data outside, as where root's PostgreSQL cannot reach it."""
+    made = Checkout(EmbeddedCheckout.make(tmp_path / "first", venv=None).root, {})
+    made.remember(ports.SUBJECT, {"WEB_PORT": "8123"})
+    places = Places(made)
+    places.make()
+    (places.outside / "postgres").mkdir(parents=True)
+    (places.outside / "postgres" / "PG_VERSION").write_text("18\n")
+    (places.data / "postgres").symlink_to(places.outside / "postgres")
+    yield made
+    shutil.rmtree(places.outside, ignore_errors=True)
+
+
+@pytest.mark.parametrize("command", [("down", "--volumes", "--yes"), ("clean", "--yes")])
+def test_a_copy_deletes_nothing_of_the_first(first, tmp_path, command):
+    copy = EmbeddedCheckout(_copy(first.root, tmp_path / "second").root, {"PATH": "/usr/bin:/bin"})
+    copy.variables["DEV_ENGINE"] = "embedded"
+    done = copy.dev(*command)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not (copy.places.data / "postgres").is_symlink()
+    assert (Places(first).outside / "postgres" / "PG_VERSION").exists()
+
+
+def test_a_copy_has_ports_and_places_of_its_own(first, tmp_path):
+    copy = _copy(first.root, tmp_path / "second")
+    assert not Places(copy).leads_outside(Places(copy).data / "postgres")
+    assert ports.remembered(copy) == {}
+    copy.remember(ports.SUBJECT, {"WEB_PORT": "8124"})
+    again = Checkout(copy.root, {})
+    assert ports.remembered(again) == {"WEB_PORT": "8124"}
+    assert again.identity == copy.identity
+    assert again.identity.id != first.identity.id
+    assert again.identity.copied_from == first.root
+    assert ports.remembered(Checkout(first.root, {})) == {"WEB_PORT": "8123"}
+
+
+def test_a_moved_checkout_keeps_ports_and_data(first, tmp_path):
+    moved = Checkout(first.root.rename(tmp_path / "renamed"), {})
+    assert moved.identity.moved_from == first.root
+    assert Places(moved).leads_outside(Places(moved).data / "postgres")
+    assert ports.remembered(moved) == {"WEB_PORT": "8123"}
+    moved.settle()
+    assert Checkout(moved.root, {}).identity.moved_from is None
+
+
+def test_a_new_clone_in_the_place_of_a_moved_one_is_not_the_moved_one(first, tmp_path):
+    moved = Checkout(first.root.rename(tmp_path / "renamed"), {})
+    first.root.mkdir()
+    clone = Checkout(first.root, {})
+    clone.remember(ports.SUBJECT, {})
+    assert clone.identity.id != moved.identity.id
+    found = Checkout(moved.root, {}).identity
+    assert (found.id, found.moved_from, found.copied_from) == (first.identity.id, None, None)
+
+
+def test_a_folder_under_two_names_is_one_checkout(first, tmp_path):
+    other = tmp_path / "other name"
+    other.symlink_to(first.root)
+    found = Checkout(other, {}).identity
+    assert (found.id, found.moved_from, found.copied_from) == (first.identity.id, None, None)
+
+
+def test_data_from_before_there_was_a_record_is_still_found(first):
+    (first.root / ".dev" / "checkout.json").unlink()
+    places = Places(Checkout(first.root, {}))
+    assert places.outside.name == places.sockets.name  # both after the path
