@@ -10,6 +10,7 @@ import structlog
 from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 
 from core.outages import outage
@@ -112,10 +113,20 @@ class TenantOnlyMiddleware:
         if in_a_tenant():
             return None
         view = getattr(view, "func", view)  # of a functools.partial
-        application = apps.get_containing_app_config(view.__module__)
-        if application and not has_application(application.label):
+        model = _model_given_to(view)
+        found = model._meta.app_config if model else apps.get_containing_app_config(view.__module__)
+        if found and not has_application(found.label):
             return problem(404, "The operators' host has no shop; ask at a tenant's.")
         return None
+
+
+def _model_given_to(view: Callable[..., HttpResponse]) -> type[Model] | None:
+    """Return the model of a generic view that was made in a URL file, if it has one.
+
+    Such a view is of the module of its class, django.views.generic or rest_framework.generics.
+    """
+    given = getattr(view, "view_initkwargs", None) or getattr(view, "initkwargs", None) or {}
+    return given.get("model") or getattr(given.get("queryset"), "model", None)
 
 
 class UnavailableMiddleware:

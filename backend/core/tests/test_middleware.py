@@ -11,6 +11,8 @@ from django.db import InterfaceError, OperationalError, connection
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
 from django.views.debug import get_default_exception_reporter_filter
+from django.views.generic import ListView, TemplateView
+from rest_framework.generics import ListAPIView
 
 from core import health
 from core.middleware import ForwardedHeadersMiddleware, TenantOnlyMiddleware
@@ -112,6 +114,21 @@ def test_a_view_is_found_in_an_application_that_is_a_package_of_a_package(settin
     view.__module__ = "shop.products.views"
     for asked in (view, partial(view)):
         assert middleware.process_view(RequestFactory().get("/"), asked, [], {}).status_code == 404
+
+
+@pytest.mark.django_db
+def test_a_generic_view_of_a_url_file_is_of_the_application_of_its_model():
+    product = apps.get_model("products", "Product")
+    products = product.objects.all()
+    middleware = TenantOnlyMiddleware(lambda request: HttpResponse())
+    for view in (
+        ListView.as_view(model=product),
+        ListView.as_view(queryset=products),
+        ListAPIView.as_view(queryset=products),
+    ):
+        assert middleware.process_view(RequestFactory().get("/"), view, [], {}).status_code == 404
+    page = TemplateView.as_view(template_name="page.html")
+    assert middleware.process_view(RequestFactory().get("/"), page, [], {}) is None
 
 
 # --- outages ------------------------------------------------------------------------------
