@@ -15,6 +15,7 @@ import redis
 from django.conf import settings
 from django.http import HttpRequest
 
+from core import stopped_tasks
 from core.env import environment
 from core.health import Result, run_probes, server_name
 from core.unfinished import count_taken
@@ -40,6 +41,7 @@ class Activity:
     workers: list[dict[str, Any]]
     waiting: int
     running: int
+    stopped: list[dict[str, Any]]
 
 
 def read_activity() -> Activity:
@@ -60,6 +62,7 @@ def read_activity() -> Activity:
             workers=worker.workers(client),
             waiting=broker.llen(settings.CELERY_TASK_DEFAULT_QUEUE),
             running=count_taken(broker),
+            stopped=list(stopped_tasks.kept().values()),
         )
 
 
@@ -81,7 +84,7 @@ def gather(request: HttpRequest) -> dict[str, Any]:
     """Return the context of the workbench's live part; takes `readings.PATIENCE` at most."""
     _start()
     services, activity, tenants = (reading.known() for reading in READINGS)
-    noted = activity.value or Activity([], [], [], [], [], 0, 0)
+    noted = activity.value or Activity([], [], [], [], [], 0, 0, [])
     link = links_to_tenants(request)
     down = [name for name, result in (services.value or {}).items() if result.error]
     return {
@@ -97,6 +100,7 @@ def gather(request: HttpRequest) -> dict[str, Any]:
         "tasks": [_shown(entry) for entry in noted.tasks[: SHOWN["tasks"]]],
         "waiting": noted.waiting,
         "running": noted.running,
+        "stopped": sorted({one["task"] for one in noted.stopped}),
         "mail": [_shown(entry) for entry in noted.mail[: SHOWN["mail"]]],
         "tenants": tenants,
         "tenant_rows": [

@@ -1,5 +1,6 @@
 """What the workbench shows, and that it shows it when things are down."""
 
+import json
 import os
 import re
 import subprocess
@@ -9,12 +10,15 @@ import time
 from pathlib import Path
 
 import pytest
+import redis
+from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.db import connection
 from structlog.testing import capture_logs
 
 from core import health
 from core.health import Result
+from core.stopped_tasks import KEPT
 from core.tests.test_env import PRODUCTION
 from workbench import readings, state
 from workbench.mail import EmailBackend
@@ -65,6 +69,20 @@ def test_what_is_down_is_named_with_its_fault_and_not_by_colour_alone(bench, ser
     shown = section(page, "services")
     assert "▲</span> down" in shown
     assert "refused at redis:6379" in shown
+
+
+@pytest.mark.django_db
+def test_a_task_that_was_stopped_is_shown_with_the_command_to_look_at_it(bench, services):
+    services(database=Result(1))
+    kept = json.dumps({"task": "orders.crash", "stopped_at": time.time()})
+    with redis.Redis.from_url(settings.CELERY_BROKER_URL) as broker:
+        broker.hset(KEPT, "1", kept)
+        try:
+            shown = section(bench.get("/").content.decode(), "tasks")
+        finally:
+            broker.hdel(KEPT, "1")
+    assert "orders.crash" in shown
+    assert "./dev manage stopped_tasks" in shown
 
 
 def test_a_dead_database_is_shown_and_never_asked_for_the_page(bench, services, monkeypatch):
