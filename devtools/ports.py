@@ -1,16 +1,28 @@
-"""Ports of this machine: which are free, who holds one, which ones this checkout was given."""
+"""Ports of this machine: which are free, who holds one, which ones this checkout was given.
+
+A command that starts services holds their ports (`Claims`) from their choice until the services
+listen, so that two starts at once never choose the same.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
+import itertools
+import os
 import socket
 from collections.abc import Container, Iterator
 from pathlib import Path
+from typing import Callable
 
 from .checkout import Checkout
+from .errors import DevError
 
 LOOPBACK = "127.0.0.1"
 LARGEST = 65535
+# Ports below it are for the system's own servers.
+_LOWEST = 1024
 SUBJECT = "ports"
 
 
@@ -33,14 +45,74 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
     return True
 
 
-def next_free(after: int, taken: Container[int] = (), host: str = LOOPBACK) -> int:
-    """The first free port above `after` that is not in `taken`; 0 if there is none."""
-    candidates = range(after + 1, LARGEST + 1)
-    return next((port for port in candidates if port not in taken and is_free(port, host)), 0)
+def next_free(
+    after: int,
+    taken: Container[int] = (),
+    host: str = LOOPBACK,
+    free: Callable[[int, str], bool] = is_free,
+) -> int:
+    """The first port above `after`, else the first of all, that is `free` and not in `taken`.
+
+    Raises DevError if there is none.
+    """
+    for port in itertools.chain(range(after + 1, LARGEST + 1), range(_LOWEST, after)):
+        if port not in taken and free(port, host):
+            return port
+    raise DevError("no port of this machine is free", "end a program that listens: ss -ltnp")
+
+
+class Claims:
+    """The ports that one command holds for services that it starts, until it leaves the context.
+
+    Each is the lock of a file, which ends with the process, however that ends.
+    """
+
+    def __init__(self, directory: Path | None = None) -> None:
+        # Not TMPDIR, which may differ from shell to shell.
+        self._directory = directory or Path("/tmp") / f"homeport-ports-{os.getuid()}"
+        self._files = contextlib.ExitStack()
+        self._held: set[int] = set()
+
+    def __enter__(self) -> Claims:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._files.close()
+        self._held.clear()
+
+    def take(self, port: int, host: str = LOOPBACK) -> bool:
+        """Hold `port` if a server could listen on it and no other command holds it."""
+        # Looked at twice: whoever held it in between may have made a server listen.
+        return is_free(port, host) and self.hold(port) and is_free(port, host)
+
+    def hold(self, port: int) -> bool:
+        """Hold `port`, whoever listens on it now; False if another command holds it."""
+        if port in self._held:
+            return True
+        try:
+            self._directory.mkdir(mode=0o700, exist_ok=True)
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+            descriptor = os.open(self._directory / str(port), flags, 0o600)
+        except OSError:
+            return True  # without a place for locks, what counts is who listens
+        file = os.fdopen(descriptor, "w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            return False
+        self._files.enter_context(file)
+        self._held.add(port)
+        return True
 
 
 def holder(port: int) -> str:
-    """The process that listens on `port`, as `name (process 123)`; empty if it is hidden."""
+    """Who has `port`: the process that listens, as `name (process 123)`, or a start that holds it.
+
+    Empty if it is hidden.
+    """
+    if is_free(port):
+        return "a stack that is starting"
     sockets = _listening(port)
     for process in Path("/proc").glob("[0-9]*") if sockets else ():
         try:

@@ -55,9 +55,13 @@ def problems(project: Project, services: Sequence[str] | None = None) -> list[Pr
     return [explain(project, port) for port in taken(project, services)]
 
 
-def taken(project: Project, services: Sequence[str] | None = None) -> list[PublishedPort]:
-    """The published ports that neither are free nor belong to this project's own containers."""
-    busy = [port for port in project.published(services) if not ports.is_free(port.port, port.host)]
+def taken(
+    project: Project,
+    services: Sequence[str] | None = None,
+    free: Callable[[int, str], bool] = ports.is_free,
+) -> list[PublishedPort]:
+    """The published ports that neither are `free` nor belong to this project's own containers."""
+    busy = [port for port in project.published(services) if not free(port.port, port.host)]
     if not busy:
         return []
     own = {
@@ -86,12 +90,17 @@ def explain(project: Project, port: PublishedPort) -> Problem:
     return Problem(what, "\n".join(ways))
 
 
-def move(project: Project, port: PublishedPort, avoid: Sequence[int]) -> tuple[str, int]:
-    """The variable that moves `port` and a free port for it; nothing free or no variable: 0."""
+def move(
+    project: Project,
+    port: PublishedPort,
+    avoid: Sequence[int],
+    free: Callable[[int, str], bool] = ports.is_free,
+) -> tuple[str, int]:
+    """The variable that moves `port` and a `free` port for it; 0 if it cannot be moved."""
     variable = project.port_variables.get((port.service, port.target), "")
     if not variable or project.checkout.chosen(variable):
         return variable, 0
-    return variable, ports.next_free(port.port, avoid, port.host or ports.LOOPBACK)
+    return variable, ports.next_free(port.port, avoid, port.host, free)
 
 
 def _holder(project: Project, port: int) -> str:

@@ -23,25 +23,32 @@ def wanted(checkout: Checkout, port: Port) -> int:
 
 
 def settle(
-    checkout: Checkout, terminal: Terminal, declared: Sequence[Port], own: Mapping[str, int]
+    checkout: Checkout,
+    terminal: Terminal,
+    claims: ports.Claims,
+    declared: Sequence[Port],
+    own: Mapping[str, int],
 ) -> dict[str, int]:
     """A port for each service: the wanted one if it is free or its `own`, else the next free one.
 
-    What was picked is said and remembered. Raises DevError if a chosen one is taken.
+    Each is held by `claims`. What was picked is said and remembered. Raises DevError if a chosen
+    one is taken.
     """
     remembered = ports.remembered(checkout)
     given: dict[str, int] = {}
     taken = []
     for port in declared:
         number = wanted(checkout, port)
-        free = ports.is_free(number) and number not in given.values()
-        if free or own.get(port.service) == number:
+        if own.get(port.service) == number:
+            claims.hold(number)  # it may start anew
+            given[port.service] = number
+        elif number not in given.values() and claims.take(number):
             given[port.service] = number
         elif checkout.chosen(port.variable):
             taken.append(_explain(checkout, port, number))
         else:
             others = {*given.values(), *(wanted(checkout, other) for other in declared)}
-            given[port.service] = ports.next_free(number, others)
+            given[port.service] = ports.next_free(number, others, free=claims.take)
             remembered[port.variable] = str(given[port.service])
             terminal.mark(
                 Mark.WARNING,

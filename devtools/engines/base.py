@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from .. import debuggers
+from .. import debuggers, ports
 from ..checkout import Checkout
 from ..errors import DevError
 from ..process import Result
@@ -28,6 +28,8 @@ class Engine(ABC):
     def __init__(self, checkout: Checkout, terminal: Terminal) -> None:
         self.checkout = checkout
         self.terminal = terminal
+        # Entered by what starts services.
+        self.claims = ports.Claims()
 
     @property
     def debug_port(self) -> int:

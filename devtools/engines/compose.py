@@ -15,7 +15,7 @@ from ..checkout import Checkout
 from ..checks import disk, docker, environment_file, line_endings, permissions, project_name
 from ..checks import ports as port_checks
 from ..docker import image, report, watch
-from ..docker.project import Container, Project
+from ..docker.project import Container, Project, PublishedPort
 from ..embedded import declaration
 from ..embedded.places import Places
 from ..embedded.stack import Stack
@@ -55,7 +55,7 @@ class ComposeEngine(Engine):
             self.project.add(DEBUG_FILE)
         self._check()
         self._must_not_be_a_workspace("./dev up")
-        with self.checkout.lock(self.terminal, "up"):
+        with self.checkout.lock(self.terminal, "up"), self.claims:
             if not build and self._nothing_changed():
                 return False
             self._warn_of_disk()
@@ -98,8 +98,9 @@ class ComposeEngine(Engine):
         names = self._known(services) or self.project.long_running
         if WEB in names:
             self._must_not_be_a_workspace(f"./dev restart {WEB}")
-        with self.checkout.lock(self.terminal, "restart"):
+        with self.checkout.lock(self.terminal, "restart"), self.claims:
             self._must_exist(names)
+            self._hold_ports(names)
             for wave in self._waves(names):
                 # Without it, what depends on them would restart too.
                 self._start(["restart", "--no-deps"], wave, timeout)
@@ -108,7 +109,7 @@ class ComposeEngine(Engine):
         if debug:
             self.project.add(DEBUG_FILE)
         self._check()
-        with self.checkout.lock(self.terminal, "serve"):
+        with self.checkout.lock(self.terminal, "serve"), self.claims:
             self._must_exist([WEB])
             web = self.project.containers()[WEB]
             if web.is_workspace:
@@ -246,16 +247,19 @@ class ComposeEngine(Engine):
         image.ensure(self.project, self.terminal, force=build)
 
     def _settle_ports(self, auto_ports: bool, services: Sequence[str] | None) -> None:
-        taken = port_checks.taken(self.project, services)
-        if not taken:
-            return
+        taken = port_checks.taken(self.project, services, self.claims.take)
+        if taken:
+            self._move_ports(auto_ports, taken)
+        self._hold_ports(services)
+
+    def _move_ports(self, auto_ports: bool, taken: Sequence[PublishedPort]) -> None:
         given = ports.remembered(self.checkout)
         stuck = []
         for port in taken:
             avoid = [*map(int, given.values()), *(p.port for p in self.project.published())]
             variable, number = ("", 0)
             if auto_ports:
-                variable, number = port_checks.move(self.project, port, avoid)
+                variable, number = port_checks.move(self.project, port, avoid, self.claims.take)
             if not number:
                 stuck.append(port)
                 continue
@@ -266,6 +270,11 @@ class ComposeEngine(Engine):
             raise DevError.of(port_checks.explain(self.project, port) for port in stuck)
         self.checkout.remember(ports.SUBJECT, given)
         self.project.forget_configuration()
+
+    def _hold_ports(self, services: Sequence[str] | None) -> None:
+        """Hold the ports of `services`, or of all, in use or not: a container may start anew."""
+        for port in self.project.published(services):
+            self.claims.hold(port.port)
 
     def _nothing_changed(self) -> bool:
         """Whether the last `up` still stands: as declared, healthy, migrated, image current."""
@@ -376,7 +385,7 @@ class ComposeEngine(Engine):
     ) -> int:
         """Run `command` in a container of its own, with the database and Redis beside it."""
         self._check()
-        with self.checkout.lock(self.terminal, service):
+        with self.checkout.lock(self.terminal, service), self.claims:
             needed = self._data_services()
             self._prepare(auto_ports=auto_ports, build=build, services=needed)
             there = self.project.containers()

@@ -53,8 +53,8 @@ class EmbeddedEngine(Engine):
 
     def up(self, *, auto_ports: bool, build: bool, debug: bool, timeout: float) -> bool:
         self._check()
-        debugged = self._debugged() if debug else {}
-        with self.checkout.lock(self.terminal, "up"):
+        with self.checkout.lock(self.terminal, "up"), self.claims:
+            debugged = self._debugged() if debug else {}
             declared = self._set_up(anew=build)
             self.runner.end_orphans(declared)
             given = self._settle(declared, list(declared.services))
@@ -87,9 +87,11 @@ class EmbeddedEngine(Engine):
 
     def restart(self, services: Sequence[str], *, timeout: float) -> None:
         self._check()
-        with self.checkout.lock(self.terminal, "restart"):
+        with self.checkout.lock(self.terminal, "restart"), self.claims:
             self._must_run()
             stack = self._stack(self._set_up(), self._ports_now())
+            for port in stack.ports.values():
+                self.claims.hold(port)
             names = self._known(stack.declaration, services) or stack.declaration.long_running
             self.runner.stop(stack.declaration, names)
             # As they were: a server that `serve` chose stays.
@@ -283,7 +285,7 @@ class EmbeddedEngine(Engine):
         """Ports for `names` that are free or theirs; for the others what they would get."""
         needed = [port for port in declared.ports if port.service in names]
         own = self.runner.ports_in_use
-        settled = port_choice.settle(self.checkout, self.terminal, needed, own)
+        settled = port_choice.settle(self.checkout, self.terminal, self.claims, needed, own)
         return {**self._ports_now(), **settled}
 
     def _ports_now(self) -> dict[str, int]:
@@ -305,7 +307,7 @@ class EmbeddedEngine(Engine):
         given = {}
         for name in debuggers.PORTS:
             port = debuggers.port(self.checkout, name)
-            if own.get(name) != port and ports.listens(port):
+            if own.get(name) != port and not self.claims.take(port):
                 variable, _ = debuggers.PORTS[name]
                 raise DevError(
                     f"port {port} for the debugger of {name} ({variable}) is taken by "
@@ -331,7 +333,7 @@ class EmbeddedEngine(Engine):
     ) -> int:
         """Run `command`, or the declared one with `arguments`, with the database and Redis."""
         self._check()
-        with self.checkout.lock(self.terminal, name):
+        with self.checkout.lock(self.terminal, name), self.claims:
             declared = self._set_up(anew=anew)
             self.runner.end_orphans(declared)
             service = {**declared.services, **declared.extra}[name]

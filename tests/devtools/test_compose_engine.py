@@ -16,6 +16,7 @@ import small_stack
 from front_door import ROOT, Workspace
 from small_stack import BASE_IMAGE, STACK, lacks
 
+from devtools import ports
 from devtools.engines.compose import ComposeEngine
 
 pytestmark = [
@@ -217,6 +218,15 @@ def test_a_taken_port_is_explained_and_auto_ports_moves_it(stack):
         remembered = json.loads((stack.root / ".dev" / "ports.json").read_text())["WEB_PORT"]
         assert f"http://localhost:{remembered}/" in moved
         assert "already up" in _up(stack)
+
+
+def test_a_port_that_another_start_holds_is_taken(stack):
+    with ports.Claims() as claims:
+        port = ports.next_free(20000, free=claims.take)
+        stack.variables["WEB_PORT"] = str(port)
+        done = stack.dev("up")
+    assert done.returncode == 1
+    assert f"port {port} for web (WEB_PORT) is taken by a stack that is starting" in done.stderr
 
 
 def test_a_port_held_by_a_container_names_its_project(stack, tmp_path):

@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from front_door import ROOT
 
 from devtools import ports
 from devtools.checkout import Checkout
+from devtools.embedded import port_choice
+from devtools.embedded.declaration import Port
+from devtools.errors import DevError
 from devtools.services import port_variable
+from devtools.terminal import Terminal
 
 
 @pytest.fixture
@@ -49,7 +55,74 @@ def test_the_next_free_port_is_free_and_not_spoken_for(listener):
     first = ports.next_free(listener - 1)
     assert first > listener
     assert ports.next_free(listener - 1, taken=[first]) > first
-    assert ports.next_free(ports.LARGEST) == 0
+    assert 0 < ports.next_free(ports.LARGEST) < ports.LARGEST
+    with pytest.raises(DevError, match="no port of this machine is free"):
+        ports.next_free(listener, free=lambda port, host: False)
+
+
+def test_a_port_that_one_start_holds_is_not_chosen_by_another(tmp_path, listener):
+    first, second = (ports.Claims(tmp_path / "ports") for _ in range(2))
+    with second:
+        with first:
+            port = ports.next_free(listener, free=first.take)
+            assert first.take(port)
+            assert not second.take(port)
+            assert ports.holder(port) == "a stack that is starting"
+            assert ports.next_free(port - 1, free=second.take) > port
+            assert not first.take(listener)
+            assert first.hold(listener)  # of a service that is about to start anew
+        assert second.take(port)
+
+
+def test_what_a_start_holds_ends_with_its_process(tmp_path, listener):
+    port = ports.next_free(listener)
+    code = (
+        "import sys, pathlib; from devtools import ports\n"
+        "claims = ports.Claims(pathlib.Path(sys.argv[1]))\n"
+        "print(claims.take(int(sys.argv[2])), flush=True); sys.stdin.read()\n"
+    )
+    with (
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path), str(port)],
+            cwd=ROOT,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as other,
+        ports.Claims(tmp_path) as claims,
+    ):
+        assert other.stdout.readline() == "True\n"
+        assert not claims.take(port)
+        other.kill()
+        other.wait()
+        assert claims.take(port)
+
+
+def test_two_checkouts_that_start_at_once_get_different_ports(tmp_path, listener):
+    declared = [
+        Port(variable=f"{name.upper()}_PORT", service=name, host=name, target=1, default=listener)
+        for name in ("web", "db")
+    ]
+
+    def settle(checkout: Checkout, claims: ports.Claims) -> dict[str, int]:
+        return port_choice.settle(checkout, Terminal(), claims, declared, {})
+
+    with ports.Claims(tmp_path / "ports") as first, ports.Claims(tmp_path / "ports") as second:
+        checkouts = [Checkout(tmp_path / name, {}) for name in "ab"]
+        for checkout in checkouts:
+            checkout.root.mkdir()
+        given = [settle(checkouts[0], first), settle(checkouts[1], second)]
+        chosen = Checkout(tmp_path / "b", {"WEB_PORT": str(given[0]["web"])})
+        with pytest.raises(DevError, match=r"for web .* is taken by a stack that is starting"):
+            settle(chosen, second)
+    assert len({port for ports_of_one in given for port in ports_of_one.values()}) == 4
+
+
+def test_without_a_place_for_locks_what_counts_is_who_listens(tmp_path, listener):
+    (tmp_path / "file").touch()
+    with ports.Claims(tmp_path / "file") as claims:
+        assert not claims.take(listener)
+        assert claims.take(ports.next_free(listener))
 
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="this system has no /proc/net/tcp")
