@@ -61,14 +61,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return SIGNAL_BASE + signal.SIGPIPE
     except Exception as error:
         traceback.print_exc()
-        what = f"./dev itself is at fault: {type(error).__name__}: {error}"
+        what = f"internal error: {type(error).__name__}: {error}"
         terminal.fail(Problem(what, "report it with the lines above"))
         return FAILED
 
 
 def _dispatch(arguments: list[str], terminal: Terminal) -> int:
     if os.name == "nt":
-        raise UsageError("./dev runs on Linux and macOS", "on Windows, use it inside WSL 2")
+        raise UsageError("only Linux and macOS are supported", "on Windows, use it inside WSL 2")
     top = top_parser()
     top.add_argument("words", nargs=argparse.REMAINDER)
     given = top.parse_args(arguments)

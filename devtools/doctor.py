@@ -121,7 +121,7 @@ def _one(name: str, check: ModuleType, here: Surroundings) -> Result:
         result = wrong(error.problems[0].what, error.problems[0].remedy)
     except Exception as error:
         result = wrong(
-            f"the check itself is at fault: {type(error).__name__}: {error}",
+            f"internal error of the check: {type(error).__name__}: {error}",
             f"report it: devtools/checks/{name.replace('-', '_')}.py",
         )
     return dataclasses.replace(result, name=name, seconds=time.monotonic() - began)

@@ -57,7 +57,7 @@ def choose(checkout: Checkout) -> Account:
     raise DevError(
         "PostgreSQL refuses to run as root, and this machine allows root neither a user "
         f"namespace (unshare) nor to become {OTHER_USER} (setpriv)",
-        "run ./dev as an ordinary user",
+        "use an ordinary user",
     )
 
 

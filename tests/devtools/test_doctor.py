@@ -184,7 +184,7 @@ def test_a_check_that_is_at_fault_does_not_hide_the_others():
         "quick": SimpleNamespace(check=lambda _: ok("done")),
     }
     broken, quick = doctor.examine(None, checks=checks)
-    assert "at fault: KeyError" in broken.finding
+    assert "internal error of the check: KeyError" in broken.finding
     assert quick.state is State.OK
 
 

@@ -147,7 +147,7 @@ def test_a_fault_of_its_own_is_called_one(workspace):
     workspace.write("devtools/nearest.py", "def nearest(*_):\n    raise KeyError('gone')\n")
     done = workspace.dev("nosuch")
     assert done.returncode == 1
-    assert "error: ./dev itself is at fault: KeyError" in done.stderr
+    assert "error: internal error: KeyError" in done.stderr
 
 
 def test_the_engines_have_the_names_that_are_shown():
