@@ -13,6 +13,9 @@ from .result import NotApplicable, Result, ok, wrong
 if TYPE_CHECKING:
     from .surroundings import Surroundings
 
+TIMEOUT = 5  # seconds
+FILLED = "filled"
+
 
 def check(here: Surroundings) -> Result:
     """Does each answer, and is it filled? Each fills itself when it starts."""
@@ -39,7 +42,7 @@ def ask(host: str, port: int, path: str) -> str | None:
     """
     if not port:
         return None
-    connection = http.client.HTTPConnection(host, port, timeout=5)
+    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -48,12 +51,23 @@ def ask(host: str, port: int, path: str) -> str | None:
         return answer.read().decode(errors="replace")
     except TimeoutError as error:
         raise NoAnswer(
-            f"{host}:{port} did not answer within 5 s", "./dev doctor emulators"
+            f"{host}:{port} did not answer within {TIMEOUT} s", "./dev doctor emulators"
         ) from error
     except (OSError, http.client.HTTPException):
         return None
     finally:
         connection.close()
+
+
+def state(host: str, port: int, path: str) -> str:
+    """FILLED, or the words for an emulator that may become so."""
+    try:
+        answer = ask(host, port, path)
+    except NoAnswer:
+        return f"no answer within {TIMEOUT} s"
+    if answer is None:
+        return "silent"
+    return FILLED if filled(answer) else "not filled"
 
 
 def filled(answer: str) -> bool:

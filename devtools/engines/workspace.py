@@ -16,17 +16,19 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import NoReturn
 
-from .. import addresses, cache, debuggers, health
+from .. import addresses, cache, debuggers, health, readiness
 from ..checkout import Checkout
+from ..checks import emulators
 from ..embedded import declaration, logs
 from ..embedded.declaration import Declaration, Service
 from ..errors import DevError, NoAnswer, UsageError
 from ..interpolation import fill_in
 from ..nearest import nearest
 from ..process import Result, capture, hand_over
-from ..services import CACHE, DATABASE, RELEASE, TESTS, WEB
+from ..readiness import Verdict
+from ..services import CACHE, DATABASE, EMULATORS, RELEASE, TESTS, WEB
 from ..status import Debugger, ServiceStatus, StackStatus
-from ..terminal import Terminal
+from ..terminal import Mark, Terminal
 from ..workspace import protocol, switch
 from ..workspace.protocol import Control
 from .base import Engine
@@ -61,13 +63,16 @@ class WorkspaceEngine(Engine):
     def up(self, *, auto_ports: bool, build: bool, debug: bool, timeout: float) -> bool:
         if auto_ports or build:
             _outside("ports and image cannot be changed", "./dev up")
+        self._state()
+        self._wait_for_dependencies(timeout)
         state = self._state()
-        self._must_reach(DATABASE, CACHE)
         if debug and not state.debug_port:
             return self.serve(state.server, debug=True, timeout=timeout)
         if switch.arrived(state, self._port):
             return False
-        switch.follow(self.control, self.terminal, self._port, protocol.LOG, timeout)
+        # What it crashed for may be there now: its crashes are counted anew, and no pause is left.
+        start = switch.restart if state.crashes else switch.follow
+        start(self.control, self.terminal, self._port, protocol.LOG, timeout)
         return True
 
     def down(self, *, volumes: bool) -> None:
@@ -172,13 +177,18 @@ class WorkspaceEngine(Engine):
         return declaration.load(self.checkout, Path(sys.executable))
 
     @property
+    def _services(self) -> Mapping[str, Service]:
+        """All services; each has a container of its own here."""
+        return {**self._declared.services, **self._declared.hosted}
+
+    @property
     def _long_running(self) -> list[str]:
-        return self._declared.long_running
+        return [name for name, service in self._services.items() if not service.one_shot]
 
     @property
     def _port(self) -> int:
         """The port that web listens on in this container."""
-        return self._declared.services[WEB].ports[0].target
+        return self._services[WEB].ports[0].target
 
     def _state(self) -> protocol.State:
         state = self.control.look()
@@ -199,7 +209,28 @@ class WorkspaceEngine(Engine):
 
     def _address(self, name: str) -> tuple[str, int]:
         """Where a service listens on the network that it shares with this container."""
-        return name, self._declared.services[name].ports[0].target
+        return name, self._services[name].ports[0].target
+
+    def _wait_for_dependencies(self, timeout: float) -> None:
+        """Wait for what web needs: after a restart of the machine all containers start at once.
+
+        Raises DevError with the first that is not ready after `timeout` seconds.
+        """
+        needed = [name for name in (DATABASE, CACHE, *EMULATORS) if name in self._services]
+
+        def look() -> dict[str, Verdict]:
+            return {name: self._readiness(name) for name in needed}
+
+        if any(verdict.mark is not Mark.GOOD for verdict in look().values()):
+            readiness.follow(self.terminal, needed, look, _not_ready, timeout)
+
+    def _readiness(self, name: str) -> Verdict:
+        """Whether a service can be used: an emulator, once it is filled."""
+        if name in EMULATORS:
+            state = emulators.state(*self._address(name), EMULATORS[name])
+        else:
+            state = self._reach(name)
+        return Verdict(Mark.GOOD if state in (_REACHABLE, emulators.FILLED) else Mark.BUSY, state)
 
     def _must_reach(self, *names: str) -> None:
         found = {name: self._reach(name) for name in names}
@@ -232,7 +263,7 @@ class WorkspaceEngine(Engine):
             since = datetime.fromtimestamp(int(state.since), timezone.utc).isoformat()
             uptime = max(0, int(time.time() - state.since)) if state.pid else None
             return ServiceStatus(name, word, well, since, uptime, f"localhost:{self._port}")
-        if self._declared.services[name].ports:
+        if self._services[name].ports:
             word = self._reach(name)
             address = ":".join(map(str, self._address(name)))
             return ServiceStatus(name, word, word == _REACHABLE, None, None, address)
@@ -299,6 +330,13 @@ class WorkspaceEngine(Engine):
         return hand_over(
             [found or command[0], *command[1:]], directory=place, environment=environment
         )
+
+
+def _not_ready(name: str, state: str) -> DevError:
+    remedy = "./dev up   starts what is missing"
+    if name in EMULATORS:
+        remedy = f"./dev logs {name}   names the fault\n./dev restart {name}"
+    return DevError(f"{name}: {state}", f"on your machine:\n{remedy}")
 
 
 def _outside(what: str, command: str) -> NoReturn:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import http.server
 import itertools
+import json
 import os
 import shutil
 import signal
@@ -11,6 +13,8 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from pathlib import Path
 
 import psutil
@@ -18,6 +22,9 @@ import pytest
 from front_door import ROOT
 
 from devtools import ports
+from devtools.checkout import Checkout
+from devtools.checks import emulators
+from devtools.engines.workspace import WorkspaceEngine
 from devtools.errors import DevError, NoAnswer
 from devtools.readiness import wait_until
 from devtools.terminal import Terminal
@@ -327,3 +334,81 @@ def test_a_server_that_is_slow_is_waited_for_and_not_replaced(workspace, port):
     with pytest.raises(DevError, match="not ready"):  # it listens on no port
         switch.serve(workspace.control, Terminal(), "gunicorn", None, port, log, timeout=0.2)
     assert workspace.look().pid == before.pid
+
+
+# `./dev up` inside the workspace
+
+
+class Emulator(http.server.BaseHTTPRequestHandler):
+    """Says of its scripts what `server.states` lists, one state after the other, then the last."""
+
+    def do_GET(self):
+        states = self.server.states
+        state = states.pop(0) if len(states) > 1 else states[0]
+        if state == "SLOW":
+            time.sleep(3 * emulators.TIMEOUT)
+        self.send_response(http.HTTPStatus.OK)
+        self.end_headers()
+        with contextlib.suppress(OSError):  # who asked has gone
+            self.wfile.write(json.dumps({"scripts": [{"state": state}]}).encode())
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def emulator():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Emulator) as server:
+        server.states = ["SUCCESSFUL"]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def engine(workspace, emulator, port, tmp_path, monkeypatch):
+    """The engine of a dev container whose other services listen on this machine."""
+    monkeypatch.setattr(emulators, "TIMEOUT", 0.2)
+    shutil.copy(ROOT / "docker-compose.yml", tmp_path)
+    engine = WorkspaceEngine(Checkout(tmp_path, {}), Terminal())
+    engine.control = workspace.control
+    engine.places = dict.fromkeys(("db", "redis", "localstack", "cognito"), emulator.server_port)
+    monkeypatch.setattr(engine, "_address", lambda name: ("127.0.0.1", engine.places[name]))
+    workspace.start(DEBUGPY_PORT=str(port))  # then it has come up when this port listens
+    return engine
+
+
+def up(engine, timeout: float = 30) -> bool:
+    return engine.up(auto_ports=False, build=False, debug=False, timeout=timeout)
+
+
+def test_up_waits_for_the_emulators_to_be_filled(engine, emulator):
+    emulator.states = ["SLOW", "UNKNOWN", "RUNNING", "SUCCESSFUL"]
+    up(engine)
+    assert emulator.states == ["SUCCESSFUL"]
+
+
+@pytest.mark.parametrize("state", ["RUNNING", "ERROR", "SLOW"])
+def test_up_names_an_emulator_that_stays_unfilled(engine, emulator, state):
+    emulator.states = [state]
+    with pytest.raises(DevError, match="localstack: not ready") as raised:
+        up(engine, timeout=0.5)
+    assert "./dev restart localstack" in raised.value.problems[0].remedy
+
+
+@pytest.mark.parametrize("silent", ["db", "redis", "localstack", "cognito"])
+def test_up_names_a_service_that_stays_silent(engine, silent):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        engine.places[silent] = closed.getsockname()[1]
+    with pytest.raises(DevError, match=rf"{silent}: not ready .*\(silent\)") as raised:
+        up(engine, timeout=0.1)
+    assert "on your machine" in raised.value.problems[0].remedy
+
+
+def test_up_forgives_the_crashes_of_a_web_that_lacked_what_is_there_now(engine, workspace):
+    workspace.have("broken")
+    workspace.control.restart()
+    workspace.eventually(lambda state: state.crashes > switch.CRASHES)
+    (workspace.place / "broken").unlink()
+    assert up(engine)
+    assert workspace.look().crashes == 0
