@@ -13,8 +13,12 @@ from .stack import Stack
 DEVCONTAINER = ".devcontainer/devcontainer.json"
 WORKSPACE_TESTS = "tests/stack/test_debugging.py"  # they open a dev container and debug in it
 EMBEDDED_TESTS = "tests/devtools/test_embedded_debugging.py"
+RESTART_TESTS = "tests/stack/test_restarts.py"
+AWS_TESTS = "tests/stack/test_aws.py"
+EMBEDDED_ENGINE_TESTS = "tests/devtools/test_embedded_engine.py"
 OPENED = "dev_container or sidecars or terminal or in_it or switching or killed"
 DEBUGGED = "breakpoint or paused or debugs or debugged"
+RESTARTED = "restart or killed or fills_itself"
 CODESPACE = "verify-8000.app.github.dev"
 
 
@@ -101,3 +105,16 @@ def same_checks(stack: Stack) -> str:
     hooks = re.findall(r"^\s*- id: (\S+)", stack.text(".pre-commit-config.yaml"), re.M)
     stack.must("lint", timeout=900)
     return f".ci/run runs ./dev lint, which is pre-commit: {len(hooks)} hooks passed"
+
+
+@criterion(
+    "WS-6",
+    "after a restart of the machine or of the Docker daemon the stack is healthy without a "
+    "command; a restart of any service, or of all, ends healthy; `devcontainer up` again is green",
+    long=True,
+)
+def restarts(stack: Stack) -> str:
+    if not stack.compose:  # nothing starts its processes with the machine
+        return stack.tests(EMBEDDED_ENGINE_TESTS, "-k", RESTARTED)
+    files = (RESTART_TESTS, AWS_TESTS, WORKSPACE_TESTS)
+    return stack.tests(*files, "-k", RESTARTED)

@@ -24,7 +24,7 @@ COUNTS = {
     "BC": 8,
     "BP": 19,
     "AWS": 5,
-    "WS": 5,
+    "WS": 6,
     "PL": 5,
 }
 
@@ -81,7 +81,7 @@ def test_a_criterion_is_registered_once():
         (["LDE-1.1"], "LDE-1.1", 1),
         (["lde-1"], "LDE-1.1", 4),
         (["BP-1"], "BP-1", 1),
-        (["WS", "AWS"], "AWS-1", 10),
+        (["WS", "AWS"], "AWS-1", 11),
         ([], "LDE-1.1", len(expected())),
     ],
 )

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 from embedded_checkout import EmbeddedCheckout
+from emulated_aws import LOG_IN
 from front_door import ROOT
 
 from devtools import environment, ports
@@ -339,8 +340,9 @@ def test_taken_ports_are_replaced_and_remembered(checkout):
 # AWS
 
 
-def test_one_process_is_all_of_aws_and_keeps_files_for_browsers(up):
-    stored = up.python(
+def _stored(up) -> list[str]:
+    """Address and content of a file of the second tenant that was just stored."""
+    return up.python(
         "import json, os, urllib.request\n"
         "from django.core.files.base import ContentFile\n"
         "from django.core.files.storage import default_storage as files\n"
@@ -349,6 +351,10 @@ def test_one_process_is_all_of_aws_and_keeps_files_for_browsers(up):
         "    url = files.url(files.save('a.txt', ContentFile(b'hello')))\n"
         "print(json.dumps([url, urllib.request.urlopen(url).read().decode()]))"
     )
+
+
+def test_one_process_is_all_of_aws_and_keeps_files_for_browsers(up):
+    stored = _stored(up)
     bucket = f"http://localhost:{up.port('localstack')}/homeport-local"
     assert re.match(rf"{bucket}/test2/[0-9a-f-]{{36}}/a", stored[0])
     assert stored[1] == "hello"
@@ -370,6 +376,9 @@ def test_a_restart_of_everything_ends_healthy(up):
     assert done.returncode == 0, done.stdout + done.stderr
     assert up.healthy()
     assert all(pid != before[name] for name, pid in up.pids().items() if pid)
+    assert _stored(up)[1] == "hello"
+    logged_in = up.dev("shell", "-c", LOG_IN)
+    assert logged_in.returncode == 0, logged_in.stderr
 
 
 # Faults

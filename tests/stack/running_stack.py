@@ -108,6 +108,10 @@ class Stack:
         """Return what readiness says."""
         return self.get("/api/v1/health/").json()
 
+    def healthy(self) -> bool:
+        """Whether readiness says that nothing is wrong."""
+        return self.health()["status"] == "ok"
+
     def python(self, code: str, service: str = "web") -> str:
         """Run Python code in Django's shell of a running service; return what it printed."""
         ended = self.compose(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 import time
-import urllib.error
-import urllib.request
 
 import pytest
-from running_stack import Answer, Stack, eventually
+from emulated_aws import access_token, fetched, upload, use_aws
+from restarts import recovers
+from running_stack import eventually
 
 STORED = """
 from django.conf import settings
@@ -23,36 +23,6 @@ with schema_context("test1"):
     print(default_storage.url(name), inside.url(name), default_storage.url(name, expire=1))
 """
 FETCH = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode())"
-TOKEN = """
-from django_tenants.utils import schema_context
-from users.models import User
-from users.tokens import AccessToken
-with schema_context("test1"):
-    user, _ = User.objects.get_or_create(email="uploads@example.com")
-    print(AccessToken.for_user(user))
-"""
-
-LOG_IN = """
-import boto3, jwt
-from core.env import environment
-client = environment()["COGNITO_APP_CLIENT_ID"]
-signed_in = {"USERNAME": "staff@test1.example.com", "PASSWORD": "Homeport-local-1"}
-tokens = boto3.client("cognito-idp").initiate_auth(
-    ClientId=client, AuthFlow="USER_PASSWORD_AUTH", AuthParameters=signed_in
-)["AuthenticationResult"]
-claims = jwt.decode(tokens["IdToken"], options={"verify_signature": False})
-print(claims["iss"], claims["aud"], claims["sub"])
-"""
-
-
-def fetched(url: str) -> Answer:
-    """Ask for an address from this machine, as a browser does."""
-    try:
-        with urllib.request.urlopen(url, timeout=30) as answer:
-            return Answer(answer.status, dict(answer.headers), answer.read().decode())
-    except urllib.error.HTTPError as error:
-        with error:
-            return Answer(error.code, dict(error.headers), error.read().decode())
 
 
 @pytest.fixture(params=["web", "worker"])
@@ -114,26 +84,8 @@ def test_a_second_seed_makes_nothing(running):
 # --- lost, and back -----------------------------------------------------------------------
 
 
-def upload(running: Stack, token: str) -> Answer:
-    """Open a ticket with an attachment."""
-    fields = ["subject\r\n\r\nBroken", "body\r\n\r\nSee."]
-    fields = [field.replace("\r\n", '"\r\n', 1) for field in fields]
-    fields.append('attachments"; filename="a.txt"\r\nContent-Type: text/plain\r\n\r\nx')
-    body = "".join(f'--B\r\nContent-Disposition: form-data; name="{field}\r\n' for field in fields)
-    request = urllib.request.Request(
-        running.url("/api/tickets/"),
-        data=f"{body}--B--\r\n".encode(),
-        headers={
-            "Authorization": f"Bearer {token}",
-            "Content-Type": "multipart/form-data; boundary=B",
-            "X-Tenant": "test1",
-        },
-    )
-    return fetched(request)
-
-
 def test_a_killed_emulator_is_reported_and_everything_comes_back(running):
-    token = running.python(TOKEN).splitlines()[-1]
+    token = access_token(running)
     assert upload(running, token).status == 201
 
     running.compose("kill", "localstack")
@@ -154,14 +106,6 @@ def test_a_killed_emulator_is_reported_and_everything_comes_back(running):
 
 @pytest.mark.parametrize("emulator", ["localstack", "cognito"])
 def test_an_emulator_that_is_restarted_alone_is_filled_and_keeps_its_ids(running, emulator):
-    before = running.python(LOG_IN).splitlines()[-1]
-    running.run("docker", "restart", running.containers(emulator)[emulator])
-    eventually(lambda: running.health()["status"] == "ok" and healthy(running, emulator), 240)
-    assert upload(running, running.python(TOKEN).splitlines()[-1]).status == 201
     # The pool, its client and the account's subject: who was linked stays linked.
-    assert running.python(LOG_IN).splitlines()[-1] == before
-
-
-def healthy(running: Stack, service: str) -> bool:
-    listed = running.compose("ps", "--format", "{{.Health}}", service)
-    return listed.stdout.split() == ["healthy"]
+    with recovers(running, emulator, use=use_aws):
+        running.run("docker", "restart", running.containers(emulator)[emulator])

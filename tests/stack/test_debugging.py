@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from debug_client import Editor
 from documentation import blocks
+from emulated_aws import use_aws
+from restarts import recovers, restart_machine
 from running_stack import eventually, free_ports
 from workspace import FOLDER, asked, in_background, last_json, opened, outside_editor
 
@@ -289,6 +291,13 @@ def started(workspace) -> str:
     return workspace.run(
         "docker", "inspect", "--format", "{{.Id}} {{.State.StartedAt}}", container
     ).stdout
+
+
+def test_the_dev_container_opens_again_after_a_restart_of_the_machine(workspace):
+    with recovers(workspace, use=use_aws):
+        restart_machine(workspace)
+        workspace.devcontainer("up")
+        assert workspace.healthy()  # as `./dev up`, which it ends with, has waited for
 
 
 # Others

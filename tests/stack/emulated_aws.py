@@ -1,0 +1,68 @@
+"""What the application does with the emulated AWS: an upload, a log-in."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+
+from running_stack import Answer, Stack
+
+TOKEN = """
+from django_tenants.utils import schema_context
+from users.models import User
+from users.tokens import AccessToken
+with schema_context("test1"):
+    user, _ = User.objects.get_or_create(email="uploads@example.com")
+    print(AccessToken.for_user(user))
+"""
+
+LOG_IN = """
+import boto3, jwt
+from core.env import environment
+client = environment()["COGNITO_APP_CLIENT_ID"]
+signed_in = {"USERNAME": "staff@test1.example.com", "PASSWORD": "Homeport-local-1"}
+tokens = boto3.client("cognito-idp").initiate_auth(
+    ClientId=client, AuthFlow="USER_PASSWORD_AUTH", AuthParameters=signed_in
+)["AuthenticationResult"]
+claims = jwt.decode(tokens["IdToken"], options={"verify_signature": False})
+print(claims["iss"], claims["aud"], claims["sub"])
+"""
+
+# A ticket with an attachment, as a form.
+_FIELDS = ('subject"', 'body"', 'attachments"; filename="a.txt"\r\nContent-Type: text/plain')
+TICKET = "".join(
+    f'--B\r\nContent-Disposition: form-data; name="{field}\r\n\r\nx\r\n' for field in _FIELDS
+)
+TICKET += "--B--\r\n"
+FORM = "multipart/form-data; boundary=B"
+
+
+def access_token(stack: Stack) -> str:
+    """Return a token of a customer of the first tenant."""
+    return stack.python(TOKEN).splitlines()[-1]
+
+
+def upload(stack: Stack, token: str) -> Answer:
+    """Open a ticket with an attachment."""
+    request = urllib.request.Request(
+        stack.url("/api/tickets/"),
+        data=TICKET.encode(),
+        headers={"Authorization": f"Bearer {token}", "Content-Type": FORM, "X-Tenant": "test1"},
+    )
+    return fetched(request)
+
+
+def use_aws(stack: Stack) -> str:
+    """Upload a file and log in to Cognito; return its pool, client and the account's subject."""
+    assert upload(stack, access_token(stack)).status == 201
+    return stack.python(LOG_IN).splitlines()[-1]
+
+
+def fetched(request: str | urllib.request.Request) -> Answer:
+    """Ask for an address from this machine, as a browser does."""
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return Answer(answer.status, dict(answer.headers), answer.read().decode())
+    except urllib.error.HTTPError as error:
+        with error:
+            return Answer(error.code, dict(error.headers), error.read().decode())

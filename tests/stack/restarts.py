@@ -1,0 +1,75 @@
+"""Restarts of a stack, and what must be so afterwards without another command."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from running_stack import Stack, eventually
+
+RECOVERY_TIMEOUT = 240  # seconds; about 40 on a machine that does nothing else
+_SERVICE = "com.docker.compose.service"
+
+
+@contextlib.contextmanager
+def recovers(stack: Stack, *services: str, use: Callable[[Any], object]) -> Iterator[None]:
+    """The block restarts these services, or all; then the stack becomes healthy and stays so.
+
+    Args:
+        use: what works before and after, with the same result.
+    """
+    before, result = _started(stack), use(stack)
+    yield
+    eventually(lambda: _all_healthy(stack), RECOVERY_TIMEOUT)
+    after = _started(stack)
+    kept = [name for name in services or before if after[name] == before[name]]
+    assert not kept, f"not restarted: {kept}"
+    assert use(stack) == result
+    assert _started(stack) == after, "started again by itself"
+
+
+def restart_machine(stack: Stack) -> None:
+    """Kill every container at once, then start those with a restart policy, in no order.
+
+    That is what a Docker daemon does when it starts: it ignores `depends_on`. The daemon itself
+    is left alone, because it may run other stacks.
+    """
+    containers = [one["Id"] for one in _long_running(stack).values()]
+    stack.run("docker", "kill", *containers)
+    starts = [
+        subprocess.Popen(["docker", "start", container], stdout=subprocess.DEVNULL)
+        for container in containers
+    ]
+    assert [start.wait() for start in starts] == [0] * len(starts)
+
+
+def _all_healthy(stack: Stack) -> bool:
+    """Whether each container is healthy and readiness is ok; a ValueError names what is not."""
+    states = {name: one["State"] for name, one in _long_running(stack).items()}
+    unhealthy = {
+        name: state.get("Health", state)["Status"]
+        for name, state in states.items()
+        if state.get("Health", {}).get("Status") != "healthy"
+    }
+    if unhealthy:
+        raise ValueError(f"not healthy: {unhealthy}")
+    return stack.healthy()
+
+
+def _started(stack: Stack) -> dict[str, str]:
+    """When each service was last started."""
+    return {name: one["State"]["StartedAt"] for name, one in _long_running(stack).items()}
+
+
+def _long_running(stack: Stack) -> dict[str, dict[str, Any]]:
+    """What Docker knows of each container with a restart policy, by service."""
+    listed = stack.compose("ps", "--all", "--quiet").stdout.split()
+    found = json.loads(stack.run("docker", "inspect", *listed).stdout)
+    return {
+        one["Config"]["Labels"][_SERVICE]: one
+        for one in found
+        if one["HostConfig"]["RestartPolicy"]["Name"] != "no"
+    }
