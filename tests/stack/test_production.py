@@ -17,7 +17,9 @@ from collections import Counter
 from io import BytesIO
 
 import pytest
+from emulated_aws import FORM, TICKET, access_token
 from production_stack import ENVIRONMENT_FILE, SERVICES, ProductionStack, inspected
+from restarts import recovers, restart_machine
 from running_stack import eventually
 
 
@@ -358,6 +360,15 @@ def test_a_killed_web_comes_back_by_itself(running):
         pytest.skip("only root may kill a container's process: restart: always is not shown here")
     eventually(running.healthy, within=60)
     assert inspected(running, "web")["RestartCount"] >= 1
+
+
+def test_it_recovers_from_a_restart_of_the_machine(running):
+    def upload(running) -> None:
+        headers = {"Content_Type": FORM, "Authorization": f"Bearer {access_token(running)}"}
+        assert running.ask("/api/v1/tickets/", body=TICKET, **headers).status == 201
+
+    with recovers(running, use=upload):
+        restart_machine(running)
 
 
 @pytest.mark.parametrize("service", ["db", "redis"])
