@@ -65,10 +65,9 @@ def taken(
     if not busy:
         return []
     own = {
-        number
-        for container in project.containers().values()
-        if container.running
-        for number in container.server_ports
+        published.port
+        for container in project.all_containers()
+        for published in container.published.values()
     }
     return [port for port in busy if port.port not in own]
 

@@ -129,7 +129,8 @@ class Surroundings:
     def address(self, service: str) -> tuple[str, int]:
         """Host and port where `service` can be asked from here; port 0 if it cannot."""
         host, _, port = (self.service(service).address or "").rpartition(":")
-        return (LOOPBACK if host in ("", "localhost") else host), int(port or 0)
+        everywhere = ("", "localhost", "0.0.0.0", "::")  # noqa: S104 - only compared
+        return (LOOPBACK if host in everywhere else host), int(port or 0)
 
     @property
     def database_runs(self) -> bool:

@@ -88,14 +88,13 @@ class Container:
     started_at: str
     image_id: str
     directory: str
-    server_ports: tuple[int, ...]
     # What it was given: the port of its debugger (0: none), whether an edit restarts it, the
     # Compose files that declared it.
     debug_port: int = 0
     reload: bool = False
     files: str = ""
-    # Its ports that are published, to those on this machine.
-    published: Mapping[int, int] = field(default_factory=dict)
+    # Its ports that this machine has now, by port in the container.
+    published: Mapping[int, PublishedPort] = field(default_factory=dict)
 
     @property
     def running(self) -> bool:
@@ -309,15 +308,16 @@ def _container(facts: Mapping[str, Any]) -> Container:
     variables = dict(one.partition("=")[::2] for one in facts["Config"].get("Env") or ())
     debug_port = variables.get(PORT_VARIABLE, "")
     runserver = variables.get("SERVER") == "runserver"
-    bindings = facts["HostConfig"].get("PortBindings") or {}
-    published = {
-        int(port.partition("/")[0]): int(group[0]["HostPort"])
-        for port, group in bindings.items()
-        if group and group[0].get("HostPort")
-    }
+    service = labels.get("com.docker.compose.service", "")
+    published = {}
+    for port, bindings in (facts["NetworkSettings"].get("Ports") or {}).items():
+        target = int(port.partition("/")[0])
+        for binding in (bindings or ())[:1]:
+            host, number = binding["HostIp"], int(binding["HostPort"])
+            published[target] = PublishedPort(service, host, number, target)
     return Container(
         id=facts["Id"],
-        service=labels.get("com.docker.compose.service", ""),
+        service=service,
         one_off=labels.get("com.docker.compose.oneoff") == "True",
         state=state["Status"],
         health=(state.get("Health") or {}).get("Status", "").replace("none", ""),
@@ -326,12 +326,6 @@ def _container(facts: Mapping[str, Any]) -> Container:
         started_at=state["StartedAt"],
         image_id=facts["Image"],
         directory=labels.get("com.docker.compose.project.working_dir", ""),
-        server_ports=tuple(
-            int(binding["HostPort"])
-            for group in bindings.values()
-            for binding in group or ()
-            if binding.get("HostPort")
-        ),
         debug_port=int(debug_port) if ports.valid(debug_port) else 0,
         reload=runserver or variables.get(RELOAD_VARIABLE) == "true",
         files=labels.get("com.docker.compose.project.config_files", ""),

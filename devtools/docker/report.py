@@ -9,7 +9,7 @@ from .. import addresses, debuggers, health
 from ..ports import LOOPBACK
 from ..services import AWS, CACHE, COGNITO, DATABASE, WEB
 from ..status import Debugger, ServiceStatus, StackStatus
-from .project import Container, Project, Service
+from .project import Container, Project, PublishedPort, Service
 
 # The container knows its own names: they are not repeated here.
 PSQL = 'exec psql --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" "$@"'
@@ -20,15 +20,15 @@ SUPERUSER = 'export PGUSER="$POSTGRES_USER" PGDATABASE="$POSTGRES_DB"; '
 def status(project: Project, engine: str) -> StackStatus:
     """The whole stack now."""
     containers = project.containers()
-    ports = {name: _port(project, name) for name in containers if runs(containers, name)}
+    ports = {name: port(project, containers, name) for name in containers}
     return StackStatus(
         engine=engine,
         project=project.name,
         services=[
-            _service_status(service, containers.get(name))
+            _service_status(project, service, containers.get(name))
             for name, service in project.services.items()
         ],
-        health=ask_health(project) if runs(containers, WEB) else None,
+        health=ask_health(project, containers),
         addresses=_addresses(project, ports),
         tenants=_tenants(project, containers, ports),
         reload=containers[WEB].reload if runs(containers, WEB) else None,
@@ -40,18 +40,18 @@ def status(project: Project, engine: str) -> StackStatus:
     )
 
 
-def ask_health(project: Project) -> health.Health | None:
+def ask_health(project: Project, containers: Mapping[str, Container]) -> health.Health | None:
     """What web says about itself; None if it does not answer."""
-    port = _port(project, WEB)
-    return health.ask(port) if port else None
+    number = port(project, containers, WEB)
+    return health.ask(number) if number else None
 
 
 def _debugger(project: Project, container: Container) -> Debugger:
     """Asked in the container: on its own network its ports are its own."""
     tables = project.docker("exec", container.id, "cat", "/proc/net/tcp", "/proc/net/tcp6")
     number = container.debug_port
-    published = container.published.get(number, 0)
-    host, shown = (LOOPBACK, published) if published else (container.service, number)
+    published = container.published.get(number)
+    host, shown = (LOOPBACK, published.port) if published else (container.service, number)
     return debuggers.look(number, f"{host}:{shown}", tables.output)
 
 
@@ -60,24 +60,38 @@ def runs(containers: Mapping[str, Container], service: str) -> bool:
     return service in containers and containers[service].running
 
 
-def _port(project: Project, service: str) -> int:
-    """The first port of `service` on this machine; 0 if it has none."""
-    debugger = debuggers.PORTS.get(service, ("", 0))[1]
-    published = [port for port in project.published([service]) if port.target != debugger]
-    return published[0].port if published else 0
+def port(project: Project, containers: Mapping[str, Container], service: str) -> int:
+    """The first port that `service` has on this machine; 0 if it has none."""
+    published = _published(project, containers.get(service))
+    return published.port if published else 0
 
 
-def _service_status(service: Service, container: Container | None) -> ServiceStatus:
+def _published(project: Project, container: Container | None) -> PublishedPort | None:
+    """The first port of a container, its debugger's apart, as it was published.
+
+    Another one may be declared by now, on which another checkout may answer.
+    """
+    if container is None:
+        return None
+    debugger = debuggers.PORTS.get(container.service, ("", 0))[1]
+    targets = [one.target for one in project.published([container.service])]
+    there = [container.published.get(target) for target in targets if target != debugger]
+    return next(filter(None, there), None)
+
+
+def _service_status(
+    project: Project, service: Service, container: Container | None
+) -> ServiceStatus:
     started = _moment(container.started_at) if container else None
     running = container is not None and container.running
-    published = [f"{port.host}:{port.port}" for port in service.published if running]
+    published = _published(project, container)
     return ServiceStatus(
         name=service.name,
         state=_state(service, container),
         well=service.fulfilled_by(container),
         since=started.isoformat() if started else None,
         uptime_seconds=_seconds_since(started) if started and running else None,
-        address=published[0] if published else None,
+        address=f"{published.host}:{published.port}" if published else None,
     )
 
 

@@ -14,7 +14,7 @@ from ..status import ServiceStatus, StackStatus
 from ..terminal import Mark
 from ..workspace.protocol import Control
 from .postgres import Postgres
-from .runner import Runner, verdict
+from .runner import Runner, listens, verdict
 from .stack import Program, Stack
 from .supervisor import State
 
@@ -24,18 +24,19 @@ def status(
 ) -> StackStatus:
     """The whole stack now."""
     states = runner.states
-    running = {name for name, state in states.items() if state.running}
+    services = [
+        _service_status(stack, program, states.get(name), runner)
+        for name, program in programs.items()
+    ]
+    reached = {service.name for service in services if service.address}
     served = Control(stack.places.web_socket).look()
     return StackStatus(
         engine=engine,
         project=stack.checkout.root.name,
-        services=[
-            _service_status(stack, program, states.get(name), runner)
-            for name, program in programs.items()
-        ],
-        health=health.ask(stack.ports[WEB]) if WEB in running else None,
-        addresses=_addresses(stack, running),
-        tenants=_tenants(stack, running),
+        services=services,
+        health=health.ask(stack.ports[WEB]) if WEB in reached else None,
+        addresses=_addresses(stack, reached),
+        tenants=_tenants(stack, reached),
         reload=served.reload if served else None,
         debuggers={name: debuggers.look(port) for name, port in runner.debug_ports.items()},
     )
@@ -51,38 +52,40 @@ def _service_status(
     if state is None or not state.since:
         return ServiceStatus(name, "not up", False, None, None, None)
     found = verdict(stack, program, state)
+    well = found.mark is Mark.GOOD
     port = stack.ports.get(name)
+    reached = port and state.running and (well or listens(stack, state))
     return ServiceStatus(
         name=name,
         state=found.state,
-        well=found.mark is Mark.GOOD,
+        well=well,
         since=_moment(state.since),
         uptime_seconds=max(0, int(time.time() - state.since)) if state.running else None,
-        address=f"{ports.LOOPBACK}:{port}" if port and state.running else None,
+        address=f"{ports.LOOPBACK}:{port}" if reached else None,
     )
 
 
-def _addresses(stack: Stack, running: set[str]) -> dict[str, str]:
+def _addresses(stack: Stack, reached: set[str]) -> dict[str, str]:
     found = {}
-    if WEB in running:
+    if WEB in reached:
         found.update(addresses.pages(stack.ports[WEB]))
-    if DATABASE in running:
+    if DATABASE in reached:
         postgres = Postgres(stack)
         port = stack.ports[DATABASE]
         # The role of the release: the superuser may not come by TCP.
         release = stack.settings(stack.declaration.services[RELEASE])
         owner = urlsplit(release["DATABASE_URL"]).username or ""
         found[DATABASE] = addresses.database(owner, port, postgres.database)
-    if CACHE in running:
+    if CACHE in reached:
         found[CACHE] = addresses.cache(stack.ports[CACHE])
-    if AWS in running:
+    if AWS in reached:
         found[AWS] = addresses.aws(stack.ports[AWS])
     return found
 
 
-def _tenants(stack: Stack, running: set[str]) -> dict[str, str]:
+def _tenants(stack: Stack, reached: set[str]) -> dict[str, str]:
     """The address of each tenant in the database; none while that does not answer."""
-    if not {WEB, DATABASE} <= running:
+    if not {WEB, DATABASE} <= reached:
         return {}
     postgres = Postgres(stack)
     found = capture(

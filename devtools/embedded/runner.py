@@ -262,13 +262,17 @@ def verdict(stack: Stack, program: Program, state: State) -> Verdict:
     fault = program.fault()
     if fault:
         return Verdict(Mark.BAD, fault)
-    port = stack.ports.get(service.name)
-    # Another program may have taken the port since it was found free, and answer.
-    if (not port or ports.held_by(state.pid, port)) and program.ready(state.since):
+    if listens(stack, state) and program.ready(state.since):
         return Verdict(Mark.GOOD, "healthy")
     if time.time() - state.since > service.start_period:
         return Verdict(Mark.BAD, "unhealthy")
     return Verdict(Mark.BUSY, "starting")
+
+
+def listens(stack: Stack, state: State) -> bool:
+    """Whether a service listens on its port, if it has one: another program may answer there."""
+    port = stack.ports.get(state.name)
+    return not port or ports.held_by(state.pid, port)
 
 
 def stopping(declared: Declaration) -> list[Service]:

@@ -178,9 +178,9 @@ class ComposeEngine(Engine):
 
     def empty_cache(self) -> None:
         self._check_docker()
-        self._must_run(CACHE)
+        containers = self._must_run(CACHE)
         settings = self.project.services[WEB].declaration.get("environment") or {}
-        port = self.project.published([CACHE])[0].port
+        port = report.port(self.project, containers, CACHE)
         cache.empty(settings.get("REDIS_URL", ""), ports.LOOPBACK, port)
 
     def test(self, arguments: Sequence[str], *, auto_ports: bool, build: bool) -> int:
@@ -188,10 +188,11 @@ class ComposeEngine(Engine):
 
     def test_environment(self) -> Mapping[str, str]:
         self._check_docker()
-        for name in (DATABASE, CACHE):
-            self._must_run(name)
         # As the embedded engine places it: on the ports that the containers publish.
-        given = {port.service: port.port for port in self.project.published([DATABASE, CACHE])}
+        given = {
+            name: report.port(self.project, self._must_run(name), name)
+            for name in (DATABASE, CACHE)
+        }
         declared = declaration.load(self.checkout, environment.python(self.checkout))
         stack = Stack(self.checkout, Places(self.checkout), declared, Path(sys.executable), given)
         return stack.settings(declared.extra[TESTS])
@@ -448,11 +449,11 @@ class ComposeEngine(Engine):
             raise DevError(f"not up: {', '.join(sorted(missing))}", "start the stack: ./dev up")
 
     def _is_ready(self) -> bool:
-        answer = report.ask_health(self.project)
+        answer = report.ask_health(self.project, self.project.containers())
         return answer is not None and answer.ok
 
     def _answers(self, server: str) -> bool:
-        answer = report.ask_health(self.project)
+        answer = report.ask_health(self.project, self.project.containers())
         return answer is not None and answer.server == server
 
 

@@ -195,8 +195,7 @@ class EmbeddedEngine(Engine):
         )
 
     def empty_cache(self) -> None:
-        self._must_run(CACHE)
-        stack = self._present()
+        stack = self._reached(CACHE)
         settings = stack.settings(stack.declaration.services[WEB])
         cache.empty(settings["REDIS_URL"], ports.LOOPBACK, stack.ports[CACHE])
 
@@ -204,9 +203,7 @@ class EmbeddedEngine(Engine):
         return self._run(TESTS, arguments=arguments, anew=build)
 
     def test_environment(self) -> Mapping[str, str]:
-        for name in (DATABASE, CACHE):
-            self._must_run(name)
-        stack = self._present()
+        stack = self._reached(DATABASE, CACHE)
         return stack.settings(stack.declaration.extra[TESTS])
 
     # What it gives the processes
@@ -301,6 +298,18 @@ class EmbeddedEngine(Engine):
         if name and not states[name].running:
             raise DevError(f"{name} is not running", "start the stack: ./dev up")
 
+    def _reached(self, *names: str) -> Stack:
+        """The stack, in which `names` listen. Raises DevError unless they do."""
+        stack = self._present()
+        for name in names:
+            self._must_run(name)
+            if not runner.listens(stack, self.runner.states[name]):
+                raise DevError(
+                    f"{name} does not listen on port {stack.ports[name]}",
+                    "start the stack anew: ./dev down, then ./dev up",
+                )
+        return stack
+
     def _debugged(self) -> dict[str, dict[str, str]]:
         """What web and worker are given to run under debuggers, by service."""
         own = self.runner.debug_ports
@@ -346,7 +355,7 @@ class EmbeddedEngine(Engine):
         needed = [name for name in declared.long_running if name in service.needs]
         states = self.runner.states
         if all(name in states and states[name].running for name in needed):
-            return self._present()
+            return self._reached(*needed)
         stack = self._stack(declared, self._settle(declared, needed))
         programs = self._programs(stack)
         self.runner.supervise(stack, programs)

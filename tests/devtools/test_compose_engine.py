@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 import small_stack
-from front_door import ROOT, Workspace
+from front_door import ROOT, Workspace, another_application
 from small_stack import BASE_IMAGE, STACK, lacks
 
 from devtools import ports
@@ -120,6 +120,19 @@ def test_status_says_what_is_down_and_up_repairs_it(stack):
     assert "stopped" in failing.stdout
     _up(stack)
     assert stack.dev("status").returncode == 0
+
+
+def test_another_checkout_on_a_port_that_is_declared_now_is_not_reported(stack):
+    _up(stack)
+    before = json.loads(stack.dev("status", "--json").stdout)
+    with another_application() as port:
+        stack.variables["WEB_PORT"] = str(port)
+        after = json.loads(stack.dev("status", "--json").stdout)
+    assert after["server"] == before["server"] != "another checkout"
+    assert after["addresses"] == before["addresses"]
+    assert [one["address"] for one in after["services"]] == [
+        one["address"] for one in before["services"]
+    ]
 
 
 def test_up_is_green_only_when_health_is(stack):

@@ -17,7 +17,7 @@ import psutil
 import pytest
 from embedded_checkout import EmbeddedCheckout
 from emulated_aws import LOG_IN
-from front_door import ROOT
+from front_door import ROOT, another_application
 
 from devtools import environment, ports
 from devtools.bench.copy import free_port
@@ -335,6 +335,22 @@ def test_taken_ports_are_replaced_and_remembered(checkout):
         done = checkout.dev("up")
     assert done.returncode == 1
     assert f"error: port {chosen} for web (WEB_PORT) is taken by " in done.stderr
+
+
+def test_another_checkout_on_the_port_of_web_is_not_reported(up):
+    record = up.root / ".dev" / "embedded.json"
+    kept = json.loads(record.read_text())
+    try:
+        with another_application() as port:
+            record.write_text(json.dumps({**kept, "web": port, "redis": port}))
+            found = json.loads(up.dev("status", "--json").stdout)
+            tests = up.dev("test", "--environment")
+    finally:
+        record.write_text(json.dumps(kept))
+    assert (found["state"], found["health"], found["server"]) == ("failing", None, None)
+    assert "web" not in found["addresses"]
+    assert "db" in found["addresses"]
+    assert f"redis does not listen on port {port}" in tests.stderr
 
 
 # AWS

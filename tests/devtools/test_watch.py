@@ -23,7 +23,6 @@ HEALTHY = Container(
     started_at="2026-01-02T03:04:05",
     image_id="",
     directory="",
-    server_ports=(),
 )
 BEFORE = replace(HEALTHY, started_at="2026-01-01T00:00:00")
 
