@@ -12,7 +12,11 @@ from .health import Health
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """One service now. `since` is when it last started, UTC in ISO 8601; None if it never did."""
+    """One service now. `since` is when it last started, UTC in ISO 8601; None if it never did.
+
+    `replicas` says of a scaled service how many are well, and how many there are; the rest is
+    then of the one that is worst off.
+    """
 
     name: str
     state: str
@@ -20,6 +24,14 @@ class ServiceStatus:
     since: str | None
     uptime_seconds: int | None
     address: str | None
+    replicas: tuple[int, int] | None = None
+
+    @property
+    def words(self) -> str:
+        """Its state, with the number of replicas that are well."""
+        if not self.replicas:
+            return self.state
+        return "{}, {}/{} well".format(self.state, *self.replicas)
 
 
 @dataclass(frozen=True)
@@ -66,14 +78,14 @@ class StackStatus:
     @property
     def failing(self) -> dict[str, str]:
         """What is wrong, by the name of the service or of the health entry."""
-        unwell = {s.name: s.state for s in self.services if not s.well}
+        unwell = {s.name: s.words for s in self.services if not s.well}
         return {**unwell, **(self.health.failing if self.health else {})}
 
     @property
     def problems(self) -> list[Problem]:
         """All that keeps it from being well, each with its remedy; of what is up."""
         unwell = [
-            Problem(f"{one.name}: {one.state}", f"./dev logs {one.name}")
+            Problem(f"{one.name}: {one.words}", f"./dev logs {one.name}")
             for one in self.services
             if not one.well and not (self.health and one.name in self.health.failing)
         ]
@@ -96,6 +108,7 @@ class StackStatus:
                     "since": service.since,
                     "uptime_seconds": service.uptime_seconds,
                     "address": service.address,
+                    "replicas": service.replicas,
                 }
                 for service in self.services
             ],

@@ -219,7 +219,7 @@ def _print_status(terminal: Terminal, found: StackStatus) -> None:
     rows = [["SERVICE", "STATE", "UP FOR", "ADDRESS"]]
     for service in found.services:
         up_for = seconds(service.uptime_seconds) if service.uptime_seconds is not None else ""
-        rows.append([service.name, service.state, up_for, service.address or ""])
+        rows.append([service.name, service.words, up_for, service.address or ""])
     head, *lines = table(rows)
     terminal.say("  " + terminal.paint(head, "1"))
     for line, service in zip(lines, found.services):

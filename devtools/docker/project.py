@@ -51,10 +51,12 @@ class Service:
     one_shot: bool
     declaration: Mapping[str, Any]
 
-    def fulfilled_by(self, container: Container | None) -> bool:
-        """Whether the container is in the state that the service aims at."""
-        if container is None:
-            return False
+    def fulfilled_by(self, replicas: Sequence[Container]) -> bool:
+        """Whether there are containers, all in the state that the service aims at."""
+        return bool(replicas) and all(map(self.reached_by, replicas))
+
+    def reached_by(self, container: Container) -> bool:
+        """Whether one container is in the state that the service aims at."""
         if self.one_shot:
             return container.state == "exited" and container.exit_status == 0
         return container.well
@@ -80,6 +82,7 @@ class Container:
 
     id: str
     service: str
+    number: int
     one_off: bool
     state: str
     health: str
@@ -204,9 +207,17 @@ class Project:
 
     # What runs
 
+    def replicas(self) -> dict[str, list[Container]]:
+        """The containers of each service that has any, several of one that is scaled."""
+        found: dict[str, list[Container]] = {}
+        for container in self.all_containers():
+            if not container.one_off:
+                found.setdefault(container.service, []).append(container)
+        return found
+
     def containers(self) -> dict[str, Container]:
-        """The services' containers by service name."""
-        return {c.service: c for c in self.all_containers() if not c.one_off}
+        """A container of each service that has any: of a scaled one the first that runs."""
+        return one_each(self.replicas())
 
     def all_containers(self) -> list[Container]:
         """Every container of the project, those of single commands included."""
@@ -218,7 +229,8 @@ class Project:
             return []
         # One that vanishes in between is left out of the answer and sets the exit status.
         inspected = self.docker("inspect", "--type", "container", *identifiers)
-        return [_container(facts) for facts in json.loads(inspected.output or "[]")]
+        found = [_container(facts) for facts in json.loads(inspected.output or "[]")]
+        return sorted(found, key=lambda one: one.number)
 
     def volumes(self) -> list[str]:
         """The names of the volumes that exist of this project."""
@@ -297,6 +309,14 @@ class Project:
         return "\n".join(wrong) or "see all of it with: docker compose config"
 
 
+def one_each(replicas: Mapping[str, Sequence[Container]]) -> dict[str, Container]:
+    """The first container that runs of each service, else its first."""
+    return {
+        name: next((one for one in group if one.running), group[0])
+        for name, group in replicas.items()
+    }
+
+
 def _named_after(root: Path) -> bool:
     """Whether Compose can name a project after this folder: by its Latin letters and digits."""
     return re.search(r"[a-zA-Z0-9]", root.name) is not None
@@ -318,6 +338,7 @@ def _container(facts: Mapping[str, Any]) -> Container:
     return Container(
         id=facts["Id"],
         service=service,
+        number=int(labels.get("com.docker.compose.container-number") or 0),
         one_off=labels.get("com.docker.compose.oneoff") == "True",
         state=state["Status"],
         health=(state.get("Health") or {}).get("Status", "").replace("none", ""),

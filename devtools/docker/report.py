@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 
 from .. import addresses, debuggers, health
 from ..ports import LOOPBACK
 from ..services import AWS, CACHE, COGNITO, DATABASE, WEB
 from ..status import Debugger, ServiceStatus, StackStatus
-from .project import Container, Project, PublishedPort, Service
+from .project import Container, Project, PublishedPort, Service, one_each
 
 # The container knows its own names: they are not repeated here.
 PSQL = 'exec psql --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" "$@"'
@@ -19,13 +19,14 @@ SUPERUSER = 'export PGUSER="$POSTGRES_USER" PGDATABASE="$POSTGRES_DB"; '
 
 def status(project: Project, engine: str) -> StackStatus:
     """The whole stack now."""
-    containers = project.containers()
+    replicas = project.replicas()
+    containers = one_each(replicas)
     ports = {name: port(project, containers, name) for name in containers}
     return StackStatus(
         engine=engine,
         project=project.name,
         services=[
-            _service_status(project, service, containers.get(name))
+            _service_status(project, service, replicas.get(name, ()))
             for name, service in project.services.items()
         ],
         health=ask_health(project, containers),
@@ -80,19 +81,26 @@ def _published(project: Project, container: Container | None) -> PublishedPort |
 
 
 def _service_status(
-    project: Project, service: Service, container: Container | None
+    project: Project, service: Service, replicas: Sequence[Container]
 ) -> ServiceStatus:
+    # A fault of any replica is one of the service.
+    container = min(replicas, key=service.reached_by, default=None)
     started = _moment(container.started_at) if container else None
     running = container is not None and container.running
     published = _published(project, container)
     return ServiceStatus(
         name=service.name,
         state=_state(service, container),
-        well=service.fulfilled_by(container),
+        well=service.fulfilled_by(replicas),
         since=started.isoformat() if started else None,
         uptime_seconds=_seconds_since(started) if started and running else None,
         address=f"{published.host}:{published.port}" if published else None,
+        replicas=_count(service, replicas) if len(replicas) > 1 else None,
     )
+
+
+def _count(service: Service, replicas: Sequence[Container]) -> tuple[int, int]:
+    return sum(map(service.reached_by, replicas)), len(replicas)
 
 
 def _state(service: Service, container: Container | None) -> str:
@@ -104,7 +112,7 @@ def _state(service: Service, container: Container | None) -> str:
         return "not started"
     if container.state != "exited":
         return container.state
-    if service.fulfilled_by(container):
+    if service.reached_by(container):
         return "completed"
     return f"stopped (exit status {container.exit_status})"
 

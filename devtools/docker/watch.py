@@ -14,6 +14,7 @@ from .project import Container, Project, Service
 
 # A service that crashes once at a start may still come up; one that does so again does not.
 CRASHES = 3
+_WORST_FIRST = (Mark.BAD, Mark.WAITING, Mark.BUSY, Mark.GOOD)
 
 
 def judge(
@@ -34,6 +35,23 @@ def judge(
     return _judge_long_running(container, crashes=max(0, container.restarts - earlier))
 
 
+def judge_all(
+    service: Service,
+    replicas: Sequence[Container],
+    before: Mapping[str, Container],
+    settled: bool,
+) -> Verdict:
+    """Where `service` stands with all its `replicas`: where the worst of them does.
+
+    `before` is as in `judge`, by the id of the container.
+    """
+    verdicts = [judge(service, one, before.get(one.id), settled) for one in replicas]
+    return min(
+        verdicts or [judge(service, None, None, settled)],
+        key=lambda verdict: _WORST_FIRST.index(verdict.mark),
+    )
+
+
 def follow(
     project: Project,
     terminal: Terminal,
@@ -45,6 +63,7 @@ def follow(
 ) -> None:
     """Show how `names` come up while `command` starts them, until all are well.
 
+    `before` is as in `judge_all`.
     `arrived` may end the waiting sooner: a server answers before its next health check is due.
     Raises DevError, after the failing service's last log lines, if one fails, if the command
     does, or if `timeout` seconds pass. On Ctrl-C says where things stand and raises it on.
@@ -55,10 +74,10 @@ def follow(
         nonlocal status
         # Asked first: what the containers say afterwards is then final.
         status = command.status
-        now = project.containers()
+        now = project.replicas()
         return {
-            name: judge(
-                project.services[name], now.get(name), before.get(name), settled=status is not None
+            name: judge_all(
+                project.services[name], now.get(name, ()), before, settled=status is not None
             )
             for name in names
         }

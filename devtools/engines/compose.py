@@ -15,7 +15,7 @@ from ..checkout import Checkout
 from ..checks import disk, docker, environment_file, line_endings, permissions, project_name
 from ..checks import ports as port_checks
 from ..docker import image, report, watch
-from ..docker.project import Container, Project, PublishedPort
+from ..docker.project import Container, Project, PublishedPort, one_each
 from ..embedded import declaration
 from ..embedded.places import Places
 from ..embedded.stack import Stack
@@ -279,15 +279,19 @@ class ComposeEngine(Engine):
 
     def _nothing_changed(self) -> bool:
         """Whether the last `up` still stands: as declared, healthy, migrated, image current."""
-        containers = self.project.containers()
+        replicas = self.project.replicas()
         services = self.project.services
-        if not all(service.fulfilled_by(containers.get(n)) for n, service in services.items()):
+        if not all(service.fulfilled_by(replicas.get(n, ())) for n, service in services.items()):
             return False
-        if self.checkout.recall(SUBJECT) != self._record(containers):
+        if self.checkout.recall(SUBJECT) != self._record(one_each(replicas)):
             return False
         present = image.ids(self.project)
         return (
-            all(containers[n].image_id == present.get(s.image) for n, s in services.items())
+            all(
+                one.image_id == present.get(service.image)
+                for name, service in services.items()
+                for one in replicas[name]
+            )
             and image.up_to_date(self.project, present)
             and self._is_ready()
         )
@@ -318,7 +322,7 @@ class ComposeEngine(Engine):
     ) -> None:
         """Run `docker compose` with `arguments` on `names` and follow until they are well,
         or until `arrived` says that waiting may end sooner."""
-        before = self.project.containers()
+        before = {one.id: one for one in self.project.all_containers()}
         with background(
             ["docker", "compose", "--progress", "plain", *arguments, *names],
             directory=self.checkout.root,
@@ -355,8 +359,8 @@ class ComposeEngine(Engine):
         """Stop what crashes or is unhealthy: the start then begins anew, without its back-off."""
         names = [
             name
-            for name, container in self.project.containers().items()
-            if (container.state == "restarting" or container.health == "unhealthy")
+            for name, group in self.project.replicas().items()
+            if any(one.state == "restarting" or one.health == "unhealthy" for one in group)
             and name == (only or name)
         ]
         if names:
@@ -389,8 +393,9 @@ class ComposeEngine(Engine):
         with self.checkout.lock(self.terminal, service), self.claims:
             needed = self._data_services()
             self._prepare(auto_ports=auto_ports, build=build, services=needed)
-            there = self.project.containers()
-            if not all(name in there and there[name].well for name in needed):
+            there = self.project.replicas()
+            services = self.project.services
+            if not all(services[name].fulfilled_by(there.get(name, ())) for name in needed):
                 self._start(["up", "--detach", "--no-deps"], needed, timeout=60)
                 self.terminal.say(f"  {' and '.join(needed)} stay up; ./dev down stops them")
         options = (*_no_tty(), *options)

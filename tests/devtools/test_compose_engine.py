@@ -122,6 +122,23 @@ def test_status_says_what_is_down_and_up_repairs_it(stack):
     assert stack.dev("status").returncode == 0
 
 
+def test_a_fault_of_any_replica_of_a_scaled_service_shows(stack):
+    _up(stack)
+    _compose(stack, "up", "--detach", "--no-recreate", "--scale", "worker=2")
+    assert "worker   healthy, 2/2 well" in stack.dev("status").stdout
+    assert "nothing changed" in _up(stack)
+    project = stack.variables["COMPOSE_PROJECT_NAME"]
+    subprocess.run(["docker", "kill", f"{project}-worker-2"], check=True, capture_output=True)
+    failing = stack.dev("status", "--json")
+    assert failing.returncode == 1
+    [worker] = [one for one in json.loads(failing.stdout)["services"] if one["name"] == "worker"]
+    assert (worker["well"], worker["replicas"]) == (False, [1, 2])
+    assert worker["state"].startswith("stopped")
+    assert "hello" in stack.dev("exec", "worker", "echo", "hello").stdout
+    assert "nothing changed" not in _up(stack)
+    assert stack.dev("status").returncode == 0
+
+
 def test_another_checkout_on_a_port_that_is_declared_now_is_not_reported(stack):
     _up(stack)
     before = json.loads(stack.dev("status", "--json").stdout)

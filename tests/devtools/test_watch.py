@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from devtools.docker.project import Container, Service
-from devtools.docker.watch import CRASHES, judge
+from devtools.docker.watch import CRASHES, judge, judge_all
 from devtools.terminal import Mark
 
 WEB = Service("web", "image", built=True, one_shot=False, declaration={})
@@ -15,6 +15,7 @@ MIGRATE = replace(WEB, name="migrate", one_shot=True)
 HEALTHY = Container(
     id="1",
     service="web",
+    number=1,
     one_off=False,
     state="running",
     health="healthy",
@@ -57,6 +58,19 @@ def test_crashes_before_the_start_do_not_count():
     before = replace(BEFORE, restarts=9)
     now = replace(HEALTHY, state="restarting", restarts=10)
     assert judge(WEB, now, before, settled=False).mark is Mark.BUSY
+
+
+def test_a_scaled_service_is_where_the_worst_of_its_replicas_is():
+    waiting = replace(HEALTHY, id="2", number=2)
+    crashing = replace(HEALTHY, id="3", number=3, state="restarting", restarts=CRASHES)
+
+    def mark(*replicas: Container) -> Mark:
+        return judge_all(WEB, replicas, {"1": BEFORE, "2": waiting}, settled=False).mark
+
+    assert mark(HEALTHY) is Mark.GOOD
+    assert mark(HEALTHY, waiting) is Mark.WAITING
+    assert mark(HEALTHY, waiting, crashing) is Mark.BAD
+    assert mark() is Mark.WAITING
 
 
 def test_a_service_without_a_container_waits():
