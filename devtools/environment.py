@@ -38,7 +38,7 @@ def ensure(checkout: Checkout, terminal: Terminal, *, anew: bool = False) -> Pat
             stamp.unlink(missing_ok=True)  # an interrupted installation begins again
             with terminal.step(f"installing {REQUIREMENTS} into .venv") as step:
                 _do(checkout, step, [str(path), *_SYNC, REQUIREMENTS], "the installation")
-            stamp.write_text(_digest(checkout))
+            stamp.write_text(_stamp(checkout))
     return path
 
 
@@ -74,8 +74,13 @@ def installed(checkout: Checkout) -> str:
 
 
 def as_locked(checkout: Checkout) -> bool:
-    """Whether `.venv` holds what is locked now."""
-    return installed(checkout) == _digest(checkout)
+    """Whether `.venv` was made where it is and holds what is locked now."""
+    return installed(checkout) == _stamp(checkout)
+
+
+def made_elsewhere(checkout: Checkout) -> bool:
+    """Whether `.venv` was moved or copied: its programs begin with the path of another Python."""
+    return bool(installed(checkout)) and not installed(checkout).endswith(_place(checkout))
 
 
 def runs(checkout: Checkout) -> bool:
@@ -104,7 +109,7 @@ _SYNC = ("-m", "uv", "pip", "sync", "--require-hashes", "--no-build")
 def _uv_ready(checkout: Checkout, terminal: Terminal) -> Path:
     path = python(checkout)
     pin, block = _uv_pin(checkout)
-    if not _runs(checkout, path):
+    if made_elsewhere(checkout) or not _runs(checkout, path):
         _make(checkout, terminal)
     if _try(checkout, [str(path), "-m", "uv", "--version"]).output.split()[1:2] == [pin]:
         return path
@@ -145,8 +150,17 @@ def _uv_pin(checkout: Checkout) -> tuple[str, str]:
     return entry.group(1), entry.group(0) + "\n"
 
 
-def _digest(checkout: Checkout) -> str:
-    return hashlib.sha256(_locked(checkout).encode()).hexdigest()
+def _stamp(checkout: Checkout) -> str:
+    return _digest(_locked(checkout)) + _place(checkout)
+
+
+def _place(checkout: Checkout) -> str:
+    """What tells a `.venv` that was made here from one that was moved or copied."""
+    return f" {_digest(str(_home(checkout).resolve()))}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _locked(checkout: Checkout) -> str:

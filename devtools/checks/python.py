@@ -28,6 +28,11 @@ def check(here: Surroundings) -> Result:
             "the Python of .venv does not start: the one that it was made with is gone",
             "delete it, the next start makes it anew: rm -r .venv",
         )
+    if environment.made_elsewhere(checkout):
+        return warning(
+            ".venv was moved or copied: its programs call the Python of another place",
+            "./dev doctor --fix   or the next start makes it anew",
+        )
     if not environment.as_locked(checkout):
         return warning(
             f".venv holds other packages than {environment.REQUIREMENTS} locks",
@@ -37,7 +42,7 @@ def check(here: Surroundings) -> Result:
 
 
 def fix(here: Surroundings, agrees: Callable[[str], bool]) -> list[str]:
-    """Install what is locked."""
+    """Install what is locked, in a `.venv` that was made here."""
     if environment.as_locked(here.checkout) or not environment.runs(here.checkout):
         return []
     environment.ensure(here.checkout, here.terminal)

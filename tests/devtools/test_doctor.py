@@ -19,7 +19,7 @@ from xmlrpc.server import SimpleXMLRPCDispatcher, SimpleXMLRPCRequestHandler
 import pytest
 from front_door import ROOT
 
-from devtools import doctor
+from devtools import doctor, environment
 from devtools.checkout import Checkout
 from devtools.checks import emulators, migrations, ownership, space
 from devtools.checks import services as checked
@@ -265,14 +265,29 @@ def test_a_venv_whose_python_is_gone(workspace):
     assert "rm -r .venv" in found["remedy"]
 
 
-def test_a_venv_that_is_behind_the_locks(workspace):
-    workspace.write(".venv/installed", "another state")
+@pytest.fixture
+def installed(workspace):
+    """The checkout, with a `.venv` that holds what is locked."""
     workspace.write("requirements/embedded.txt", "uv==1.0\n")
-    (workspace.root / ".venv" / "bin").mkdir()
+    (workspace.root / ".venv" / "bin").mkdir(parents=True)
     (workspace.root / ".venv" / "bin" / "python").symlink_to(sys.executable)
-    found = _one(workspace, "python")
+    workspace.write(".venv/installed", environment._stamp(Checkout(workspace.root, {})))
+    assert _one(workspace, "python")["state"] == "ok"
+    return workspace
+
+
+def test_a_venv_that_is_behind_the_locks(installed):
+    installed.write("requirements/embedded.txt", "uv==2.0\n")
+    found = _one(installed, "python")
     assert found["state"] == "warning"
     assert "requirements/embedded.txt locks" in found["finding"]
+
+
+def test_a_venv_that_was_moved_with_its_checkout(installed):
+    installed.root = installed.root.rename(installed.root.with_name("renamed"))
+    found = _one(installed, "python")
+    assert found["state"] == "warning"
+    assert ".venv was moved or copied" in found["finding"]
 
 
 # The checkout
