@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..docker.project import Project
+from ..checkout import Checkout
+from ..docker.project import NAME, Project
 from ..errors import Problem
+from ..identity import DIRECTORY
 from .result import Result, of
 
 if TYPE_CHECKING:
@@ -18,8 +21,46 @@ def check(here: Surroundings) -> Result:
     return of(problems(here.project), f"{here.project.name} is this checkout's alone")
 
 
+def left_behind(project: Project, before: str) -> list[Problem]:
+    """The data that this checkout has under the name that its project had `before`."""
+    if before in ("", project.name) or not project.volumes(before):
+        return []
+    return [
+        Problem(
+            f"the data of this checkout is in volumes of the Compose project {before}; "
+            f"it is now {project.name}, which has data of its own",
+            f"to go on with it, put into .env: COMPOSE_PROJECT_NAME={before}\n"
+            f"or delete it: docker compose --project-name {before} down --volumes",
+        )
+    ]
+
+
 def problems(project: Project) -> list[Problem]:
     """The other checkout, if there is one."""
+    return [*_running(project), *_copied(project)]
+
+
+def _copied(project: Project) -> list[Problem]:
+    """The checkout that this one was copied from, name and all, whether its stack is up or not."""
+    first = project.checkout.identity.copied_from
+    if first is None or not os.access(first / DIRECTORY, os.R_OK):
+        return []
+    if _name(Checkout(first, {})) != _name(project.checkout):
+        return []
+    return [
+        Problem(
+            f"this copy of {first} has the same project name, {project.name}, and with it its data",
+            f"give this one a name of its own in .env: COMPOSE_PROJECT_NAME={project.name}-2",
+        )
+    ]
+
+
+def _name(checkout: Checkout) -> str:
+    """What the project of `checkout` is called after."""
+    return checkout.chosen(NAME) or checkout.root.name
+
+
+def _running(project: Project) -> list[Problem]:
     here = project.checkout.root.resolve()
     others = sorted(
         {

@@ -27,7 +27,7 @@ OVERRIDES = (
 )
 PROJECT_LABEL = "com.docker.compose.project"
 
-_NAME = "COMPOSE_PROJECT_NAME"
+NAME = "COMPOSE_PROJECT_NAME"
 _WARNING = re.compile(r'level=warning msg="((?:\\.|[^"\\])*)"')
 _UNSET = re.compile(r'The "(\w+)" variable is not set\.')
 
@@ -232,9 +232,10 @@ class Project:
         found = [_container(facts) for facts in json.loads(inspected.output or "[]")]
         return sorted(found, key=lambda one: one.number)
 
-    def volumes(self) -> list[str]:
-        """The names of the volumes that exist of this project."""
-        found = self.docker("volume", "ls", "-q", "--filter", f"label={PROJECT_LABEL}={self.name}")
+    def volumes(self, project: str = "") -> list[str]:
+        """The names of the volumes that exist of this project, or of another."""
+        label = f"label={PROJECT_LABEL}={project or self.name}"
+        found = self.docker("volume", "ls", "-q", "--filter", label)
         return sorted(found.output.split())
 
     # How to ask
@@ -250,9 +251,9 @@ class Project:
             separator = self.checkout.chosen("COMPOSE_PATH_SEPARATOR") or os.pathsep
             chosen = self.checkout.chosen("COMPOSE_FILE") or separator.join(self._default_files)
             environment["COMPOSE_FILE"] = separator.join([chosen, *self._added])
-        if not self.checkout.chosen(_NAME) and not _named_after(self.checkout.root):
+        if not self.checkout.chosen(NAME) and not _named_after(self.checkout.root):
             digest = hashlib.sha256(str(self.checkout.root).encode()).hexdigest()
-            environment[_NAME] = f"homeport-{digest[:8]}"
+            environment[NAME] = f"homeport-{digest[:8]}"
         environment.update(ports.remembered(self.checkout))
         if os.getuid() != 0:
             for variable, value in (("APP_UID", os.getuid()), ("APP_GID", os.getgid())):

@@ -32,6 +32,8 @@ SERVER = "SERVER"
 DEBUG_FILE = "docker-compose.debug.yml"
 
 SUBJECT = "stack"
+# The project of the last start: after a rename the folder no longer tells.
+NAME_SUBJECT = "project"
 
 _QUIETLY = ("--progress", "quiet")
 
@@ -59,10 +61,14 @@ class ComposeEngine(Engine):
             if not build and self._nothing_changed():
                 return False
             self._warn_of_disk()
+            for problem in project_name.left_behind(self.project, self._named()):
+                self.terminal.warn(problem)
             self._prepare(auto_ports=auto_ports, build=build)
             self._stop_unwell()
             self._start(["up", "--detach", "--no-build"], list(self.project.services), timeout)
             self.checkout.remember(SUBJECT, self._record(self.project.containers()))
+            self.checkout.remember(NAME_SUBJECT, {"name": self.project.name})
+            self.checkout.settle()
             return True
 
     def down(self, *, volumes: bool) -> None:
@@ -145,7 +151,7 @@ class ComposeEngine(Engine):
                 self._down("--volumes")
             for problem in image.remove(self.project):
                 self.terminal.warn(problem)
-            for subject in (SUBJECT, image.SUBJECT, ports.SUBJECT):
+            for subject in (SUBJECT, NAME_SUBJECT, image.SUBJECT, ports.SUBJECT):
                 self.checkout.forget(subject)
 
     # Commands inside it
@@ -235,6 +241,29 @@ class ComposeEngine(Engine):
         if found:
             raise DevError.of(found)
         self._docker_answers = True
+        if not self.checkout.recall(SUBJECT):
+            self._keep_ports()
+
+    def _named(self) -> str:
+        """What the project was called at the last start; empty if that is not known."""
+        return self.checkout.recall(NAME_SUBJECT).get("name", "")
+
+    def _keep_ports(self) -> None:
+        """Remember the ports that containers have: `.dev`, or what chose them, was deleted."""
+        declared = {(port.service, port.target): port.port for port in self.project.published()}
+        found = {}
+        for container in self.project.containers().values():
+            for port in container.published.values():
+                place = port.service, port.target
+                variable = self.project.port_variables.get(place, "")
+                moved = declared.get(place, 0) not in (0, port.port)  # 0: any that is free
+                if variable and moved and not self.checkout.chosen(variable):
+                    found[variable] = str(port.port)
+        if found:
+            shown = " ".join(f"{variable}={number}" for variable, number in found.items())
+            self.terminal.warn(Problem(f"the ports are kept that the containers have: {shown}"))
+            self.checkout.remember(ports.SUBJECT, {**ports.remembered(self.checkout), **found})
+            self.project.forget_configuration()
 
     def _prepare(
         self,

@@ -250,6 +250,32 @@ def test_a_taken_port_is_explained_and_auto_ports_moves_it(stack):
         assert "already up" in _up(stack)
 
 
+def test_ports_outlive_a_deleted_state_and_data_is_found_under_an_earlier_name(stack):
+    port = stack.variables.pop("WEB_PORT")
+    compose = stack.root / "docker-compose.yml"
+    compose.write_text(compose.read_text().replace("${WEB_PORT:-0}", "${WEB_PORT:-8000}"))
+    (stack.root / ".dev").mkdir()
+    (stack.root / ".dev" / "ports.json").write_text(json.dumps({"WEB_PORT": port}))
+    _up(stack)
+    shutil.rmtree(stack.root / ".dev")  # as `git clean -fdx` does
+    shown = stack.dev("status")
+    assert f"the ports are kept that the containers have: WEB_PORT={port}" in shown.stderr
+    assert f"127.0.0.1:{port}" in shown.stdout
+    shutil.rmtree(stack.root / ".dev")
+    assert f"http://localhost:{port}/" in _up(stack)
+
+    before = stack.variables["COMPOSE_PROJECT_NAME"]
+    stack.dev("down")
+    renamed = Workspace(stack.root, {**stack.variables, "COMPOSE_PROJECT_NAME": f"{before}-2"})
+    try:
+        warned = renamed.dev("up").stderr
+        assert f"is in volumes of the Compose project {before}" in warned
+        assert f"COMPOSE_PROJECT_NAME={before}" in warned
+        assert "is in volumes of" not in renamed.dev("up", "--build").stderr
+    finally:
+        small_stack.clean(renamed)
+
+
 def test_a_port_that_another_start_holds_is_taken(stack):
     with ports.Claims() as claims:
         port = ports.next_free(20000, free=claims.take)

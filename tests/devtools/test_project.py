@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from devtools.checkout import Checkout
+from devtools.checks import project_name
 from devtools.docker.project import OVERRIDES, Project
 from devtools.engines.compose import DEBUG_FILE
 
@@ -51,3 +52,14 @@ def test_what_compose_warns_of_is_kept_once(checkout):
     )
     [problem] = Project(Checkout(checkout.root, checkout.variables)).warnings
     assert '"NOWHERE" variable is not set' in problem.what
+
+
+def test_a_copy_with_the_project_name_of_the_first_is_told_to_take_another(checkout, tmp_path):
+    checkout.remember("stack", {})
+    root = tmp_path / "elsewhere" / checkout.root.name
+    shutil.copytree(checkout.root, root)
+    variables = {**checkout.variables, "DOCKER_HOST": "unix:///nowhere"}  # whatever runs
+    [problem] = project_name.problems(Project(Checkout(root, variables)))
+    assert f"this copy of {checkout.root} has the same project name" in problem.what
+    (root / ".env").write_text("COMPOSE_PROJECT_NAME=another\n")
+    assert project_name.problems(Project(Checkout(root, variables))) == []
