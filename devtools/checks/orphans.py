@@ -56,9 +56,5 @@ def _shown(container: Container) -> str:
 
 
 def _processes(here: Surroundings) -> Result:
-    if not here.embedded.runner.left_alone_since:
-        return ok("no process is left over")
-    return wrong(
-        "the supervisor was killed: what it had started runs on, or its remains are here",
-        "./dev up   ends them and starts anew; ./dev down only ends them",
-    )
+    leftover = here.embedded.runner.leftover
+    return wrong(leftover.what, leftover.remedy) if leftover else ok("no process is left over")

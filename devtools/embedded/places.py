@@ -31,6 +31,8 @@ class Places:
         self.sockets = Path("/tmp") / f"homeport-{name}"
         self.supervisor_socket = self.sockets / "supervisor.sock"
         self.web_socket = self.sockets / "web.sock"
+        # Of what was started last: kept here as well, where it outlives `.dev`.
+        self.ports = self.sockets / "ports.json"
 
     @property
     def outside(self) -> Path:

@@ -62,6 +62,18 @@ def settle(
     return given
 
 
+def keep(checkout: Checkout, declared: Sequence[Port], own: Mapping[str, int]) -> None:
+    """Remember the ports that services have of their `own`, where they would now want others."""
+    lost = {
+        port.variable: str(own[port.service])
+        for port in declared
+        if own.get(port.service, wanted(checkout, port)) != wanted(checkout, port)
+        and not checkout.chosen(port.variable)
+    }
+    if lost:
+        checkout.remember(ports.SUBJECT, {**ports.remembered(checkout), **lost})
+
+
 def taken(
     checkout: Checkout, declared: Sequence[Port], own: Mapping[str, int]
 ) -> tuple[list[Problem], bool]:

@@ -13,6 +13,7 @@ from ..services import AWS, CACHE, DATABASE, RELEASE, WEB
 from ..status import ServiceStatus, StackStatus
 from ..terminal import Mark
 from ..workspace.protocol import Control
+from .declaration import Declaration
 from .postgres import Postgres
 from .runner import Runner, listens, verdict
 from .stack import Program, Stack
@@ -25,8 +26,7 @@ def status(
     """The whole stack now."""
     states = runner.states
     services = [
-        _service_status(stack, program, states.get(name), runner)
-        for name, program in programs.items()
+        _service_status(stack, program, states.get(name)) for name, program in programs.items()
     ]
     reached = {service.name for service in services if service.address}
     served = Control(stack.places.web_socket).look()
@@ -42,13 +42,28 @@ def status(
     )
 
 
-def _service_status(
-    stack: Stack, program: Program, state: State | None, runner: Runner
-) -> ServiceStatus:
+def left_over(declared: Declaration, runner: Runner, engine: str) -> StackStatus:
+    """What runs and will be ended by the next start, as far as it is known."""
+    states = runner.states
+    services = []
+    for name in dict.fromkeys([*declared.services, *states]):
+        state = states.get(name)
+        since = state.since if state else runner.left_alone_since
+        services.append(
+            ServiceStatus(
+                name=name,
+                state=state.word.lower() if state else "no supervisor",
+                well=False,
+                since=_moment(since) if since else None,
+                uptime_seconds=None,
+                address=None,
+            )
+        )
+    return StackStatus(engine, runner.checkout.root.name, services, health=None)
+
+
+def _service_status(stack: Stack, program: Program, state: State | None) -> ServiceStatus:
     name = program.service.name
-    if state is None and runner.left_alone_since:
-        since = _moment(runner.left_alone_since)
-        return ServiceStatus(name, "no supervisor", False, since, None, None)
     if state is None or not state.since:
         return ServiceStatus(name, "not up", False, None, None, None)
     found = verdict(stack, program, state)

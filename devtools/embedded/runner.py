@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import shlex
 import shutil
@@ -12,7 +13,7 @@ from typing import Callable
 
 from .. import debuggers, environment, ports, readiness
 from ..checkout import Checkout
-from ..errors import DevError
+from ..errors import DevError, Problem
 from ..readiness import Verdict
 from ..services import WEB, WORKER
 from ..terminal import Mark, Terminal
@@ -47,7 +48,7 @@ class Runner:
     @property
     def ports_in_use(self) -> dict[str, int]:
         """The ports of the services that run, by service."""
-        recorded = self.checkout.recall(SUBJECT)
+        recorded = self._recorded_ports
         return {
             name: recorded[name]
             for name, state in self.states.items()
@@ -55,14 +56,56 @@ class Runner:
         }
 
     @property
+    def _recorded_ports(self) -> dict[str, int]:
+        try:
+            beside = json.loads(self.places.ports.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            beside = {}
+        return self.checkout.recall(SUBJECT) or beside
+
+    @property
+    def leftover(self) -> Problem | None:
+        """What is wrong with processes that the next start has to end; None if there are none."""
+        if self.supervisor.answers:
+            if not self._deleted:
+                return None
+            return Problem(
+                f"deleted while the stack was up: {', '.join(self._deleted)}",
+                "./dev up   ends what still runs and starts anew on the same ports",
+            )
+        if not self.left_alone_since:
+            return None
+        moved_from = self.checkout.identity.moved_from
+        return Problem(
+            f"the stack was up while this folder was moved from {moved_from}"
+            if moved_from
+            else "the supervisor was killed: what it had started runs on, or its remains are here",
+            "./dev up   ends what still runs and starts anew; ./dev down only ends it",
+        )
+
+    @property
+    def _deleted(self) -> list[str]:
+        """What a running stack needs of the checkout and is gone."""
+        needed = (self.supervisor.configuration, environment.python(self.checkout))
+        root = self.checkout.root
+        return [path.relative_to(root).parts[0] for path in needed if not path.exists()]
+
+    @property
     def left_alone_since(self) -> float:
         """When the supervisor was started that is gone without having stopped; 0 if none is."""
         if self.supervisor.answers:
             return 0
-        try:
-            return self.places.supervisor_socket.stat().st_ctime
-        except OSError:
-            return 0
+        sockets = (supervisor.socket for supervisor in self._supervisors)
+        return next((found.stat().st_ctime for found in sockets if found.exists()), 0)
+
+    @property
+    def _supervisors(self) -> list[Supervisor]:
+        """Those that may have processes of this checkout: the one where it was moved from, too."""
+        moved_from = self.checkout.identity.moved_from
+        if moved_from is None:
+            return [self.supervisor]
+        before = Places(Checkout(moved_from, self.checkout.variables))
+        return [self.supervisor, Supervisor(before, environment.python(self.checkout))]
 
     def all_well(self, stack: Stack, programs: Mapping[str, Program]) -> bool:
         """Whether exactly `programs` run, as they are now and well."""
@@ -85,8 +128,9 @@ class Runner:
         if self.supervisor.answers and self.supervisor.configured_otherwise(listed):
             self.stop_all(stack.declaration)
         self.checkout.remember(SUBJECT, dict(stack.ports))
+        self.places.make_sockets()
+        self.places.write(self.places.ports, json.dumps(dict(stack.ports)))
         if not self.supervisor.answers:
-            self.places.make_sockets()
             self.supervisor.configure(listed)
             self.supervisor.launch(stack.kept())
 
@@ -225,23 +269,37 @@ class Runner:
         self.supervisor.shut_down()
         self._forget()
 
-    def end_orphans(self, declared: Declaration) -> list[str]:
-        """End what runs without its supervisor, and say so; return the services' names."""
-        if not self.left_alone_since:
+    def end_leftover(self, declared: Declaration, leftover: Problem | None) -> list[str]:
+        """End what `leftover` is about, and say so; return the services' names."""
+        if leftover is None:
+            self.checkout.settle()
             return []
+        self.terminal.mark(Mark.WARNING, leftover.what)
+        if not self.supervisor.configuration.exists():
+            port_choice.keep(self.checkout, declared.ports, self._recorded_ports)
+        if self.supervisor.answers:
+            found = list(self.states)
+            self.stop_all(declared)
+        else:
+            found = self._end_orphans(declared)
+        self.checkout.settle()
+        return found
+
+    def _end_orphans(self, declared: Declaration) -> list[str]:
+        """End what runs without its supervisor."""
         signals = [
             (service.name, STOP_SIGNAL.get(service.name, "TERM")) for service in stopping(declared)
         ]
-        found = self.supervisor.end_orphans(signals)
+        found = [name for one in self._supervisors for name in one.end_orphans(signals)]
         if found:
-            names = ", ".join(found)
-            self.terminal.mark(Mark.WARNING, f"ended what a killed supervisor left: {names}")
+            self.terminal.mark(Mark.WARNING, f"ended: {', '.join(found)}")
         self._forget()
         return found
 
     def _forget(self) -> None:
         self.checkout.forget(SUBJECT)
-        shutil.rmtree(self.places.sockets, ignore_errors=True)
+        for supervisor in self._supervisors:
+            shutil.rmtree(supervisor.socket.parent, ignore_errors=True)
 
 
 def verdict(stack: Stack, program: Program, state: State) -> Verdict:

@@ -57,12 +57,13 @@ class Supervisor:
     def __init__(self, places: Places, python: Path) -> None:
         self._places = places
         self._python = python
-        self._configuration = places.scripts / "supervisord.conf"
+        self.configuration = places.scripts / "supervisord.conf"
+        self.socket = places.supervisor_socket
 
     @property
     def answers(self) -> bool:
         """Whether it runs. Raises NoAnswer if it is there and does not answer."""
-        if not self._places.supervisor_socket.exists():
+        if not self.socket.exists():
             return False
         try:
             return self._ask("getState")["statename"] == "RUNNING"
@@ -106,23 +107,23 @@ class Supervisor:
 
     def configure(self, programs: Iterable[Program]) -> None:
         """Write what the next supervisor shall know."""
-        self._places.write(self._configuration, _configuration(list(programs)))
+        self._places.write(self.configuration, _configuration(list(programs)))
 
     def configured_otherwise(self, programs: Iterable[Program]) -> bool:
         """Whether the present one knows other programs."""
         try:
-            return self._configuration.read_text() != _configuration(list(programs))
+            return self.configuration.read_text() != _configuration(list(programs))
         except OSError:
             return True
 
     def launch(self, environment: Mapping[str, str]) -> None:
         """Start it in the background, with nothing started yet. Raises DevError if it fails."""
-        self._places.supervisor_socket.unlink(missing_ok=True)
+        self.socket.unlink(missing_ok=True)
         started = capture(
             # By the link that no strange character is in: see Places.
             [
                 *(str(self._python), "-m", "supervisor.supervisord"),
-                *("-c", f"{self._places.sockets}/dev/run/{self._configuration.name}"),
+                *("-c", f"{self._places.sockets}/dev/run/{self.configuration.name}"),
             ],
             directory=Path("/"),
             environment={**environment, **self._mark},
@@ -134,9 +135,7 @@ class Supervisor:
     def shut_down(self) -> None:
         """End it, once its processes are stopped."""
         self._ask("shutdown")
-        readiness.wait_until(
-            lambda: not self._places.supervisor_socket.exists(), 20, "the supervisor did not end"
-        )
+        readiness.wait_until(lambda: not self.socket.exists(), 20, "the supervisor did not end")
 
     def end_orphans(self, programs: Sequence[tuple[str, str]]) -> list[str]:
         """End what a supervisor that is gone left behind; return the services' names.
@@ -163,7 +162,7 @@ class Supervisor:
     def _ask(self, method: str, *arguments: object) -> Any:
         # A connection for each question: doctor's checks ask side by side, and one connection
         # serves only one thread.
-        transport = _UnixTransport(str(self._places.supervisor_socket))
+        transport = _UnixTransport(str(self.socket))
         try:
             with xmlrpc.client.ServerProxy("http://supervisor", transport=transport) as server:
                 return getattr(server.supervisor, method)(*arguments)

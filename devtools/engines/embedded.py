@@ -46,8 +46,8 @@ class EmbeddedEngine(Engine):
 
     @property
     def runs(self) -> bool:
-        """Whether something of the stack is up on this engine."""
-        return self.runner.supervisor.answers
+        """Whether something of the stack is up on this engine, or was left over."""
+        return self.runner.supervisor.answers or self.runner.leftover is not None
 
     # The stack
 
@@ -56,7 +56,6 @@ class EmbeddedEngine(Engine):
         with self.checkout.lock(self.terminal, "up"), self.claims:
             debugged = self._debugged() if debug else {}
             declared = self._set_up(anew=build)
-            self.runner.end_orphans(declared)
             given = self._settle(declared, list(declared.services))
             stack = self._stack(declared, given, debugged)
             programs = self._programs(stack)
@@ -75,6 +74,10 @@ class EmbeddedEngine(Engine):
                     self._delete(_inside(self.places.data))
 
     def status(self) -> StackStatus:
+        leftover = self.runner.leftover
+        if leftover:
+            self.terminal.warn(leftover)
+            return report.left_over(self._declared(), self.runner, self.name)
         stack = self._present()
         return report.status(stack, self._programs(stack), self.runner, self.name)
 
@@ -241,10 +244,16 @@ class EmbeddedEngine(Engine):
         environment_file.warn(self.checkout, self.terminal)
 
     def _set_up(self, *, anew: bool = False) -> Declaration:
-        """See to the directories and a `.venv` with all it needs; read what is declared."""
+        """See to the directories and a `.venv` with all it needs; read what is declared.
+
+        What an earlier stack left is ended.
+        """
+        leftover = self.runner.leftover  # before what was deleted is made again
         self.places.make()
         environment.ensure(self.checkout, self.terminal, anew=anew)
-        return self._declared()
+        declared = self._declared()
+        self.runner.end_leftover(declared, leftover)
+        return declared
 
     def _declared(self) -> Declaration:
         return declaration.load(self.checkout, environment.python(self.checkout))
@@ -292,6 +301,9 @@ class EmbeddedEngine(Engine):
         return {**wanted, **self.runner.ports_in_use}
 
     def _must_run(self, name: str = "") -> None:
+        leftover = self.runner.leftover
+        if leftover:
+            raise DevError.of([leftover])
         states = self.runner.states
         if not states:
             raise DevError("the stack is not up", "start it: ./dev up")
@@ -344,7 +356,6 @@ class EmbeddedEngine(Engine):
         self._check()
         with self.checkout.lock(self.terminal, name), self.claims:
             declared = self._set_up(anew=anew)
-            self.runner.end_orphans(declared)
             service = {**declared.services, **declared.extra}[name]
             stack = self._with_what_it_needs(declared, service)
             stack.make_places(service)
@@ -389,11 +400,13 @@ class EmbeddedEngine(Engine):
 
     def _bring_down(self) -> bool:
         """Stop all that runs; return whether anything did."""
-        declared = self._declared()
-        if self.runner.supervisor.answers:
-            self.runner.stop_all(declared)
+        leftover = self.runner.leftover
+        if self.runner.supervisor.answers and not leftover:
+            self.runner.stop_all(self._declared())
             return True
-        return bool(self.runner.end_orphans(declared))
+        if leftover and not environment.runs(self.checkout):
+            environment.ensure(self.checkout, self.terminal)  # only from there they can be found
+        return bool(self.runner.end_leftover(self._declared(), leftover))
 
     def _made(self) -> list[Path]:
         made = (self.places.data, self.places.logs, self.places.scripts, self.places.outside)

@@ -431,7 +431,9 @@ def test_what_a_killed_supervisor_left_is_ended_and_nothing_else(up):
         done = up.dev("status")
         assert done.returncode == 1
         assert "no supervisor" in done.stdout
-        assert "ended what a killed supervisor left: web, worker, localstack, redis, db" in up.up()
+        shown = up.up()
+        assert "the supervisor was killed" in shown
+        assert "ended: web, worker, localstack, redis, db" in shown
         assert not _alive(before)
         assert stranger.poll() is None
         stranger.kill()
@@ -445,7 +447,7 @@ def test_down_ends_what_a_killed_supervisor_left(up):
     before = up.pids()
     os.kill(up.supervisor_pid, signal.SIGKILL)
     wait_until(lambda: not up.supervisor.answers, 10, "the supervisor lives")
-    assert "ended what a killed supervisor left" in up.dev("down").stdout
+    assert "ended: web, worker, localstack, redis, db" in up.dev("down").stdout
     assert not _alive(before)
 
 
@@ -556,6 +558,40 @@ def test_a_copy_of_a_running_checkout_starts_with_data_and_ports_of_its_own(up, 
     assert up.pids() == running
     assert up.healthy()
     up.sql("DROP TABLE public.of_the_first")
+
+
+def test_a_stack_that_was_up_while_its_folder_was_moved_starts_with_its_data(checkout, tmp_path):
+    checkout.up("--auto-ports")
+    checkout.sql("CREATE TABLE public.kept ()")
+    before = checkout.pids()
+    used = {name: checkout.port(name) for name in ("web", "db", "redis", "localstack")}
+    old = checkout.root
+    checkout.root = old.rename(tmp_path / "renamed")
+    shown = checkout.dev("status")
+    assert shown.returncode == 1
+    assert f"moved from {old}" in shown.stderr
+    assert "ended: web, worker, localstack, redis, db" in checkout.up()
+    assert not _alive(before)
+    assert checkout.sql("SELECT to_regclass('public.kept') IS NULL") == "f"
+    assert {name: checkout.port(name) for name in used} == used
+    assert not checkout.dev("status").stderr
+
+
+def test_what_is_deleted_under_a_running_stack_is_named_and_up_starts_anew(checkout):
+    checkout.up("--auto-ports")
+    before = checkout.pids()
+    used = {name: checkout.port(name) for name in ("web", "db", "redis", "localstack")}
+    shutil.rmtree(checkout.root / ".dev")
+    venv = (checkout.root / ".venv").rename(checkout.root / "venv")
+    shown = checkout.dev("status")
+    assert shown.returncode == 1
+    assert "deleted while the stack was up: .dev, .venv" in shown.stderr
+    assert "db" in shown.stdout
+    venv.rename(checkout.root / ".venv")
+    assert "deleted while the stack was up: .dev" in checkout.up()
+    assert not _alive(before)
+    assert {name: checkout.port(name) for name in used} == used
+    assert checkout.healthy()
 
 
 # Who runs it, and where
