@@ -99,7 +99,8 @@ def test_no_file_has_windows_line_endings():
 
 
 def test_yours_alone_is_never_committed():
-    for name in (".env", ".env.production", ".dev/ports.json", ".venv/bin/python"):
+    # Links, too: checkouts may share a .venv.
+    for name in (".env", ".env.production", ".dev", ".dev/ports.json", ".venv", ".venv/bin/python"):
         ignored = subprocess.run(
             ["git", "check-ignore", "--quiet", name], cwd=CHECKOUT, check=False
         )
