@@ -24,6 +24,7 @@ from .checks import (
     migrations,
     orphans,
     ownership,
+    packages,
     permissions,
     ports,
     project_name,
@@ -43,7 +44,8 @@ CHECKS: Mapping[str, ModuleType] = MappingProxyType(
         for module in (
             *(docker, python, memory, disk, space, clock),
             *(environment_file, drift, line_endings, permissions, ownership, extensions),
-            *(project_name, ports, image, volume, orphans, services, migrations, emulators),
+            *(project_name, ports, image, volume, orphans),
+            *(services, packages, migrations, emulators),
         )
     }
 )

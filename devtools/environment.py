@@ -7,11 +7,11 @@ import hashlib
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from .checkout import Checkout
-from .errors import DevError, NoAnswer
+from .errors import DevError, NoAnswer, Problem
 from .process import Result, capture, stream
 from .terminal import Step, Terminal
 from .workspace.protocol import inside
@@ -20,7 +20,14 @@ MINIMUM = (3, 11)
 CANDIDATES = ("python3.13", "python3.12", "python3.11", "python3.14", "python3")
 
 REQUIREMENTS = "requirements/embedded.txt"
+# What the development image holds.
+LOCK_OF_IMAGE = "requirements/local.txt"
+# Prints what of its lock a Python lacks; run in `backend`, by that Python.
+COMPARE = ("-m", "core.packages")
+INSTALL = (*COMPARE, "install")
+_DIFFERS = 3
 _STAMP = "installed"
+_SHOWN = 5
 
 
 def ensure(checkout: Checkout, terminal: Terminal, *, anew: bool = False) -> Path:
@@ -35,8 +42,9 @@ def ensure(checkout: Checkout, terminal: Terminal, *, anew: bool = False) -> Pat
         path = _uv_ready(checkout, terminal)
         stamp = _home(checkout) / _STAMP
         if anew or not as_locked(checkout):
+            title = f"installing {REQUIREMENTS} into .venv{added(missing(checkout))}"
             stamp.unlink(missing_ok=True)  # an interrupted installation begins again
-            with terminal.step(f"installing {REQUIREMENTS} into .venv") as step:
+            with terminal.step(title) as step:
                 _do(checkout, step, [str(path), *_SYNC, REQUIREMENTS], "the installation")
             stamp.write_text(_stamp(checkout))
     return path
@@ -81,6 +89,42 @@ def as_locked(checkout: Checkout) -> bool:
 def made_elsewhere(checkout: Checkout) -> bool:
     """Whether `.venv` was moved or copied: its programs begin with the path of another Python."""
     return bool(installed(checkout)) and not installed(checkout).endswith(_place(checkout))
+
+
+def missing(checkout: Checkout) -> list[str]:
+    """What `.venv` lacks of what is locked now, as `name version`, if it was installed once."""
+    if not installed(checkout) or as_locked(checkout):
+        return []
+    return named(_try(checkout, [str(python(checkout)), *COMPARE], "backend"))
+
+
+def named(compared: Result | None) -> list[str]:
+    """What a Python printed that ran COMPARE; nothing if it could not."""
+    if compared is None or compared.status != _DIFFERS:
+        return []
+    return compared.output.splitlines()
+
+
+def not_installed(lock: str, packages: Sequence[str]) -> Problem:
+    """What is wrong where `packages` of `lock` are missing."""
+    return Problem(
+        f"{lock} locks what is not installed: {', '.join(packages)}", "install it: ./dev up"
+    )
+
+
+def added(packages: Sequence[str]) -> str:
+    """What a step that installs `packages` says of them."""
+    more = f", and {len(packages) - _SHOWN} more" if len(packages) > _SHOWN else ""
+    return f": {', '.join(packages[:_SHOWN])}{more}" if packages else ""
+
+
+def install_here(checkout: Checkout, terminal: Terminal, packages: Sequence[str]) -> None:
+    """Install what is locked into the Python of this container, which lacks `packages`.
+
+    Raises DevError if that fails.
+    """
+    with terminal.step(f"installing {LOCK_OF_IMAGE}{added(packages)}") as step:
+        _do(checkout, step, [str(python(checkout)), *INSTALL], "the installation", "backend")
 
 
 def runs(checkout: Checkout) -> bool:
@@ -198,11 +242,12 @@ def _candidates(path: str) -> Iterator[str]:
     yield from filter(None, (shutil.which(name, path=path) for name in CANDIDATES))
 
 
-def _try(checkout: Checkout, command: list[str]) -> Result:
-    return capture(command, directory=checkout.root, environment=checkout.variables)
+def _try(checkout: Checkout, command: list[str], directory: str = "") -> Result:
+    place = checkout.root / directory
+    return capture(command, directory=place, environment=checkout.variables)
 
 
-def _do(checkout: Checkout, step: Step, command: list[str], what: str) -> None:
+def _do(checkout: Checkout, step: Step, command: list[str], what: str, directory: str = "") -> None:
     lines: list[str] = []
 
     def hear(line: str) -> None:
@@ -213,7 +258,7 @@ def _do(checkout: Checkout, step: Step, command: list[str], what: str) -> None:
     status = stream(
         command,
         hear,
-        directory=checkout.root,
+        directory=checkout.root / directory,
         environment={**checkout.variables, "VIRTUAL_ENV": str(_home(checkout))},
     )
     if status:

@@ -16,7 +16,8 @@ one starts beside it.
 
 A program that an edit has broken is started again after the next one; one that fails later, at
 once. Only if the very first start fails does this process end with it, so that whoever waits
-for the program learns of it; not so under a debugger, which an editor may be attached to. For
+for the program learns of it; not so under a debugger, which an editor may be attached to. It ends,
+too, when other packages are to be installed: what it has imported is of those before. For
 development only: bin/process starts it where RELOAD asks for it.
 """
 
@@ -39,6 +40,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
+
+from core import packages
 
 POLL_INTERVAL = 0.1  # seconds between two scans of the files, or
 SHARE = 50  # times the processor time of one scan, if that is longer: at most 2 % of a processor,
@@ -138,6 +141,8 @@ class Reloader:
         self.worked = patient
         self.child = 0
         self.ending = False
+        self.asked = packages.asked()
+        self.outdated = False
 
     def run(self) -> int | None:
         """Return None in each child, which is to be the program; else the exit status."""
@@ -161,8 +166,13 @@ class Reloader:
                 return status
             elif time.monotonic() - began < MIN_UPTIME:
                 _say(f"ended with exit status {status}; it starts again after an edit")
+                if missing := packages.differences():
+                    _say(packages.sentence(missing))
                 self._await_edit(files)
             if self.ending:
+                return 0
+            if self.outdated:
+                _say("it ends: other packages are installed before it is started again")
                 return 0
 
     def _end(self, number: int, frame: FrameType | None) -> None:
@@ -195,7 +205,7 @@ class Reloader:
         """Return the program's exit status once it has ended, or None when a file has changed."""
         while True:
             began = time.thread_time()
-            if differs(self.directory, files):
+            if self._changed(files):
                 return None
             pause = pause_after(time.thread_time() - began)
             if (status := self._ended()) is not None:
@@ -208,9 +218,16 @@ class Reloader:
     def _await_edit(self, files: Snapshot) -> None:
         while not self.ending:
             began = time.thread_time()
-            if differs(self.directory, files):
+            if self._changed(files):
                 return
             time.sleep(pause_after(time.thread_time() - began))
+
+    def _changed(self, files: Snapshot) -> bool:
+        """Return whether the program has to be started anew."""
+        if self.asked != packages.asked():
+            self.asked = packages.asked()
+            self.outdated = bool(packages.differences())
+        return self.outdated or differs(self.directory, files)
 
     def _ended(self) -> int | None:
         self.leaving = [pid for pid in self.leaving if not os.waitpid(pid, os.WNOHANG)[0]]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ..environment import not_installed
 from ..errors import FAILED, DevError
 from ..readiness import INTERVAL
 from ..terminal import Mark, Terminal, seconds, table
@@ -126,11 +129,16 @@ def down(run: Run) -> int:
 )
 def status(run: Run) -> int:
     found = run.engine.status()
+    missing = [] if found.down else run.engine.missing_packages()
     if run.options.json:
-        run.terminal.say(json.dumps(found.as_json(), indent=2))
+        run.terminal.say(json.dumps({**found.as_json(), "missing_packages": missing}, indent=2))
     else:
         run.say_engine()
         _print_status(run.terminal, found)
+        if missing:
+            problem = not_installed(run.engine.lock, missing)
+            run.terminal.say("")
+            run.terminal.mark(Mark.WARNING, f"{problem.what}; {problem.remedy}")
     return FAILED if found.failing and not found.down else 0
 
 
@@ -165,7 +173,8 @@ def _restart_options(parser: argparse.ArgumentParser) -> None:
 )
 def restart(run: Run) -> int:
     began = time.monotonic()
-    run.engine.restart(run.options.services, timeout=run.options.timeout)
+    with _naming_missing_packages(run):
+        run.engine.restart(run.options.services, timeout=run.options.timeout)
     run.terminal.mark(Mark.GOOD, f"restarted in {seconds(time.monotonic() - began)}")
     return 0
 
@@ -187,7 +196,9 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
 def serve(run: Run) -> int:
     server, debug = run.options.server, run.options.debug
     began = time.monotonic()
-    if not run.engine.serve(server, debug=debug, timeout=run.options.timeout):
+    with _naming_missing_packages(run):
+        changed = run.engine.serve(server, debug=debug, timeout=run.options.timeout)
+    if not changed:
         run.terminal.mark(Mark.GOOD, f"{server} serves already")
         return 0
     run.terminal.mark(Mark.GOOD, f"{server} serves after {seconds(time.monotonic() - began)}")
@@ -213,6 +224,18 @@ def clean(run: Run) -> int:
         return FAILED
     run.engine.clean()
     return 0
+
+
+@contextlib.contextmanager
+def _naming_missing_packages(run: Run) -> Iterator[None]:
+    """Add to what failed the packages for want of which it may have failed."""
+    try:
+        yield
+    except DevError as error:
+        missing = run.engine.missing_packages()
+        if not missing:
+            raise
+        raise DevError.of([*error.problems, not_installed(run.engine.lock, missing)]) from error
 
 
 def _print_status(terminal: Terminal, found: StackStatus) -> None:

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..environment import COMPARE, added, named
 from ..errors import DevError, Problem
 from ..process import stream
 from ..terminal import Terminal
@@ -16,6 +17,9 @@ from .project import PROJECT_LABEL, Project, Service
 
 SUBJECT = "images"
 LAST_LINES = 30
+# Where the development image has the checkout.
+MOUNT = "/app"
+BACKEND = f"{MOUNT}/backend"
 
 _STAGE = re.compile(r"#\d+ \[(?:\S+ )?(\S+ +\d+/\d+)\] (.*)")
 
@@ -86,9 +90,22 @@ def ensure(project: Project, terminal: Terminal, force: bool = False) -> None:
     for service in _built(project):
         record = _record(project, service, present.get(service.image, ""))
         if force or known.get(service.image) != record:
-            _build(project, service, terminal)
+            title = f"building {service.image}"
+            if not force and service.image in present:
+                title += added(missing_packages(project, service.image))
+            _build(project, service, terminal, title)
             known[service.image] = _record(project, service, ids(project)[service.image])
             project.checkout.remember(SUBJECT, known)
+
+
+def missing_packages(project: Project, image: str, container: str = "") -> list[str]:
+    """What is locked and `image` has not, or `container`, which runs; as `name version`."""
+    if container:
+        where = ["exec", "--workdir", BACKEND, container]
+    else:
+        mounted = ["--volume", f"{project.checkout.root}:{MOUNT}", "--workdir", BACKEND]
+        where = ["run", "--rm", "--network", "none", "--entrypoint", "", *mounted, image]
+    return named(project.docker(*where, "python", *COMPARE))
 
 
 def fingerprint(project: Project, service: Service) -> str:
@@ -136,12 +153,12 @@ def _pull_missing(project: Project, terminal: Terminal, present: dict[str, str])
         present[service.image] = ""
 
 
-def _build(project: Project, service: Service, terminal: Terminal) -> None:
+def _build(project: Project, service: Service, terminal: Terminal, title: str) -> None:
     log = project.checkout.state / "build.log"
     tail: deque[str] = deque(maxlen=LAST_LINES)
     command = ["docker", "compose", "--progress", "plain", "build", service.name]
     with (
-        terminal.step(f"building {service.image}") as step,
+        terminal.step(title) as step,
         log.open("w", encoding="utf-8") as kept,
     ):
         shown = set()

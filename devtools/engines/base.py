@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from .. import debuggers, ports
 from ..checkout import Checkout
+from ..environment import COMPARE, LOCK_OF_IMAGE, named
 from ..errors import DevError
 from ..process import Result
 from ..services import WEB
@@ -108,6 +109,13 @@ class Engine(ABC):
         They work in the application's database unless they are told another.
         """
         raise DevError(f"the {self.name} engine does not reach the database's own programs")
+
+    # Where web's packages are locked.
+    lock = LOCK_OF_IMAGE
+
+    def missing_packages(self) -> list[str]:
+        """What `lock` has and web, where it runs now, has not, as `name version`."""
+        return named(self.ask(WEB, ["python", *COMPARE]))
 
     def empty_cache(self) -> None:
         """Delete all that the application has in its cache, sessions included."""

@@ -182,6 +182,15 @@ class ComposeEngine(Engine):
         command = ("sh", "-c", report.SUPERUSER + script, "sh", *arguments)
         return self.project.docker("exec", containers[DATABASE].id, *command, timeout=timeout)
 
+    def missing_packages(self) -> list[str]:
+        self._check_docker()
+        web = self.project.containers().get(WEB)
+        if web is None:
+            return []
+        # In another container where this one does not run: it may be for want of a package.
+        where = web.id if web.running else ""
+        return image.missing_packages(self.project, web.image_id, where)
+
     def empty_cache(self) -> None:
         self._check_docker()
         containers = self._must_run(CACHE)

@@ -38,6 +38,7 @@ class EmbeddedEngine(Engine):
     """Sets `.venv` up and has the declared services run by a supervisor in it."""
 
     name = "embedded"
+    lock = environment.REQUIREMENTS
 
     def __init__(self, checkout: Checkout, terminal: Terminal) -> None:
         super().__init__(checkout, terminal)
@@ -196,6 +197,9 @@ class EmbeddedEngine(Engine):
             environment=Postgres(self._present()).superuser_environment,
             timeout=timeout,
         )
+
+    def missing_packages(self) -> list[str]:
+        return environment.missing(self.checkout)
 
     def empty_cache(self) -> None:
         stack = self._reached(CACHE)

@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import NoReturn
 
-from .. import addresses, cache, debuggers, health, readiness
+from .. import addresses, cache, debuggers, environment, health, readiness
 from ..checkout import Checkout
 from ..checks import emulators
 from ..embedded import declaration, logs
@@ -65,9 +65,13 @@ class WorkspaceEngine(Engine):
             _outside("ports and image cannot be changed", "./dev up")
         self._state()
         self._wait_for_dependencies(timeout)
+        installed = self._install()
         state = self._state()
         if debug and not state.debug_port:
             return self.serve(state.server, debug=True, timeout=timeout)
+        if installed:
+            self.restart([], timeout=timeout)
+            return True
         if switch.arrived(state, self._port):
             return False
         # What it crashed for may be there now: its crashes are counted anew, and no pause is left.
@@ -159,6 +163,8 @@ class WorkspaceEngine(Engine):
     def test(self, arguments: Sequence[str], *, auto_ports: bool, build: bool) -> int:
         if auto_ports or build:
             _outside("ports and image cannot be changed", "./dev test")
+        if missing := self.missing_packages():
+            self.terminal.warn(environment.not_installed(self.lock, missing))
         return self._run(TESTS, *self._declared.extra[TESTS].command, *arguments)
 
     def test_environment(self) -> Mapping[str, str]:
@@ -169,6 +175,14 @@ class WorkspaceEngine(Engine):
         self._only_here([service], "{} cannot be asked", "./dev env --service {}")
         place = self.checkout.root / "backend"
         return capture(list(command), directory=place, environment=self.checkout.variables)
+
+    def _install(self) -> bool:
+        """Install what this container's packages lack of the lock; return whether any did."""
+        missing = self.missing_packages()
+        if missing:
+            environment.install_here(self.checkout, self.terminal, missing)
+            self.terminal.say("  the worker's container installs the same, and starts it anew")
+        return bool(missing)
 
     # What is where
 

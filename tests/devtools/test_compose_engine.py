@@ -106,7 +106,7 @@ def test_status_says_what_is_down_and_up_repairs_it(stack):
     assert well["state"] == "up"
     assert [*well] == [
         *("engine", "project", "state", "server", "services", "health", "addresses", "tenants"),
-        *("reload", "debuggers"),
+        *("reload", "debuggers", "missing_packages"),
     ]
     assert {service["name"] for service in well["services"]} == {
         *("image", "db", "redis", "migrate", "web", "worker")
@@ -319,6 +319,23 @@ def test_the_image_is_built_when_its_inputs_change_and_only_then(stack):
     assert "the step that fails" in (stack.root / ".dev" / "build.log").read_text()
     dockerfile.write_text(sound)
     assert "already up, nothing changed" in _up(stack)
+
+
+def test_a_locked_package_that_the_image_lacks_is_named(stack):
+    core = stack.root / "backend" / "core"
+    core.mkdir()
+    for name in ("__init__.py", "packages.py"):
+        shutil.copy(ROOT / "backend" / "core" / name, core)
+    lock = stack.write("requirements/local.txt", "")
+    _up(stack)
+    assert json.loads(stack.dev("status", "--json").stdout)["missing_packages"] == []
+    lock.write_text("leftpad==1.2\n")
+    said = "requirements/local.txt locks what is not installed: leftpad 1.2; install it: ./dev up"
+    assert said in stack.dev("status").stdout
+    project = stack.variables["COMPOSE_PROJECT_NAME"]
+    subprocess.run(["docker", "stop", f"{project}-web-1"], check=True, capture_output=True)
+    assert said in stack.dev("status").stdout
+    assert f"building {project}-backend:development: leftpad 1.2" in _up(stack)
 
 
 def test_compose_by_hand_builds_one_image_and_moves_no_name(stack):

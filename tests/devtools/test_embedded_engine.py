@@ -136,7 +136,7 @@ def test_status_has_the_keys_of_every_engine(up):
     found = json.loads(up.dev("status", "--json").stdout)
     assert [*found] == [
         *("engine", "project", "state", "server", "services", "health", "addresses", "tenants"),
-        *("reload", "debuggers"),
+        *("reload", "debuggers", "missing_packages"),
     ]
     assert (found["engine"], found["state"], found["server"]) == ("embedded", "up", "gunicorn")
     assert [service["name"] for service in found["services"]] == SERVICES

@@ -35,3 +35,34 @@ def test_a_machine_without_a_python_that_will_do_is_told_which(tmp_path, monkeyp
     monkeypatch.setattr(environment, "MINIMUM", (9, 1))
     with pytest.raises(DevError, match=r"needs Python 9\.1 or newer; found only: /"):
         environment.find_python(Checkout(tmp_path, {"PATH": ""}))
+
+
+@pytest.fixture
+def venv(tmp_path) -> Checkout:
+    """A checkout whose `.venv` was installed from another lock and lacks one package."""
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "backend").mkdir()
+    (tmp_path / environment.REQUIREMENTS).write_text("leftpad==1.2\n")
+    checkout = Checkout(tmp_path, {})
+    python = environment.python(checkout)
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\necho leftpad 1.2; exit 3\n")
+    python.chmod(0o755)
+    (tmp_path / ".venv" / "installed").write_text("of another lock")
+    return checkout
+
+
+def test_what_venv_lacks_of_its_lock_is_known(venv):
+    assert environment.missing(venv) == ["leftpad 1.2"]
+
+
+def test_a_venv_that_cannot_tell_lacks_nothing_that_is_known(venv):
+    environment.python(venv).write_text("#!/bin/sh\necho Traceback; exit 1\n")
+    assert environment.missing(venv) == []
+
+
+def test_a_step_names_a_few_packages():
+    names = [f"package{number} 1" for number in range(7)]
+    assert environment.added(names[:2]) == ": package0 1, package1 1"
+    assert environment.added(names).endswith("package4 1, and 2 more")
+    assert environment.added([]) == ""

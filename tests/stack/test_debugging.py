@@ -6,8 +6,11 @@ One workspace for the whole module; every test leaves its code as it was.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import re
 import shlex
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -131,6 +134,55 @@ def test_the_commands_of_the_page_about_debugging_run(workspace):
     assert any(" up " in command for command in shown)
     for command in shown:
         workspace.run(*shlex.split(command))
+
+
+def test_a_package_that_is_locked_later_is_installed_without_a_rebuild(workspace):
+    before = workspace.containers("web", "worker")
+    with locked(workspace, "leftpad", "1.0"):
+        assert missing_packages(workspace) == ["leftpad 1.0"]
+        with edited(workspace, TASK, "import os\n", "import os\n\nimport leftpad\n"):
+            said = "not installed here: leftpad 1.0; install it: ./dev up"
+            eventually(lambda: said in workspace.compose("logs", "worker").stdout, within=180)
+            up = workspace.inside("./dev", "up").stdout
+            assert "installing requirements/local.txt: leftpad 1.0" in up
+            imported = ("exec", "-T", "worker", "python", "-c", "import leftpad")
+            eventually(
+                lambda: workspace.compose(*imported, check=False).returncode == 0, within=180
+            )
+            assert echo(workspace) == "hello"
+        assert missing_packages(workspace) == []
+    assert workspace.containers("web", "worker") == before
+
+
+def missing_packages(workspace):
+    # Whether the worker is up at this moment is in the exit status, too.
+    status = workspace.inside("./dev", "status", "--json", check=False)
+    return json.loads(status.stdout)["missing_packages"]
+
+
+@contextlib.contextmanager
+def locked(workspace, name, version):
+    """Have an empty package in the lock of the image, from a wheel in the checkout."""
+    wheel = workspace.checkout / "wheels" / f"{name}-{version}-py3-none-any.whl"
+    wheel.parent.mkdir()
+    about = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr(f"{name}.py", "")
+        described = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        archive.writestr(f"{about}/METADATA", described)
+        archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        listed = (f"{name}.py", *(f"{about}/{file}" for file in ("METADATA", "WHEEL", "RECORD")))
+        archive.writestr(f"{about}/RECORD", "".join(f"{path},,\n" for path in listed))
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    (workspace.checkout / "uv.toml").write_text('find-links = ["/app/wheels"]\n')
+    first = "amqp=="
+    with edited(
+        workspace,
+        "requirements/local.txt",
+        first,
+        f"{name}=={version} --hash=sha256:{digest}\n{first}",
+    ):
+        yield
 
 
 def test_files_belong_to_the_user_whoever_writes_them(workspace):

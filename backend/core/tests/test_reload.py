@@ -1,6 +1,7 @@
 """A program under core.reload runs anew after every edit: real processes and files."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -150,6 +151,40 @@ def test_a_program_that_is_done_is_not_run_again(tmp_path):
     program.start()
     assert program.process.wait(timeout=20) == 0
     assert program.output.read_text() == "done\n"
+
+
+@pytest.fixture
+def unlocked(tmp_path):
+    """A program of a checkout whose lock has a package that is not installed."""
+    core = tmp_path / "backend" / "core"
+    core.mkdir(parents=True)
+    for name in ("__init__", "packages", "reload"):
+        shutil.copy(BACKEND / "core" / f"{name}.py", core)
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements" / "local.txt").write_text("leftpad==1.2\n")
+    program = Program(core.parent)
+    program.start(PYTHONPATH="")
+    yield program
+    program.process.kill()
+    program.process.wait()
+
+
+def test_a_program_that_fails_is_told_which_packages_are_not_installed(unlocked):
+    unlocked.shows(100)
+    unlocked.write("import leftpad\n")
+    wait_until(lambda: "not installed here: leftpad 1.2" in unlocked.output.read_text())
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_it_ends_when_packages_are_to_be_installed(unlocked, fails):
+    unlocked.shows(100)
+    if fails:
+        unlocked.write("import leftpad\n")
+        wait_until(lambda: "it starts again after an edit" in unlocked.output.read_text())
+    note = unlocked.place.parent / ".dev" / "packages"
+    note.parent.mkdir()
+    note.write_text("asked")
+    assert unlocked.process.wait(timeout=20) == 0
 
 
 def test_the_program_ends_with_the_process_around_it(program):
