@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .checkout import Checkout
 from .errors import DevError, NoAnswer, Problem
+from .interpreter import Interpreter, Local
 from .process import Result, capture, stream
 from .terminal import Step, Terminal
 from .workspace.protocol import inside
@@ -55,22 +56,26 @@ def python(checkout: Checkout) -> Path:
     return _home(checkout) / "bin" / "python"
 
 
-def with_modules(checkout: Checkout, terminal: Terminal, *modules: str) -> Path:
-    """As `find_with`; where there is none, `.venv` is made. Raises DevError as `ensure`."""
-    return find_with(checkout, *modules) or ensure(checkout, terminal)
-
-
-def find_with(checkout: Checkout, *modules: str) -> Path | None:
-    """The path of a Python that can import `modules`: that of `.venv`, or the image's inside a
-    container; None where neither can."""
-    imports = f"import {', '.join(modules)}"
+def find_with(checkout: Checkout, *modules: str) -> Local | None:
+    """A Python that can import `modules`: that of `.venv`, or the image's inside a container;
+    None where neither can."""
     for candidate in (
         python(checkout),
         shutil.which("python", path=checkout.variables.get("PATH")),
     ):
-        if candidate and _imports(checkout, str(candidate), imports):
-            return Path(candidate)
+        if candidate and imports(checkout, found := Local(Path(candidate)), *modules):
+            return found
     return None
+
+
+def imports(checkout: Checkout, candidate: Interpreter, *modules: str) -> bool:
+    """Whether `candidate` starts, and can import `modules`."""
+    try:
+        return candidate.run(checkout, "-c", "\n".join(f"import {one}" for one in modules)).ok
+    except NoAnswer:
+        raise
+    except DevError:
+        return False  # it is not there, or not for this user
 
 
 def installed(checkout: Checkout) -> str:
@@ -95,7 +100,7 @@ def missing(checkout: Checkout) -> list[str]:
     """What `.venv` lacks of what is locked now, as `name version`, if it was installed once."""
     if not installed(checkout) or as_locked(checkout):
         return []
-    return named(_try(checkout, [str(python(checkout)), *COMPARE], "backend"))
+    return named(Local(python(checkout)).run(checkout, *COMPARE, directory="backend"))
 
 
 def named(compared: Result | None) -> list[str]:
@@ -129,7 +134,7 @@ def install_here(checkout: Checkout, terminal: Terminal, packages: Sequence[str]
 
 def runs(checkout: Checkout) -> bool:
     """Whether the Python of `.venv` starts."""
-    return _runs(checkout, python(checkout))
+    return imports(checkout, Local(python(checkout)))
 
 
 def ensure_uv(checkout: Checkout, terminal: Terminal) -> Path:
@@ -153,7 +158,7 @@ _SYNC = ("-m", "uv", "pip", "sync", "--require-hashes", "--no-build")
 def _uv_ready(checkout: Checkout, terminal: Terminal) -> Path:
     path = python(checkout)
     pin, block = _uv_pin(checkout)
-    if made_elsewhere(checkout) or not _runs(checkout, path):
+    if made_elsewhere(checkout) or not imports(checkout, Local(path)):
         _make(checkout, terminal)
     if _try(checkout, [str(path), "-m", "uv", "--version"]).output.split()[1:2] == [pin]:
         return path
@@ -165,19 +170,6 @@ def _uv_ready(checkout: Checkout, terminal: Terminal) -> Path:
         install = ["-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(listing)]
         _do(checkout, step, [str(path), *install], "the installation of uv")
     return path
-
-
-def _runs(checkout: Checkout, path: Path) -> bool:
-    return _imports(checkout, str(path), "")
-
-
-def _imports(checkout: Checkout, path: str, statement: str) -> bool:
-    try:
-        return _try(checkout, [path, "-c", statement]).ok
-    except NoAnswer:
-        raise
-    except DevError:
-        return False  # it is not there, or not for this user
 
 
 def _make(checkout: Checkout, terminal: Terminal) -> None:
@@ -242,9 +234,8 @@ def _candidates(path: str) -> Iterator[str]:
     yield from filter(None, (shutil.which(name, path=path) for name in CANDIDATES))
 
 
-def _try(checkout: Checkout, command: list[str], directory: str = "") -> Result:
-    place = checkout.root / directory
-    return capture(command, directory=place, environment=checkout.variables)
+def _try(checkout: Checkout, command: list[str]) -> Result:
+    return capture(command, directory=checkout.root, environment=checkout.variables)
 
 
 def _do(checkout: Checkout, step: Step, command: list[str], what: str, directory: str = "") -> None:

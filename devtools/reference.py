@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from .checkout import Checkout
@@ -14,6 +13,7 @@ from .contract.compose import ComposeFile, with_defaults
 from .contract.variables import PRODUCTION, Variable
 from .embedded import declaration
 from .errors import Problem
+from .interpreter import Interpreter
 
 PAGE = "docs/reference.md"
 EXAMPLE = ".env.example"
@@ -28,7 +28,7 @@ Written by `./dev reference` from the commands of `./dev`, the Compose files and
 
 def texts(
     checkout: Checkout,
-    python: Path,
+    python: Interpreter,
     groups: Mapping[str, Mapping[str, tuple[str, argparse.ArgumentParser]]],
 ) -> dict[str, str]:
     """What each generated file should hold, by its path in the checkout.

@@ -16,7 +16,9 @@ def check(here: Surroundings) -> Result:
     """Is there a variable that is used, declared or given on one side only?"""
     if not (here.checkout.root / variables.FILE).exists():
         raise NotApplicable(f"there is no {variables.FILE}")
-    python = environment.find_with(here.checkout, *variables.MODULES)
+    modules = variables.MODULES
+    found = environment.find_with(here.checkout, *modules)
+    python = found or here.engine.image_python(*modules)
     if python is None:
         raise NotApplicable("no Python here has what it takes; ./dev env --check installs it")
     evidence = drift.gather(here.checkout, python)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
 from .. import environment
 from ..errors import FAILED, DevError, UsageError
+from ..interpreter import Interpreter
 from ..nearest import nearest
 from ..services import WEB
 from ..terminal import Mark
@@ -44,7 +44,7 @@ def _env_options(parser: argparse.ArgumentParser) -> None:
 def env(run: Run) -> int:
     from ..contract import compose, values, variables
 
-    python = environment.with_modules(run.checkout, run.aside, *variables.MODULES)
+    python = _python(run, *variables.MODULES)
     if run.options.check:
         return _check_contract(run, python)
     files = compose.load(run.checkout, python)
@@ -69,7 +69,7 @@ def env(run: Run) -> int:
     return 0
 
 
-def _check_contract(run: Run, python: Path) -> int:
+def _check_contract(run: Run, python: Interpreter) -> int:
     from ..contract import drift
 
     evidence = drift.gather(run.checkout, python)
@@ -93,7 +93,7 @@ def _check_contract(run: Run, python: Path) -> int:
 def compared(run: Run) -> int:
     from ..contract import parity, variables
 
-    python = environment.with_modules(run.checkout, run.aside, *variables.MODULES)
+    python = _python(run, *variables.MODULES)
     found = parity.compare(run.checkout, python)
     if run.options.json:
         run.terminal.say(json.dumps(found.as_json(), indent=2))
@@ -167,9 +167,7 @@ def exported(run: Run) -> int:
     from ..ecs.target import Target
 
     options = run.options
-    python = environment.with_modules(
-        run.checkout, run.terminal, *variables.MODULES, "botocore", "cfnlint"
-    )
+    python = _python(run, *variables.MODULES, "botocore", "cfnlint")
     files = compose.load(run.checkout, python)
     declared = variables.load(run.checkout, python, files)
     image = options.image or run.checkout.chosen(export.IMAGE) or export.default_image(files)
@@ -221,7 +219,7 @@ def referred(run: Run) -> int:
     from .. import reference
     from ..contract import variables
 
-    python = environment.with_modules(run.checkout, run.aside, *variables.MODULES)
+    python = _python(run, *variables.MODULES)
     groups = {
         group: {
             one.name: (one.summary, parser_of(one))
@@ -239,6 +237,15 @@ def referred(run: Run) -> int:
     state = "written" if found else "already current"
     run.terminal.mark(Mark.GOOD, f"{', '.join(wanted)}: {state}")
     return 0
+
+
+def _python(run: Run, *modules: str) -> Interpreter:
+    """A Python that can import `modules`; it is installed only where there is none."""
+    return (
+        environment.find_with(run.checkout, *modules)
+        or run.engine.image_python(*modules)
+        or run.engine.install_python(run.aside)
+    )
 
 
 def _assignment(text: str) -> tuple[str, str]:

@@ -232,7 +232,9 @@ def _naming_missing_packages(run: Run) -> Iterator[None]:
     try:
         yield
     except DevError as error:
-        missing = run.engine.missing_packages()
+        missing = []
+        with contextlib.suppress(DevError):  # what failed counts for more than why this did
+            missing = run.engine.missing_packages()
         if not missing:
             raise
         raise DevError.of([*error.problems, not_installed(run.engine.lock, missing)]) from error

@@ -6,13 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from ..checkout import Checkout
 from ..errors import DevError
 from ..interpolation import Reference, fill_in, references
-from ..process import capture
+from ..interpreter import Interpreter
 from ..services import with_builds
 
 LOCAL = "docker-compose.yml"
@@ -91,7 +90,7 @@ class ComposeFile:
         ]
 
 
-def load(checkout: Checkout, python: Path) -> dict[str, ComposeFile]:
+def load(checkout: Checkout, python: Interpreter) -> dict[str, ComposeFile]:
     """Every Compose file of the checkout, by its path in it, read by `python`.
 
     Raises DevError naming every file that cannot be read.
@@ -105,14 +104,10 @@ def load(checkout: Checkout, python: Path) -> dict[str, ComposeFile]:
 
 
 def read(
-    checkout: Checkout, python: Path, names: Sequence[str]
+    checkout: Checkout, python: Interpreter, names: Sequence[str]
 ) -> list[tuple[Mapping[str, Any], Mapping[str, int]]]:
     """Document and lines of YAML files of the checkout. Raises DevError as `load`."""
-    done = capture(
-        [str(python), "-m", "devtools.contract.read_yaml", *names],
-        directory=checkout.root,
-        environment=checkout.variables,
-    )
+    done = python.run(checkout, "-m", "devtools.contract.read_yaml", *names)
     if not done.ok:
         raise DevError(f"the Compose files cannot be read: {done.last_words}", "./dev lint")
     parts = json.loads(done.output)

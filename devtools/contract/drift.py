@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from ..embedded.places import Places
 from ..embedded.stack import Stack
 from ..errors import DevError, Problem
 from ..interpolation import Reference, fill_in
+from ..interpreter import Interpreter
 from . import compose, dev_container, dockerfile, foreign, uses, variables
 from .compose import ComposeFile
 from .uses import Use
@@ -76,14 +78,14 @@ class Evidence:
     """All that is compared."""
 
     checkout: Checkout
-    python: Path
+    python: Interpreter
     contract: Mapping[str, Variable]
     files: Mapping[str, ComposeFile]
     uses: Sequence[Use]
     processes: Sequence[Process]
 
 
-def gather(checkout: Checkout, python: Path) -> Evidence:
+def gather(checkout: Checkout, python: Interpreter) -> Evidence:
     """Read everything; `python` can run the backend's contract.
 
     Raises DevError if something cannot be read.
@@ -92,7 +94,7 @@ def gather(checkout: Checkout, python: Path) -> Evidence:
     contract = variables.load(checkout, python, files)
     processes = [
         *(process for file in files.values() for process in _of_compose(checkout, file, files)),
-        *_of_embedded(checkout, files, python),
+        *_of_embedded(checkout, files),
         *_of_ecs(checkout, files, contract),
     ]
     return Evidence(checkout, python, contract, files, uses.find(checkout, python), processes)
@@ -335,15 +337,13 @@ def _of_compose(
         )
 
 
-def _of_embedded(
-    checkout: Checkout, files: Mapping[str, ComposeFile], python: Path
-) -> Iterator[Process]:
+def _of_embedded(checkout: Checkout, files: Mapping[str, ComposeFile]) -> Iterator[Process]:
     """What the embedded engine would give, with nothing chosen by anybody."""
     nobody = Checkout(checkout.root, {})
     nobody.dotenv = Dotenv()
     declared = declaration.parse(files[compose.LOCAL].services)
     ports = {port.service: port.default for port in declared.ports}
-    stack = Stack(nobody, Places(nobody), declared, python, ports)
+    stack = Stack(nobody, Places(nobody), declared, Path(sys.executable), ports)
     for name, service in {**declared.services, **declared.extra}.items():
         if service.built:
             yield Process(

@@ -12,12 +12,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any, Callable
 
 from ..checkout import Checkout
 from ..errors import DevError, Problem
 from ..interpolation import fill_in, references
+from ..interpreter import Interpreter
 from ..terminal import Mark, Terminal, table
 from . import compose, dockerfile, variables
 from .compose import ComposeFile
@@ -95,7 +95,7 @@ class Parity:
 
 def compare(
     checkout: Checkout,
-    python: Path,
+    python: Interpreter,
     declared: Sequence[Declared] = DIFFERENCES,
 ) -> Parity:
     """Compare the checkout's two stacks. Raises DevError if one cannot be read."""

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from ..checkout import Checkout
 from ..errors import DevError
-from ..process import capture
+from ..interpreter import Interpreter
 
 PYTHON = ("dev", "backend/**/*.py", "devtools/**/*.py", "init-scripts/**/*.py")
 # Of these what names a shell in its first line.
@@ -60,16 +60,12 @@ class Use:
         return f"{self.file}:{self.line}"
 
 
-def find(checkout: Checkout, python: Path) -> list[Use]:
+def find(checkout: Checkout, python: Interpreter) -> list[Use]:
     """Every use, ordered by file and line; `python` is one that the backend runs on.
 
     Raises DevError if a file cannot be parsed.
     """
-    done = capture(
-        [str(python), "-m", "devtools.contract.uses"],
-        directory=checkout.root,
-        environment=checkout.variables,
-    )
+    done = python.run(checkout, "-m", "devtools.contract.uses")
     if not done.ok:
         raise DevError(f"the code cannot be searched: {done.last_words}", "./dev lint")
     return [Use(*fields) for fields in json.loads(done.output)]

@@ -7,11 +7,10 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..checkout import Checkout
 from ..errors import DevError
-from ..process import Result, capture
+from ..interpreter import Interpreter
 from .compose import ComposeFile
 
 FILE = "backend/core/env/contract.py"
@@ -55,7 +54,9 @@ class Variable:
         return f"{FILE}:{self.line}"
 
 
-def load(checkout: Checkout, python: Path, files: Mapping[str, ComposeFile]) -> dict[str, Variable]:
+def load(
+    checkout: Checkout, python: Interpreter, files: Mapping[str, ComposeFile]
+) -> dict[str, Variable]:
     """Every declared variable by name. Raises DevError if the declaration is faulty.
 
     What only Compose `files` read exists where they name it.
@@ -76,24 +77,20 @@ def load(checkout: Checkout, python: Path, files: Mapping[str, ComposeFile]) -> 
 
 
 def verify(
-    checkout: Checkout, python: Path, environments: Mapping[str, Mapping[str, str]]
+    checkout: Checkout, python: Interpreter, environments: Mapping[str, Mapping[str, str]]
 ) -> dict[str, list[str]]:
     """What the backend would refuse in each of `environments`, by label."""
     return json.loads(ask(checkout, python, "verify", json.dumps(environments)))
 
 
-def example(checkout: Checkout, python: Path) -> str:
+def example(checkout: Checkout, python: Interpreter) -> str:
     """The text that `.env.example` should have."""
     return ask(checkout, python, "example")
 
 
-def ask(checkout: Checkout, python: Path, *arguments: str) -> str:
+def ask(checkout: Checkout, python: Interpreter, *arguments: str) -> str:
     """What `python -m core.env` prints. Raises DevError if it fails."""
-    done: Result = capture(
-        [str(python), "-m", "core.env", *arguments],
-        directory=checkout.root / "backend",
-        environment={**checkout.variables, "PYTHONDONTWRITEBYTECODE": "1"},
-    )
+    done = python.run(checkout, "-m", "core.env", *arguments, directory="backend")
     if not done.ok:
         raise DevError(f"{FILE} cannot be asked: {done.last_words}", f"git diff {FILE}")
     return done.output

@@ -9,9 +9,11 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..checkout import Checkout
 from ..environment import COMPARE, added, named
 from ..errors import DevError, Problem
-from ..process import stream
+from ..interpreter import Interpreter
+from ..process import Result, stream
 from ..terminal import Terminal
 from .project import PROJECT_LABEL, Project, Service
 
@@ -19,7 +21,6 @@ SUBJECT = "images"
 LAST_LINES = 30
 # Where the development image has the checkout.
 MOUNT = "/app"
-BACKEND = f"{MOUNT}/backend"
 
 _STAGE = re.compile(r"#\d+ \[(?:\S+ )?(\S+ +\d+/\d+)\] (.*)")
 
@@ -86,6 +87,12 @@ def ensure(project: Project, terminal: Terminal, force: bool = False) -> None:
     if up_to_date(project, present) and not force:
         return
     _pull_missing(project, terminal, present)
+    build_outdated(project, terminal, force)
+
+
+def build_outdated(project: Project, terminal: Terminal, force: bool = False) -> None:
+    """Build what is missing or outdated, or all with `force`. Raises DevError as `ensure`."""
+    present = ids(project)
     known = project.checkout.recall(SUBJECT)
     for service in _built(project):
         record = _record(project, service, present.get(service.image, ""))
@@ -101,11 +108,28 @@ def ensure(project: Project, terminal: Terminal, force: bool = False) -> None:
 def missing_packages(project: Project, image: str, container: str = "") -> list[str]:
     """What is locked and `image` has not, or `container`, which runs; as `name version`."""
     if container:
-        where = ["exec", "--workdir", BACKEND, container]
-    else:
-        mounted = ["--volume", f"{project.checkout.root}:{MOUNT}", "--workdir", BACKEND]
-        where = ["run", "--rm", "--network", "none", "--entrypoint", "", *mounted, image]
-    return named(project.docker(*where, "python", *COMPARE))
+        in_backend = ("--workdir", f"{MOUNT}/backend")
+        return named(project.docker("exec", *in_backend, container, "python", *COMPARE))
+    python = ImagePython(project, image)
+    return named(python.run(project.checkout, *COMPARE, directory="backend"))
+
+
+class ImagePython(Interpreter):
+    """The Python of an image: each run has a container of its own, without a network."""
+
+    def __init__(self, project: Project, image: str) -> None:
+        self._project = project
+        self._image = image
+
+    def run(
+        self, checkout: Checkout, *arguments: str, directory: str = "", timeout: float = 60
+    ) -> Result:
+        return self._project.docker(
+            *("run", "--rm", "--network", "none", "--entrypoint", "python"),
+            *("--volume", f"{checkout.root}:{MOUNT}", "--workdir", f"{MOUNT}/{directory}"),
+            *(self._image, *arguments),
+            timeout=timeout,
+        )
 
 
 def fingerprint(project: Project, service: Service) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from ..contract import compose, dockerfile, variables
 from ..contract.compose import ComposeFile
 from ..contract.variables import Variable
 from ..errors import DevError, Problem
-from ..process import capture
+from ..interpreter import Interpreter
 from . import rules, tasks
 from .target import Target
 from .tasks import Task
@@ -53,23 +52,15 @@ def default_image(files: Mapping[str, ComposeFile]) -> str:
 
 
 def judge(
-    checkout: Checkout, python: Path, contract: Mapping[str, Variable], found: Sequence[Task]
+    checkout: Checkout, python: Interpreter, contract: Mapping[str, Variable], found: Sequence[Task]
 ) -> list[Problem]:
     """Everything that the rules, the backend, botocore and cfn-lint say against `found`."""
-    with tempfile.TemporaryDirectory() as directory:
-        paths = [Path(directory, f"{task.name}.json") for task in found]
-        for path, task in zip(paths, found):
-            path.write_text(text(task), encoding="utf-8")
-        done = capture(
-            [str(python), "-m", "devtools.ecs.judge", *map(str, paths)],
-            directory=checkout.root,
-            environment=checkout.variables,
-            timeout=300,
-        )
+    definitions = json.dumps([task.definition for task in found])
+    done = python.run(checkout, "-m", "devtools.ecs.judge", definitions, timeout=300)
     if not done.ok:
         raise DevError(
             f"the task definitions cannot be checked: {done.last_words}",
-            "install what checks them: ./dev --engine embedded up --build",
+            "see the whole error: ./dev --engine embedded export ecs",
         )
     others = json.loads(done.output)
     refused = variables.verify(

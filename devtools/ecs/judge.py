@@ -1,8 +1,9 @@
 """Ask botocore and cfn-lint about task definitions. Run by a Python that has both:
 
-    python -m devtools.ecs.judge FILE ...
+    python -m devtools.ecs.judge JSON
 
-Prints a list with one list of sentences for each file. Nothing is asked over the network.
+JSON is a list of definitions. Prints a list with one list of sentences for each. Nothing is asked
+over the network.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import botocore.loaders
@@ -81,5 +81,4 @@ def _region(definition: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    read = [json.loads(Path(path).read_text("utf-8")) for path in sys.argv[1:]]
-    json.dump(judge(read), sys.stdout)
+    json.dump(judge(json.loads(sys.argv[1])), sys.stdout)

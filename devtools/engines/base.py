@@ -6,10 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from .. import debuggers, ports
+from .. import debuggers, environment, ports
 from ..checkout import Checkout
-from ..environment import COMPARE, LOCK_OF_IMAGE, named
 from ..errors import DevError
+from ..interpreter import Interpreter, Local
 from ..process import Result
 from ..services import WEB
 from ..status import StackStatus
@@ -111,11 +111,19 @@ class Engine(ABC):
         raise DevError(f"the {self.name} engine does not reach the database's own programs")
 
     # Where web's packages are locked.
-    lock = LOCK_OF_IMAGE
+    lock = environment.LOCK_OF_IMAGE
 
     def missing_packages(self) -> list[str]:
         """What `lock` has and web, where it runs now, has not, as `name version`."""
-        return named(self.ask(WEB, ["python", *COMPARE]))
+        return environment.named(self.ask(WEB, ["python", *environment.COMPARE]))
+
+    def image_python(self, *modules: str) -> Interpreter | None:
+        """The Python of the stack's image, if there is one and it can import `modules`."""
+        return None
+
+    def install_python(self, terminal: Terminal) -> Interpreter:
+        """Make a Python that has what ./dev asks it for, and show that on `terminal`."""
+        return Local(environment.ensure(self.checkout, terminal))
 
     def empty_cache(self) -> None:
         """Delete all that the application has in its cache, sessions included."""

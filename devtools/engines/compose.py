@@ -20,6 +20,7 @@ from ..embedded import declaration
 from ..embedded.places import Places
 from ..embedded.stack import Stack
 from ..errors import DevError, Problem, UsageError
+from ..interpreter import Interpreter
 from ..nearest import nearest
 from ..process import Result, background, hand_over, stream
 from ..services import CACHE, DATABASE, RELEASE, TESTS, WEB
@@ -190,6 +191,18 @@ class ComposeEngine(Engine):
         # In another container where this one does not run: it may be for want of a package.
         where = web.id if web.running else ""
         return image.missing_packages(self.project, web.image_id, where)
+
+    def image_python(self, *modules: str) -> Interpreter | None:
+        self._check_docker()
+        name = self.project.services[WEB].image
+        if name not in image.ids(self.project):
+            return None
+        python = image.ImagePython(self.project, name)
+        return python if environment.imports(self.checkout, python, *modules) else None
+
+    def install_python(self, terminal: Terminal) -> Interpreter:
+        image.build_outdated(self.project, terminal)
+        return image.ImagePython(self.project, self.project.services[WEB].image)
 
     def empty_cache(self) -> None:
         self._check_docker()

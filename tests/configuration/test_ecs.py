@@ -16,9 +16,10 @@ from devtools.contract import compose, variables
 from devtools.ecs import export, judge, rules, sizes, tasks
 from devtools.ecs.target import Target
 from devtools.errors import DevError
+from devtools.interpreter import Local
 from devtools.process import capture
 
-PYTHON = Path(sys.executable)
+PYTHON = Local(Path(sys.executable))
 IMAGE = "registry.example.com/homeport-backend:2026-11-20"
 ROLE = "arn:aws:iam::123456789012:role/homeport"
 HERE = Checkout(CHECKOUT, {"PATH": ""})

@@ -17,6 +17,7 @@ from devtools.contract import compose, drift, uses, variables
 from devtools.contract.compose import ComposeFile
 from devtools.contract.dev_container import parse
 from devtools.contract.dockerfile import stages
+from devtools.interpreter import Local
 from devtools.process import capture
 
 CONTRACT = "backend/core/env/contract.py"
@@ -95,7 +96,7 @@ def doctor(checkout: Checkout) -> dict[str, str]:
 
 
 def test_nothing_of_this_checkout_disagrees():
-    evidence = drift.gather(Checkout(CHECKOUT, {"PATH": ""}), Path(sys.executable))
+    evidence = drift.gather(Checkout(CHECKOUT, {"PATH": ""}), Local(Path(sys.executable)))
     assert not [one.problem for one in drift.findings(evidence)]
 
 
@@ -256,8 +257,8 @@ def test_a_variable_of_compose_exists_where_compose_files_name_it(copy):
     assert "DB_PORT is declared but no Compose file reads it" in {
         one.what for one in findings(copy)
     }
-    files = compose.load(copy, Path(sys.executable))
-    found = variables.load(copy, Path(sys.executable), files)
+    files = compose.load(copy, Local(Path(sys.executable)))
+    found = variables.load(copy, Local(Path(sys.executable)), files)
     assert found["DB_PORT"].deployments == ()
     assert found["APP_UID"].deployments == ("local-compose",)
     assert found["REDIS_PORT"].deployments == ("local-compose", "local-embedded")

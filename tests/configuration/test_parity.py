@@ -12,9 +12,10 @@ from compose_files import CHECKOUT
 from devtools.checkout import Checkout
 from devtools.contract import parity
 from devtools.contract.differences import DIFFERENCES, Declared
+from devtools.interpreter import Local
 from devtools.process import capture
 
-PYTHON = Path(sys.executable)
+PYTHON = Local(Path(sys.executable))
 LOCAL = "docker-compose.yml"
 PRODUCTION = "docker-compose.prod.yml"
 

@@ -13,9 +13,10 @@ from devtools.checkout import Checkout
 from devtools.contract import compose, values, variables
 from devtools.contract.compose import ComposeFile
 from devtools.errors import DevError
+from devtools.interpreter import Local
 from devtools.process import Result
 
-PYTHON = Path(sys.executable)
+PYTHON = Local(Path(sys.executable))
 WEB = {
     "DJANGO_SETTINGS_MODULE": "core.settings.local",
     "DATABASE_URL": "postgres://app:${APP_PASSWORD:-app}@db:5432/homeport",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
+from pathlib import Path
 
 from running_stack import eventually
 
@@ -232,3 +235,13 @@ def test_env_shows_what_web_sees_and_what_the_next_start_would_change(running):
     running.dev("serve", "runserver")
     assert value("SERVER")["value"] == "runserver"
     assert value("SERVER")["note"] == "./dev up gives gunicorn"
+
+
+def test_what_only_asks_runs_in_the_image_and_installs_nothing(running, tmp_path):
+    # No other Python is at hand than the one that ./dev itself runs on.
+    (tmp_path / "python3").symlink_to(Path(sys.executable).resolve())
+    for program in ("docker", "env"):
+        (tmp_path / program).symlink_to(shutil.which(program))
+    for command in ("env --check", "parity", "export ecs", "reference --check"):
+        running.dev(*command.split(), PATH=str(tmp_path))
+    assert not (running.checkout / ".venv").exists()
