@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .surroundings import Surroundings
 
 TIMEOUT = 5  # seconds
-FILLED = "filled"
+FILLED, FAILED = "filled", "its seed failed"
 
 
 def check(here: Surroundings) -> Result:
@@ -60,14 +60,16 @@ def ask(host: str, port: int, path: str) -> str | None:
 
 
 def state(host: str, port: int, path: str) -> str:
-    """FILLED, or the words for an emulator that may become so."""
+    """FILLED, FAILED until its next start, or the words for an emulator that may become filled."""
     try:
         answer = ask(host, port, path)
     except NoAnswer:
         return f"no answer within {TIMEOUT} s"
     if answer is None:
         return "silent"
-    return FILLED if filled(answer) else "not filled"
+    if filled(answer):
+        return FILLED
+    return FAILED if '"ERROR"' in answer else "not filled"
 
 
 def filled(answer: str) -> bool:

@@ -228,7 +228,7 @@ class WorkspaceEngine(Engine):
     def _wait_for_dependencies(self, timeout: float) -> None:
         """Wait for what web needs: after a restart of the machine all containers start at once.
 
-        Raises DevError with the first that is not ready after `timeout` seconds.
+        Raises DevError with the first that is not ready after `timeout` seconds, or cannot be.
         """
         needed = [name for name in (DATABASE, CACHE, *EMULATORS) if name in self._services]
 
@@ -244,7 +244,8 @@ class WorkspaceEngine(Engine):
             state = emulators.state(*self._address(name), EMULATORS[name])
         else:
             state = self._reach(name)
-        return Verdict(Mark.GOOD if state in (_REACHABLE, emulators.FILLED) else Mark.BUSY, state)
+        marks = {_REACHABLE: Mark.GOOD, emulators.FILLED: Mark.GOOD, emulators.FAILED: Mark.BAD}
+        return Verdict(marks.get(state, Mark.BUSY), state)
 
     def _must_reach(self, *names: str) -> None:
         found = {name: self._reach(name) for name in names}

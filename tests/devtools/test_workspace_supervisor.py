@@ -388,12 +388,19 @@ def test_up_waits_for_the_emulators_to_be_filled(engine, emulator):
     assert emulator.states == ["SUCCESSFUL"]
 
 
-@pytest.mark.parametrize("state", ["RUNNING", "ERROR", "SLOW"])
+@pytest.mark.parametrize("state", ["RUNNING", "SLOW"])
 def test_up_names_an_emulator_that_stays_unfilled(engine, emulator, state):
     emulator.states = [state]
     with pytest.raises(DevError, match="localstack: not ready") as raised:
         up(engine, timeout=0.5)
     assert "./dev restart localstack" in raised.value.problems[0].remedy
+
+
+def test_up_does_not_wait_for_an_emulator_whose_seed_failed(engine, emulator):
+    emulator.states = ["ERROR"]
+    with pytest.raises(DevError, match="localstack: its seed failed") as raised:
+        up(engine, timeout=600)
+    assert "./dev logs localstack" in raised.value.problems[0].remedy
 
 
 @pytest.mark.parametrize("silent", ["db", "redis", "localstack", "cognito"])
