@@ -21,15 +21,18 @@ _COMPILE = (
 )
 
 
-def write(checkout: Checkout, python: Path, terminal: Terminal, *, upgrade: bool = False) -> None:
+def write(checkout: Checkout, python: Path, terminal: Terminal, *, upgrade: bool = False) -> bool:
     """Write every lock anew; versions change only where they must, or all with `upgrade`.
 
-    Raises DevError if the requirements contradict each other.
+    Returns whether one is another than before. Raises DevError if the requirements contradict
+    each other.
     """
     directory = checkout.root / DIRECTORY
+    before = _locks(directory)
     for source in _sources(directory):
         with terminal.step(f"locking {DIRECTORY}/{source.name}"):
             _compile(checkout, python, source, upgrade)
+    return _locks(directory) != before
 
 
 def outdated(checkout: Checkout, python: Path, terminal: Terminal) -> list[str]:
@@ -46,6 +49,10 @@ def outdated(checkout: Checkout, python: Path, terminal: Terminal) -> list[str]:
 
 def _sources(directory: Path) -> list[Path]:
     return sorted(directory.glob("*.in"))
+
+
+def _locks(directory: Path) -> dict[str, bytes]:
+    return {lock.name: lock.read_bytes() for lock in directory.glob("*.txt")}
 
 
 def _compile(checkout: Checkout, python: Path, source: Path, upgrade: bool) -> None:

@@ -276,7 +276,8 @@ def lock(run: Run) -> int:
         if outdated:
             raise DevError(f"outdated locks: {', '.join(outdated)}", "write them anew: ./dev lock")
         return 0
-    locking.write(run.checkout, python, run.terminal, upgrade=run.options.upgrade)
+    if locking.write(run.checkout, python, run.terminal, upgrade=run.options.upgrade):
+        run.terminal.say("  install what is locked now: ./dev up")
     return 0
 
 

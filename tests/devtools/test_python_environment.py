@@ -7,10 +7,11 @@ import re
 import pytest
 from front_door import ROOT
 
-from devtools import environment
+from devtools import environment, locking
 from devtools.checkout import Checkout
 from devtools.environment import _uv_pin
 from devtools.errors import DevError
+from devtools.terminal import Terminal
 
 
 def test_uv_is_installed_in_the_locked_version_with_its_hashes():
@@ -66,3 +67,15 @@ def test_a_step_names_a_few_packages():
     assert environment.added(names[:2]) == ": package0 1, package1 1"
     assert environment.added(names).endswith("package4 1, and 2 more")
     assert environment.added([]) == ""
+
+
+@pytest.mark.parametrize(("lock", "changed"), [("leftpad==1.2\n", False), ("", True)])
+def test_a_lock_that_is_written_anew_is_told_from_one_that_stays(venv, monkeypatch, lock, changed):
+    directory = venv.root / locking.DIRECTORY
+    (directory / "embedded.in").write_text("leftpad\n")
+
+    def resolve(checkout, python, source, upgrade) -> None:
+        source.with_suffix(".txt").write_text(lock)
+
+    monkeypatch.setattr(locking, "_compile", resolve)
+    assert locking.write(venv, environment.python(venv), Terminal()) is changed
