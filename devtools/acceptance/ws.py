@@ -51,7 +51,8 @@ def breakpoints(stack: Stack) -> str:
 def tasks(stack: Stack) -> str:
     tasks = {one["label"]: one for one in stack.json(".vscode/tasks.json")["tasks"]}
     launch = stack.json(".vscode/launch.json")
-    wanted = [one.get("preLaunchTask") for one in launch["configurations"]]
+    entries = launch["configurations"] + launch.get("compounds", [])
+    wanted = [one.get("preLaunchTask") for one in entries]
     missing = [name for name in wanted if name and name not in tasks]
     if missing:
         raise Failed(f"launch.json wants tasks that are not there: {', '.join(missing)}")

@@ -24,6 +24,7 @@ FOREIGN = (
     Foreign("NO_PROXY", "the network: hosts that are reached without its proxy"),
     Foreign("no_proxy", "the network: the same, for programs that read it in small letters"),
     Foreign("PYTHON*", "Python: lines are written at once, bytecode is not"),
+    Foreign("DEBUGPY_RUNNING", "debugpy: this process is debugged"),
     Foreign("PYTEST_XDIST_WORKER", "pytest-xdist: which of several test processes this is"),
     Foreign("COMPOSE_FILE", "Docker Compose: which files it reads"),
     Foreign("COMPOSE_PROFILES", "Docker Compose: which profiles it starts"),
@@ -36,6 +37,7 @@ FOREIGN = (
     Foreign("POSTGRES_DB", "PostgreSQL's image: the name of the application's database"),
     Foreign("PGOPTIONS", "PostgreSQL's clients: how a session begins"),
     Foreign("PGDATA", "PostgreSQL: where its cluster is"),
+    Foreign("WORKER_DEBUG_HOST", "the editor in the dev container: see .vscode/launch.json"),
     Foreign("TEST_RUN", "core.test_runs: a run of the tests tells its processes its number"),
     Foreign("OMIT_SAMPLE_TENANTS", "the init script: production begins without test1 and test2"),
 )

@@ -91,8 +91,9 @@ class Container:
     started_at: str
     image_id: str
     directory: str
-    # What it was given: the port of its debugger (0: none), whether an edit restarts it, the
-    # Compose files that declared it.
+    # What it was given: its web server, the port of its debugger (0: none), whether an edit
+    # restarts it, the Compose files that declared it.
+    server: str = ""
     debug_port: int = 0
     reload: bool = False
     files: str = ""
@@ -125,10 +126,16 @@ class Project:
     def __init__(self, checkout: Checkout) -> None:
         self.checkout = checkout
         self._added: list[str] = []
+        self._given: dict[str, str] = {}
 
     def add(self, file: str) -> None:
         """Have `file` of the checkout add to what the Compose files declare."""
         self._added.append(file)
+        self.forget_configuration()
+
+    def give(self, variable: str, value: str) -> None:
+        """Have the Compose files see this value of `variable`, whatever `.env` says."""
+        self._given[variable] = value
         self.forget_configuration()
 
     # What is declared
@@ -247,6 +254,7 @@ class Project:
         # Which profiles run is for the commands to say: with the tests' profile in the
         # environment or `.env`, `up` would run the tests.
         environment["COMPOSE_PROFILES"] = ""
+        environment.update(self._given)
         if self._added:
             separator = self.checkout.chosen("COMPOSE_PATH_SEPARATOR") or os.pathsep
             chosen = self.checkout.chosen("COMPOSE_FILE") or separator.join(self._default_files)
@@ -328,7 +336,7 @@ def _container(facts: Mapping[str, Any]) -> Container:
     state = facts["State"]
     variables = dict(one.partition("=")[::2] for one in facts["Config"].get("Env") or ())
     debug_port = variables.get(PORT_VARIABLE, "")
-    runserver = variables.get("SERVER") == "runserver"
+    server = variables.get("SERVER", "")
     service = labels.get("com.docker.compose.service", "")
     published = {}
     for port, bindings in (facts["NetworkSettings"].get("Ports") or {}).items():
@@ -349,7 +357,8 @@ def _container(facts: Mapping[str, Any]) -> Container:
         image_id=facts["Image"],
         directory=labels.get("com.docker.compose.project.working_dir", ""),
         debug_port=int(debug_port) if ports.valid(debug_port) else 0,
-        reload=runserver or variables.get(RELOAD_VARIABLE) == "true",
+        server=server,
+        reload=server == "runserver" or variables.get(RELOAD_VARIABLE) == "true",
         files=labels.get("com.docker.compose.project.config_files", ""),
         published=published,
     )

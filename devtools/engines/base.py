@@ -43,7 +43,8 @@ class Engine(ABC):
     def up(self, *, auto_ports: bool, build: bool, debug: bool, timeout: float) -> bool:
         """Bring every service up and wait, at most `timeout` seconds, until all are healthy.
 
-        With `debug` web and worker run under debuggers. Returns whether there was anything to do.
+        With `debug` web and worker run under debuggers, a server that does already as it is.
+        Returns whether there was anything to do.
         """
 
     @abstractmethod

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Callable
 
 from .. import cache, environment, ports
@@ -59,6 +58,8 @@ class ComposeEngine(Engine):
         self._check()
         self._must_not_be_a_workspace("./dev up")
         with self.checkout.lock(self.terminal, "up"), self.claims:
+            if debug:
+                self._keep_debugged_server()
             if not build and self._nothing_changed():
                 return False
             self._warn_of_disk()
@@ -66,8 +67,11 @@ class ComposeEngine(Engine):
                 self.terminal.warn(problem)
             self._prepare(auto_ports=auto_ports, build=build)
             self._stop_unwell()
-            self._start(["up", "--detach", "--no-build"], list(self.project.services), timeout)
-            self.checkout.remember(SUBJECT, self._record(self.project.containers()))
+            # Compose would make a web anew that `serve` made, because it made it alone.
+            kept = self._standing() & {WEB}
+            names = [name for name in self.project.services if name not in kept]
+            self._start(["up", "--detach", "--no-build"], names, timeout)
+            self._remember(self.project.services)
             self.checkout.remember(NAME_SUBJECT, {"name": self.project.name})
             self.checkout.settle()
             return True
@@ -123,6 +127,7 @@ class ComposeEngine(Engine):
                 return self._serve_in_workspace(server, debug=debug)
             if web.running and bool(web.debug_port) == debug and self._answers(server):
                 return False
+            self.project.give(SERVER, server)
             self._settle_ports(False, [WEB])
             self._stop_unwell(only=WEB)
             self._start(
@@ -130,9 +135,9 @@ class ComposeEngine(Engine):
                 ["up", "--detach", "--no-deps", "--no-build"],
                 [WEB],
                 timeout,
-                variables={SERVER: server},
                 arrived=lambda: self._answers(server),
             )
+            self._remember([WEB])
             return True
 
     def remains(self) -> list[str]:
@@ -330,32 +335,36 @@ class ComposeEngine(Engine):
 
     def _nothing_changed(self) -> bool:
         """Whether the last `up` still stands: as declared, healthy, migrated, image current."""
-        replicas = self.project.replicas()
-        services = self.project.services
-        if not all(service.fulfilled_by(replicas.get(n, ())) for n, service in services.items()):
-            return False
-        if self.checkout.recall(SUBJECT) != self._record(one_each(replicas)):
-            return False
-        present = image.ids(self.project)
         return (
-            all(
-                one.image_id == present.get(service.image)
-                for name, service in services.items()
-                for one in replicas[name]
-            )
-            and image.up_to_date(self.project, present)
+            self._standing() == set(self.project.services)
+            and image.up_to_date(self.project, image.ids(self.project))
             and self._is_ready()
         )
 
-    def _record(self, containers: Mapping[str, Container]) -> dict[str, dict[str, str]]:
-        """Which container runs which declaration: either one that was replaced shows."""
+    def _standing(self) -> set[str]:
+        """The services that are healthy, as declared now, and from the image that is there."""
+        replicas = self.project.replicas()
+        first = one_each(replicas)
+        known = self.checkout.recall(SUBJECT)
+        present = image.ids(self.project)
         return {
-            name: {
-                "container": containers[name].id,
-                "declaration": self.project.digest(service),
-            }
+            name
             for name, service in self.project.services.items()
+            if service.fulfilled_by(replicas.get(name, ()))
+            and known.get(name) == self._record(first[name])
+            and all(one.image_id == present.get(service.image) for one in replicas[name])
         }
+
+    def _record(self, container: Container) -> dict[str, str]:
+        """Which container runs which declaration: either one that was replaced shows."""
+        service = self.project.services[container.service]
+        return {"container": container.id, "declaration": self.project.digest(service)}
+
+    def _remember(self, names: Iterable[str]) -> None:
+        """Keep what the containers of `names` were started as."""
+        containers = self.project.containers()
+        started = {name: self._record(containers[name]) for name in names}
+        self.checkout.remember(SUBJECT, {**self.checkout.recall(SUBJECT), **started})
 
     def _warn_of_disk(self) -> None:
         for problem in disk.problems(self.project):
@@ -368,7 +377,6 @@ class ComposeEngine(Engine):
         arguments: Sequence[str],
         names: Sequence[str],
         timeout: float,
-        variables: Mapping[str, str] = MappingProxyType({}),
         arrived: Callable[[], bool] = lambda: False,
     ) -> None:
         """Run `docker compose` with `arguments` on `names` and follow until they are well,
@@ -377,7 +385,7 @@ class ComposeEngine(Engine):
         with background(
             ["docker", "compose", "--progress", "plain", *arguments, *names],
             directory=self.checkout.root,
-            environment={**self.project.environment, **variables},
+            environment=self.project.environment,
         ) as command:
             try:
                 watch.follow(self.project, self.terminal, command, names, before, timeout, arrived)
@@ -440,6 +448,13 @@ class ComposeEngine(Engine):
         build: bool = False,
     ) -> int:
         """Run `command` in a container of its own, with the database and Redis beside it."""
+        if self.checkout.variables.get("DEBUGPY_RUNNING"):
+            raise DevError(
+                "no breakpoint would be hit: a debugger of this machine does not follow a command "
+                "into its container",
+                "debug it in the dev container, or without Docker: ./dev down, then put "
+                "DEV_ENGINE=embedded in .env",
+            )
         self._check()
         with self.checkout.lock(self.terminal, service), self.claims:
             needed = self._data_services()
@@ -482,6 +497,12 @@ class ComposeEngine(Engine):
         if not report.runs(containers, service):
             raise DevError(f"{service} is not running", "start the stack: ./dev up")
         return containers
+
+    def _keep_debugged_server(self) -> None:
+        """Leave a web alone that is under a debugger already: an editor may be attached."""
+        web = self.project.containers().get(WEB)
+        if web and web.running and web.debug_port and SERVER not in self.checkout.variables:
+            self.project.give(SERVER, web.server)
 
     def _must_not_be_a_workspace(self, command: str) -> None:
         """Raise DevError if a dev container runs: a new one in its place would end the editor."""

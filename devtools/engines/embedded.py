@@ -340,6 +340,10 @@ class EmbeddedEngine(Engine):
                     f"end that program, or choose another port: {variable}=... in .env",
                 )
             given[name] = debuggers.variables(port)
+        served = Control(self.places.web_socket).look()
+        # It stays if it is under a debugger already: an editor may be attached.
+        if served and served.debug_port and SERVER not in self.checkout.variables:
+            given[WEB][SERVER] = served.server
         return given
 
     def _is_ready(self, stack: Stack) -> bool:

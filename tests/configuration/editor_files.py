@@ -1,5 +1,7 @@
 """The files of the editor and of the dev container, and what is wrong with them.
 
+A team adds entries, tasks and settings of its own: only those are checked that are the workspace's.
+
 Nobody's program reads them all: VS Code takes what it knows and is silent about the rest. So
 every property is checked against what is known, and every name against what it stands for.
 Sources of the lists: https://containers.dev/implementors/json_reference/, the `contributes` of
@@ -12,7 +14,7 @@ import copy
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,12 @@ EXTENSIONS = ".vscode/extensions.json"
 
 # What an editor outside the containers needs, and one inside has already.
 OUTSIDE_ONLY = {"ms-vscode-remote.remote-containers"}
+
+# The entries of launch.json, without compounds, that are the workspace's.
+ENTRIES = {
+    "runserver (reload)", "Gunicorn", "web", "worker", "Test file", "Management command",
+}  # fmt: skip
+PATHS = {"program", "cwd"}
 
 OF_ANY_CONFIGURATION = {"name", "type", "request", "preLaunchTask", "postDebugTask", "presentation"}
 OF_DEBUGPY = {
@@ -72,12 +80,6 @@ KNOWN = {
     "pattern": {
         "regexp", "file", "line", "column", "endLine", "endColumn", "severity", "code", "message",
         "location", "kind", "loop",
-    },
-    "settings": {
-        "[python]", "files.associations", "files.exclude", "files.watcherExclude",
-        "python.analysis.extraPaths", "python.defaultInterpreterPath",
-        "python.terminal.activateEnvironment", "python.testing.cwd", "python.testing.pytestArgs",
-        "python.testing.pytestEnabled",
     },
     "extensions.json": {"recommendations", "unwantedRecommendations"},
 }  # fmt: skip
@@ -124,11 +126,25 @@ class EditorFiles:
 
     @property
     def tasks_by_label(self) -> dict[str, dict[str, Any]]:
-        return {task["label"]: task for task in self.tasks["tasks"]}
+        return {task["label"]: task for task in self.tasks["tasks"] if "label" in task}
+
+    @property
+    def own_tasks(self) -> list[dict[str, Any]]:
+        """The tasks that run a program of the checkout."""
+        return [one for one in self.tasks["tasks"] if one.get("command", "").startswith("./")]
+
+    @property
+    def configurations(self) -> list[dict[str, Any]]:
+        """The workspace's own, without compounds."""
+        return [one for one in self.launch["configurations"] if one["name"] in ENTRIES]
+
+    @property
+    def compounds(self) -> list[dict[str, Any]]:
+        return self.launch.get("compounds", [])
 
     @property
     def configurations_by_name(self) -> dict[str, dict[str, Any]]:
-        return {one["name"]: one for one in self.launch["configurations"]}
+        return {one["name"]: one for one in self.configurations}
 
     @property
     def workspace(self) -> dict[str, Any]:
@@ -237,31 +253,24 @@ def ports(files: EditorFiles) -> Iterator[str]:
 
 
 def launch(files: EditorFiles) -> Iterator[str]:
-    configurations = files.launch["configurations"]
-    names = [one["name"] for one in configurations]
+    names = [one["name"] for one in files.launch["configurations"] + files.compounds]
     if len(names) != len(set(names)):
-        yield "launch.json: two configurations have one name"
-    for one in configurations:
-        if one.get("type") != "debugpy":
-            yield f"{one['name']}: type {one.get('type')!r} is not debugpy"
+        yield "launch.json: two entries have one name"
+    for one in files.configurations:
         for option in ("django", "justMyCode", "subProcess"):
             if one.get(option) is not True:
                 yield f"{one['name']}: {option} must be true"
-        for key in ("preLaunchTask", "postDebugTask"):
-            if key in one:
-                yield from _unknown(f"{one['name']}: {key}", [one[key]], files.tasks_by_label)
-        if one.get("request") == "launch":
-            yield from _missing(one["name"], _paths([one.get("program", "nowhere")]))
+        yield from _missing(one["name"], _paths(one[key] for key in PATHS & one.keys()))
         for mapping in one.get("pathMappings", ()):
-            root = mapping.get("remoteRoot")
-            if mapping.get("localRoot") != "${workspaceFolder}":
-                yield f"{one['name']}: localRoot is not the checkout"
-            if f".:{root}" not in files.workspace.get("volumes", ()):
-                yield f"{one['name']}: the checkout is not at {root} in the containers"
-    for compound in files.launch.get("compounds", ()):
+            yield from _missing(one["name"], _paths([mapping.get("localRoot", "nowhere")]))
+    for compound in files.compounds:
         yield from _unknown(compound["name"], compound["configurations"], names)
         if compound.get("stopAll") is not True:
             yield f"{compound['name']}: stopping one would leave the others"
+    for one in files.configurations + files.compounds:
+        for key in ("preLaunchTask", "postDebugTask"):
+            if key in one:
+                yield from _unknown(f"{one['name']}: {key}", [one[key]], files.tasks_by_label)
     inputs = {one["id"] for one in files.launch.get("inputs", ())}
     used = set(re.findall(r"\$\{input:(\w+)\}", str(files.launch)))
     yield from _unknown("launch.json: input", used, inputs)
@@ -269,17 +278,23 @@ def launch(files: EditorFiles) -> Iterator[str]:
 
 
 def debug_ports(files: EditorFiles) -> Iterator[str]:
-    """Each attach configuration meets a process that listens where it says."""
-    for one in files.launch["configurations"]:
-        if one.get("request") != "attach":
+    """An entry that attaches meets a process that listens there, wherever the editor is."""
+    inside = files.workspace.get("environment", {})
+    places = {
+        "in the dev container": (inside, set(_in_the_workspace(files))),
+        "beside Compose": ({}, set(_published(files))),
+        "without Docker": ({}, {(LOOPBACK, port) for _, port in debuggers.PORTS.values()}),
+    }
+    for one in files.configurations:
+        if one["request"] != "attach":
             continue
-        where = (one.get("connect", {}).get("host"), one.get("connect", {}).get("port"))
-        if one["name"].endswith("without Docker"):
-            known = {(LOOPBACK, port) for _, port in debuggers.PORTS.values()}
-        else:
-            known = _published(files) if "pathMappings" in one else _in_the_workspace(files)
-        if where not in known:
-            yield f"{one['name']}: nothing listens on {where}"
+        connect = one["connect"]
+        for place, (variables, listening) in places.items():
+            host = _resolved(connect["host"], variables)
+            if (host or LOOPBACK, connect["port"]) not in listening:
+                yield f"{one['name']}: {place} nothing listens on {host}:{connect['port']}"
+        if [mapping.get("remoteRoot") for mapping in one.get("pathMappings", ())] != ["."]:
+            yield f"{one['name']}: the paths of the containers are not those of the editor"
     published = {str(port) for port in _in_the_workspace(files).values()}
     for name, service in {**files.local, **files.override}.items():
         for entry in service.get("ports", ()):
@@ -288,12 +303,11 @@ def debug_ports(files: EditorFiles) -> Iterator[str]:
 
 
 def tasks(files: EditorFiles) -> Iterator[str]:
-    labels = [task["label"] for task in files.tasks["tasks"]]
+    labels = [task["label"] for task in files.tasks["tasks"] if "label" in task]
     if len(labels) != len(set(labels)):
         yield "tasks.json: two tasks have one label"
-    for task in files.tasks["tasks"]:
-        command = task.get("command", "")
-        yield from _missing(task["label"], shlex.split(command)[:1] or ["nowhere"])
+    for task in files.own_tasks:
+        yield from _missing(task["label"], shlex.split(task["command"])[:1])
         yield from _unknown(f"{task['label']}: dependsOn", task.get("dependsOn", ()), labels)
         if "problemMatcher" not in task:  # then VS Code asks which one, each time
             yield f"{task['label']}: no problemMatcher"
@@ -342,28 +356,26 @@ def _things(files: EditorFiles) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "customizations", custom
     yield "customizations.vscode", custom.get("vscode", {})
     yield "customizations.codespaces", custom.get("codespaces", {})
-    yield "settings", custom.get("vscode", {}).get("settings", {})
     yield "port", said.get("otherPortsAttributes", {})
     for port in said.get("portsAttributes", {}).values():
         yield "port", port
     yield "launch.json", files.launch
-    for one in files.launch["configurations"]:
-        yield one.get("request", "launch"), one
+    for one in files.configurations:
+        yield one["request"], one
         yield "connect", one.get("connect", {})
         for mapping in one.get("pathMappings", ()):
             yield "path mapping", mapping
-    for compound in files.launch.get("compounds", ()):
+    for compound in files.compounds:
         yield "compound", compound
     for one in files.launch.get("inputs", ()):
         yield "input", one
     yield "tasks.json", files.tasks
-    for task in files.tasks["tasks"]:
+    for task in files.own_tasks:
         yield "task", task
         for matcher in task.get("problemMatcher", ()):
             yield "problem matcher", matcher
             for pattern in _patterns(matcher):
                 yield "pattern", pattern
-    yield "settings", files.settings
     yield "extensions.json", files.extensions
 
 
@@ -387,6 +399,11 @@ def _in_the_workspace(files: EditorFiles) -> dict[tuple[str, int], int]:
     service = files.published.get(files.devcontainer["service"], {})
     own = int(service.get("environment", {}).get("DEBUGPY_PORT", 0))
     return {**found, ("127.0.0.1", own): own}
+
+
+def _resolved(text: str, variables: Mapping[str, str]) -> str:
+    """The text as the editor reads it with these variables in its environment."""
+    return re.sub(r"\$\{env:(\w+)\}", lambda found: variables.get(found[1], ""), text)
 
 
 def _published(files: EditorFiles) -> dict[tuple[str, int], int]:

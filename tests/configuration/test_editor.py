@@ -20,13 +20,13 @@ from devtools.checkout import Checkout
 from devtools.docker.project import Project
 
 FILES = EditorFiles.read()
-COMMANDS = [task["command"] for task in FILES.tasks["tasks"]]
+COMMANDS = [task["command"] for task in FILES.own_tasks]
 DEV_COMMANDS = [
     *COMMANDS,
     *(FILES.devcontainer[hook] for hook in ("postStartCommand",)),
     *(
         " ".join(["./dev", *(one["args"] if isinstance(one["args"], list) else [one["args"]])])
-        for one in FILES.launch["configurations"]
+        for one in FILES.configurations
         if one.get("program", "").endswith("/dev")
     ),
 ]
@@ -60,9 +60,14 @@ FAULTS: dict[str, tuple[Callable[[EditorFiles], Any], str]] = {
     "a label": (lambda f: f.devcontainer["portsAttributes"]["8000"].pop("label"), "label"),
     "the rule for others": (lambda f: f.devcontainer.pop("otherPortsAttributes"), "otherPorts"),
     "a task": (lambda f: f.tasks["tasks"].pop(0), "preLaunchTask"),
-    "a task's command": (lambda f: f.tasks["tasks"][0].pop("command"), "nowhere"),
+    "a task's command": (lambda f: f.tasks["tasks"][0].update(command="./de up"), "./de"),
     "a matcher": (lambda f: f.tasks["tasks"][0].pop("problemMatcher"), "problemMatcher"),
     "a configuration": (lambda f: f.launch["configurations"].pop(3), "Web and worker"),
+    "a name": (lambda f: _named(f, "web").update(name="worker"), "one name"),
+    "a compound's task": (
+        lambda f: f.compounds[0].update(preLaunchTask="debug"),
+        "there is no 'debug'",
+    ),
     "a program": (lambda f: _named(f, "Test file").update(program="./x"), "./x"),
     "an input": (lambda f: f.launch["inputs"].clear(), "input"),
     "an unknown option": (lambda f: _named(f, "Gunicorn").update(restart=True), "restart"),
@@ -70,34 +75,33 @@ FAULTS: dict[str, tuple[Callable[[EditorFiles], Any], str]] = {
     "a web port": (lambda f: _named(f, "Gunicorn")["connect"].update(port=5680), "5680"),
     "the worker's port": (
         lambda f: f.override["worker"]["environment"].update(DEBUGPY_PORT="5700"),
-        "Attach to worker",
+        "in the dev container",
     ),
     "the worker's host": (
         lambda f: f.override["worker"]["environment"].pop("DEBUGPY_HOST"),
-        "Attach to worker",
+        "in the dev container",
+    ),
+    "the way to the worker": (lambda f: f.override["web"].pop("environment"), "worker"),
+    "a host of the dev container alone": (
+        lambda f: _named(f, "worker")["connect"].update(host="worker"),
+        "without Docker",
     ),
     "a published debug port": (
         lambda f: f.override["worker"].update(ports=["127.0.0.1:5679:5679"]),
         "published",
     ),
-    "a path mapping": (
-        lambda f: _named(f, "Attach to web from outside").update(
-            pathMappings=[{"localRoot": "${workspaceFolder}", "remoteRoot": "/src"}]
-        ),
-        "/src",
+    "a path mapping": (lambda f: _named(f, "web").pop("pathMappings"), "the paths"),
+    "a folder that is mapped": (
+        lambda f: _named(f, "web")["pathMappings"][0].update(localRoot="${workspaceFolder}/src"),
+        "./src",
     ),
-    "a port without Docker": (
-        lambda f: _named(f, "Attach to worker without Docker")["connect"].update(port=5680),
-        "5680",
-    ),
-    "a published port": (lambda f: f.published["web"]["ports"].clear(), "from outside"),
+    "a published port": (lambda f: f.published["web"]["ports"].clear(), "beside Compose"),
     "stopAll": (lambda f: f.launch["compounds"][0].pop("stopAll"), "leave the others"),
     "a folder": (lambda f: f.settings.update({"python.testing.cwd": "x"}), "there is no x"),
     "terminals that are left alone": (
         lambda f: f.settings.pop("python.terminal.activateEnvironment"),
         "typed into psql",
     ),
-    "an unknown setting": (lambda f: f.settings.update({"python.x": 1}), "python.x"),
     "the interpreter": (
         lambda f: f.settings.update({"python.defaultInterpreterPath": "/usr/bin/python3"}),
         "hides",
@@ -113,6 +117,17 @@ def test_what_is_missing_or_wrong_is_seen(fault):
     spoil(files)
     found = complaints(files)
     assert any(word in complaint for complaint in found), found
+
+
+def test_a_team_adds_entries_tasks_and_settings_of_its_own():
+    files = FILES.copy()
+    files.launch["configurations"] += [
+        {"name": "Pages", "type": "chrome", "request": "launch", "url": "http://localhost:8000"},
+        {"name": "Ours", "type": "debugpy", "request": "attach", "connect": {"port": 5999}},
+    ]
+    files.tasks["tasks"].append({"type": "npm", "script": "watch"})
+    files.settings["editor.rulers"] = [100]
+    assert complaints(files) == []
 
 
 def _named(files: EditorFiles, name: str) -> dict[str, Any]:

@@ -97,6 +97,25 @@ def test_serve_replaces_web_and_nothing_else(stack):
     assert "served by gunicorn" in _up(stack)
 
 
+def test_up_debug_leaves_a_server_alone_that_is_debugged(stack):
+    debugged = 'services: {web: {environment: {DEBUGPY_PORT: "5678", RELOAD: "true"}}}'
+    stack.write("docker-compose.debug.yml", debugged)
+    _up(stack)
+    assert stack.dev("serve", "runserver", "--debug").returncode == 0
+    before = _containers(stack)
+    _up(stack, "--debug")
+    assert _containers(stack)["web"] == before["web"]
+    stack.variables["SERVER"] = "gunicorn"
+    assert "served by gunicorn" in _up(stack, "--debug")
+
+
+def test_a_command_that_no_debugger_follows_into_its_container_says_so(stack):
+    stack.variables["DEBUGPY_RUNNING"] = "true"  # as debugpy tells its children
+    done = stack.dev("manage", "check")
+    assert done.returncode == 1
+    assert "debug it in the dev container" in done.stderr
+
+
 def test_status_says_what_is_down_and_up_repairs_it(stack):
     down = stack.dev("status", "--json")
     assert down.returncode == 0

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPConnection
 
-import json5
+import launch
 import pytest
 from debug_client import Direct, Editor
 from embedded_checkout import EmbeddedCheckout
@@ -30,6 +31,7 @@ LIVE = "/api/v1/health/live/"
 ANSWER = 'return problem(404, f"There is nothing at {request.path}.")'
 TASK = "backend/core/celery.py"
 RESULT = 'return {"message": message'
+ENTRIES = {"gunicorn": "Gunicorn", "runserver": "runserver (reload)"}
 SEND = (
     "import json; from core.celery import echo\n"
     "print(json.dumps(echo.delay('hello').get(timeout=120)['message']))"
@@ -46,12 +48,26 @@ def stack(tmp_path_factory):
     checkout.clean()
 
 
-def editor(stack: EmbeddedCheckout, name: str) -> Editor:
-    """An editor of this machine; the configuration has the default ports, the stack others."""
-    text = (ROOT / ".vscode" / "launch.json").read_text()
-    found = {one["name"]: one for one in json5.loads(text)["configurations"]}[name]
+def editors(stack: EmbeddedCheckout, name: str) -> list[Editor]:
+    """Editors of this machine that start an entry of launch.json, its task first.
+
+    The configurations have the default ports, the stack others.
+    """
+    commands, configurations = launch.entry(name)
+    for command in commands:
+        done = stack.dev(*shlex.split(command)[1:])
+        assert done.returncode == 0, done.stdout + done.stderr
     moved = {port: int(stack.variables[variable]) for variable, port in debuggers.PORTS.values()}
-    return Editor(found, str(stack.root), lambda host, port: Direct(host, moved[port]))
+    return [
+        Editor(one, str(stack.root), lambda host, port: Direct(host, moved[port]))
+        for one in configurations
+    ]
+
+
+def editor(stack: EmbeddedCheckout, name: str) -> Editor:
+    """The editor of an entry that attaches once."""
+    [found] = editors(stack, name)
+    return found
 
 
 def line_of(path: str, text: str) -> int:
@@ -116,10 +132,7 @@ def edit(stack: EmbeddedCheckout, old: str, new: str) -> None:
 @pytest.mark.parametrize("server", ["gunicorn", "runserver"])
 def test_a_breakpoint_is_hit_in_web(stack, server):
     stack.up()
-    served = stack.dev("serve", server, "--debug")
-    assert served.returncode == 0, served.stderr
-    wait_until(stack.healthy, 120, "not healthy under the debugger")
-    with editor(stack, "Attach to web") as attached, ThreadPoolExecutor() as pool:
+    with editor(stack, ENTRIES[server]) as attached, ThreadPoolExecutor() as pool:
         attached.followed(2 if server == "gunicorn" else 1)
         attached.break_at(VIEW, line_of(VIEW, ANSWER))
         answer = pool.submit(status_of, stack, NOWHERE)
@@ -151,8 +164,7 @@ def test_no_request_is_refused_while_the_server_changes_and_reloads(stack):
 @pytest.mark.parametrize("server", ["gunicorn", "runserver"])
 def test_an_edit_shows_while_a_request_is_paused_and_that_one_goes_on(stack, server):
     stack.up()
-    assert stack.dev("serve", server, "--debug").returncode == 0
-    with editor(stack, "Attach to web") as attached, ThreadPoolExecutor() as pool:
+    with editor(stack, ENTRIES[server]) as attached, ThreadPoolExecutor() as pool:
         attached.followed(2 if server == "gunicorn" else 1)
         attached.break_at(VIEW, line_of(VIEW, ANSWER))
         paused = pool.submit(answer_of, stack, NOWHERE)
@@ -168,13 +180,29 @@ def test_an_edit_shows_while_a_request_is_paused_and_that_one_goes_on(stack, ser
             edit(stack, "Edited", "There is nothing at")
 
 
-def test_a_breakpoint_is_hit_in_the_worker(stack):
-    stack.up("--debug")
-    with editor(stack, "Attach to worker without Docker") as attached, ThreadPoolExecutor() as pool:
-        attached.followed(1)
-        attached.break_at(TASK, line_of(TASK, RESULT))
+def test_one_entry_starts_both_debuggers_and_attaches_to_them(stack):
+    stack.up()
+    with ExitStack() as attached, ThreadPoolExecutor() as pool:
+        web, worker = map(attached.enter_context, editors(stack, "Web and worker"))
+        web.followed(2)
+        web.break_at(VIEW, line_of(VIEW, ANSWER))
+        answer = pool.submit(status_of, stack, NOWHERE)
+        web.stopped().resume()
+        assert answer.result(120) == 404
+        worker.followed(1)
+        worker.break_at(TASK, line_of(TASK, RESULT))
         sent = pool.submit(stack.dev, "manage", "shell", "--tenant", "test1", "-c", SEND)
-        stop = attached.stopped()
-        assert stop.evaluate("message") == "'hello'"
+        stop = worker.stopped()
+        assert (stop.path, stop.evaluate("message")) == (str(stack.root / TASK), "'hello'")
         stop.resume()
         assert json.loads(sent.result(120).stdout.splitlines()[-1]) == "hello"
+
+
+def test_attaching_to_the_worker_leaves_a_server_alone_that_is_debugged(stack):
+    stack.up()
+    with editor(stack, "runserver (reload)") as attached:
+        attached.followed(1)
+        server = stack.control.look()
+        with editor(stack, "Attach to worker") as worker:
+            worker.followed(1)
+        assert stack.control.look() == server

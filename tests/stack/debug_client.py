@@ -10,16 +10,19 @@ from __future__ import annotations
 import contextlib
 import json
 import queue
+import re
 import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, BinaryIO, Protocol
 
 # What the editor knows of a configuration and debugpy does not need to.
 OF_THE_EDITOR = {"preLaunchTask", "postDebugTask", "presentation"}
+_VARIABLE = re.compile(r"\$\{env:(\w+)\}")
 
 
 class Connection(Protocol):
@@ -65,10 +68,18 @@ class Editor:
         configuration: one of launch.json's, `request: attach`, as written there.
         folder: what ${workspaceFolder} is for this editor.
         dial: how to reach the host and port that a configuration names.
+        variables: what ${env:NAME} is for this editor; empty for a NAME that is not there.
     """
 
-    def __init__(self, configuration: Mapping[str, Any], folder: str, dial: Dial) -> None:
+    def __init__(
+        self,
+        configuration: Mapping[str, Any],
+        folder: str,
+        dial: Dial,
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         text = json.dumps({k: v for k, v in configuration.items() if k not in OF_THE_EDITOR})
+        text = _VARIABLE.sub(lambda found: variables.get(found[1], ""), text)
         self.configuration = json.loads(text.replace("${workspaceFolder}", folder))
         self.folder = folder
         self.sessions: list[Session] = []
@@ -87,7 +98,8 @@ class Editor:
     def attach(self, configuration: Mapping[str, Any]) -> None:
         """Open a session: the first, or one for a process that debugpy announced."""
         where = configuration["connect"]
-        session = Session(self, self._dial(where["host"], int(where["port"])))
+        # As VS Code takes an empty host.
+        session = Session(self, self._dial(where["host"] or "127.0.0.1", int(where["port"])))
         with self._attaching:
             self.sessions.append(session)
             session.attach(configuration, self._breakpoints)
@@ -127,8 +139,10 @@ class Editor:
         VS Code asks the first session alone and expects the others to end with it.
         https://code.visualstudio.com/api/references/vscode-api#DebugSessionOptions
         """
+        first = self.sessions[0]
+        first.leaving = True
         with contextlib.suppress(ConnectionError):
-            self.sessions[0].request("disconnect", terminateDebuggee=False)
+            first.request("disconnect", terminateDebuggee=False)
         deadline = time.monotonic() + 30
         while left := self.live():
             assert time.monotonic() < deadline, f"one Stop left {len(left)} processes attached"
@@ -154,6 +168,8 @@ class Session:
     connection: Connection
     open: bool = True
     attached: bool = False
+    # Whether it was told to disconnect: a second time, and the adapter may end.
+    leaving: bool = False
     _number: int = 0
     _waiting: dict[int, queue.Queue[dict[str, Any]]] = field(default_factory=dict)
     _sending: threading.Lock = field(default_factory=threading.Lock)
@@ -265,7 +281,7 @@ class Session:
                     {**answer, "request_seq": message["seq"], "command": "startDebugging"}, None
                 )
             self._aside(self.editor.attach, message["arguments"]["configuration"])
-        elif kind == ("event", "terminated"):
+        elif kind == ("event", "terminated") and not self.leaving:
             self._aside(self._leave, body)
 
     def _aside(self, work: Callable[[Any], None], argument: Any) -> None:

@@ -11,6 +11,7 @@ import json
 import re
 import shlex
 import zipfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from documentation import blocks
 from emulated_aws import use_aws
 from restarts import recovers, restart_machine
 from running_stack import eventually, free_ports
-from workspace import FOLDER, asked, in_background, last_json, opened, outside_editor
+from workspace import FOLDER, asked, in_background, last_json, opened, outside_editors
 
 PAGE_OF_DEBUGGING = Path(__file__).parents[2] / "docs" / "debug.md"
 COMMANDS = [
@@ -229,6 +230,14 @@ def test_a_breakpoint_is_hit_in_the_worker_before_and_after_an_edit(workspace):
             assert passes_the_worker(workspace, editor) == "HELLO"
 
 
+def test_one_entry_starts_both_debuggers_and_attaches_to_them(workspace):
+    workspace.task("serve gunicorn")
+    with ExitStack() as attached:
+        web, worker = map(attached.enter_context, workspace.editors("Web and worker"))
+        web.followed(PROCESSES["Gunicorn"])
+        stops_in_both(workspace, web, worker)
+
+
 def test_a_paused_task_outlives_an_edit(workspace):
     with workspace.editor("Attach to worker") as editor:
         editor.followed(1)
@@ -369,21 +378,21 @@ def test_a_second_clone_of_another_user_runs_beside_it(workspace):
 
 def test_an_editor_outside_the_containers_debugs_through_published_ports(stack):
     stack.ports.update(free_ports("WEB_DEBUG_PORT", "WORKER_DEBUG_PORT"))
-    (command,) = [command for command in COMMANDS if command.startswith("./dev ")]
     try:
-        stack.run(*shlex.split(command))
-        with outside_editor(stack, "Attach to web from outside") as editor:
-            editor.followed(PROCESSES["Gunicorn"])
-            editor.break_at(VIEW, line_of(VIEW, ANSWER))
-            answer = asked(stack, NOWHERE)
-            stop = editor.stopped()
-            assert stop.path == str(stack.checkout / VIEW)  # the file that is open here
+        with ExitStack() as attached:
+            web, worker = map(attached.enter_context, outside_editors(stack, "Web and worker"))
+            web.followed(PROCESSES["Gunicorn"])
+            stops_in_both(stack, web, worker)
+        [runserver] = outside_editors(stack, "runserver (reload)")
+        with runserver:
+            runserver.followed(1)
+            runserver.break_at(PAGE, line_of(PAGE, "{{"))
+            page = asked(stack, "/choose-tenant/")
+            stop = runserver.stopped()
+            assert stop.path == str(stack.checkout / PAGE)
+            runserver.break_at(PAGE)
             stop.resume()
-            assert answer.result(120).status == 404
-        with outside_editor(stack, "Attach to worker from outside") as editor:
-            editor.followed(1)
-            editor.break_at(TASK, line_of(TASK, RESULT))
-            assert passes_the_worker(stack, editor) == "hello"
+            assert page.result(120).status == 200
     finally:
         stack.dev("up")
 
@@ -419,11 +428,20 @@ def fails(workspace) -> bool:
         return True
 
 
-def stops_at_the_answer(workspace, editor: Editor):
-    """Ask for what the view answers, and stop there."""
-    answer = asked(workspace, NOWHERE)
+def stops_in_both(stack, web: Editor, worker: Editor) -> None:
+    """Stop in a view by one editor, and in a task by the other."""
+    web.break_at(VIEW, line_of(VIEW, ANSWER))
+    passes_the_breakpoint(stack, web, "There is nothing at")
+    worker.followed(1)
+    worker.break_at(TASK, line_of(TASK, RESULT))
+    assert passes_the_worker(stack, worker) == "hello"
+
+
+def stops_at_the_answer(stack, editor: Editor):
+    """Ask for what the view answers, and stop there, in the file that is open in the editor."""
+    answer = asked(stack, NOWHERE)
     stop = editor.stopped()
-    assert (stop.path, stop.line) == (f"{FOLDER}/{VIEW}", line_of(VIEW, ANSWER))
+    assert (stop.path, stop.line) == (f"{editor.folder}/{VIEW}", line_of(VIEW, ANSWER))
     assert NOWHERE in stop.evaluate("request.path")
     return stop, answer
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import json5
+import launch
 from debug_client import Direct, Editor, Inside
 from running_stack import CHECKOUT, Answer, Stack, copy_checkout, eventually, free_ports
 
@@ -54,16 +54,24 @@ class Workspace(Stack):
 
     def task(self, label: str) -> subprocess.CompletedProcess[str]:
         """Run a task of tasks.json."""
-        tasks = {task["label"]: task for task in read("tasks.json")["tasks"]}
-        return self.inside("bash", "-c", tasks[label]["command"])
+        return self.inside("bash", "-c", launch.task(label))
 
     def editor(self, name: str) -> Editor:
-        """An editor in the workspace that starts a configuration of launch.json, task first."""
-        configuration = configurations()[name]
-        if "preLaunchTask" in configuration:
-            self.task(configuration["preLaunchTask"])
+        """An editor in the workspace that starts an entry of launch.json, its task first."""
+        (editor,) = self.editors(name)
+        return editor
+
+    def editors(self, name: str) -> list[Editor]:
+        """The same for each configuration of a compound."""
+        commands, configurations = launch.entry(name)
+        for command in commands:
+            self.inside("bash", "-c", command)
         container = self.containers("web")["web"]
-        return Editor(configuration, FOLDER, lambda host, port: Inside(container, host, port))
+        variables = dict(line.partition("=")[::2] for line in self.inside("env").stdout.split("\n"))
+        return [
+            Editor(one, FOLDER, lambda host, port: Inside(container, host, port), variables)
+            for one in configurations
+        ]
 
     @contextlib.contextmanager
     def launched(self, name: str, **values: str) -> Iterator[Editor]:
@@ -71,17 +79,21 @@ class Workspace(Stack):
 
         VS Code starts it in a terminal, under the same debugger. `values` stand for ${NAME}.
         """
-        configuration = configurations()[name]
-        program = {key: configuration.pop(key) for key in ("program", "args", "console")}
+        (configuration,) = launch.entry(name).configurations
+        own = ("program", "module", "args", "cwd", "console")
+        program = {key: configuration.pop(key, "") for key in own}
         args = program["args"]
-        words = [program["program"], *(args if isinstance(args, list) else args.split())]
+        what = ["-m", program["module"]] if program["module"] else [program["program"]]
+        words = [*what, *(args if isinstance(args, list) else args.split())]
+        directory = program["cwd"] or FOLDER
         for key, value in {"workspaceFolder": FOLDER, **values}.items():
             words = [word.replace(f"${{{key}}}", value) for word in words]
+            directory = directory.replace(f"${{{key}}}", value)
         where = {"host": "127.0.0.1", "port": 5690}
         container = self.containers("web")["web"]
         options = ("--listen", f"{where['host']}:{where['port']}", "--wait-for-client")
-        debugger = ("python", "backend/bin/debugger.py")
-        started = ["docker", "exec", "--workdir", FOLDER, container, *debugger]
+        debugger = ("python", f"{FOLDER}/backend/bin/debugger.py")
+        started = ["docker", "exec", "--workdir", directory, container, *debugger]
         with subprocess.Popen(
             [*started, *options, *words],
             stdout=subprocess.PIPE,
@@ -120,18 +132,23 @@ class Workspace(Stack):
         shutil.rmtree(self.home.parent)
 
 
-def outside_editor(stack: Stack, name: str) -> Editor:
-    """An editor of this machine, which reaches the ports that docker-compose.debug.yml publishes.
+def outside_editors(stack: Stack, name: str) -> list[Editor]:
+    """Editors of this machine that start an entry of launch.json, its task first.
 
-    The configuration has their defaults; a stack with ports of its own has others.
+    They reach the ports that docker-compose.debug.yml publishes. The configurations have their
+    defaults; a stack with ports of its own has others.
     """
     moved = {
         5678: int(stack.ports["WEB_DEBUG_PORT"]),
         5679: int(stack.ports["WORKER_DEBUG_PORT"]),
     }
-    return Editor(
-        configurations()[name], str(stack.checkout), lambda host, port: Direct(host, moved[port])
-    )
+    commands, configurations = launch.entry(name)
+    for command in commands:
+        stack.run("bash", "-c", command)
+    return [
+        Editor(one, str(stack.checkout), lambda host, port: Direct(host, moved[port]))
+        for one in configurations
+    ]
 
 
 @contextlib.contextmanager
@@ -195,16 +212,6 @@ def port_variables() -> list[str]:
     """Every variable of the Compose files that moves a port of this machine."""
     text = "".join(path.read_text() for path in CHECKOUT.glob("docker-compose*.yml"))
     return sorted(set(re.findall(r"\$\{(\w+_PORT):", text)))
-
-
-def configurations() -> dict[str, dict[str, Any]]:
-    """Return launch.json's configurations by name."""
-    return {one["name"]: one for one in read("launch.json")["configurations"]}
-
-
-def read(name: str) -> dict[str, Any]:
-    """Return a file of .vscode."""
-    return json5.loads((CHECKOUT / ".vscode" / name).read_text())
 
 
 def last_json(output: str) -> dict[str, Any]:
