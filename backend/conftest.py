@@ -205,14 +205,14 @@ class SiteClient(APIClient):
 
 @pytest.fixture
 def media(tmp_path, settings) -> Path:
-    """Keep what the test uploads in a directory of its own."""
+    """Keep the test's uploads in a temporary directory."""
     settings.MEDIA_ROOT = tmp_path
     return tmp_path
 
 
 @pytest.fixture
 def site(test1, empty_cache, media) -> SiteClient:
-    """Nobody's client at test1; what fails is an answer, too."""
+    """An anonymous client at test1; errors are answers, too."""
     client = SiteClient(raise_request_exception=False, headers={"host": "test1.localhost"})
     client.get("/")  # now the tenant is remembered, as it nearly always is
     return client

@@ -41,8 +41,8 @@ workers = 2 if debugging else env["WEB_CONCURRENCY"] or int(2 * available_cpus()
 threads = env["WEB_THREADS"]
 worker_class = "core.gunicorn_worker.Worker"
 preload_app = True  # see core/wsgi.py
-# Nobody hurries who looks at a paused request. Of the process, not of a request: what a client
-# may take is limited in core/gunicorn_worker.py, and what the database may, by its own limits.
+# No timeout while debugging: a request may be paused. It limits the process, not a request: the
+# time of a client is limited in core/gunicorn_worker.py, that of the database by its own limits.
 timeout = 0 if debugging else 60
 # Below the container's grace period, so that requests can end.
 graceful_timeout = 86400 if debugging else 25

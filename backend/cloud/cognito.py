@@ -260,7 +260,7 @@ def _download(url: str) -> bytes:
     deadline = time.monotonic() + FETCH_TIMEOUT
     content = b""
     with urlopen(url, timeout=FETCH_TIMEOUT) as response:  # noqa: S310  the contract's own URL
-        # The time limit of a socket begins anew with each byte.
+        # The timeout of a socket starts again with each byte.
         while part := response.read1(LARGEST_ANSWER):
             content += part
             if len(content) > LARGEST_ANSWER:

@@ -43,7 +43,7 @@ def _answers(method: Callable[P, T]) -> Callable[P, T]:
 class TenantS3Storage(S3Storage):
     """Keeps files in SCHEMA/IDENTITY/ of a bucket, of the tenant in which a method is called.
 
-    Settings of its own, besides those of django-storages:
+    Settings, besides those of django-storages:
         public_endpoint_url: S3 as browsers reach it; None if that is no other address.
 
     Raises:
@@ -56,7 +56,7 @@ class TenantS3Storage(S3Storage):
             "public_endpoint_url": None,
             # The older signature, still boto3's default here, is refused by newer regions.
             "signature_version": "s3v4",
-            "file_overwrite": False,  # a second mug.png gets a name of its own, as on disk
+            "file_overwrite": False,  # a second mug.png gets another name, as on disk
             "querystring_expire": 15 * 60,  # seconds; long enough for a page to be read
             "max_memory_size": 1024 * 1024,  # bytes; a larger file is read by way of the disk
         }
@@ -77,7 +77,7 @@ class TenantS3Storage(S3Storage):
         expire: int | None = None,
         http_method: str | None = None,
     ) -> str:
-        """Return an address that lets whoever has it read the file, for a while.
+        """Return an address at which the file can be read for a while, without a log-in.
 
         Args:
             parameters: of S3's GetObject, such as ResponseContentDisposition.

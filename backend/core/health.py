@@ -39,7 +39,7 @@ def register(name: str, *, optional: bool = False) -> Callable[[Probe], Probe]:
     """Add a probe to the readiness answer under this name.
 
     Without what is `optional` most requests still succeed: the answer is then "degraded", with
-    the status 200, so that nobody takes this process out of service.
+    the status 200, so that this process is not taken out of service.
     """
 
     def add(probe: Probe) -> Probe:
@@ -58,7 +58,7 @@ def register(name: str, *, optional: bool = False) -> Callable[[Probe], Probe]:
 @require_safe
 @never_cache
 def live(request: HttpRequest) -> JsonResponse:
-    """Answer 200 while this process serves requests, whatever the rest of the stack does.
+    """Answer 200 while this process serves requests, independent of the rest of the stack.
 
     And 503 once it has been told to take no new ones (bin/drain), although it still does.
     """
@@ -221,7 +221,7 @@ def probe_worker() -> None:
 
 
 def _redis(url: str) -> redis.Redis:
-    """Return a client of its own: one that hangs must not be shared with requests."""
+    """Return a separate client: one that hangs must not be shared with requests."""
     return redis.Redis.from_url(
         url, socket_connect_timeout=REDIS_TIMEOUT, socket_timeout=REDIS_TIMEOUT
     )

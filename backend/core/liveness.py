@@ -3,7 +3,7 @@
 `bin/healthy stack` shows what web reaches, with the detail. `bin/drain` lets web say no in
 advance: see `drain`.
 
-Liveness only: restarting a container because its database is down helps nobody. What the
+Liveness only: restarting a container does not help when its database is down. What the
 stack can reach is answered at /api/v1/health/ (see core/health.py).
 """
 
@@ -27,7 +27,7 @@ def heartbeat_file() -> Path:
 
 
 def beat() -> None:
-    """Write down that the worker lives now, by the clock that nobody sets and no one process has.
+    """Record that the worker is alive now, using the system-wide monotonic clock.
 
     By the time of day a clock that is set back would keep a dead worker healthy.
     """

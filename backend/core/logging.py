@@ -18,7 +18,7 @@ from structlog.typing import EventDict
 # Asked again and again, for ever: the liveness probe, and the workbench of a local stack.
 QUIET_PATHS = ("/api/v1/health/live/", "/workbench/live/")
 
-# Seconds that a line may wait for others. Whoever reads a container's output wakes at each
+# Seconds that a line may wait for others. The reader of a container's output wakes at each
 # write, which costs up to a quarter of the requests that web could answer.
 BATCH_WAIT = 0.1
 

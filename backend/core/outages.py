@@ -1,6 +1,6 @@
 """What a request fails by while database or Redis are down for now: answered 503, not 500.
 
-Whoever asks may try again. It is no mistake of ours, so the log has a line, not a traceback.
+The client may try again. Logged without a traceback: not an application error.
 """
 
 from __future__ import annotations

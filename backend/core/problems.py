@@ -57,7 +57,7 @@ def document(status: int, detail: str, **extra: object) -> dict[str, object]:
 
     Args:
         status: HTTP status code; also gives the title.
-        detail: what is wrong with this request, and what would mend it.
+        detail: what is wrong with this request, and how to fix it.
         extra: further members.
     """
     title = HTTPStatus(status).phrase

@@ -1,4 +1,4 @@
-"""Run a program anew after every edit, quickly and without missing one.
+"""Restart a program after every edit, quickly and without missing one.
 
     python -m core.reload --listen 127.0.0.1:8000 manage.py runserver --noreload --socket {}
     python -m core.reload --listen 127.0.0.1:8000 -m gunicorn core.wsgi --bind fd://{}
@@ -7,7 +7,7 @@
 This process imports what the program took from outside the project (Django, the packages), once,
 while nothing else is to be done. Every start of the program is a fork of it, which has the
 project's own modules left to import. What the files looked like is noted before each fork: an
-edit at any later moment, even while they are imported, differs from that and starts it anew.
+edit at any later moment, even while they are imported, differs from that and restarts it.
 
 With --listen this process holds the socket that the program serves (its own, or one that it was
 given as fd://N); {} stands for its file descriptor. A request that comes between two starts waits
@@ -158,7 +158,7 @@ class Reloader:
                 status = self._follow(imports, files)
             if self.ending:
                 return 0
-            # What was edited had come up, or is being mended.
+            # The edited program had started, or the error is being fixed.
             self.worked |= status is None or time.monotonic() - began >= MIN_UPTIME
             if status is None:
                 self._stop()
@@ -287,7 +287,7 @@ class Imports:
         if names:
             self.last = time.monotonic()
         else:
-            time.sleep(patience)  # nobody writes any more
+            time.sleep(patience)  # no more writes
         return [name.decode() for name in names]
 
 
@@ -336,7 +336,7 @@ def _without_settings() -> Iterator[None]:
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
-    # Until the program has a handler of its own. At once: a debugger takes a second to go.
+    # Until the program sets its own handler. At once: a debugger takes a second to go.
     os._exit(0)
 
 
@@ -390,7 +390,7 @@ def _become_and_leave(arguments: list[str]) -> NoReturn:
 def _leave_now(status: int) -> NoReturn:
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+        with contextlib.suppress(OSError, ValueError):  # the reader is gone
             stream.flush()
     os._exit(status)
 

@@ -1,6 +1,6 @@
 """Tasks that end the process they run in: stopped after a few tries, and kept to be looked at.
 
-Whatever ends a process (no memory left, a crash in a library) takes away who could count it. So
+A process that ends (no memory left, a crash in a library) cannot count its own end. So
 each start of a task is counted in the broker, and the count is removed when the task has ended in
 any way that left its process alive. `manage.py stopped_tasks` lists, sends again and forgets.
 """

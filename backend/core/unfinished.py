@@ -5,7 +5,7 @@ has been there longer than the visibility timeout: too late for what a dead work
 for a task that waits for its countdown. So each worker here has a hash by its name, which Celery
 wants to be unique, and a lease that it renews while it lives:
 
-- at its start, whatever is in its hash belongs to nobody. A restarted container keeps its name;
+- at its start, no process works on the entries of its hash. A restarted container keeps its name;
 - what is in the hash of a worker without a lease is given back by the others.
 
 A task may therefore run twice, as ever with late acknowledgement: see CELERY_TASK_ACKS_LATE.
@@ -57,7 +57,7 @@ def keep_under_own_name(sender: str, conf: Any, **kwargs: Any) -> None:
 class LeaseStep(bootsteps.StartStopStep):
     """Renews this worker's lease for as long as its process lives.
 
-    A step of the worker and a thread of its own, because consumer and timer stop before the tasks
+    A step of the worker with its own thread, because consumer and timer stop before the tasks
     that still run. It starts before the consumer, which is the last step.
     """
 

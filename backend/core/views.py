@@ -29,7 +29,7 @@ def site(request: HttpRequest) -> dict[str, str]:
 
 @method_decorator(csp_replace({"style-src": [SELF, UNSAFE_INLINE]}), name="dispatch")
 class ApiPage(SpectacularSwaggerSplitView):
-    """The API's page. Its script is a file of its own; Swagger UI styles elements in place."""
+    """The API's page. Its script is a separate file; Swagger UI styles elements in place."""
 
 
 @csrf_exempt

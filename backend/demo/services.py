@@ -25,7 +25,7 @@ CATEGORIES = {
 }
 MATERIALS = ("Oak", "Steel", "Linen", "Cork", "Enamel")
 COLOURS = ("blue", "green", "red", "white", "black")
-CATALOGUE = 40  # products of a tenant that nobody asked for more
+CATALOGUE = 40  # products of a tenant, unless more are asked for
 
 ACCOUNTS = {
     "admin@example.com": {"first_name": "Ada", "is_staff": True, "is_superuser": True},

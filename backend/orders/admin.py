@@ -7,7 +7,7 @@ from orders.tasks import send_confirmation
 
 
 class Unchangeable(admin.TabularInline):
-    """Shows what has happened; nobody rewrites it."""
+    """Shows the history, read-only."""
 
     extra = 0
     can_delete = False

@@ -16,7 +16,7 @@ DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 def new_number() -> str:
-    """Return a number such as 20260131-7K3F9QXM; it tells nobody how many orders there are."""
+    """Return a number such as 20260131-7K3F9QXM, which does not reveal the number of orders."""
     return f"{timezone.now():%Y%m%d}-" + "".join(secrets.choice(DIGITS) for _ in range(8))
 
 

@@ -23,7 +23,7 @@ from users.models import User
 
 # When a confirmation counts as forgotten: later than the last retry of its task.
 FORGOTTEN_AFTER = 1800  # seconds
-# What is older is nobody's news any more, as the orders of imported data.
+# Older orders get no confirmation: they are imported data, for example.
 TOO_OLD_AFTER = timedelta(days=2)
 
 Status = Order.Status
@@ -99,7 +99,7 @@ def create_order(user: User, idempotency_key: str = "") -> tuple[Order, bool]:
         raise EmptyCart
     products = take_from_stock(_pieces(items))
     for item in items:
-        item.product = products[item.product_id]  # as it is now that nobody can change it
+        item.product = products[item.product_id]  # as read under the lock
     totals = check_totals(items)
     if len(totals) > 1:
         raise MixedCurrencies

@@ -59,7 +59,7 @@ class Product(models.Model):
     class Meta:
         ordering = ["-id"]
         # Each order a list may have, of the products that lists show: read and counted from
-        # its index, whatever the size of the catalogue.
+        # its index, for a catalogue of any size.
         indexes = [
             GinIndex(fields=["search"], name="products_search"),
             models.Index(fields=["-id"], name="products_new", condition=SHOWN),

@@ -87,7 +87,7 @@ def remembered(key: str, load: Callable[[], Page]) -> Page:
     """Return what `load` returns, from the tenant's cache while no product has changed.
 
     The version is read before the rows: what is loaded while they change is stored under a
-    version that nobody asks for any more.
+    version that is no longer read.
     """
     version = cache.get_or_set(VERSION_KEY, lambda: uuid4().hex, timeout=None)
     return cache.get_or_set(f"products:{version}:{key}", load, timeout=LIST_SECONDS)

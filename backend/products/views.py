@@ -56,7 +56,7 @@ class ProductListView(Catalogue, ListAPIView):
     filter_backends = (DjangoFilterBackend,)
     filterset_class = ProductFilter
 
-    # Values that many ask for. Any other would fill the cache with what nobody asks for twice.
+    # Common values. Others would fill the cache with pages that are read once.
     remembered_parameters = {
         "category": r"[-\w]{1,100}",
         "in_stock": r"true|false",

@@ -94,10 +94,10 @@ def run(arguments: list[str]) -> None:
         _enter(name, command, arguments)
         execute_from_command_line(arguments)
     except DatabaseError as error:
-        mend = _remedy(error)
-        if not mend or "--traceback" in arguments:
+        remedy = _remedy(error)
+        if not remedy or "--traceback" in arguments:
             raise
-        raise SystemExit(f"{command}: {' '.join(str(error).split())}\n{mend}") from error
+        raise SystemExit(f"{command}: {' '.join(str(error).split())}\n{remedy}") from error
 
 
 def _enter(name: str, command: str, arguments: list[str]) -> None:
@@ -112,7 +112,7 @@ def _enter(name: str, command: str, arguments: list[str]) -> None:
             arguments += ["--schema", name]
             return
         connection.set_tenant(tenant)
-        # For psql, and whatever else the command starts.
+        # For psql and other programs that the command starts.
         # https://www.postgresql.org/docs/current/libpq-envars.html
         os.environ["PGOPTIONS"] = connection.session_options()
     elif _needs_tenant(command, arguments):
@@ -129,7 +129,7 @@ def _enter(name: str, command: str, arguments: list[str]) -> None:
 
 
 def _remedy(error: DatabaseError) -> str:
-    """Return what mends a database that is not up or not released; nothing for other errors."""
+    """Return the remedy for a database that is not up or not released, or an empty string."""
     if isinstance(error, OperationalError):
         return "Is the database up? Look: ./dev status, ./dev logs db"
     missing = re.search(r'(role "tenant_|relation ")\w+" does not exist', str(error))

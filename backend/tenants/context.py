@@ -17,7 +17,7 @@ from tenants.models import Tenant
 def in_this_tenant(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the function bound to the tenant of the caller, to be run by another thread.
 
-    A thread has a connection of its own, which starts in no tenant: there unbound code fails.
+    Each thread has its own connection, which starts in no tenant: unbound code fails there.
     """
     tenant = connection.tenant
 

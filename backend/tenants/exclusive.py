@@ -1,4 +1,4 @@
-"""One at a time: whoever makes, migrates or drops schemas holds the same lock."""
+"""One lock for all that create, migrate or drop schemas."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from core.outages import is_lock_timeout
 LOCK = 0x686F6D65  # "home": the number of the advisory lock
 MAINTENANCE_DATABASE = "postgres"  # every cluster has it
 # How often a release tries to lock the tables of one schema, and its pause, in seconds, after the
-# first time; then twice as long each time. In the pauses whoever waited behind it is served.
+# first time; then twice as long each time. In the pauses, queries that waited behind it run.
 LOCK_TRIES = 6
 LOCK_PAUSE = 1.0
 
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 def exclusively() -> Iterator[None]:
     """Hold the advisory lock of releases, waiting for it as long as it takes.
 
-    On a connection of its own: Django's is closed after every migrated schema, and the lock
+    On a separate connection: Django's is closed after every migrated schema, and the lock
     would go with it. In the maintenance database, because the tenants' roles belong to the
     whole cluster and advisory locks to one database.
 

@@ -49,7 +49,7 @@ def stamp_of(migrations: Iterable[tuple[str, str]]) -> str:
 def unknown(applied: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
     """Return those of `applied` that this process lacks although it has their application.
 
-    Not those that a squashed migration of its own stands for: Django keeps their rows when
+    Without those that one of its squashed migrations replaces: Django keeps their rows when
     their files are deleted.
     """
     known = migrations_on_disk()

@@ -1,4 +1,4 @@
-"""The operators: whoever looks after the tenants themselves, in the public schema."""
+"""The operators, who manage the tenants, in the public schema."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ from django_tenants.utils import get_public_schema_name
 
 from tenants.names import role_of
 
-# No tenant can be called public, so this is nobody else's.
+# No tenant can be called public, so the name is free.
 OPERATORS_ROLE = role_of(get_public_schema_name())
 
 

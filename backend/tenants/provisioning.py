@@ -72,7 +72,7 @@ def provision(tenant: Tenant) -> None:
 
 
 def grant_in_public() -> None:
-    """Give the application its rights in public, the least that work, and nobody else any.
+    """Grant the application the least rights in public that work, and revoke all others.
 
     Without a tenant it reads the list of tenants and the applied migrations. The operators'
     role may besides keep accounts, and add tenants, rename and suspend them; the schema's name

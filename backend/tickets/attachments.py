@@ -45,13 +45,13 @@ def _image_type(file: File) -> str | None:
     file.seek(0)
     try:
         with warnings.catch_warnings():
-            # A small file that unpacks to a huge image is one that nobody should open.
+            # A small file that unpacks to a huge image is an attack on its reader.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image = Image.open(file, formats=list(IMAGE_FORMATS))
             image.verify()
     except UnidentifiedImageError:
         return None
-    except Exception as error:  # Pillow's decoders raise whatever they meet
+    except Exception as error:  # Pillow's decoders raise many kinds
         raise ValidationError("The image is damaged or too large.") from error
     finally:
         file.seek(0)

@@ -45,7 +45,7 @@ class Message(models.Model):
 
 
 def path_of(attachment: Attachment, name: str) -> str:
-    """Return where a file is kept: under a name nobody can guess, with its own ending."""
+    """Return the path of a file: a random name with the file's extension."""
     suffix = PurePath(name).suffix.lower()
     return f"tickets/{attachment.message.ticket_id}/{uuid4().hex}{suffix}"
 

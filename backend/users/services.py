@@ -32,7 +32,7 @@ KNOWN = (
 def register(email: str, password: str, first_name: str = "", last_name: str = "") -> None:
     """Make an account, unless the address has one. Its owner learns by e-mail which it was.
 
-    The caller cannot tell: the result and the work are the same, so that nobody finds out who
+    The result and the work are the same in both cases, so that a caller cannot find out who
     has an account here.
 
     Args:
@@ -87,7 +87,7 @@ def log_in_of(token: Token, *, lock: bool = False) -> LogIn | None:
 def renew(token: RefreshToken) -> None:
     """Make a verified refresh token the next one of its log-in; the old one is used up.
 
-    A token that was used before is in two hands, and nobody knows which are the owner's. So its
+    A token that is used twice has been copied, and its owner cannot be told from the thief. So its
     log-in ends, for both.
 
     Raises:

@@ -21,7 +21,7 @@ def send_notice(email: str, text: str) -> None:
 
 @app.task(name=recurring("users.remove_expired_log_ins"))
 def remove_expired_log_ins() -> int:
-    """Delete log-ins that nobody can use any more."""
+    """Delete expired log-ins."""
     from users import services
 
     return services.remove_expired_log_ins()

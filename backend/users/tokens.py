@@ -2,7 +2,7 @@
 
 All tokens are signed with one key. A token carries the identity of its tenant, and that of its
 account (USER_ID_FIELD): names and ids can be given again, after a drop or when a sequence is set
-back, and an old token must not be good for whoever has them next.
+back, and an old token must not be valid for the next user of them.
 """
 
 from typing import Any

@@ -8,7 +8,7 @@ class WorkbenchConfig(AppConfig):
     name = "workbench"
 
     def ready(self) -> None:
-        # It shows e-mails and requests of every tenant to whoever asks.
+        # It shows e-mails and requests of every tenant without a log-in.
         if environment().mode == "production":
             raise ImproperlyConfigured("the workbench is for a developer's machine only")
         from workbench import worker  # noqa: F401  connects its signals

@@ -46,7 +46,7 @@ def own() -> Debugger:
 
 
 def state_of(port: int) -> str:
-    """Return the state of whatever listens on `port` here."""
+    """Return the state of the process that listens on `port` here."""
     try:
         states = {state for local, state in _sockets() if local == port}
     except OSError:

@@ -13,7 +13,7 @@ TIMEOUT = 1  # seconds for a connection, and for an answer
 
 
 def connect() -> redis.Redis:
-    """Return a client of the cache's Redis, of its own: one that hangs is nobody else's."""
+    """Return a separate client of the cache's Redis: one that hangs must not be shared."""
     return redis.Redis.from_url(
         settings.CACHES["default"]["LOCATION"],
         socket_connect_timeout=TIMEOUT,

@@ -47,7 +47,7 @@ class RequestJournalMiddleware:
 
 
 class Writer:
-    """Writes what it is given from a thread of its own; without Redis it is dropped."""
+    """Writes entries from a separate thread; without Redis it drops them."""
 
     def __init__(self) -> None:
         self._waiting: deque[dict[str, Any]] = deque(maxlen=1000)

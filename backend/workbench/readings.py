@@ -30,7 +30,7 @@ class Reading(Generic[T]):
 
     Args:
         read: returns the value; an exception is the reason why there is none. It runs in a
-            thread, with database connections of its own.
+            thread, with its own database connections.
         keep: seconds for which a value is good enough.
     """
 
@@ -46,7 +46,7 @@ class Reading(Generic[T]):
         self._error = ""
 
     def start(self) -> None:
-        """Begin to read if what is known is too old and nobody else does."""
+        """Begin to read if the last reading is too old and none is running."""
         with self._lock:
             if self._began is not None or time.monotonic() - self._tried_at < self._keep:
                 return
@@ -71,7 +71,7 @@ class Reading(Generic[T]):
         value, error = None, ""
         try:
             value = self._read()
-        except Exception as failure:  # whatever it is, it is shown
+        except Exception as failure:  # every failure is shown
             error = (str(failure).strip() or type(failure).__name__).splitlines()[0]
         finally:
             connections.close_all()  # this thread's own

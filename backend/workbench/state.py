@@ -1,4 +1,4 @@
-"""What the workbench shows, gathered from whatever answers."""
+"""What the workbench shows, gathered from the services that answer."""
 
 from __future__ import annotations
 

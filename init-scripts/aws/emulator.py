@@ -71,19 +71,19 @@ def is_own(host: str) -> bool:
     """Whether a host is this machine, a container beside this one, or a Codespace's address."""
     with contextlib.suppress(ValueError):
         return ip_address(host).is_loopback
-    # Pages in a sandbox have the origin "null", whoever wrote them.
+    # Every page in a sandbox has the origin "null".
     own = "." not in host or host.endswith((".localhost", ".app.github.dev"))
     return own and host != "null"
 
 
 def fill(application: Any, parts: list[str] | tuple[str, ...]) -> None:
-    """Have the seed fill `application` through a port that nobody else knows.
+    """Run the seed on `application` through a private port.
 
     Raises:
         seed.NotSeeded: when that fails.
     """
     # The demo accounts get the same `sub` at each start, so that an account of the application
-    # stays linked to its own; whatever is made later gets a new one.
+    # stays linked to its own; what is made later gets a new one.
     mock_random.seed("homeport")
     with _serving(application) as port:
         for name in [name for name in os.environ if name.startswith("AWS_ENDPOINT_URL")]:

@@ -60,7 +60,7 @@ APP_CLIENT = {
     "ExplicitAuthFlows": ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"],
     # What a token may tell; moto leaves out what is not listed.
     "ReadAttributes": ["email", "email_verified", "given_name", "custom:tenant"],
-    # Whoever may write custom:tenant chooses a tenant; only administrators shall.
+    # Writing custom:tenant chooses a tenant, so only administrators may.
     "WriteAttributes": ["email", "given_name"],
 }
 GROUPS = ("customer", "staff")
@@ -128,7 +128,7 @@ def seed(parts: Collection[str] = PARTS) -> int:
     The store's parameters name the pool, so it needs the accounts: made here or by another.
 
     Raises:
-        NotSeeded: whatever went wrong.
+        NotSeeded: on every failure.
     """
     clients = connect(os.environ)
     cognito, made = clients["cognito-idp"], 0

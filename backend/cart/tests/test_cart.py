@@ -1,4 +1,4 @@
-"""A user's cart holds what may be ordered, and nobody else sees it."""
+"""A cart holds what may be ordered, and only its user sees it."""
 
 from decimal import Decimal
 

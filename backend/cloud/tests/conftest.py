@@ -207,7 +207,7 @@ MakeToken = Callable[..., str]
 
 @pytest.fixture
 def pool(key_server) -> UserPool:
-    """A pool whose keys nobody has fetched yet."""
+    """A pool whose keys have not been fetched yet."""
     return UserPool(POOL, CLIENT)
 
 

@@ -1,4 +1,4 @@
-"""Tests talk to this machine and to the services that the environment names, to nobody else."""
+"""Tests connect only to this machine and to the services that the environment names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def stay_home(environment: Mapping[str, str] = os.environ) -> None:
     Allowed are loopback, Unix sockets, and the services that the environment names, if their
     addresses are private: in Compose db, redis and the emulators.
 
-    An audit hook, because it sees what sockets do whoever opened them; nothing takes it away.
+    An audit hook, because it sees every socket, and cannot be removed.
     https://docs.python.org/3/library/audit_events.html
     """
     services = {host: _private_addresses(host) for host in _hosts(environment)}

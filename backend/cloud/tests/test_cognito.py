@@ -1,4 +1,4 @@
-"""A token of the pool is believed, and nothing else is, whatever it looks like."""
+"""A token of the pool is accepted; every other token is refused."""
 
 from __future__ import annotations
 

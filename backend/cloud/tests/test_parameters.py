@@ -1,4 +1,4 @@
-"""What nobody set comes from Parameter Store; what is wrong with that is said at once."""
+"""Unset variables come from Parameter Store; all its faults are reported at once."""
 
 from __future__ import annotations
 

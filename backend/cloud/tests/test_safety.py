@@ -127,7 +127,7 @@ def test_what_is_no_pool_is_refused(pool):
 
 
 def in_a_process(script: str, home: Path, **variables: str) -> dict:
-    """Run a script in an environment of its own; return the JSON it prints."""
+    """Run a script in a separate environment; return the JSON it prints."""
     ended = subprocess.run(
         [sys.executable, "-c", f"import json, os\n{script}"],
         cwd=BACKEND,
@@ -178,7 +178,7 @@ def test_the_same_keys_are_found_where_no_emulator_is_named(developer):
 
 
 def test_neither_a_role_nor_a_metadata_service_is_asked_for_keys_at_home(developer):
-    """Each of them would be a call, and one that nobody may make from here is refused."""
+    """Each of them would be a call to AWS, which is refused here."""
     script = CREDENTIALS.replace(
         "import cloud,",
         "from cloud.tests.staying_home import stay_home; stay_home()\nimport cloud,",

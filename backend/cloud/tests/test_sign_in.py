@@ -1,4 +1,4 @@
-"""Who shows a token of the pool is somebody at the tenant it names, and nobody elsewhere."""
+"""A token of the pool signs in at the tenant that it names, and nowhere else."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ def test_a_known_person_costs_one_query(ask, django_assert_num_queries):
 
 
 def test_two_first_requests_at_once_make_one_account(as_app, django_db_blocker):
-    """Each has a connection of its own, as in a server."""
+    """Each has its own connection, as in a server."""
     identity = Identity("a-subject", "test1", frozenset(), "two@example.com", "", "", 1_700_000_000)
     start, results = threading.Barrier(4), []
 

@@ -25,7 +25,7 @@ from tenants.models import Tenant
 
 
 def fetched(url: str) -> tuple[int, bytes]:
-    """Return status and body of an answer, whatever it is."""
+    """Return status and body of an answer, also of an error."""
     try:
         with urllib.request.urlopen(url, timeout=30) as answer:
             return answer.status, answer.read()

@@ -865,7 +865,7 @@ REFUSED_IN_PRODUCTION: tuple[Refusal, ...] = (
     ("EMAIL_URL", _unencrypted, "sends messages and password in the clear"),
     ("SERVER", lambda server: server != "gunicorn", "is a development server"),
     ("RELOAD", bool, "restarts the server when a file changes"),
-    ("DEBUGPY_PORT", bool, "lets whoever reaches it run any code"),
+    ("DEBUGPY_PORT", bool, "lets everyone who reaches it run any code"),
     ("TENANT_HEADER", bool, "lets any client choose its tenant"),
     ("TENANT_DEFAULT", bool, "gives an unknown host a tenant"),
 )
@@ -885,7 +885,7 @@ REQUIRED_WITH: tuple[tuple[str, Callable[[Any], bool], tuple[str, ...]], ...] = 
         ("COGNITO_USER_POOL_ID", "COGNITO_APP_CLIENT_ID"),
     ),
 )
-# Local conveniences that production turns off by itself when nobody sets them.
+# Local conveniences: off in production unless they are set.
 PRODUCTION_DEFAULTS = {
     "TENANT_HEADER": "false",
     "TENANT_DEFAULT": "",

@@ -12,10 +12,10 @@ from .contract import CONTRACT, SETTINGS
 from .parsing import parameter_path
 from .reading import BY_NAME, Environment, EnvironmentProblems, mode_of, read, report
 
-# Asked for what nobody set, where SSM_PARAMETER_PATH is set. By its dotted name, as settings
+# Asked for unset variables, where SSM_PARAMETER_PATH is set. By its dotted name, as settings
 # name middleware, because core imports no application; and only then, because it is slow.
 PARAMETER_STORE = "cloud.parameters.fetch"
-# Said by whoever starts a process, so that scripts and health checks need not ask the store.
+# Set when a process starts, so that scripts and health checks need not ask the store.
 NEVER_STORED = frozenset({"DJANGO_SETTINGS_MODULE", "SSM_PARAMETER_PATH"}) | {
     variable.name for variable in CONTRACT if variable.group == "Processes"
 }
@@ -46,7 +46,7 @@ def environment_or_exit(*, serves: bool = False) -> Environment:
 
 
 def own(*names: str) -> Environment:
-    """Return variables that whoever starts this process sets; no store is asked for them.
+    """Return variables that are set when this process starts; no store is asked for them.
 
     Where there is no store, the whole environment is validated all the same.
 
@@ -89,7 +89,7 @@ def fill(source: MutableMapping[str, str]) -> None:
 def source_of(name: str) -> str:
     """Return where this process has a value from: "ssm", "environment" or "default".
 
-    "environment" is whatever was set at the start: by the shell, Compose, `.env`, a task
+    "environment" is what was set at the start: by the shell, Compose, `.env`, a task
     definition.
 
     Raises:

@@ -168,7 +168,7 @@ AUTH_PASSWORD_VALIDATORS = [
 # https://www.django-rest-framework.org/api-guide/settings/
 
 # Cognito's is asked first: it leaves alone what does not claim to be its pool's, while the local
-# one refuses whatever it has not signed.
+# one refuses messages that it has not signed.
 AUTHENTICATION_CLASSES = {
     "cognito": "users.authentication.CognitoAuthentication",
     "local": "users.authentication.LocalAuthentication",
@@ -263,7 +263,7 @@ S3_STORAGE = {
     },
 }
 STORAGES = {
-    # Each tenant's files are in a directory of its own, which paths cannot leave.
+    # Each tenant has its own directory of files, which paths cannot leave.
     "default": {"BACKEND": "tenants.storage.TenantFileSystemStorage"},
     # Names carry a hash of the content, so browsers may keep files for ever.
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},

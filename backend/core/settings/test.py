@@ -23,7 +23,7 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # Pages are rendered without collecting static files first.
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 
-# Files are on disk, whatever the environment names; the tests of S3 bring their own.
+# Files are always on disk; the tests of S3 set their own storage.
 AWS_STORAGE_BUCKET_NAME = None
 STORAGES["default"] = {"BACKEND": "tenants.storage.TenantFileSystemStorage"}
 

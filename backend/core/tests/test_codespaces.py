@@ -1,4 +1,4 @@
-"""Forms work through the proxy of GitHub Codespaces, whatever it makes of the headers."""
+"""Forms work through the proxy of GitHub Codespaces, which rewrites headers."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Every operation keeps to its schema, whatever it is asked."""
+"""Every operation keeps to its schema, for generated requests."""
 
 import pytest
 import schemathesis

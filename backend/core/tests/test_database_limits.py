@@ -1,4 +1,4 @@
-"""No session holds up others for long: each kind of process has limits of its own."""
+"""No session blocks others for long: each kind of process has its limits."""
 
 import json
 import os

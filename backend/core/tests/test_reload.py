@@ -1,4 +1,4 @@
-"""A program under core.reload runs anew after every edit: real processes and files."""
+"""A program under core.reload restarts after every edit: real processes and files."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ time.sleep(600)
 
 
 class Program:
-    """A program in a directory of its own, and what it has said."""
+    """A program in a temporary directory, and its output."""
 
     def __init__(self, place: Path) -> None:
         self.place = place

@@ -19,7 +19,7 @@ WEBS = "postgres://app:app@db:5432/homeport"
 def dev(tmp_path, monkeypatch):
     """Put a `./dev` in place that does as it is told."""
     monkeypatch.setattr(test_runs, "CHECKOUT", tmp_path)
-    monkeypatch.delenv(test_runs.RUN, raising=False)  # as nobody's child
+    monkeypatch.delenv(test_runs.RUN, raising=False)  # as a process without a parent run
 
     def install(script: str) -> None:
         (tmp_path / "dev").write_text(f"#!/bin/sh\n{script}\n")

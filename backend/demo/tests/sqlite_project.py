@@ -2,7 +2,7 @@
 
     python -m demo.tests.sqlite_project DATABASE DUMP users.User|auth.User
 
-Run as a process of its own, because settings can be chosen only once.
+Run as a separate process, because settings can be chosen only once.
 """
 
 import sys

@@ -28,7 +28,7 @@ TAKE_TENANT = f"""{TAKE}, identity FROM public.tenant_config
 WHERE schema_name = %s AND identity = coalesce(%s, identity)"""
 
 # What DISCARD ALL does, which no transaction may hold. It goes ahead of TAKE in the same message,
-# and costs no round trip of its own.
+# and costs no further round trip.
 RESET_SESSION = """CLOSE ALL; UNLISTEN *; DEALLOCATE ALL; DISCARD TEMP; DISCARD SEQUENCES;
 RESET ALL; SELECT pg_advisory_unlock_all(), set_config('TimeZone', %s, false); """
 

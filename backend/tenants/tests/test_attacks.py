@@ -1,4 +1,4 @@
-"""Whoever is in test1 reaches nothing of test2, on any path.
+"""A user of test1 reaches nothing of test2, on any path.
 
 Logged in as web and worker are, over connections that stay open, with rows that are committed.
 Both tenants have an account with the same id, address and password hash.
@@ -578,7 +578,7 @@ def test_a_remembered_tenant_is_not_taken_for_the_next_of_its_name(at, another_o
     assert at("test1", "/here/").status_code == 200
     another_of_the_same_name("test1")
     assert at("test1", "/here/").status_code == 404
-    assert at("test1", "/here/").status_code == 200  # found anew
+    assert at("test1", "/here/").status_code == 200  # found again
 
 
 def test_nothing_of_an_account_is_good_for_the_next_of_its_id(at, tokens):

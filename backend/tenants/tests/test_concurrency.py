@@ -72,7 +72,7 @@ def is_right(tenant, path, body):
         return json.loads(body) == {"found": []}
     if path == "/stream/":
         return body == f"{tenant}\n".encode() * 3
-    return True  # what breaks or strays on purpose; whoever comes next must not notice
+    return True  # breaks or strays on purpose; the next request must not notice
 
 
 def hammer(port, client):

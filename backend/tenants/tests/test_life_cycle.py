@@ -132,7 +132,7 @@ def test_an_unknown_tenant_is_answered_with_those_there_are(command):
 
 @pytest.fixture
 def third(said):
-    """A tenant with a row, a file, a domain and a cache entry of its own."""
+    """A tenant with a row, a file, a domain and a cache entry."""
     said("create_tenant", "third", "--name", "The Third", domains=["third.example.com"])
     with schema_context("third"):
         User.objects.create_user("ann@example.com", first_name="Änn\t\\N")
@@ -320,10 +320,10 @@ def test_dropping_asks_for_the_name(third, monkeypatch, answer, stays):
 
 
 def test_dropping_where_nobody_can_be_asked_says_what_to_add(third, monkeypatch):
-    def nobody(prompt):
+    def closed(prompt):
         raise EOFError
 
-    monkeypatch.setattr("builtins.input", nobody)
+    monkeypatch.setattr("builtins.input", closed)
     with pytest.raises(CommandError, match="--yes"):
         call_command("drop_tenant", third)
 

@@ -1,4 +1,4 @@
-"""A release brings public and every tenant up to the code, whoever else is at it."""
+"""A release migrates public and every tenant, also beside other releases."""
 
 import os
 import re

@@ -230,7 +230,7 @@ def test_where_only_hosts_choose_there_is_no_choice(client, settings):
     assert client.get("/choose-tenant/", headers={"host": "localhost"}).status_code == 404
 
 
-# --- names nobody thought of --------------------------------------------------------------
+# --- unexpected names ---------------------------------------------------------------------
 
 printable = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x2FF), max_size=70)
 labels = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_.ABC", min_size=1, max_size=70)

@@ -1,4 +1,4 @@
-"""A ticket is a conversation between its owner and the staff; nobody else hears it."""
+"""A ticket is visible to its owner and to the staff only."""
 
 import re
 from io import BytesIO

@@ -1,4 +1,4 @@
-"""Registering and logging in tells nobody who has an account."""
+"""Registering and logging in do not reveal who has an account."""
 
 from datetime import timedelta
 

@@ -258,7 +258,7 @@ print(any("workbench" in name for name in (*settings.MIDDLEWARE, settings.ROOT_U
 
 
 def as_under(settings_module: str, code: str) -> subprocess.CompletedProcess:
-    """Run code with an environment that production accepts; locally with none of its own."""
+    """Run code with an environment that production accepts; locally without further variables."""
     production = PRODUCTION if settings_module == PRODUCTION["DJANGO_SETTINGS_MODULE"] else {}
     variables = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": settings_module}
     return subprocess.run(

@@ -140,7 +140,7 @@ def processor_of_children() -> float:
 
 @contextmanager
 def moto_server() -> Iterator[str]:
-    """Run an emulator of its own, whatever the stack holds; yield its URL."""
+    """Run a separate emulator, independent of the stack's; yield its URL."""
     with subprocess.Popen(
         [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", "0"],
         stdout=subprocess.DEVNULL,

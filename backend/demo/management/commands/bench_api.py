@@ -1,6 +1,6 @@
 """How fast the API answers: a table, all measured in this one run.
 
-`./dev bench api` runs it, with a table of its own. It runs as app_owner, in two tenants that are
+`./dev bench api` runs it, with its own table. It runs as app_owner, in two tenants that are
 made for it and removed at the end.
 """
 
@@ -46,7 +46,7 @@ Ask = Callable[[HTTPConnection, int], float]
 
 
 class Command(BaseCommand):
-    help = "Measure the API under load, in tenants of its own, which are removed at the end."
+    help = "Measure the API under load, in scratch tenants, which are removed at the end."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--url", default="http://web:8000", help="of a running web server")
@@ -108,7 +108,7 @@ class Command(BaseCommand):
         self.say("")
 
     def load_orders(self, seconds: float) -> None:
-        """Let each connection be a buyer of its own; filling the cart is not measured."""
+        """Use one buyer for each connection; filling the cart is not measured."""
         with schema_context(LARGE):
             products = list(Product.objects.order_by("pk").values_list("pk", flat=True)[:100])
             Product.objects.filter(pk__in=products).update(stock=1_000_000)

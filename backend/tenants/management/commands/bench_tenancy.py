@@ -56,7 +56,7 @@ urlpatterns = [path("with/", with_tenancy), path("without/", without_tenancy)]
 
 
 class Command(BaseCommand):
-    help = "Measure tenancy in a database of its own, which is removed at the end."
+    help = "Measure tenancy in a scratch database, which is removed at the end."
     requires_system_checks = []
 
     def add_arguments(self, parser) -> None:
@@ -211,7 +211,7 @@ def add_migration(folder: Path, before: str, name: str, field: str) -> None:
 
 @contextmanager
 def scratch_database() -> Iterator[None]:
-    """Work in a database of its own; remove it and the roles of its tenants at the end."""
+    """Work in a scratch database; remove it and the roles of its tenants at the end."""
     params = connection.get_connection_params() | {"dbname": MAINTENANCE_DATABASE}
     with psycopg.connect(**params, autocommit=True) as maintenance:
         maintenance.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")

@@ -33,4 +33,6 @@ class Command(BaseCommand):
         try:
             return input(f"Type {name} to drop it with everything it has: ") == name
         except EOFError:
-            raise CommandError("nobody there to ask; add --yes") from None
+            raise CommandError(
+                "cannot ask for confirmation: stdin is not a terminal; add --yes"
+            ) from None

@@ -10,7 +10,7 @@ const pause = document.getElementById("pause");
 let timer = 0;
 let asking = false;
 
-// Texts that stay put are not written again: a screen reader would say them anew.
+// Leave unchanged texts alone: a screen reader would read them again.
 function say(text) {
   if (pulse.textContent !== text) pulse.textContent = text;
 }
