@@ -9,12 +9,13 @@ from django.core.exceptions import ValidationError
 from django.core.mail import send_mail
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from django_tenants.utils import get_public_schema_name, schema_context
+from django_tenants.utils import tenant_context
 from rest_framework_simplejwt.tokens import Token
 from rest_framework_simplejwt.utils import datetime_from_epoch
 
 from cloud.cognito import Identity
 from tenants.context import each_active_tenant
+from tenants.operators import Operators
 from users import tasks
 from users.models import CognitoIdentity, LogIn, User
 from users.tokens import LOG_IN, RefreshToken
@@ -119,8 +120,11 @@ def log_out(token: Token, *, everywhere: bool = False) -> None:
 
 
 def remove_expired_log_ins() -> int:
-    """Delete the log-ins whose tokens have all expired, of every active tenant; return how many."""
-    with schema_context(get_public_schema_name()):
+    """Delete the log-ins whose tokens have all expired; return how many.
+
+    Of the operators, in their role, and of every active tenant.
+    """
+    with tenant_context(Operators()):
         removed = _remove_expired()
     return removed + sum(_remove_expired() for _tenant in each_active_tenant())
 

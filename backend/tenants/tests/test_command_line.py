@@ -12,6 +12,7 @@ from django_tenants.utils import schema_context
 from tenants.command_line import REPLACED, TENANT_FREE, TENANT_OPTIONAL, run
 from tenants.tests.test_release import url_of_test_database
 from users.models import User
+from users.tasks import remove_expired_log_ins
 
 BACKEND = Path(__file__).parents[2]
 
@@ -171,3 +172,8 @@ def test_a_database_that_is_not_released_is_one_clear_message(manage):
     assert ended.returncode == 1
     assert "./dev migrate" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_expired_log_ins_are_removed_with_the_rights_of_the_application(as_app):
+    """Those of the operators need their role."""
+    assert remove_expired_log_ins.apply().get() == 0
