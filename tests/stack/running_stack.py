@@ -121,11 +121,19 @@ class Stack:
         return ended.stdout.strip()
 
     def log_entries(self, *services: str) -> list[dict[str, Any]]:
-        """Return the log lines of services; a line that is not JSON fails the test."""
+        """Return the log lines of services since each was last started.
+
+        A line that is not JSON fails the test. An earlier process may have ended with other lines:
+        one that starts before the emulators names the variables that it lacks, as text.
+        """
         # From the daemon: some versions of Compose put control characters before each line.
-        ids = self.compose("ps", "--all", "--quiet", *services).stdout.split()
-        ended = [self.run("docker", "logs", container) for container in ids]
-        lines = [line for logs in ended for line in (logs.stdout + logs.stderr).splitlines()]
+        lines = []
+        for container in self.compose("ps", "--all", "--quiet", *services).stdout.split():
+            started = self.run(
+                "docker", "inspect", "--format", "{{.State.StartedAt}}", container
+            ).stdout.strip()
+            logs = self.run("docker", "logs", "--since", started, container)
+            lines += (logs.stdout + logs.stderr).splitlines()
         return [json.loads(line) for line in lines]
 
 
