@@ -374,6 +374,7 @@ def engine(workspace, emulator, port, tmp_path, monkeypatch):
     engine.control = workspace.control
     engine.places = dict.fromkeys(("db", "redis", "localstack", "cognito"), emulator.server_port)
     monkeypatch.setattr(engine, "_address", lambda name: ("127.0.0.1", engine.places[name]))
+    monkeypatch.setattr(engine, "missing_packages", list)  # they would be installed here
     workspace.start(DEBUGPY_PORT=str(port))  # then it has come up when this port listens
     return engine
 
