@@ -32,7 +32,10 @@ STARTED = time.time()
 
 @dataclass(frozen=True)
 class Activity:
-    """What the processes noted: each list newest first, `depth` by queue, `counts` by time."""
+    """What the processes noted: each list newest first, `counts` by time.
+
+    `stopped` has the names of the tasks that were stopped, each once.
+    """
 
     requests: list[dict[str, Any]]
     counts: list[dict[str, int]]
@@ -41,7 +44,7 @@ class Activity:
     workers: list[dict[str, Any]]
     waiting: int
     running: int
-    stopped: list[dict[str, Any]]
+    stopped: list[str]
 
 
 def read_activity() -> Activity:
@@ -62,7 +65,7 @@ def read_activity() -> Activity:
             workers=worker.workers(client),
             waiting=broker.llen(settings.CELERY_TASK_DEFAULT_QUEUE),
             running=count_taken(broker),
-            stopped=list(stopped_tasks.kept().values()),
+            stopped=sorted({one["task"] for one in stopped_tasks.kept().values()}),
         )
 
 
@@ -100,7 +103,7 @@ def gather(request: HttpRequest) -> dict[str, Any]:
         "tasks": [_shown(entry) for entry in noted.tasks[: SHOWN["tasks"]]],
         "waiting": noted.waiting,
         "running": noted.running,
-        "stopped": sorted({one["task"] for one in noted.stopped}),
+        "stopped": noted.stopped,
         "mail": [_shown(entry) for entry in noted.mail[: SHOWN["mail"]]],
         "tenants": tenants,
         "tenant_rows": [
