@@ -10,14 +10,14 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingMixIn, UnixStreamServer
 from types import SimpleNamespace
 from xmlrpc.server import SimpleXMLRPCDispatcher, SimpleXMLRPCRequestHandler
 
 import pytest
-from front_door import ROOT
+from front_door import ROOT, serving
 
 from devtools import doctor, environment
 from devtools.checkout import Checkout
@@ -385,11 +385,9 @@ def emulator():
         def log_message(self, *_):
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Emulator) as server:
+    with serving(Emulator) as server:
         server.answer = None
-        threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
-        server.shutdown()
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler
 
 import pytest
+from front_door import serving
 
 from devtools import health
 from devtools.health import Health
@@ -23,7 +24,6 @@ ILL = {
 @pytest.fixture
 def answer():
     """Start a server that gives one answer; return its port."""
-    servers = []
 
     def start(status: int, body: str) -> int:
         class Handler(BaseHTTPRequestHandler):
@@ -35,15 +35,10 @@ def answer():
             def log_message(self, *_):
                 pass
 
-        server = HTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever).start()
-        servers.append(server)
-        return server.server_port
+        return servers.enter_context(serving(Handler)).server_port
 
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    with ExitStack() as servers:
+        yield start
 
 
 def test_all_is_well(answer):

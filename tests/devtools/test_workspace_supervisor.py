@@ -13,13 +13,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
 import psutil
 import pytest
-from front_door import ROOT
+from front_door import ROOT, serving
 
 from devtools import ports
 from devtools.checkout import Checkout
@@ -358,11 +357,9 @@ class Emulator(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def emulator():
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Emulator) as server:
+    with serving(Emulator) as server:
         server.states = ["SUCCESSFUL"]
-        threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
-        server.shutdown()
 
 
 @pytest.fixture
