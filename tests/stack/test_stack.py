@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import pytest
 from running_stack import eventually
 
 FIRST_FIELDS = {"timestamp", "level", "event", "logger"}
@@ -237,11 +238,23 @@ def test_env_shows_what_web_sees_and_what_the_next_start_would_change(running):
     assert value("SERVER")["note"] == "./dev up gives gunicorn"
 
 
-def test_what_only_asks_runs_in_the_image_and_installs_nothing(running, tmp_path):
+@pytest.fixture
+def not_installed(running, tmp_path):
+    """The stack's checkout without the `.venv` that a test before this one may have made."""
+    installed = running.checkout / ".venv"
+    aside = tmp_path / "venv"
+    if installed.exists():
+        installed.rename(aside)
+    yield running
+    if aside.exists():
+        aside.rename(installed)
+
+
+def test_what_only_asks_runs_in_the_image_and_installs_nothing(not_installed, tmp_path):
     # No other Python is at hand than the one that ./dev itself runs on.
     (tmp_path / "python3").symlink_to(Path(sys.executable).resolve())
     for program in ("docker", "env"):
         (tmp_path / program).symlink_to(shutil.which(program))
     for command in ("env --check", "parity", "export ecs", "reference --check"):
-        running.dev(*command.split(), PATH=str(tmp_path))
-    assert not (running.checkout / ".venv").exists()
+        not_installed.dev(*command.split(), PATH=str(tmp_path))
+    assert not (not_installed.checkout / ".venv").exists()
