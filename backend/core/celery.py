@@ -5,6 +5,8 @@ https://docs.celeryq.dev/en/stable/django/first-steps-with-django.html
 
 import os
 import time
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import structlog
@@ -110,6 +112,21 @@ app.steps["worker"].add(LeaseStep)
 app.steps["consumer"].add(HeartbeatStep)
 app.steps["consumer"].add(GiveBackStep)
 app.steps["consumer"].add(RecurringStep)
+
+
+@cache
+def _registered_tasks() -> Mapping[str, Task]:
+    """Return every task by its name. Only a worker has loaded them all by itself."""
+    app.loader.import_default_modules()
+    return app.tasks
+
+
+def send_task(name: str, *args: object) -> None:
+    """Queue the task that is registered under this name.
+
+    For services: tasks import them, so they cannot import tasks.
+    """
+    _registered_tasks()[name].delay(*args)
 
 
 @signals.celeryd_init.connect

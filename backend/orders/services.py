@@ -13,13 +13,16 @@ from django.utils import timezone
 
 from cart.models import CartItem
 from cart.services import check_totals, items_of, locked_cart
+from core.celery import send_task
 from core.mail import message_id
 from core.problems import Conflict, Unprocessable
-from orders import tasks
 from orders.models import Order, OrderItem, StatusChange
 from products.services import return_to_stock, take_from_stock
 from tenants.context import each_active_tenant
 from users.models import User
+
+# The name that core.celery.send_task knows the task of send_confirmation by.
+CONFIRMATION_TASK = "orders.send_confirmation"
 
 # When a confirmation counts as forgotten: later than the last retry of its task.
 FORGOTTEN_AFTER = 1800  # seconds
@@ -121,7 +124,7 @@ def create_order(user: User, idempotency_key: str = "") -> tuple[Order, bool]:
     StatusChange.objects.create(order=order, status=order.status, by=user)
     cart.items.all().delete()
     # The order stands even if no broker takes the task: see send_missing_confirmations.
-    transaction.on_commit(lambda: tasks.send_confirmation.delay(order.number), robust=True)
+    transaction.on_commit(lambda: send_task(CONFIRMATION_TASK, order.number), robust=True)
     return order, True
 
 
@@ -194,6 +197,6 @@ def send_missing_confirmations(after: int | None = None) -> int:
             confirmation_sent_at=None, created_at__range=(oldest, newest)
         )
         for number in forgotten.order_by("pk").values_list("number", flat=True):
-            tasks.send_confirmation.delay(number)
+            send_task(CONFIRMATION_TASK, number)
             sent += 1
     return sent

@@ -4,10 +4,11 @@ from smtplib import SMTPException
 
 from core.celery import app
 from core.recurring import recurring
+from orders import services
 
 
 @app.task(
-    name="orders.send_confirmation",
+    name=services.CONFIRMATION_TASK,
     autoretry_for=(OSError, SMTPException),
     retry_backoff=5,  # seconds before the first retry; then twice as long each time
     retry_backoff_max=300,
@@ -15,14 +16,10 @@ from core.recurring import recurring
 )
 def send_confirmation(number: str) -> bool:
     """Send it. The order has a number that never comes again, unlike its id."""
-    from orders import services  # which in turn sends this task
-
     return services.send_confirmation(number)
 
 
 @app.task(name=recurring("orders.send_missing_confirmations"))
 def send_missing_confirmations(after: int | None = None) -> int:
     """Send what no broker took when the order was made; arguments as of the service."""
-    from orders import services
-
     return services.send_missing_confirmations(after)

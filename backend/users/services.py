@@ -14,13 +14,16 @@ from rest_framework_simplejwt.tokens import Token
 from rest_framework_simplejwt.utils import datetime_from_epoch
 
 from cloud.cognito import Identity
+from core.celery import send_task
 from tenants.context import each_active_tenant
 from tenants.operators import Operators
-from users import tasks
 from users.models import CognitoIdentity, LogIn, User
 from users.tokens import LOG_IN, RefreshToken
 
 log = structlog.get_logger(__name__)
+
+# The name that core.celery.send_task knows the task of send_notice by.
+NOTICE_TASK = "users.send_notice"
 
 WELCOME = "Your account is ready; log in with this address."
 KNOWN = (
@@ -53,7 +56,7 @@ def register(email: str, password: str, first_name: str = "", last_name: str = "
         except IntegrityError:  # two requests at once
             is_known = True
     text = KNOWN if is_known else WELCOME
-    transaction.on_commit(lambda: tasks.send_notice.delay(email, text), robust=True)
+    transaction.on_commit(lambda: send_task(NOTICE_TASK, email, text), robust=True)
 
 
 def send_notice(email: str, text: str) -> None:
