@@ -37,7 +37,25 @@ def left_behind(project: Project, before: str) -> list[Problem]:
 
 def problems(project: Project) -> list[Problem]:
     """The other checkout, if there is one."""
-    return [*_running(project), *_copied(project)]
+    return [*_running(project), *(_owning(project) or _copied(project))]
+
+
+def _owning(project: Project) -> list[Problem]:
+    """The checkouts that made the volumes of the project, whether they are up or not."""
+    here = project.checkout
+    others = sorted(
+        root
+        for owner, root in project.volume_owners()
+        if owner != here.identity.id and _another(here.root, root)
+    )
+    return [
+        Problem(
+            f"the data of the Compose project {project.name} belongs to the checkout in {other}",
+            f"give this one a name of its own in .env: {NAME}={project.name}-2\n"
+            f"or delete the other and its data: cd '{other}' && ./dev clean",
+        )
+        for other in others
+    ]
 
 
 def _copied(project: Project) -> list[Problem]:
@@ -50,7 +68,7 @@ def _copied(project: Project) -> list[Problem]:
     return [
         Problem(
             f"this copy of {first} has the same project name, {project.name}, and with it its data",
-            f"give this one a name of its own in .env: COMPOSE_PROJECT_NAME={project.name}-2",
+            f"give this one a name of its own in .env: {NAME}={project.name}-2",
         )
     ]
 
@@ -61,20 +79,27 @@ def _name(checkout: Checkout) -> str:
 
 
 def _running(project: Project) -> list[Problem]:
-    here = project.checkout.root.resolve()
-    others = sorted(
-        {
-            container.directory
-            for container in project.containers().values()
-            # A directory that is gone was moved or deleted: what is left of it is ours to take.
-            if Path(container.directory).is_dir() and Path(container.directory).resolve() != here
-        }
-    )
+    here = project.checkout.root
+    directories = {container.directory for container in project.containers().values()}
     return [
         Problem(
             f"the checkout in {other} already runs under the project name {project.name}",
-            f"give this one a name of its own in .env: COMPOSE_PROJECT_NAME={project.name}-2\n"
+            f"give this one a name of its own in .env: {NAME}={project.name}-2\n"
             f"or stop the other: cd '{other}' && ./dev down",
         )
-        for other in others
+        for other in sorted(directories)
+        if _another(here, other)
     ]
+
+
+def _another(here: Path, directory: str) -> bool:
+    """Whether a checkout other than `here` is in `directory`.
+
+    One that is gone was moved or deleted: what is left of it is for this one to take.
+    """
+    try:
+        return not here.samefile(directory)
+    except PermissionError:  # it is another user's
+        return True
+    except OSError:
+        return False

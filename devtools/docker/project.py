@@ -26,6 +26,10 @@ OVERRIDES = (
     *("docker-compose.override.yml", "docker-compose.override.yaml"),
 )
 PROJECT_LABEL = "com.docker.compose.project"
+VOLUME_LABEL = "com.docker.compose.volume"
+# Whose data a volume holds: the checkout that made it, by identifier and by folder.
+CHECKOUT_LABEL = "homeport.checkout"
+ROOT_LABEL = "homeport.root"
 
 NAME = "COMPOSE_PROJECT_NAME"
 _WARNING = re.compile(r'level=warning msg="((?:\\.|[^"\\])*)"')
@@ -244,6 +248,34 @@ class Project:
         label = f"label={PROJECT_LABEL}={project or self.name}"
         found = self.docker("volume", "ls", "-q", "--filter", label)
         return sorted(found.output.split())
+
+    def make_volumes(self) -> None:
+        """Make the declared volumes that do not exist, labelled as this checkout's.
+
+        A volume that Compose makes does not tell which checkout it belongs to, once the
+        containers are removed. Compose itself makes those with options of their own.
+        """
+        there = self.volumes()
+        for key, declared in (self.configuration.get("volumes") or {}).items():
+            if declared.keys() > {"name"} or declared["name"] in there:
+                continue
+            labels = {
+                PROJECT_LABEL: self.name,
+                VOLUME_LABEL: key,
+                CHECKOUT_LABEL: self.checkout.identity.id,
+                ROOT_LABEL: str(self.checkout.root.resolve()),
+            }
+            options = [part for label in labels.items() for part in ("--label", "=".join(label))]
+            self.docker("volume", "create", *options, declared["name"])
+
+    def volume_owners(self) -> set[tuple[str, str]]:
+        """The checkouts, by identifier and folder, that made volumes of the project."""
+        form = f'{{{{.Label "{CHECKOUT_LABEL}"}}}}\t{{{{.Label "{ROOT_LABEL}"}}}}'
+        label = (f"label={PROJECT_LABEL}={self.name}", f"label={CHECKOUT_LABEL}")
+        filters = [part for one in label for part in ("--filter", one)]
+        found = self.docker("volume", "ls", *filters, "--format", form)
+        lines = (line.partition("\t") for line in found.output.splitlines())
+        return {(one, root) for one, _, root in lines}
 
     # How to ask
 

@@ -299,8 +299,9 @@ class ComposeEngine(Engine):
         build: bool = False,
         services: Sequence[str] | None = None,
     ) -> None:
-        """Free ports and a current image for `services`, or for all."""
+        """Free ports and a current image for `services`, or for all, and the volumes."""
         self._settle_ports(auto_ports, services)
+        self.project.make_volumes()
         image.ensure(self.project, self.terminal, force=build)
 
     def _settle_ports(self, auto_ports: bool, services: Sequence[str] | None) -> None:

@@ -326,6 +326,24 @@ def test_another_checkout_of_the_same_name_is_left_alone(stack, tmp_path):
     assert stack.dev("status").returncode == 0
 
 
+def test_data_of_another_checkout_of_the_same_name_is_left_alone(stack, tmp_path):
+    """A clone that was given the first one's `.env`; the first is down."""
+    _up(stack)
+    stack.dev("down")
+    other = Workspace(tmp_path / "other", stack.variables)
+    shutil.copytree(stack.root, other.root, ignore=shutil.ignore_patterns(".dev"))
+    for command in (("up",), ("test",), ("down", "--volumes", "--yes"), ("clean", "--yes")):
+        done = other.dev(*command)
+        assert done.returncode == 1
+        assert f"belongs to the checkout in {stack.root}" in done.stderr
+    shutil.rmtree(stack.root / ".dev")  # the first one's data is still its own
+    data = f"volume {stack.variables['COMPOSE_PROJECT_NAME']}_data"
+    assert data in stack.dev("clean").stdout
+    shutil.rmtree(stack.root)  # what a deleted checkout leaves is for the next one to take
+    other.root.rename(stack.root)
+    _up(stack)
+
+
 def test_the_image_is_built_when_its_inputs_change_and_only_then(stack):
     assert "building" in _up(stack)
     dockerfile = stack.root / "backend" / "Dockerfile"
