@@ -1,5 +1,7 @@
 """What the tickets' API takes and gives."""
 
+from typing import Any
+
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.urls import reverse
@@ -80,6 +82,17 @@ class AttachmentsSerializer(serializers.Serializer):
             except DjangoValidationError as error:
                 raise serializers.ValidationError(error.messages) from error
         return files
+
+    def validate(self, values: dict[str, Any]) -> dict[str, Any]:
+        ignored = [
+            name
+            for name, value in self.initial_data.items()
+            if isinstance(value, UploadedFile) and value not in values["attachments"]
+        ]
+        if ignored:
+            wrong = ["Send files as `attachments`."]
+            raise serializers.ValidationError(dict.fromkeys(ignored, wrong))
+        return values
 
 
 class AnswerFormSerializer(AttachmentsSerializer, AnswerSerializer):

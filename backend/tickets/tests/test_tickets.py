@@ -189,6 +189,18 @@ def test_more_files_than_a_message_holds_are_refused(as_ann):
     assert upload(as_ann, *files).status_code == 400
 
 
+@pytest.mark.parametrize("beside", [{}, {"attachments": ("kept.txt", b"x", "text/plain")}])
+def test_a_file_under_another_name_is_refused(as_ann, beside):
+    files = {name: SimpleUploadedFile(*file) for name, file in beside.items()}
+    lost = SimpleUploadedFile("lost.txt", b"x")
+    form = {"subject": "Help", "body": "Look", "files": lost, **files}
+    response = as_ann.post(TICKETS, form, "multipart")
+
+    assert response.status_code == 400
+    assert response.json()["errors"] == {"files": ["Send files as `attachments`."]}
+    assert not Ticket.objects.exists()
+
+
 def test_a_picture_that_unpacks_to_a_huge_one_is_refused(as_ann, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3)
     assert upload(as_ann, ("bomb.png", picture(), "image/png")).status_code == 400
