@@ -54,10 +54,7 @@ class Health:
     def problems(self) -> list[Problem]:
         """The entries that are not ok, each with its remedy."""
         return [
-            Problem(
-                f"{name}: {reason}",
-                "" if "./dev " in reason else _REMEDIES.get(name, "./dev logs web"),
-            )
+            Problem(f"{name}: {reason}", remedy(name, reason))
             for name, reason in self.failing.items()
         ]
 
@@ -68,6 +65,11 @@ class Health:
 
     def as_json(self) -> dict[str, Any]:
         return {"status": self.status, "checks": {k: dict(v) for k, v in self.checks.items()}}
+
+
+def remedy(name: str, reason: str) -> str:
+    """What to try for a failing entry; nothing if its reason says it."""
+    return "" if "./dev " in reason else _REMEDIES.get(name, "./dev logs web")
 
 
 def ask(port: int, timeout: float = 3) -> Health | None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 AHEAD = """\
 ./dev snapshot list   if one is of before: ./dev snapshot restore NAME
 or git switch BRANCH-THAT-HAS-IT, ./dev manage migrate APP MIGRATION-BEFORE-IT, git switch -
+or, of a squash that was taken away again, forget it: ./dev manage migrate APP --prune
 or keep a database for each branch: git worktree add ../NAME BRANCH, there ./dev up --auto-ports"""
 
 

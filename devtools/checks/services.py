@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from .. import health
-from ..errors import NoAnswer
-from ..health import MIGRATIONS
+from ..errors import NoAnswer, Problem
+from ..health import MIGRATIONS, UNKNOWN_MIGRATIONS
 from ..services import WEB
-from .result import Result, ok, wrong
+from .result import Result, of
 
 if TYPE_CHECKING:
+    from ..status import StackStatus
     from .surroundings import Surroundings
 
 
@@ -21,23 +22,33 @@ PATIENCE = 15  # seconds
 def check(here: Surroundings) -> Result:
     """Is every service well, and every dependency that web names?"""
     status = here.status
-    failing = {name: reason for name, reason in status.failing.items() if name != MIGRATIONS}
+    failing = _but_migrations(status.failing)
     port = here.address(WEB)[1] if WEB not in failing else 0
     if status.health is None and port:
         # Once more, with more time: what is slow is not wrong.
         late = health.answer(port, PATIENCE)
         said = late.failing if late else {WEB: "it does not answer at its health address"}
-        failing.update((name, reason) for name, reason in said.items() if name != MIGRATIONS)
+        failing |= _but_migrations(said)
     late = status.health.late if status.health else {}
     if failing and failing.keys() <= late.keys():
         raise NoAnswer(_lines(failing), "look again: ./dev doctor services")
-    if failing:
-        names = [name for name in failing if name in {one.name for one in status.services}]
-        return wrong(
-            _lines(failing),
-            f"what they say: ./dev logs {' '.join(names or [WEB])}\nstart them anew: ./dev up",
-        )
-    return ok(f"{', '.join(one.name for one in status.services)} are well")
+    return of(
+        [Problem(f"{name}: {why}", _remedy(status, name, why)) for name, why in failing.items()],
+        f"{', '.join(one.name for one in status.services)} are well",
+    )
+
+
+def _remedy(status: StackStatus, name: str, reason: str) -> str:
+    started = {one.name: one.since for one in status.services if not one.well or one.name == WEB}
+    if name not in started:
+        return health.remedy(name, reason)
+    return f"./dev logs {name}   and then ./dev restart {name}" if started[name] else "./dev up"
+
+
+def _but_migrations(failing: Mapping[str, str]) -> dict[str, str]:
+    # They have a check of their own, with its remedies.
+    apart = (MIGRATIONS, UNKNOWN_MIGRATIONS)
+    return {name: reason for name, reason in failing.items() if name not in apart}
 
 
 def _lines(failing: Mapping[str, str]) -> str:

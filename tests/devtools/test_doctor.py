@@ -153,6 +153,27 @@ def test_what_web_could_not_ask_in_time_is_unknown(check):
     assert "no answer within" in found.finding
 
 
+def test_each_failing_entry_has_a_remedy_of_its_own():
+    failing = {
+        "cache": {"status": "fail", "error": "gone"},
+        "files": {"status": "fail", "error": "no bucket, make it: ./dev restart localstack"},
+        "unknown_migrations": {"status": "fail", "error": "ahead; run: ./dev doctor migrations"},
+    }
+    services = [
+        _service("web", since="2026-01-01T10:00:00"),
+        _service("db", since="2026-01-01T10:00:00", well=False),
+        _service("worker", since=None, well=False),
+    ]
+    status = StackStatus("compose", "p", services, Health("fail", "gunicorn", failing))
+    found = checked.check(SimpleNamespace(status=status, address=lambda _: ("127.0.0.1", 0)))
+    assert found.remedy.splitlines() == [
+        "./dev logs db   and then ./dev restart db",
+        "./dev up",
+        "./dev restart redis",
+    ]
+    assert "migrations" not in found.finding
+
+
 def test_checks_ask_the_supervisor_side_by_side(tmp_path):
     class Handler(SimpleXMLRPCRequestHandler):
         disable_nagle_algorithm = False
@@ -365,7 +386,7 @@ def test_extensions_that_are_missing(workspace, tmp_path):
 # The stack
 
 
-def _service(name: str, *, since: str, well: bool = True) -> ServiceStatus:
+def _service(name: str, *, since: str | None, well: bool = True) -> ServiceStatus:
     return ServiceStatus(name, "healthy" if well else "failed", well, since, 1, None)
 
 

@@ -161,7 +161,9 @@ def test_the_faults_of_a_stack_that_is_up(stack):
     found = _one(stack, "services")
     assert found["state"] == "wrong"
     assert "worker: stopped" in found["finding"]
-    assert "./dev logs worker" in found["remedy"]
+    assert found["remedy"] == "./dev logs worker   and then ./dev restart worker"
+    stack.dev("restart", "worker")
+    assert _one(stack, "services")["state"] == "ok"
 
     dockerfile = stack.root / "backend" / "Dockerfile"
     stack.write("backend/Dockerfile", dockerfile.read_text() + "LABEL changed=yes\n")
