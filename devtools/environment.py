@@ -24,7 +24,7 @@ REQUIREMENTS = "requirements/embedded.txt"
 # What the development image holds.
 LOCK_OF_IMAGE = "requirements/local.txt"
 # Prints what of its lock a Python lacks; run in `backend`, by that Python.
-COMPARE = ("-m", "core.packages")
+COMPARE = ("-m", "development.packages")
 INSTALL = (*COMPARE, "install")
 _DIFFERS = 3
 _STAMP = "installed"

@@ -11,6 +11,7 @@ import re
 import sys
 
 import django
+from django.conf import settings
 from django.core.management import execute_from_command_line, get_commands
 from django.db import DatabaseError, OperationalError, connection
 
@@ -22,9 +23,6 @@ OPTION = "--tenant"
 TENANT_FREE = frozenset(
     {
         "all_tenants_command",
-        "bench_api",
-        "bench_cloud",
-        "bench_tenancy",
         "check",
         "collectstatic",
         "compilemessages",
@@ -88,7 +86,7 @@ def run(arguments: list[str]) -> None:
     command = arguments[1] if len(arguments) > 1 else "help"
     if command in REPLACED:
         raise SystemExit(f"{command} is not used here. Use: {REPLACED[command]}")
-    if name and command in TENANT_FREE:
+    if name and _is_tenant_free(command):
         raise SystemExit(f"{command} takes no {OPTION}: it works for all tenants, or for none")
     try:
         _enter(name, command, arguments)
@@ -165,8 +163,15 @@ def _take_option(arguments: list[str]) -> tuple[list[str], str]:
 def _needs_tenant(command: str, arguments: list[str]) -> bool:
     asks_for_help = {"-h", "--help"} & set(arguments)
     return not (
-        command in TENANT_FREE | TENANT_OPTIONAL or command.startswith("-") or asks_for_help
+        command in TENANT_OPTIONAL
+        or command.startswith("-")
+        or asks_for_help
+        or _is_tenant_free(command)
     )
+
+
+def _is_tenant_free(command: str) -> bool:
+    return command in TENANT_FREE or command in settings.TENANT_FREE_COMMANDS
 
 
 def _tenant(name: str):

@@ -38,7 +38,7 @@ FOREIGN = (
     Foreign("PGOPTIONS", "PostgreSQL's clients: how a session begins"),
     Foreign("PGDATA", "PostgreSQL: where its cluster is"),
     Foreign("WORKER_DEBUG_HOST", "the editor in the dev container: see .vscode/launch.json"),
-    Foreign("TEST_RUN", "core.test_runs: a run of the tests tells its processes its number"),
+    Foreign("TEST_RUN", "development.test_runs: a run of the tests tells its processes its number"),
     Foreign("OMIT_SAMPLE_TENANTS", "the init script: production begins without test1 and test2"),
 )
 

@@ -74,19 +74,6 @@ def test_scripts_can_be_executed(script):
     assert script.read_text().startswith("#!")
 
 
-def test_only_the_cloud_room_knows_the_library_of_aws():
-    using = {
-        name
-        for name in tracked_files()
-        if name.startswith("backend/") and name.endswith(".py") and (CHECKOUT / name).is_file()
-        if re.search(
-            r"^\s*(import|from) (boto3|botocore|storages)\b", (CHECKOUT / name).read_text(), re.M
-        )
-    }
-    assert using
-    assert all(name.startswith("backend/cloud/") for name in using)
-
-
 def test_no_file_has_windows_line_endings():
     with_crlf = [
         name

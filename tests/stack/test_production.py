@@ -102,6 +102,9 @@ def test_the_image_is_small_and_holds_nothing_to_test_debug_or_build_with(runnin
     assert not packages & {"pytest", "debugpy", "uv", "pip", "moto", "django-debug-toolbar", "ruff"}
     found = running.compose("exec", "-T", "web", "find", "/app", "-name", "test*.py")
     assert found.stdout == ""
+    folders = set(running.compose("exec", "-T", "web", "ls", "/app/backend").stdout.split())
+    assert {"core", "orders"} <= folders
+    assert not folders & {"benchmarks", "demo", "development", "workbench"}
 
 
 def test_the_bill_of_materials_is_that_of_the_image(running):

@@ -92,7 +92,7 @@ class Workspace(Stack):
         where = {"host": "127.0.0.1", "port": 5690}
         container = self.containers("web")["web"]
         options = ("--listen", f"{where['host']}:{where['port']}", "--wait-for-client")
-        debugger = ("python", f"{FOLDER}/backend/bin/debugger.py")
+        debugger = ("python", f"{FOLDER}/backend/development/debugger.py")
         started = ["docker", "exec", "--workdir", directory, container, *debugger]
         with subprocess.Popen(
             [*started, *options, *words],

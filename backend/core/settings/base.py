@@ -136,6 +136,7 @@ OPERATIONS_HOST = env["OPERATIONS_HOST"]
 # Answered without a tenant, so that they work when the database does not; patterns of a path's
 # beginning. The choice of a tenant lists them all, which no tenant's role may.
 TENANT_FREE_PATHS = [HEALTH_PATH, "/choose-tenant/"]
+TENANT_FREE_COMMANDS = []  # of manage.py, beside those of tenants/command_line.py
 
 # --- Cache and sessions -------------------------------------------------------------------
 # https://docs.djangoproject.com/en/5.2/topics/cache/#redis

@@ -2,7 +2,6 @@
 
 import re
 
-from core import breakpoints
 from core.settings.base import *  # noqa: F403
 from core.settings.base import (
     CACHES,
@@ -12,8 +11,10 @@ from core.settings.base import (
     SHARED_APPS,
     STORAGES,
     TEMPLATES,
+    TENANT_FREE_COMMANDS,
     TENANT_FREE_PATHS,
 )
+from development import breakpoints
 
 DEBUG = True
 breakpoints.install()
@@ -21,6 +22,11 @@ breakpoints.install()
 # `./dev manage seed_demo`
 SHARED_APPS += ["demo"]
 INSTALLED_APPS += ["demo"]
+
+# `./dev bench`
+SHARED_APPS += ["benchmarks"]
+INSTALLED_APPS += ["benchmarks"]
+TENANT_FREE_COMMANDS += ["bench_api", "bench_cloud", "bench_tenancy"]
 
 # The page at / that shows what runs here: requests, tasks, e-mails, tenants.
 SHARED_APPS += ["workbench"]

@@ -2,7 +2,7 @@
 
 import os
 
-from core import test_runs
+from development import test_runs
 
 test_runs.use_stack()  # before base settings read the environment
 

@@ -1,4 +1,4 @@
-"""A program under core.reload restarts after every edit: real processes and files."""
+"""A program under development.reload restarts after every edit: real processes and files."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from core.reload import MAX_PAUSE, QUIET, Reloader, differs, snapshot
+from development.reload import MAX_PAUSE, QUIET, Reloader, differs, snapshot
 
 BACKEND = Path(__file__).parents[2]
 
@@ -40,7 +40,7 @@ class Program:
     def start(self, *arguments: str, **variables: str) -> None:
         with self.output.open("w") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "core.reload", *(arguments or ["program.py"])],
+                [sys.executable, "-m", "development.reload", *(arguments or ["program.py"])],
                 cwd=self.place,
                 env={**os.environ, "PYTHONPATH": str(BACKEND), **variables},
                 stdout=output,
@@ -156,13 +156,13 @@ def test_a_program_that_is_done_is_not_run_again(tmp_path):
 @pytest.fixture
 def unlocked(tmp_path):
     """A program of a checkout whose lock has a package that is not installed."""
-    core = tmp_path / "backend" / "core"
-    core.mkdir(parents=True)
+    package = tmp_path / "backend" / "development"
+    package.mkdir(parents=True)
     for name in ("__init__", "packages", "reload"):
-        shutil.copy(BACKEND / "core" / f"{name}.py", core)
+        shutil.copy(BACKEND / "development" / f"{name}.py", package)
     (tmp_path / "requirements").mkdir()
     (tmp_path / "requirements" / "local.txt").write_text("leftpad==1.2\n")
-    program = Program(core.parent)
+    program = Program(package.parent)
     program.start(PYTHONPATH="")
     yield program
     program.process.kill()

@@ -1,8 +1,8 @@
 """Restart a program after every edit, quickly and without missing one.
 
-    python -m core.reload --listen 127.0.0.1:8000 manage.py runserver --noreload --socket {}
-    python -m core.reload --listen 127.0.0.1:8000 -m gunicorn core.wsgi --bind fd://{}
-    python -m core.reload -m celery --app core worker
+    python -m development.reload --listen 127.0.0.1:8000 manage.py runserver --noreload --socket {}
+    python -m development.reload --listen 127.0.0.1:8000 -m gunicorn core.wsgi --bind fd://{}
+    python -m development.reload -m celery --app core worker
 
 This process imports what the program took from outside the project (Django, the packages), once,
 while nothing else is to be done. Every start of the program is a fork of it, which has the
@@ -17,8 +17,8 @@ one starts beside it.
 A program that an edit has broken is started again after the next one; one that fails later, at
 once. Only if the very first start fails does this process end with it, so that whoever waits
 for the program learns of it; not so under a debugger, which an editor may be attached to. It ends,
-too, when other packages are to be installed: what it has imported is of those before. For
-development only: bin/process starts it where RELOAD asks for it.
+too, when other packages are to be installed: what it has imported is of those before. bin/process
+starts it where RELOAD asks for it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from core import packages
+from development import packages
 
 POLL_INTERVAL = 0.1  # seconds between two scans of the files, or
 SHARE = 50  # times the processor time of one scan, if that is longer: at most 2 % of a processor,

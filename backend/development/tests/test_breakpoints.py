@@ -10,7 +10,7 @@ BACKEND = Path(__file__).parents[2]
 CALL = """
 import sys
 {before}
-from core import breakpoints
+from development import breakpoints
 breakpoints.install()
 breakpoint()
 print("went on")

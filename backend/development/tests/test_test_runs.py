@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from core import test_runs
+from development import test_runs
 
 OWNERS = "postgres://app_owner:secret@db:5432/homeport"
 WEBS = "postgres://app:app@db:5432/homeport"

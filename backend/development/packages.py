@@ -1,10 +1,9 @@
 """What this environment lacks of the packages that are locked, and how it gets them.
 
-    python -m core.packages           # print each that differs; exit status 3 if one does
-    python -m core.packages install   # install what is locked, and note that it was asked for
-    python -m core.packages start     # before a process: install what was asked for, or say it
+    python -m development.packages           # print each that differs; exit status 3 if one does
+    python -m development.packages install   # install what is locked, and note that it was asked
+    python -m development.packages start     # before a process: install what was asked for
 
-For development only: an image for production has no lock beside its code, and nothing differs.
 Each container has packages of its own. `./dev up` in the dev container installs them there; the
 note, a file of the checkout that all containers share, has the others do the same as they start.
 """
