@@ -1,1 +1,4 @@
-"""What starts, restarts and debugs the processes on a developer's machine. Not in production's image."""
+"""Starts, restarts and debugs the processes of a developer's machine.
+
+Not in production's image.
+"""
