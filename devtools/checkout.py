@@ -125,7 +125,7 @@ class Checkout:
             file.write(f"`./dev {work}` (process {os.getpid()})")
             file.flush()
             if copied_from:
-                said = f"this is a copy of {copied_from}: it gets ports of its own"
+                said = f"this is a copy of {copied_from}: it gets its own ports"
                 terminal.mark(Mark.WARNING, said)
             yield
 
