@@ -10,7 +10,7 @@ from ..checkout import Checkout
 from ..docker.project import NAME, Project
 from ..errors import Problem
 from ..identity import DIRECTORY
-from .result import Result, of
+from .result import Result, State, of
 
 if TYPE_CHECKING:
     from .surroundings import Surroundings
@@ -18,20 +18,30 @@ if TYPE_CHECKING:
 
 def check(here: Surroundings) -> Result:
     """Is the project name this checkout's alone?"""
-    return of(problems(here.project), f"{here.project.name} is this checkout's alone")
+    shared = problems(here.project)
+    if not shared and (left := left_behind(here.project)):
+        return of(left, "", State.WARNING)
+    return of(shared, f"{here.project.name} is this checkout's alone")
 
 
-def left_behind(project: Project, before: str) -> list[Problem]:
-    """The data that this checkout has under the name that its project had `before`."""
-    if before in ("", project.name) or not project.volumes(before):
+def left_behind(project: Project) -> list[Problem]:
+    """The data that this checkout has under other names, while it has none under this one."""
+    here = project.checkout
+    names = {
+        one.project
+        for one in project.begun
+        if one.checkout == here.identity.id or _is_folder(here.root, one.root)
+    }
+    if project.name in names:
         return []
     return [
         Problem(
-            f"the data of this checkout is in volumes of the Compose project {before}; "
-            f"it is now {project.name}, which has data of its own",
-            f"to go on with it, put into .env: COMPOSE_PROJECT_NAME={before}\n"
-            f"or delete it: docker compose --project-name {before} down --volumes",
+            f"the data of this checkout is in volumes of the Compose project {name}; "
+            f"it is now {project.name}, which has none",
+            f"to go on with it, put into .env: {NAME}={name}\n"
+            f"or delete it: docker compose --project-name {name} down --volumes",
         )
+        for name in sorted(names)
     ]
 
 
@@ -44,9 +54,11 @@ def _owning(project: Project) -> list[Problem]:
     """The checkouts that made the volumes of the project, whether they are up or not."""
     here = project.checkout
     others = sorted(
-        root
-        for owner, root in project.volume_owners()
-        if owner != here.identity.id and _another(here.root, root)
+        one.root
+        for one in project.begun
+        if one.project == project.name
+        and one.checkout != here.identity.id
+        and _is_folder(here.root, one.root) is False
     )
     return [
         Problem(
@@ -88,18 +100,18 @@ def _running(project: Project) -> list[Problem]:
             f"or stop the other: cd '{other}' && ./dev down",
         )
         for other in sorted(directories)
-        if _another(here, other)
+        if _is_folder(here, other) is False
     ]
 
 
-def _another(here: Path, directory: str) -> bool:
-    """Whether a checkout other than `here` is in `directory`.
+def _is_folder(here: Path, directory: str) -> bool | None:
+    """Whether `here` is `directory`; None where nothing is there.
 
-    One that is gone was moved or deleted: what is left of it is for this one to take.
+    A checkout that is gone was moved or deleted: what is left of it is for another to take.
     """
     try:
-        return not here.samefile(directory)
+        return here.samefile(directory)
     except PermissionError:  # it is another user's
-        return True
-    except OSError:
         return False
+    except OSError:
+        return None

@@ -45,6 +45,14 @@ class PublishedPort(NamedTuple):
     target: int
 
 
+class Begun(NamedTuple):
+    """A project with data, and the checkout that made it."""
+
+    project: str
+    checkout: str
+    root: str
+
+
 @dataclass(frozen=True)
 class Service:
     """A service as the Compose files declare it."""
@@ -243,10 +251,9 @@ class Project:
         found = [_container(facts) for facts in json.loads(inspected.output or "[]")]
         return sorted(found, key=lambda one: one.number)
 
-    def volumes(self, project: str = "") -> list[str]:
-        """The names of the volumes that exist of this project, or of another."""
-        label = f"label={PROJECT_LABEL}={project or self.name}"
-        found = self.docker("volume", "ls", "-q", "--filter", label)
+    def volumes(self) -> list[str]:
+        """The names of the volumes that exist of this project."""
+        found = self.docker("volume", "ls", "-q", "--filter", f"label={PROJECT_LABEL}={self.name}")
         return sorted(found.output.split())
 
     def make_volumes(self) -> None:
@@ -268,14 +275,14 @@ class Project:
             options = [part for label in labels.items() for part in ("--label", "=".join(label))]
             self.docker("volume", "create", *options, declared["name"])
 
-    def volume_owners(self) -> set[tuple[str, str]]:
-        """The checkouts, by identifier and folder, that made volumes of the project."""
-        form = f'{{{{.Label "{CHECKOUT_LABEL}"}}}}\t{{{{.Label "{ROOT_LABEL}"}}}}'
-        label = (f"label={PROJECT_LABEL}={self.name}", f"label={CHECKOUT_LABEL}")
-        filters = [part for one in label for part in ("--filter", one)]
-        found = self.docker("volume", "ls", *filters, "--format", form)
-        lines = (line.partition("\t") for line in found.output.splitlines())
-        return {(one, root) for one, _, root in lines}
+    @cached_property
+    def begun(self) -> set[Begun]:
+        """The projects on this daemon that checkouts made volumes for, as far as it answers."""
+        labels = (PROJECT_LABEL, CHECKOUT_LABEL, ROOT_LABEL)
+        form = "\t".join(f'{{{{.Label "{label}"}}}}' for label in labels)
+        label = f"label={CHECKOUT_LABEL}"
+        found = self.docker("volume", "ls", "--filter", label, "--format", form)
+        return {Begun(*line.split("\t", 2)) for line in found.output.splitlines()}
 
     # How to ask
 

@@ -13,18 +13,19 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 from ..checkout import Checkout
 from ..errors import DevError
 from ..interpolation import fill_in
-from ..process import capture
+from ..interpreter import Interpreter, Local
 from ..services import AWS, COGNITO, IMAGE, by_dependency, one_shots, port_variable, with_builds
 
 FILE = "docker-compose.yml"
 SUBJECT = "declaration"
 
 # YAML needs a library, which is in .venv and not in the Python that ./dev runs on.
+READER = "yaml"
 _READ = "import json, sys, yaml; json.dump(yaml.safe_load(open(sys.argv[1])), sys.stdout)"
 _SECONDS = {"h": 3600, "m": 60, "s": 1, "ms": 0.001}
 
@@ -138,9 +139,15 @@ class Declaration:
 
 
 def load(checkout: Checkout, python: Path) -> Declaration:
-    """Read FILE with `python`, or what `python` last read if it has not changed.
+    """As `load_with`, with the Python at `python`, if it is made."""
+    return load_with(checkout, lambda: Local(python) if python.exists() else None)
 
-    Raises DevError if the file is faulty. Before `.venv` was made: nothing declared.
+
+def load_with(checkout: Checkout, find: Callable[[], Interpreter | None]) -> Declaration:
+    """Read FILE with the Python that `find` returns, or return what was last read if it has not
+    changed.
+
+    Raises DevError if the file is faulty. Where there is no Python: nothing declared.
     """
     try:
         text = (checkout.root / FILE).read_bytes()
@@ -150,7 +157,7 @@ def load(checkout: Checkout, python: Path) -> Declaration:
         ) from error
     digest = hashlib.sha256(text).hexdigest()
     known = checkout.recall(SUBJECT)
-    if known.get("digest") != digest and python.exists():
+    if known.get("digest") != digest and (python := find()):
         known = {"digest": digest, "services": _read(checkout, python)}
         checkout.remember(SUBJECT, known)
     return parse(known.get("services") or {})
@@ -178,10 +185,8 @@ def seconds(duration: str) -> float:
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)
 
 
-def _read(checkout: Checkout, python: Path) -> dict[str, Any]:
-    done = capture(
-        [str(python), "-c", _READ, FILE], directory=checkout.root, environment=checkout.variables
-    )
+def _read(checkout: Checkout, python: Interpreter) -> dict[str, Any]:
+    done = python.run(checkout, "-c", _READ, FILE)
     if not done.ok:
         raise DevError(f"{FILE} is faulty: {done.last_words}", f"git diff {FILE}")
     return json.loads(done.output)["services"]

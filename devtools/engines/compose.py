@@ -32,8 +32,6 @@ SERVER = "SERVER"
 DEBUG_FILE = "docker-compose.debug.yml"
 
 SUBJECT = "stack"
-# The project of the last start: after a rename the folder no longer tells.
-NAME_SUBJECT = "project"
 
 _QUIETLY = ("--progress", "quiet")
 
@@ -63,8 +61,6 @@ class ComposeEngine(Engine):
             if not build and self._nothing_changed():
                 return False
             self._warn_of_disk()
-            for problem in project_name.left_behind(self.project, self._named()):
-                self.terminal.warn(problem)
             self._prepare(auto_ports=auto_ports, build=build)
             self._stop_unwell()
             # Compose would make a web anew that `serve` made, because it made it alone.
@@ -72,7 +68,6 @@ class ComposeEngine(Engine):
             names = [name for name in self.project.services if name not in kept]
             self._start(["up", "--detach", "--no-build"], names, timeout)
             self._remember(self.project.services)
-            self.checkout.remember(NAME_SUBJECT, {"name": self.project.name})
             self.checkout.settle()
             return True
 
@@ -157,7 +152,7 @@ class ComposeEngine(Engine):
                 self._down("--volumes")
             for problem in image.remove(self.project):
                 self.terminal.warn(problem)
-            for subject in (SUBJECT, NAME_SUBJECT, image.SUBJECT, ports.SUBJECT):
+            for subject in (SUBJECT, image.SUBJECT, ports.SUBJECT):
                 self.checkout.forget(subject)
 
     # Commands inside it
@@ -226,9 +221,19 @@ class ComposeEngine(Engine):
             name: report.port(self.project, self._must_run(name), name)
             for name in (DATABASE, CACHE)
         }
-        declared = declaration.load(self.checkout, environment.python(self.checkout))
+        declared = declaration.load_with(self.checkout, self._reader)
+        if TESTS not in declared.extra:
+            raise DevError(
+                f"neither .venv nor the image can read {declaration.FILE}",
+                "make .venv: ./dev lint",
+            )
         stack = Stack(self.checkout, Places(self.checkout), declared, Path(sys.executable), given)
         return stack.settings(declared.extra[TESTS])
+
+    def _reader(self) -> Interpreter | None:
+        """A Python that can read the Compose files."""
+        needed = declaration.READER
+        return environment.find_with(self.checkout, needed) or self.image_python(needed)
 
     # What it gives the processes
 
@@ -268,12 +273,10 @@ class ComposeEngine(Engine):
         if found:
             raise DevError.of(found)
         self._docker_answers = True
+        for problem in project_name.left_behind(self.project):
+            self.terminal.warn(problem)
         if not self.checkout.recall(SUBJECT):
             self._keep_ports()
-
-    def _named(self) -> str:
-        """What the project was called at the last start; empty if that is not known."""
-        return self.checkout.recall(NAME_SUBJECT).get("name", "")
 
     def _keep_ports(self) -> None:
         """Remember the ports that containers have: `.dev`, or what chose them, was deleted."""

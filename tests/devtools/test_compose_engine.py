@@ -285,7 +285,9 @@ def test_ports_outlive_a_deleted_state_and_data_is_found_under_an_earlier_name(s
 
     before = stack.variables["COMPOSE_PROJECT_NAME"]
     stack.dev("down")
-    renamed = Workspace(stack.root, {**stack.variables, "COMPOSE_PROJECT_NAME": f"{before}-2"})
+    shutil.rmtree(stack.root / ".dev")
+    named = {"COMPOSE_PROJECT_NAME": f"{before}-2", "WEB_PORT": port}
+    renamed = Workspace(stack.root, {**stack.variables, **named})
     try:
         warned = renamed.dev("up").stderr
         assert f"is in volumes of the Compose project {before}" in warned

@@ -9,7 +9,7 @@ import pytest
 
 from devtools.checkout import Checkout
 from devtools.checks import project_name
-from devtools.docker.project import OVERRIDES, Project
+from devtools.docker.project import OVERRIDES, Begun, Project
 from devtools.engines.compose import DEBUG_FILE
 
 WEB = "services: {web: {image: none, environment: {%s: '1'}}}\n"
@@ -63,3 +63,36 @@ def test_a_copy_with_the_project_name_of_the_first_is_told_to_take_another(check
     assert f"this copy of {checkout.root} has the same project name" in problem.what
     (root / ".env").write_text("COMPOSE_PROJECT_NAME=another\n")
     assert project_name.problems(Project(Checkout(root, variables))) == []
+
+
+@pytest.fixture
+def project(checkout):
+    """Its folder has been recorded: another identifier is another checkout's."""
+    checkout.remember("stack", {})
+    return Project(
+        Checkout(checkout.root, {**checkout.variables, "DOCKER_HOST": "unix:///nowhere"})
+    )
+
+
+def _begun(project: Project, name: str, checkout: str, root: object) -> None:
+    project.begun = {Begun(name, checkout, str(root))}
+
+
+def test_data_of_another_checkout_under_the_same_name_is_left_alone(project, tmp_path):
+    _begun(project, project.name, "another", tmp_path)
+    [problem] = project_name.problems(project)
+    assert f"belongs to the checkout in {tmp_path}" in problem.what
+    _begun(project, project.name, "another", tmp_path / "gone")
+    assert project_name.problems(project) == []
+    for mine in ("another", project.checkout.root), (project.checkout.identity.id, tmp_path):
+        _begun(project, project.name, *mine)
+        assert project_name.problems(project) == project_name.left_behind(project) == []
+
+
+def test_data_of_this_checkout_under_another_name_is_found(project, tmp_path):
+    for mine in ("lost", project.checkout.root), (project.checkout.identity.id, tmp_path):
+        _begun(project, "before", *mine)
+        [problem] = project_name.left_behind(project)
+        assert "is in volumes of the Compose project before" in problem.what
+    _begun(project, "before", "another", tmp_path)
+    assert project_name.left_behind(project) == []

@@ -255,6 +255,7 @@ def test_what_only_asks_runs_in_the_image_and_installs_nothing(not_installed, tm
     (tmp_path / "python3").symlink_to(Path(sys.executable).resolve())
     for program in ("docker", "env"):
         (tmp_path / program).symlink_to(shutil.which(program))
-    for command in ("env --check", "parity", "export ecs", "reference --check"):
+    asking = ("env --check", "parity", "export ecs", "reference --check", "test --environment")
+    for command in asking:
         not_installed.dev(*command.split(), PATH=str(tmp_path))
     assert not (not_installed.checkout / ".venv").exists()
