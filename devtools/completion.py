@@ -77,8 +77,8 @@ def candidates(
     """What may stand in the place of the last of `words`, each with what it is.
 
     `commands` are names with their summaries, `options` those that stand before a command,
-    `parser` gives a command's parser. An argument whose `completes` is a key of `values` is one
-    of those.
+    `parser` gives a command's parser. The `completes` of an argument gives its values, or is the
+    key of what gives them in `values`.
     """
     *before, last = _whole(words) or [""]
     at = _command_at(before, options)
@@ -155,7 +155,8 @@ def _values_of(
 ) -> list[tuple[str, str]]:
     if action.choices:
         return [(str(choice), "") for choice in action.choices]
-    work = values.get(getattr(action, "completes", ""))
+    completes = getattr(action, "completes", "")
+    work = completes if callable(completes) else values.get(completes)
     return [(word, "") for word in work()] if work else []
 
 

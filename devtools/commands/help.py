@@ -135,7 +135,6 @@ def completed(run: Run) -> int:
         "services": lambda: completion.services(run.checkout),
         "snapshots": lambda: _snapshots(run.checkout),
         "checks": _checks,
-        "parts": _parts,
     }
     summaries = {name: one.summary for name, one in COMMANDS.items()}
     found = completion.candidates(
@@ -159,12 +158,6 @@ def _checks() -> Iterable[str]:
     from ..doctor import CHECKS
 
     return CHECKS
-
-
-def _parts() -> Iterable[str]:
-    from ..bench import PARTS
-
-    return PARTS
 
 
 def _either(words: Iterable[str]) -> str:

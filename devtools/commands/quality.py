@@ -5,20 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from pathlib import Path
-from typing import Any, Callable
+from typing import Callable
 
 from .. import environment
-from ..checkout import Checkout
 from ..errors import FAILED, DevError, Problem
 from ..process import INTERRUPTED, hand_over
-from ..terminal import Mark, Terminal, seconds, table
+from ..terminal import Mark, Terminal, seconds
 from ..workspace.protocol import inside
-from .options import json_option, must_be_known, positive, start_options
+from .options import json_option, start_options
 from .registry import Run, group
 
 command = group(
-    "Tests and requirements", "./dev test -k health -x", "./dev lint", "./dev bench --list"
+    "Tests and requirements", "./dev test -k health -x", "./dev lint", "./dev verify --quick"
 )
 
 
@@ -55,8 +53,8 @@ def test(run: Run) -> int:
         return 0
     suites = {
         "backend": lambda: _backend_tests(run),
-        "workspace": lambda: _pytest(run, "not stack", "configuration", "devtools"),
-        "stack": lambda: _pytest(run, "stack", "stack", "devtools"),
+        "workspace": lambda: _pytest(run, "not stack"),
+        "stack": lambda: _pytest(run, "stack"),
     }
     chosen = [name for name in suites if options.all or getattr(options, name, False)]
     statuses = [_test_suite(run.terminal, name, suites[name]) for name in chosen or ["backend"]]
@@ -82,16 +80,24 @@ def _test_suite(terminal: Terminal, name: str, suite: Callable[[], int]) -> int:
     return status
 
 
-def _pytest(run: Run, marked: str, *directories: str) -> int:
+def _pytest(run: Run, marked: str) -> int:
     if inside(run.checkout.root):
         raise DevError(
             "the tests that bring stacks up cannot run inside the workspace",
             "on your machine: ./dev test --workspace, ./dev test --stack",
         )
     python = environment.ensure(run.checkout, run.terminal)
-    paths = [f"tests/{name}" for name in directories]
     return hand_over(
-        [str(python), "-m", "pytest", *paths, "-m", marked, *run.rest],
+        [
+            str(python),
+            "-m",
+            "pytest",
+            "tests",
+            "--ignore=tests/acceptance",
+            "-m",
+            marked,
+            *run.rest,
+        ],
         directory=run.checkout.root,
         environment=run.checkout.variables,
     )
@@ -132,85 +138,6 @@ def lint(run: Run) -> int:
     return commits.check(run.checkout, python, *which, *run.rest)
 
 
-def _bench_options(parser: argparse.ArgumentParser) -> None:
-    from ..bench import run as performance
-
-    parts = parser.add_argument("parts", nargs="*", metavar="PART", help="only these; else all")
-    parts.completes = "parts"
-    parser.add_argument("--list", action="store_true", help="name the parts and measure nothing")
-    parser.add_argument(
-        "--rounds", type=positive, default=3, metavar="N", help="how often (%(default)s)"
-    )
-    parser.add_argument("--json", metavar="FILE", type=Path, help="keep the figures in FILE")
-    parser.add_argument(
-        "--from",
-        dest="kept",
-        metavar="FILE",
-        type=Path,
-        help="show what FILE keeps; measure nothing",
-    )
-    parser.add_argument(
-        "--write-docs", action="store_true", help=f"put the figures into {performance.PAGE}"
-    )
-
-
-@command(
-    "bench",
-    "measure how long things take, beside what they should",
-    "./dev bench --list",
-    "./dev bench api snapshot --rounds 5   of the running stack",
-    "./dev bench --json all.json           every part: takes long",
-    "./dev bench --from all.json --write-docs",
-    "exit status: 1 when a part cannot be measured; a missed goal fails nothing",
-    options=_bench_options,
-)
-def measured(run: Run) -> int:
-    from .. import bench
-    from ..bench import run as performance
-    from ..bench.measure import Measure
-
-    options = run.options
-    must_be_known("part", options.parts, bench.PARTS)
-    if options.list:
-        for line in table([(name, bench.about(name)) for name in bench.PARTS]):
-            run.terminal.say(line)
-        return 0
-    if options.kept:
-        found, status = performance.kept(options.kept, options.parts), 0
-    else:
-        found, status = _measure(run)
-    for name, one in found.items():
-        run.terminal.say("")
-        run.terminal.heading(f"{name}: {one['about']}")
-        for line in bench.report([Measure.of_json(facts) for facts in one["measures"]]):
-            run.terminal.say(f"  {line}")
-    if options.json:
-        performance.write(options.json, found)
-    if options.write_docs:
-        performance.write_docs(run.checkout, found)
-        run.terminal.mark(Mark.GOOD, f"wrote {performance.PAGE}")
-    return status
-
-
-def _measure(run: Run) -> tuple[dict[str, Any], int]:
-    """What was measured of the wanted parts; one that cannot be is said, and the others are."""
-    from .. import bench
-    from ..bench import run as performance
-    from ..engines.choice import VARIABLE as DEV_ENGINE
-
-    asked = {DEV_ENGINE: run.asked_engine} if run.asked_engine else {}
-    checkout = Checkout(run.checkout.root, {**run.checkout.variables, **asked})
-    found, status = {}, 0
-    for name in run.options.parts or bench.PARTS:
-        try:
-            found[name] = performance.part(checkout, run.terminal, name, run.options.rounds)
-        except DevError as error:
-            status = FAILED
-            for problem in error.problems:
-                run.terminal.fail(Problem(f"{name}: {problem.what}", problem.remedy))
-    return found, status
-
-
 def _verify_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "criteria", nargs="*", metavar="ID", help="LDE-1.1, or the beginning of some: LDE-1, BP"
@@ -218,6 +145,7 @@ def _verify_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--quick", action="store_true", help="leave out what takes a minute or more"
     )
+    parser.add_argument("--list", action="store_true", help="print ids and statements; check none")
     parser.add_argument("--markdown", metavar="FILE", help="write a page with the outcomes")
     json_option(parser)
 
@@ -227,30 +155,28 @@ def _verify_options(parser: argparse.ArgumentParser) -> None:
     "check the acceptance criteria against the running stack",
     "./dev verify --quick",
     "./dev verify LDE-1.1 BP",
+    "./dev verify --list",
     "./dev verify --markdown docs/acceptance.md",
-    "exit status: 0 when none failed, 1 when one did; what a check changes, it takes back",
+    "needs Python 3.11 or newer on this machine; exit status 1 when a criterion failed; what a",
+    "check changes, it takes back",
     options=_verify_options,
 )
 def verify(run: Run) -> int:
-    from .. import acceptance
-
-    options, terminal = run.options, run.terminal
-    criteria = acceptance.choose(options.criteria)
-    shown = None if options.json else terminal
-    stack = acceptance.Stack(run.checkout, run.engine.name, acceptance.progress(terminal))
-    stack.must_be_up()
-    if not options.json:
-        run.say_engine()
-    outcomes = acceptance.verify(stack, criteria, quick=options.quick, terminal=shown)
-    if options.json:
-        terminal.say(json.dumps(acceptance.as_json(outcomes, stack.engine), indent=2))
-    else:
-        terminal.say("")
-        for line in acceptance.as_table(outcomes):
-            terminal.say(line)
+    options = run.options
+    chosen = [f"--{name}" for name in ("quick", "list", "json") if getattr(options, name)]
     if options.markdown:
-        acceptance.write_page(options.markdown, outcomes, stack.engine)
-    return FAILED if acceptance.failed(outcomes) else 0
+        chosen += ["--markdown", options.markdown]
+    if not options.json and not options.list:
+        run.say_engine()
+    python = environment.ensure(run.checkout, run.aside)
+    return hand_over(
+        [
+            *(str(python), "-m", "pytest", "tests/acceptance", "--capture=no"),
+            *("--engine", run.engine.name, *chosen, "--criteria", *options.criteria),
+        ],
+        directory=run.checkout.root,
+        environment=run.checkout.variables,
+    )
 
 
 def _lock_options(parser: argparse.ArgumentParser) -> None:

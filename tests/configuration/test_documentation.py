@@ -1,4 +1,4 @@
-"""What the documentation says exists; its commands are run by tests/stack/test_documentation.py."""
+"""What the documentation says exists; its commands are run by tests/stack/test_documented_commands.py."""
 
 from __future__ import annotations
 

@@ -100,14 +100,3 @@ def test_checks_before_a_commit_come_from_one_place_and_are_pinned():
     for hook in repositories[0]["hooks"]:
         for requirement in hook.get("additional_dependencies", []):
             assert re.fullmatch(r"[\w-]+==[\d.]+", requirement), hook["id"]
-
-
-def test_the_top_level_holds_what_the_design_names():
-    known = {
-        ".ci", ".devcontainer", ".dockerignore", ".editorconfig", ".env.example", ".gitattributes",
-        ".github", ".gitignore", ".pre-commit-config.yaml", ".vscode", "CHANGELOG.md",
-        "CONTRIBUTING.md", "LICENSE", "README.md", "backend", "dev", "devtools",
-        "docker-compose.debug.yml", "docker-compose.prod.yml", "docker-compose.yml", "docs",
-        "init-scripts", "proxy", "requirements", "ruff.toml", "tests",
-    }  # fmt: skip
-    assert {name.split("/")[0] for name in tracked_files()} <= known

@@ -1,27 +1,11 @@
-"""A checkout of its own for each test: `dev` and `devtools`, and what the test puts beside them."""
+"""What faults the tests of ./dev put beside it."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
 from pathlib import Path
 
 import pytest
-from front_door import ROOT, Workspace
-
-sys.path.insert(0, str(ROOT))
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    root = tmp_path / "my checkout"  # with a space, as some have it
-    root.mkdir()
-    shutil.copy(ROOT / "dev", root)
-    shutil.copytree(ROOT / "devtools", root / "devtools", ignore=shutil.ignore_patterns("__py*"))
-    kept = ("PATH", "HOME", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT")
-    variables = {name: os.environ[name] for name in kept if name in os.environ}
-    return Workspace(root, {**variables, "PYTHONIOENCODING": "utf-8"})
+from front_door import Workspace
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -20,6 +22,17 @@ class Workspace:
 
     root: Path
     variables: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def copied_to(cls, root: Path) -> Workspace:
+        """Copy `dev` and the folders that have its commands into `root`, which is made."""
+        root.mkdir()
+        shutil.copy(ROOT / "dev", root)
+        for folder in (ROOT / "devtools", *(file.parent for file in ROOT.glob("*/commands.py"))):
+            shutil.copytree(folder, root / folder.name, ignore=shutil.ignore_patterns("__py*"))
+        kept = ("PATH", "HOME", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT")
+        variables = {name: os.environ[name] for name in kept if name in os.environ}
+        return cls(root, {**variables, "PYTHONIOENCODING": "utf-8"})
 
     def start(self, *arguments: str, **options) -> subprocess.Popen[str]:
         return subprocess.Popen(

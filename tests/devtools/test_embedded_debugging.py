@@ -16,9 +16,9 @@ import pytest
 from debug_client import Direct, Editor
 from embedded_checkout import EmbeddedCheckout
 from front_door import ROOT
+from running_stack import free_ports
 
 from devtools import debuggers, environment
-from devtools.bench.copy import free_port
 from devtools.checkout import Checkout
 from devtools.readiness import wait_until
 from devtools.terminal import Terminal
@@ -43,7 +43,7 @@ def stack(tmp_path_factory):
     """A stack with ports for its debuggers."""
     venv = environment.ensure(Checkout(ROOT), Terminal()).parent.parent
     checkout = EmbeddedCheckout.make(tmp_path_factory.mktemp("embedded") / "debugged", venv)
-    checkout.variables |= {variable: str(free_port()) for variable, _ in debuggers.PORTS.values()}
+    checkout.variables |= free_ports(*(variable for variable, _ in debuggers.PORTS.values()))
     yield checkout
     checkout.clean()
 

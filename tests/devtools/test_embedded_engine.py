@@ -18,9 +18,9 @@ import pytest
 from embedded_checkout import EmbeddedCheckout
 from emulated_aws import LOG_IN
 from front_door import ROOT, another_application
+from running_stack import free_ports
 
 from devtools import environment, ports
-from devtools.bench.copy import free_port
 from devtools.checkout import Checkout
 from devtools.embedded.stack import MARK, MARK_SERVICE
 from devtools.readiness import wait_until
@@ -203,14 +203,14 @@ def test_a_restart_keeps_the_server_that_was_chosen(up):
 
 
 def test_serve_debug_returns_when_an_editor_can_attach(up):
-    port = free_port()
-    up.variables["WEB_DEBUG_PORT"] = str(port)
+    up.variables |= free_ports("WEB_DEBUG_PORT")
+    port = up.variables["WEB_DEBUG_PORT"]
     try:
         for server in ("gunicorn", "runserver"):
             done = up.dev("serve", server, "--debug")
             assert done.returncode == 0, done.stdout + done.stderr
             assert f"attach an editor to localhost:{port}" in done.stdout
-            assert ports.held_by(up.pids()["web"], port)
+            assert ports.held_by(up.pids()["web"], int(port))
             wait_until(up.healthy, 60, "not healthy under the debugger")
             shown = json.loads(up.dev("status", "--json").stdout)["debuggers"]
             expected = {"listening": True, "attached": False}
@@ -220,11 +220,11 @@ def test_serve_debug_returns_when_an_editor_can_attach(up):
     finally:
         del up.variables["WEB_DEBUG_PORT"]
         up.up()
-    assert not ports.listens(port)
+    assert not ports.listens(int(port))
 
 
 def test_up_debug_has_both_processes_under_debuggers(up):
-    chosen = {name: str(free_port()) for name in ("WEB_DEBUG_PORT", "WORKER_DEBUG_PORT")}
+    chosen = free_ports("WEB_DEBUG_PORT", "WORKER_DEBUG_PORT")
     up.variables |= chosen
     try:
         up.up("--debug")

@@ -162,5 +162,25 @@ def test_a_start_imports_nothing_that_only_some_commands_need():
     )
     rooms = {name.split(".")[1] for name in done.stdout.split() if name.startswith("devtools.")}
     assert {"cli", "commands"} <= rooms
-    assert not rooms & {"acceptance", "bench", "contract", "doctor", "ecs", "embedded", "snapshots"}
+    assert not rooms & {"contract", "doctor", "ecs", "embedded", "snapshots"}
     assert not {"http.client", "ssl", "devtools.engines.compose"} & {*done.stdout.split()}
+
+
+def test_a_folder_with_a_commands_file_adds_its_commands(workspace):
+    workspace.write("shop/__init__.py", "")
+    workspace.write(
+        "shop/commands.py",
+        """
+from devtools.commands.registry import group
+
+command = group("Of the shop", "./dev greet")
+
+
+@command("greet", "say hello", "./dev greet")
+def greet(run):
+    run.terminal.say("hello")
+    return 0
+""",
+    )
+    assert workspace.dev("greet").stdout == "hello\n"
+    assert "Of the shop" in workspace.dev("help").stdout

@@ -17,7 +17,7 @@ import pytest
 from running_stack import Answer, Stack, copy_checkout, free_ports
 
 from devtools.checkout import Checkout
-from devtools.production.trial import make_certificate
+from devtools.production.certificate import make_certificate
 
 ENVIRONMENT_FILE = ".env.production"
 SERVICES = ("db", "redis", "web", "worker", "proxy")

@@ -1,0 +1,100 @@
+"""`./dev bench`. Every start of ./dev imports this file, so a function imports what it needs."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from devtools.checkout import Checkout
+from devtools.commands.options import must_be_known, positive
+from devtools.commands.registry import Run, group
+from devtools.errors import FAILED, DevError, Problem
+from devtools.terminal import Mark, table
+
+command = group("Benchmarks", "./dev bench --list")
+
+
+def _bench_options(parser: argparse.ArgumentParser) -> None:
+    parts = parser.add_argument("parts", nargs="*", metavar="PART", help="only these; else all")
+    parts.completes = _names
+    parser.add_argument("--list", action="store_true", help="name the parts and measure nothing")
+    parser.add_argument(
+        "--rounds", type=positive, default=3, metavar="N", help="how often (%(default)s)"
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="keep the figures in FILE")
+    parser.add_argument(
+        "--from",
+        dest="kept",
+        metavar="FILE",
+        type=Path,
+        help="show what FILE keeps; measure nothing",
+    )
+    parser.add_argument(
+        "--write-docs", action="store_true", help="put the figures into docs/performance.md"
+    )
+
+
+@command(
+    "bench",
+    "measure how long things take, beside what they should",
+    "./dev bench --list",
+    "./dev bench api snapshot --rounds 5   of the running stack",
+    "./dev bench --json all.json           every part: takes long",
+    "./dev bench --from all.json --write-docs",
+    "exit status: 1 when a part cannot be measured; a missed goal fails nothing",
+    options=_bench_options,
+)
+def bench(run: Run) -> int:
+    from . import run as performance
+    from .measure import Measure
+    from .parts import PARTS, about, report
+
+    options = run.options
+    must_be_known("part", options.parts, PARTS)
+    if options.list:
+        for line in table([(name, about(name)) for name in PARTS]):
+            run.terminal.say(line)
+        return 0
+    if options.kept:
+        found, status = performance.kept(options.kept, options.parts), 0
+    else:
+        found, status = _measure(run)
+    for name, one in found.items():
+        run.terminal.say("")
+        run.terminal.heading(f"{name}: {one['about']}")
+        for line in report([Measure.of_json(facts) for facts in one["measures"]]):
+            run.terminal.say(f"  {line}")
+    if options.json:
+        performance.write(options.json, found)
+    if options.write_docs:
+        performance.write_docs(run.checkout, found)
+        run.terminal.mark(Mark.GOOD, f"wrote {performance.PAGE}")
+    return status
+
+
+def _measure(run: Run) -> tuple[dict[str, Any], int]:
+    """What was measured of the wanted parts; one that cannot be is said, and the others are."""
+    from devtools.engines.choice import VARIABLE as DEV_ENGINE
+
+    from . import run as performance
+    from .parts import PARTS
+
+    asked = {DEV_ENGINE: run.asked_engine} if run.asked_engine else {}
+    checkout = Checkout(run.checkout.root, {**run.checkout.variables, **asked})
+    found, status = {}, 0
+    for name in run.options.parts or PARTS:
+        try:
+            found[name] = performance.part(checkout, run.terminal, name, run.options.rounds)
+        except DevError as error:
+            status = FAILED
+            for problem in error.problems:
+                run.terminal.fail(Problem(f"{name}: {problem.what}", problem.remedy))
+    return found, status
+
+
+def _names() -> Iterable[str]:
+    from .parts import PARTS
+
+    return PARTS

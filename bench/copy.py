@@ -1,0 +1,97 @@
+"""A copy of the checkout with a stack of its own on the embedded engine, to measure in."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from devtools import ports
+from devtools.checkout import Checkout
+from devtools.embedded.runner import SUBJECT
+from devtools.engines.embedded import EmbeddedEngine
+from devtools.errors import DevError
+from devtools.process import capture
+from devtools.services import WEB
+from devtools.terminal import Terminal
+
+# The user's own stack has these.
+_OWN = ("WEB_PORT", "DB_PORT", "REDIS_PORT", "WEB_DEBUG_PORT", "WORKER_DEBUG_PORT")
+
+
+class Copy:
+    """The copy in `directory`; `variables` are added to those of `checkout`."""
+
+    def __init__(self, checkout: Checkout, directory: Path, variables: dict[str, str]) -> None:
+        kept = {name: v for name, v in checkout.variables.items() if name not in _OWN}
+        self.checkout = checkout.copy(directory / "checkout", {**kept, **variables})
+
+    def share(self, checkout: Checkout) -> None:
+        """Use the `.venv` of `checkout` instead of making one."""
+        (self.checkout.root / ".venv").symlink_to(checkout.root / ".venv")
+
+    @contextmanager
+    def up(self) -> Iterator[None]:
+        """The copy's stack, up; nothing of it is left afterwards."""
+        try:
+            self.dev("up")
+            yield
+        finally:
+            self.dev("clean", "--yes")
+
+    def dev(self, *arguments: str) -> None:
+        """Run `./dev ARGUMENTS` in the copy. Raises DevError if it fails."""
+        done = capture(
+            [sys.executable, str(self.checkout.root / "dev"), "--engine", "embedded", *arguments],
+            directory=self.checkout.root,
+            environment=self.checkout.variables,
+            timeout=600,
+        )
+        if not done.ok:
+            raise DevError(f"./dev {' '.join(arguments)} failed: {done.last_words}")
+
+    @property
+    def port(self) -> int:
+        """The port that web answers on."""
+        return self.checkout.recall(SUBJECT)[WEB]
+
+    def variables_of(self, service: str, terminal: Terminal) -> dict[str, str]:
+        """The environment that a process of `service` gets."""
+        return EmbeddedEngine(self.checkout, terminal).variables_of(service)
+
+
+def page(port: int, path: str = "/") -> http.client.HTTPResponse:
+    """The answer of a server of this machine, read. Raises OSError if there is none."""
+    connection = http.client.HTTPConnection(ports.LOOPBACK, port, timeout=30)
+    try:
+        connection.request("GET", path, headers={"Host": f"localhost:{port}"})
+        answer = connection.getresponse()
+        answer.read()
+    finally:
+        connection.close()
+    return answer
+
+
+def answers(port: int, path: str = "/") -> bool:
+    """Whether a server of this machine answers `path` with 200."""
+    try:
+        return page(port, path).status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def first_page(port: int) -> None:
+    """Ask for the first page. Raises DevError if that is refused."""
+    status = page(port).status
+    if status != http.client.OK:
+        raise DevError(f"the first page was answered with {status}", "./dev logs web")
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((ports.LOOPBACK, 0))
+        return probe.getsockname()[1]

@@ -1,0 +1,32 @@
+"""A certificate for the proxy of a production stack that is tried on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..checkout import Checkout
+from ..errors import DevError
+from ..process import capture
+
+
+def make_certificate(checkout: Checkout, directory: Path) -> Path:
+    """Write a certificate for *.localhost that nobody trusts, with its key; return the file.
+
+    Raises:
+        DevError: when there is no openssl command, or it fails.
+    """
+    chain, key, both = (directory / name for name in ("chain.pem", "key.pem", "both.pem"))
+    done = capture(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:*.localhost,DNS:localhost"),
+            *("-keyout", str(key), "-out", str(chain)),
+        ],
+        directory=directory,
+        environment=checkout.variables,
+    )
+    if not done.ok:
+        raise DevError(f"openssl made no certificate: {done.last_words}")
+    both.write_text(chain.read_text() + key.read_text())
+    both.chmod(0o644)  # the proxy's user is another
+    return both

@@ -1,0 +1,101 @@
+"""Django's shell as one process that runs one piece of code after the other.
+
+To start Django takes longer than most checks do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import select
+import subprocess
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from criteria import Failed
+
+# Answers each line of its input, {"code", "tenant"}, by a line {"printed", "fault"}. A piece of
+# code sees no name and no context variable of the one before it.
+LOOP = """
+import contextlib, contextvars, io, json, sys
+from django_tenants.utils import tenant_context
+from tenants.operators import Operators
+from tenants.services import get_tenant
+
+def place(name):
+    if not name:
+        return contextlib.nullcontext()
+    return tenant_context(Operators() if name == Operators.schema_name else get_tenant(name))
+
+for line in sys.stdin:
+    asked, printed, fault = json.loads(line), io.StringIO(), ""
+    try:
+        with place(asked["tenant"]), contextlib.redirect_stdout(printed):
+            contextvars.copy_context().run(exec, asked["code"], {})
+    except Exception as error:
+        fault = f"{type(error).__name__}: {error}"
+    print(json.dumps({"printed": printed.getvalue(), "fault": fault}), flush=True)
+"""
+
+
+class DjangoShell:
+    """The process of `command`, which runs LOOP; started when it is first asked."""
+
+    def __init__(
+        self, command: Sequence[str], directory: Path, environment: Mapping[str, str]
+    ) -> None:
+        self._start = {"args": command, "cwd": directory, "env": dict(environment)}
+        self._process: subprocess.Popen[str] | None = None
+
+    def ask(self, code: str, tenant: str, timeout: float) -> str:
+        """What `code` prints. Raises Failed if it fails, or is not done after `timeout` seconds."""
+        question = json.dumps({"code": code, "tenant": tenant})
+        # A server that was replaced took the process with it, which may show only now.
+        answer = self._answer(question, timeout) or self._answer(question, timeout, last=True)
+        if answer["fault"]:
+            raise Failed(f"in Django's shell: {answer['fault']}")
+        return answer["printed"]
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+            self._process.stdout.close()
+            self._process = None
+
+    def _answer(self, question: str, timeout: float, *, last: bool = False) -> dict[str, Any]:
+        """The answer; nothing if the process ended without one, unless this is the `last` try."""
+        self._process = self._process or subprocess.Popen(
+            **self._start,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+        )
+        said: deque[str] = deque(maxlen=2)  # a fault, and what to do about it
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(question + "\n")
+            self._process.stdin.flush()
+        # Lines are few and whole: none waits in the buffer while select sees nothing.
+        while select.select([self._process.stdout], [], [], timeout)[0]:
+            line = self._process.stdout.readline()
+            if not line:
+                self.close()
+                if last:
+                    raise Failed(f"Django's shell ended: {' '.join(said)}", "./dev status")
+                return {}
+            with contextlib.suppress(ValueError):
+                found = json.loads(line)
+                if isinstance(found, dict) and "printed" in found:
+                    return found
+            said.append(line.strip())
+        self.close()
+        raise Failed(f"Django's shell did not answer within {timeout:.0f} s")

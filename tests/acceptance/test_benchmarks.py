@@ -1,0 +1,27 @@
+"""The budgets that are a criterion; `bench/` measures them."""
+
+from __future__ import annotations
+
+import re
+
+from criteria import Failed, Seen, criterion
+from running import Stack
+
+from bench.container import RATIO
+
+
+@criterion(
+    "BP-15",
+    "throughput within 10 % of the same server outside a container",
+    long=True,
+    needs_docker="there is no container here to compare with",
+)
+def test_throughput(stack: Stack, seen: Seen) -> None:
+    done = stack.must("bench", "container", timeout=1800)
+    row = next((line for line in done.splitlines() if RATIO in line), "")
+    ratio = re.search(r"\s(\d+\.\d+)(?:\s|$)", row)
+    if not ratio:
+        raise Failed("./dev bench container compares nothing on this machine")
+    if float(ratio.group(1)) < 0.9:
+        raise Failed(f"{ratio.group(1)} of the throughput outside", "./dev bench container")
+    seen(f"{ratio.group(1)} of the throughput outside a container (median of the rounds)")

@@ -1,0 +1,119 @@
+"""The workspace: the editor in the stack."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from criteria import Failed, Seen, criterion
+from running import Stack
+from web_client import Browser, ask
+
+DEVCONTAINER = ".devcontainer/devcontainer.json"
+WORKSPACE_TESTS = "tests/stack/test_debugging.py"  # they open a dev container and debug in it
+EMBEDDED_TESTS = "tests/devtools/test_embedded_debugging.py"
+RESTART_TESTS = "tests/stack/test_restarts.py"
+AWS_TESTS = "tests/stack/test_aws.py"
+EMBEDDED_ENGINE_TESTS = "tests/devtools/test_embedded_engine.py"
+OPENED = "dev_container or sidecars or terminal or in_it or switching or killed"
+DEBUGGED = "breakpoint or paused or debugs or debugged"
+RESTARTED = "restart or killed or fills_itself"
+CODESPACE = "verify-8000.app.github.dev"
+
+
+@criterion(
+    "WS-1",
+    "`devcontainer up` attaches to the Compose web service with db, redis, worker, localstack as "
+    "sidecars",
+    long=True,
+    needs_docker="a dev container is a container",
+)
+def test_devcontainer(stack: Stack, seen: Seen) -> None:
+    declared = stack.json(DEVCONTAINER)
+    if declared.get("service") != "web" or declared.get("overrideCommand") is not False:
+        raise Failed(f"{DEVCONTAINER} does not attach to web as it is")
+    seen(stack.tests(WORKSPACE_TESTS, "-k", OPENED))
+
+
+@criterion(
+    "WS-2",
+    "breakpoints hit in runserver, Gunicorn and worker through the attach configurations",
+    long=True,
+)
+def test_breakpoints(stack: Stack, seen: Seen) -> None:
+    tests = (WORKSPACE_TESTS, "-k", DEBUGGED) if stack.compose else (EMBEDDED_TESTS,)
+    seen(stack.tests(*tests))
+
+
+@criterion("WS-3", "tasks and launch profiles switch runserver and Gunicorn")
+def test_tasks(stack: Stack, seen: Seen) -> None:
+    tasks = {one["label"]: one for one in stack.json(".vscode/tasks.json")["tasks"]}
+    launch = stack.json(".vscode/launch.json")
+    entries = launch["configurations"] + launch.get("compounds", [])
+    wanted = [one.get("preLaunchTask") for one in entries]
+    missing = [name for name in wanted if name and name not in tasks]
+    if missing:
+        raise Failed(f"launch.json wants tasks that are not there: {', '.join(missing)}")
+    commands = {name: _command(one) for name, one in tasks.items()}
+    for server in ("runserver", "gunicorn"):
+        if not any(f"serve {server}" in command for command in commands.values()):
+            raise Failed(f"no task runs ./dev serve {server}")
+    seen(f"{len(tasks)} tasks, {len(wanted)} launch profiles")
+
+
+def _command(task: dict[str, Any]) -> str:
+    return " ".join([str(task.get("command", "")), *map(str, task.get("args", ()))])
+
+
+@criterion("WS-4", "Codespaces: forwarded hosts accepted, CSRF works, ports labelled")
+def test_codespaces(stack: Stack, seen: Seen) -> None:
+    port = stack.port("web")
+    ask(port, "GET", "/api/v1/health/live/", host=CODESPACE, headers={}).must_be(200)
+    browser = Browser(port, "test1")
+    page = browser.get("/admin/login/").must_be(200).text
+    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
+    body = f"csrfmiddlewaretoken={token.group(1) if token else ''}&username=x&password=x".encode()
+    # The proxy reports its own name, or localhost; with or without TLS.
+    for host, origin in (
+        (CODESPACE, f"https://{CODESPACE}"),
+        (f"localhost:{port}", f"https://{CODESPACE}"),
+        (CODESPACE, "http://localhost:8000"),
+        (CODESPACE, "https://localhost:8000"),
+    ):
+        headers = {
+            "Origin": origin,
+            "Cookie": "; ".join(f"{k}={v}" for k, v in browser.cookies.items()),
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+        answer = ask(port, "POST", "/admin/login/", host=host, headers=headers, body=body)
+        if answer.status != 200:  # the form again: the log-in is wrong, the request is not
+            raise Failed(f"Host {host}, Origin {origin}: {answer.status}")
+    labels = stack.json(DEVCONTAINER).get("portsAttributes", {})
+    if not labels.get("8000", {}).get("label"):
+        raise Failed(f"{DEVCONTAINER} gives port 8000 no label")
+    seen(f"4 of 4 pairs of Host and Origin accepted; port 8000 is {labels['8000']['label']!r}")
+
+
+@criterion("WS-5", "pre-commit runs the same checks as CI", long=True)
+def test_same_checks(stack: Stack, seen: Seen) -> None:
+    steps = stack.text(".ci/run")
+    runs = re.search(r"^lint\(\) *\{ \./dev lint; \}$", steps, re.M)
+    if not runs or not re.search(r"^steps=\([^)]*\blint\b", steps, re.M):
+        raise Failed(".ci/run does not run ./dev lint")
+    hooks = re.findall(r"^\s*- id: (\S+)", stack.text(".pre-commit-config.yaml"), re.M)
+    stack.must("lint", timeout=900)
+    seen(f".ci/run runs ./dev lint, which is pre-commit: {len(hooks)} hooks passed")
+
+
+@criterion(
+    "WS-6",
+    "after a restart of the machine or of the Docker daemon the stack is healthy without a "
+    "command; a restart of any service, or of all, ends healthy; `devcontainer up` again is green",
+    long=True,
+)
+def test_restarts(stack: Stack, seen: Seen) -> None:
+    # Without Docker nothing starts the processes with the machine.
+    files = (
+        (RESTART_TESTS, AWS_TESTS, WORKSPACE_TESTS) if stack.compose else (EMBEDDED_ENGINE_TESTS,)
+    )
+    seen(stack.tests(*files, "-k", RESTARTED))
