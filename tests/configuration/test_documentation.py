@@ -1,4 +1,7 @@
-"""What the documentation says exists; its commands are run by tests/stack/test_documented_commands.py."""
+"""What the documentation names exists.
+
+Its commands are run by tests/stack/test_documented_commands.py.
+"""
 
 from __future__ import annotations
 
