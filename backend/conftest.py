@@ -19,9 +19,9 @@ from rest_framework.test import APIClient
 
 from cloud.tests.staying_home import stay_home
 from core import health
-from core.heartbeat import KEY_PREFIX
+from core.celery.heartbeat import KEY_PREFIX
 from products.models import Category, Product
-from tenants.exclusive import LOCK, MAINTENANCE_DATABASE
+from tenants.locks import LOCK, MAINTENANCE_DATABASE
 from tenants.models import Tenant
 from tenants.release import release
 from tenants.resolution import forget

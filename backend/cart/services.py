@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from cart.models import MAX_QUANTITY, MAX_TOTAL, Cart, CartItem
-from core.problems import Conflict
+from core.errors.problem_details import Conflict
 from products.models import Product
 from products.services import check_stock, visible_products
 from users.models import User

@@ -17,7 +17,7 @@ from storages.backends.s3 import S3File, S3Storage
 from storages.utils import clean_name
 
 from cloud.limits import REQUEST
-from core.problems import Unavailable
+from core.errors.problem_details import Unavailable
 from core.tenancy import file_prefix
 
 P = ParamSpec("P")
@@ -47,7 +47,7 @@ class TenantS3Storage(S3Storage):
         public_endpoint_url: S3 as browsers reach it; None if that is no other address.
 
     Raises:
-        core.problems.Unavailable: from every method, where S3 does not do what it is asked.
+        Unavailable: from every method, where S3 does not do what it is asked.
         SuspiciousOperation: from every method, for a name outside the tenant's prefix.
     """
 

@@ -26,11 +26,11 @@ from typing import Any
 from gunicorn import util
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from core import problems
+from core.errors import problem_details
 
 FIRST_BYTES = 10  # seconds a new connection may stay silent
-PATIENCE = 120  # seconds that a thread may wait for its client, in all of one request
-PATIENCE_WHEN_BUSY = 5  # the same while every thread of the process is taken
+CLIENT_TIMEOUT = 120  # seconds that a thread may wait for its client, in all of one request
+BUSY_CLIENT_TIMEOUT = 5  # the same while every thread of the process is taken
 
 
 def write_problem(sock: socket.socket, status: int, reason: str, detail: str) -> None:
@@ -41,10 +41,10 @@ def write_problem(sock: socket.socket, status: int, reason: str, detail: str) ->
         reason: its phrase.
         detail: what is wrong; an empty string where Gunicorn does not say.
     """
-    body = json.dumps(problems.document(status, detail or reason))
+    body = json.dumps(problem_details.document(status, detail or reason))
     head = (
         f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\n"
-        f"Content-Type: {problems.CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"Content-Type: {problem_details.CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     util.write_nonblock(sock, (head + body).encode("latin1"))
 
@@ -137,7 +137,7 @@ class Worker(ThreadWorker):
         self._drop_slow_clients()
 
     def _drop_slow_clients(self) -> None:
-        limit = PATIENCE_WHEN_BUSY if self._all_busy() else PATIENCE
+        limit = BUSY_CLIENT_TIMEOUT if self._all_busy() else CLIENT_TIMEOUT
         for conn in self.busy:
             if conn.sock.waited > limit:
                 self.log.warning("dropped a client that was waited for for %d s", limit)

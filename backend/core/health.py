@@ -23,7 +23,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
-from core.heartbeat import living_workers
+from core.celery.broker import broker
+from core.celery.heartbeat import active_workers
 from core.liveness import DRAIN_FILE
 
 TIME_LIMIT = 1.5  # seconds each probe may take; they run side by side, so also all together
@@ -203,25 +204,21 @@ def probe_database() -> None:
 
 @register("cache")
 def probe_cache() -> None:
-    with _redis(settings.CACHES["default"]["LOCATION"]) as client:
+    # A separate client: one that hangs must not be shared with requests.
+    with redis.Redis.from_url(
+        settings.CACHES["default"]["LOCATION"],
+        socket_connect_timeout=REDIS_TIMEOUT,
+        socket_timeout=REDIS_TIMEOUT,
+    ) as client:
         client.ping()
 
 
 @register("broker")
 def probe_broker() -> None:
-    with _redis(settings.CELERY_BROKER_URL) as client:
-        client.ping()
+    broker().ping()
 
 
 @register("worker")
 def probe_worker() -> None:
-    with _redis(settings.CELERY_BROKER_URL) as client:
-        if not living_workers(client):
-            raise RuntimeError("no worker has been heard from; see its log: ./dev logs worker")
-
-
-def _redis(url: str) -> redis.Redis:
-    """Return a separate client: one that hangs must not be shared with requests."""
-    return redis.Redis.from_url(
-        url, socket_connect_timeout=REDIS_TIMEOUT, socket_timeout=REDIS_TIMEOUT
-    )
+    if not active_workers():
+        raise RuntimeError("no worker has been heard from; see its log: ./dev logs worker")

@@ -13,8 +13,8 @@ from django.core.exceptions import DisallowedHost
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 
-from core.outages import outage
-from core.problems import Unavailable, problem, unavailable
+from core.errors.problem_details import Unavailable, problem, unavailable
+from core.errors.unavailable import as_unavailable
 from core.tenancy import has_application, in_a_tenant
 
 log = structlog.get_logger(__name__)
@@ -139,5 +139,5 @@ class UnavailableMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        found = error if isinstance(error, Unavailable) else outage(error)
+        found = error if isinstance(error, Unavailable) else as_unavailable(error)
         return unavailable(found) if found else None

@@ -10,7 +10,7 @@ from django.utils.http import parse_header_parameters
 from rest_framework import parsers
 from rest_framework.exceptions import ParseError
 
-from core.problems import ContentTooLarge
+from core.errors.problem_details import ContentTooLarge
 
 
 class JSONParser(parsers.JSONParser):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.problems import CONTENT_TYPE
+from core.errors.problem_details import CONTENT_TYPE
 
 Operation = dict[str, Any]
 

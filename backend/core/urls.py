@@ -32,7 +32,7 @@ if "debug_toolbar" in settings.INSTALLED_APPS:
 
     urlpatterns += debug_toolbar_urls()
 
-handler400 = "core.errors.bad_request"
-handler403 = "core.errors.permission_denied"
-handler404 = "core.errors.not_found"
-handler500 = "core.errors.server_error"
+handler400 = "core.errors.handlers.bad_request"
+handler403 = "core.errors.handlers.permission_denied"
+handler404 = "core.errors.handlers.not_found"
+handler500 = "core.errors.handlers.server_error"

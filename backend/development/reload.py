@@ -279,15 +279,15 @@ class Imports:
     def __exit__(self, *_: object) -> None:
         os.close(self._reading)
 
-    def read(self, patience: float) -> list[str]:
-        """Return what was announced, after `patience` seconds at most."""
-        if self._reading not in select.select([self._reading], [], [], patience)[0]:
+    def read(self, timeout: float) -> list[str]:
+        """Return what was announced, after `timeout` seconds at most."""
+        if self._reading not in select.select([self._reading], [], [], timeout)[0]:
             return []
         *names, self._rest = (self._rest + os.read(self._reading, 65536)).split(b"\n")
         if names:
             self.last = time.monotonic()
         else:
-            time.sleep(patience)  # no more writes
+            time.sleep(timeout)  # no more writes
         return [name.decode() for name in names]
 
 

@@ -14,8 +14,8 @@ from django.utils import timezone
 from cart.models import CartItem
 from cart.services import check_totals, items_of, locked_cart
 from core.celery import send_task
+from core.errors.problem_details import Conflict, Unprocessable
 from core.mail import message_id
-from core.problems import Conflict, Unprocessable
 from orders.models import Order, OrderItem, StatusChange
 from products.services import return_to_stock, take_from_stock
 from tenants.context import each_active_tenant

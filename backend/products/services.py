@@ -10,7 +10,7 @@ from django.core.cache import cache
 from django.db import transaction
 from django.db.models import QuerySet
 
-from core.problems import Conflict
+from core.errors.problem_details import Conflict
 from products.models import SHOWN, Product
 
 LIST_SECONDS = 60  # how long a list is remembered; changes are seen at once all the same

@@ -11,8 +11,8 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
 
-from core.outages import outage
-from core.problems import problem, unavailable
+from core.errors.problem_details import problem, unavailable
+from core.errors.unavailable import as_unavailable
 from tenants.postgresql.base import TenantGone
 from tenants.resolution import HEADER, SuspendedTenant, UnknownTenant, forget, resolve
 
@@ -47,7 +47,7 @@ class TenantMiddleware:
         try:
             refusal = enter(request)
         except Exception as error:
-            if found := outage(error):
+            if found := as_unavailable(error):
                 return unavailable(found)
             raise
         return refusal or self.get_response(request)

@@ -12,7 +12,7 @@ import structlog
 from django.db import connection
 from django_tenants.utils import get_public_schema_name
 
-from tenants.exclusive import exclusively, retry_locks
+from tenants.locks import exclusive_lock, retry_locks
 from tenants.migration import conflicts, migrate, stamp
 from tenants.models import Tenant
 from tenants.provisioning import grant_in_public, provision, unprovisioned
@@ -38,7 +38,7 @@ def release() -> None:
         django.db.Error: when public itself cannot be migrated.
     """
     _refuse_conflicts()
-    with exclusively():
+    with exclusive_lock():
         started = time.monotonic()
         _migrate(get_public_schema_name())
         grant_in_public()

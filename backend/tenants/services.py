@@ -20,7 +20,7 @@ from django.db import connection, transaction
 from django_tenants.utils import tenant_context
 
 from tenants.archive import check_restorable, restore, write
-from tenants.exclusive import exclusively
+from tenants.locks import exclusive_lock
 from tenants.migration import stamp
 from tenants.models import Domain, Tenant
 from tenants.provisioning import drop_schema
@@ -59,7 +59,7 @@ def create_tenant(
     connection.set_schema_to_public()
     if archive:
         check_restorable(archive)
-    with exclusively():
+    with exclusive_lock():
         with transaction.atomic():
             tenant = Tenant.objects.filter(schema_name=name).first()
             is_new = tenant is None
@@ -230,7 +230,7 @@ def drop_tenant(name: str, *, export: bool = True) -> Dropped:
         OSError: when the archive cannot be written, or files cannot be read or deleted.
     """
     suspend_tenant(name)
-    with exclusively():
+    with exclusive_lock():
         tenant = get_tenant(name)
         archive = export_tenant(name) if export and tenant.migrations_stamp else None
         role_dropped = _remove(tenant)

@@ -8,7 +8,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.db.models import QuerySet
 
-from core.problems import Conflict
+from core.errors.problem_details import Conflict
 from tickets.attachments import checked_type
 from tickets.models import Attachment, Message, Ticket
 from users.models import User

@@ -22,7 +22,7 @@ from cloud.cognito import (
     issuer_claimed,
     user_pool,
 )
-from core.problems import Unavailable
+from core.errors.problem_details import Unavailable
 from core.tenancy import in_a_tenant
 from users.models import User
 from users.services import NotLinked, account_of, log_in_of

@@ -11,8 +11,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
 
+from core.errors.problem_details import Conflict
 from core.parsers import JSONParser
-from core.problems import Conflict
 from core.tenancy import in_a_tenant
 from users.models import User
 from users.serializers import (

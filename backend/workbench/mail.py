@@ -16,7 +16,7 @@ from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import connection
 
-from workbench.journal import MAIL, connect
+from workbench.activity_log import MAIL, connect
 
 LARGEST = 512 * 1024  # characters of a message that are kept
 

@@ -12,17 +12,17 @@ from typing import Any
 import redis
 from django.http import HttpRequest, HttpResponse
 
-from workbench.journal import REQUESTS, connect, key
+from workbench.activity_log import REQUESTS, connect, key
 
 BUCKET = 10  # seconds whose requests are counted together
 BUCKETS = 30  # how many of those are kept
-PATIENCE = 0.2  # seconds in which requests gather before they are written together
+FLUSH_INTERVAL = 0.2  # seconds in which requests gather before they are written together
 
 # What would drown the rest: probes, assets, and the workbench's own questions.
 LEFT_OUT = ("/api/v1/health/", "/static/", "/workbench/", "/__debug__/")
 
 
-class RequestJournalMiddleware:
+class ActivityMiddleware:
     """Outermost, so that the time it notes is the whole of it."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -65,13 +65,13 @@ class Writer:
         with self._lock:
             if self._process != os.getpid():
                 self._process = os.getpid()
-                threading.Thread(target=self._run, name="request-journal", daemon=True).start()
+                threading.Thread(target=self._run, name="activity-log", daemon=True).start()
 
     def _run(self) -> None:
         client = connect()
         while True:
             self._something.wait()
-            time.sleep(PATIENCE)
+            time.sleep(FLUSH_INTERVAL)
             self._something.clear()
             entries = [self._waiting.popleft() for _ in range(len(self._waiting))]
             try:
@@ -84,7 +84,7 @@ writer = Writer()
 
 
 def write(client: redis.Redis, entries: list[dict[str, Any]]) -> None:
-    """Add requests to the journal and to the counters of their time.
+    """Add requests to the activity log and to the counters of their time.
 
     Raises:
         redis.RedisError: when Redis does not answer.

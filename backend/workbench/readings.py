@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from django.db import connections
 
-PATIENCE = 1.7  # seconds; the health registry's probes take 1.5 at most
+TIMEOUT = 1.7  # seconds; the health registry's probes take 1.5 at most
 
 T = TypeVar("T")
 
@@ -60,7 +60,7 @@ class Reading(Generic[T]):
         self.start()
         began = self._began
         if began is not None:
-            self._ended.wait(max(0.0, began + PATIENCE - time.monotonic()))
+            self._ended.wait(max(0.0, began + TIMEOUT - time.monotonic()))
         with self._lock:
             error = self._error
             if self._began is not None:

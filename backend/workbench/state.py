@@ -11,18 +11,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 import django
-import redis
 from django.conf import settings
 from django.http import HttpRequest
 
-from core import stopped_tasks
+from core.celery import stopped_tasks
+from core.celery.broker import broker
+from core.celery.requeue import count_taken
 from core.env import environment
 from core.health import Result, run_probes, server_name
-from core.unfinished import count_taken
 from tenants.services import Summary, list_tenants
 from workbench import charts, debugger, middleware, worker
+from workbench.activity_log import MAIL, REQUESTS, TASKS, connect
 from workbench.debugger import Debugger
-from workbench.journal import MAIL, REQUESTS, TASKS, connect
 from workbench.readings import Reading
 
 SHOWN = {"requests": 8, "tasks": 10, "mail": 8, "tenants": 12}
@@ -48,23 +48,20 @@ class Activity:
 
 
 def read_activity() -> Activity:
-    """Read the journals and the queue.
+    """Read the activity logs and the queue.
 
     Raises:
         redis.RedisError: when Redis does not answer.
     """
-    broker = redis.Redis.from_url(
-        settings.CELERY_BROKER_URL, socket_connect_timeout=1, socket_timeout=1
-    )
-    with connect() as client, broker:
+    with connect() as client:
         return Activity(
             requests=REQUESTS.newest_first(client),
             counts=middleware.counts(client, time.time()),
             tasks=TASKS.newest_first(client),
             mail=MAIL.newest_first(client),
             workers=worker.workers(client),
-            waiting=broker.llen(settings.CELERY_TASK_DEFAULT_QUEUE),
-            running=count_taken(broker),
+            waiting=broker().llen(settings.CELERY_TASK_DEFAULT_QUEUE),
+            running=count_taken(),
             stopped=sorted({one["task"] for one in stopped_tasks.kept().values()}),
         )
 
@@ -84,7 +81,7 @@ def database_answers() -> bool:
 
 
 def gather(request: HttpRequest) -> dict[str, Any]:
-    """Return the context of the workbench's live part; takes `readings.PATIENCE` at most."""
+    """Return the context of the workbench's live part; takes `readings.TIMEOUT` at most."""
     _start()
     services, activity, tenants = (reading.known() for reading in READINGS)
     noted = activity.value or Activity([], [], [], [], [], 0, 0, [])

@@ -18,7 +18,7 @@ from tenant_schemas_celery.app import get_schema_name_from_task
 
 from core.liveness import HEARTBEAT_INTERVAL, HEARTBEAT_TIME_TO_LIVE
 from workbench import debugger
-from workbench.journal import TASKS, connect, key
+from workbench.activity_log import TASKS, connect, key
 
 log = structlog.get_logger(__name__)
 

@@ -19,7 +19,7 @@ from django.db import connection
 from django_tenants.utils import schema_context, tenant_context
 
 from cloud.tests.conftest import REGION, in_tenant, storage_of
-from core.problems import Unavailable
+from core.errors.problem_details import Unavailable
 from tenants import archive
 from tenants.models import Tenant
 

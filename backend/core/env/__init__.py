@@ -1,10 +1,11 @@
-"""The environment: declared in `contract`, parsed and judged by `reading`, this process's own in
-`process`. `python -m core.env` prints values and documents.
+"""The environment: declared in `contract`, parsed by `parsers`, checked by `validation`.
+
+`process` has the values of this process. `python -m core.env` prints values and `export`s.
 """
 
 from .contract import CONTRACT, MODES, PRODUCTION_DEFAULTS, SETTINGS
 from .process import FILLED, environment, environment_or_exit, fill, own, source_of
-from .reading import Environment, EnvironmentProblems, emulation, read
+from .validation import Environment, EnvironmentProblems, emulation, read
 
 __all__ = (
     "CONTRACT",

@@ -15,9 +15,9 @@ import os
 import sys
 from typing import Any
 
-from .documents import contract, effective, example_file, verify
+from .export import contract, effective, example_file, verify
 from .process import own
-from .reading import EnvironmentProblems, read
+from .validation import EnvironmentProblems, read
 
 
 def main(arguments: list[str]) -> int:

@@ -13,7 +13,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 from urllib.parse import urlsplit
 
-from .parsing import (
+from .parsers import (
     address,
     boolean,
     bucket_name,

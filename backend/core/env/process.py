@@ -9,8 +9,8 @@ from collections.abc import MutableMapping
 from functools import cache
 
 from .contract import CONTRACT, SETTINGS
-from .parsing import parameter_path
-from .reading import BY_NAME, Environment, EnvironmentProblems, mode_of, read, report
+from .parsers import parameter_path
+from .validation import BY_NAME, Environment, EnvironmentProblems, mode_of, read, report
 
 # Asked for unset variables, where SSM_PARAMETER_PATH is set. By its dotted name, as settings
 # name middleware, because core imports no application; and only then, because it is slow.

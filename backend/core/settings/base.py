@@ -78,7 +78,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "core.urls"
-CSRF_FAILURE_VIEW = "core.errors.csrf_failure"
+CSRF_FAILURE_VIEW = "core.errors.handlers.csrf_failure"
 REQUEST_BODY_LIMIT = 20 * 1024 * 1024  # bytes; holds the files that one ticket may carry
 
 # https://github.com/adamchainz/django-cors-headers#configuration
@@ -111,7 +111,7 @@ DATABASES = {
         "CONN_MAX_AGE": env["DATABASE_CONN_MAX_AGE"],
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
-            # Of web and worker their own: core/wsgi.py, core/celery.py.
+            # Of web and worker their own: core/wsgi.py, core/celery/application.py.
             "options": connection_options(env["RELEASE_DATABASE_LIMITS"]),
             "connect_timeout": 3,
             # A server whose machine or network is gone says nothing: notice it within seconds.
@@ -187,7 +187,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PAGINATION_CLASS": "core.pagination.Pagination",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "core.errors.api_exception_handler",
+    "EXCEPTION_HANDLER": "core.errors.handlers.api_exception_handler",
     # Slow enough that guessing a password is hopeless: users/throttling.py.
     "DEFAULT_THROTTLE_RATES": {"client": "60/min", "account": "10/min", "strangers": "30/min"},
     # Which address of X-Forwarded-For is the client's; the others anyone may write.
@@ -306,7 +306,7 @@ CELERY_TASK_TIME_LIMIT = 300
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     # Never: a task may wait for its countdown as long as it says. What a dead worker had taken is
-    # given back when its lease has ended: core/unfinished.py.
+    # given back when its lease has ended: core/celery/requeue.py.
     "visibility_timeout": 100 * 365 * 86400,
     "socket_connect_timeout": 2,
     # A broker that hangs must not hold up the request that sends a task.

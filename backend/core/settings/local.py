@@ -32,7 +32,7 @@ TENANT_FREE_COMMANDS += ["bench_api", "bench_cloud", "bench_tenancy"]
 SHARED_APPS += ["workbench"]
 INSTALLED_APPS += ["workbench"]
 ROOT_URLCONF = "workbench.urls"
-MIDDLEWARE.insert(0, "workbench.middleware.RequestJournalMiddleware")
+MIDDLEWARE.insert(0, "workbench.middleware.ActivityMiddleware")
 TENANT_FREE_PATHS += [r"/$", "/workbench/"]  # it shows what is down, also the database
 if EMAIL_BACKEND == "django.core.mail.backends.console.EmailBackend":
     EMAIL_BACKEND = "workbench.mail.EmailBackend"

@@ -4,7 +4,7 @@ import os
 import signal
 
 from core.celery import app
-from core.stopped_tasks import broker
+from core.celery.broker import broker
 
 QUEUE = "stopped-tasks-tests"
 RUNS = "homeport:tests:runs"

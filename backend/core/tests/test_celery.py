@@ -10,8 +10,7 @@ from django.conf import settings
 from django.db import OperationalError, connection
 from django_tenants.utils import schema_context
 
-import core.celery
-from core.celery import app, echo
+from core.celery import app, application, echo
 
 pytestmark = pytest.mark.django_db
 
@@ -48,11 +47,11 @@ def test_a_task_that_meets_no_database_goes_back_to_the_queue(monkeypatch, where
     def away(*arguments, **named):
         raise OperationalError("connection refused")
 
-    monkeypatch.setattr(core.celery, "OUTAGE_PAUSE", 0)
+    monkeypatch.setattr(application, "REQUEUE_DELAY", 0)
     if where == "the schema":
         monkeypatch.setattr(connection, "cursor", away)
         headers = {"_schema_name": "test1"}
-        monkeypatch.setattr(core.celery, "get_schema_name_from_task", lambda task, kwargs: "test1")
+        monkeypatch.setattr(application, "get_schema_name_from_task", lambda task, kwargs: "test1")
     else:
         headers = {}
         monkeypatch.setattr(echo, "run", away)

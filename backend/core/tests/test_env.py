@@ -13,7 +13,7 @@ import redis
 
 from core.env import CONTRACT, MODES, SETTINGS, EnvironmentProblems, read
 from core.env.contract import EVERYWHERE
-from core.env.reading import remedy
+from core.env.validation import remedy
 
 BACKEND = Path(__file__).parents[2]
 BACKEND_VARIABLES = [variable for variable in CONTRACT if variable.reader == "backend"]

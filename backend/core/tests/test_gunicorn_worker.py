@@ -19,7 +19,7 @@ THREADS = 2
 BACKEND = Path(__file__).resolve().parents[2]
 APPLICATION = """
 import core.gunicorn_worker as worker
-worker.PATIENCE_WHEN_BUSY, worker.PATIENCE = 1, {patience}
+worker.BUSY_CLIENT_TIMEOUT, worker.CLIENT_TIMEOUT = 1, {timeout}
 
 def application(environ, start_response):
     received = len(environ["wsgi.input"].read())
@@ -30,9 +30,9 @@ def application(environ, start_response):
 
 
 @contextmanager
-def gunicorn(directory: Path, *, patience: int = 60, keep_alive: int = 75):
+def gunicorn(directory: Path, *, timeout: int = 60, keep_alive: int = 75):
     """Serve APPLICATION with one process of THREADS threads; yield the port."""
-    (directory / "slow_application.py").write_text(APPLICATION.format(patience=patience))
+    (directory / "slow_application.py").write_text(APPLICATION.format(timeout=timeout))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(512)
@@ -144,7 +144,7 @@ def test_a_slow_client_is_served_while_a_thread_is_free(port):
 
 
 def test_no_client_may_take_for_ever(tmp_path):
-    with gunicorn(tmp_path, patience=1) as port, clients(port, b"POST", b" ") as opened:
+    with gunicorn(tmp_path, timeout=1) as port, clients(port, b"POST", b" ") as opened:
         opened[0].settimeout(20)
         assert opened[0].recv(100) == b""
 

@@ -12,9 +12,9 @@ import pytest
 from celery.app.task import Context
 from django.core.management import CommandError, call_command
 
-from core import stopped_tasks
-from core.celery import SENDER
-from core.stopped_tasks import KEPT, TRIES, broker
+from core.celery import SENDER, stopped_tasks
+from core.celery.broker import broker
+from core.celery.stopped_tasks import KEPT, TRIES
 from core.tests.crashing import QUEUE, RUNS, crash
 
 BACKEND = Path(__file__).resolve().parents[2]
@@ -94,9 +94,8 @@ def test_a_task_that_is_not_kept_is_named():
         listed("--send", "x")
 
 
-def test_without_the_broker_tasks_run_uncounted(monkeypatch):
-    away = stopped_tasks.redis.Redis.from_url("redis://127.0.0.1:1/0")
-    monkeypatch.setattr(stopped_tasks, "broker", lambda: away)
+def test_without_the_broker_tasks_run_uncounted(settings):
+    settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
     request = type("Request", (), {"called_directly": False, "is_eager": False, "id": "x"})
     with stopped_tasks.counted("a.task", request, (), {}) as allowed:
         assert allowed

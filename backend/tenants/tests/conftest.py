@@ -51,7 +51,8 @@ def worker(queue, tmp_path_factory):
         "import django; django.setup();"
         "from core.celery import app; import tenants.tests.tasks;"
         # Health's tests count the workers that are heard from.
-        "from core.heartbeat import HeartbeatStep; app.steps['consumer'].remove(HeartbeatStep);"
+        "from core.celery.heartbeat import HeartbeatStep;"
+        "app.steps['consumer'].remove(HeartbeatStep);"
         f"app.conf.task_default_queue = {queue!r};"
         "app.worker_main(['--quiet', 'worker', '--concurrency=2', '--without-gossip',"
         "'--without-mingle', '--hostname=tests@%n'])"

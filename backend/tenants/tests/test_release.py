@@ -21,10 +21,10 @@ from django.db.models.signals import post_migrate
 from django_tenants.utils import schema_context, schema_exists
 from structlog.testing import capture_logs
 
-from tenants import exclusive
+from tenants import locks
 from tenants import migration as migration_module
 from tenants import release as release_module
-from tenants.exclusive import LOCK, MAINTENANCE_DATABASE
+from tenants.locks import LOCK, MAINTENANCE_DATABASE
 from tenants.migration import stamp
 from tenants.models import Tenant
 from tenants.names import RESERVED, SCHEMA_NAME
@@ -236,7 +236,7 @@ def test_a_locked_table_is_given_up_and_tried_again(monkeypatch):
     params = connection.get_connection_params()
     with psycopg.connect(**params) as other:
         other.execute("LOCK TABLE test1.products_product IN ACCESS SHARE MODE")
-        monkeypatch.setattr(exclusive.time, "sleep", lambda seconds: other.rollback())
+        monkeypatch.setattr(locks.time, "sleep", lambda seconds: other.rollback())
         tries = []
 
         def alter() -> None:
@@ -245,7 +245,7 @@ def test_a_locked_table_is_given_up_and_tried_again(monkeypatch):
                 cursor.execute("SET LOCAL lock_timeout = '100ms'")
                 cursor.execute("LOCK TABLE test1.products_product IN ACCESS EXCLUSIVE MODE")
 
-        exclusive.retry_locks(alter, "test1")
+        locks.retry_locks(alter, "test1")
     assert len(tries) == 2
 
 

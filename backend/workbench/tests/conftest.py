@@ -1,15 +1,15 @@
-"""The workbench as local settings install it, with journals of the test's own."""
+"""The workbench as local settings install it, with activity logs that the test does not share."""
 
 import pytest
 from django.test import Client
 
 from workbench import state, views
-from workbench.journal import connect, key
+from workbench.activity_log import connect, key
 
 
 @pytest.fixture
 def redis_client():
-    """A client of the journals' Redis; the test begins and ends with empty journals."""
+    """A client of the activity logs' Redis; the test begins and ends with empty logs."""
     with connect() as client:
         _empty(client)
         yield client
@@ -26,7 +26,7 @@ def bench(settings, redis_client, monkeypatch) -> Client:
     """A browser of the workbench; what earlier tests read is forgotten."""
     settings.ROOT_URLCONF = "workbench.urls"
     settings.MIDDLEWARE = [
-        "workbench.middleware.RequestJournalMiddleware",
+        "workbench.middleware.ActivityMiddleware",
         *settings.MIDDLEWARE,
     ]
     settings.TENANT_FREE_PATHS = [*settings.TENANT_FREE_PATHS, r"/$", "/workbench/"]

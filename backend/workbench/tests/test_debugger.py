@@ -5,8 +5,8 @@ import socket
 import pytest
 
 from workbench import debugger, worker
+from workbench.activity_log import key
 from workbench.debugger import own, state_of
-from workbench.journal import key
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from django.db import connection
 from structlog.testing import capture_logs
 
 from core import health
+from core.celery.stopped_tasks import KEPT
 from core.health import Result
-from core.stopped_tasks import KEPT
 from core.tests.test_env import PRODUCTION
 from workbench import readings, state
 from workbench.mail import EmailBackend
@@ -103,7 +103,7 @@ def broken():
 
 
 def test_what_hangs_does_not_hold_the_page_up_and_is_asked_once(bench, services, monkeypatch):
-    monkeypatch.setattr(readings, "PATIENCE", 0.2)
+    monkeypatch.setattr(readings, "TIMEOUT", 0.2)
     services(database=Result(1500, "no answer"))
     released, asked = threading.Event(), []
 

@@ -23,7 +23,7 @@ from django.test import RequestFactory, override_settings
 from django.urls import path
 from django_tenants.utils import schema_context
 
-from tenants.exclusive import MAINTENANCE_DATABASE
+from tenants.locks import MAINTENANCE_DATABASE
 from tenants.migration import migrate, migrations_on_disk, stamp
 from tenants.models import Tenant
 from tenants.names import role_of

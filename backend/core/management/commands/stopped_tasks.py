@@ -3,11 +3,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from core.stopped_tasks import forget, kept, send_again
+from core.celery.stopped_tasks import forget, kept, send_again
 
 
 class Command(BaseCommand):
-    """What core/stopped_tasks.py keeps."""
+    """What core/celery/stopped_tasks.py keeps."""
 
     help = "List the tasks that were stopped because they ended their process; send them again."
 

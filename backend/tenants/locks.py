@@ -8,7 +8,7 @@ import psycopg
 import structlog
 from django.db import OperationalError, connection
 
-from core.outages import is_lock_timeout
+from core.errors.unavailable import is_lock_timeout
 
 LOCK = 0x686F6D65  # "home": the number of the advisory lock
 MAINTENANCE_DATABASE = "postgres"  # every cluster has it
@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 
 @contextmanager
-def exclusively() -> Iterator[None]:
+def exclusive_lock() -> Iterator[None]:
     """Hold the advisory lock of releases, waiting for it as long as it takes.
 
     On a separate connection: Django's is closed after every migrated schema, and the lock

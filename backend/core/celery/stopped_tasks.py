@@ -11,12 +11,12 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
 import redis
 import structlog
-from django.conf import settings
+
+from core.celery.broker import broker
 
 TRIES = 3  # times that a task may end its process
 KEPT = "homeport:stopped-tasks"  # id of the task: what to send again
@@ -96,11 +96,3 @@ def send_again(app: Any, task_id: str) -> None:
 def forget(task_id: str) -> None:
     """Remove a stopped task, which is then lost. Raises redis.RedisError."""
     broker().hdel(KEPT, task_id)
-
-
-@cache
-def broker() -> redis.Redis:
-    """Return this process's client of the broker; connections are not shared with a fork."""
-    return redis.Redis.from_url(
-        settings.CELERY_BROKER_URL, socket_connect_timeout=1, socket_timeout=2
-    )

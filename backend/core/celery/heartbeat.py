@@ -10,8 +10,9 @@ from typing import Any
 
 import redis
 import structlog
-from celery import bootsteps
 
+from core.celery.broker import broker
+from core.celery.timer import TimerStep
 from core.liveness import HEARTBEAT_INTERVAL, HEARTBEAT_TIME_TO_LIVE, beat, heartbeat_file
 
 KEY_PREFIX = "homeport:worker:"
@@ -19,56 +20,42 @@ KEY_PREFIX = "homeport:worker:"
 log = structlog.get_logger(__name__)
 
 
-class HeartbeatStep(bootsteps.StartStopStep):
-    """Beats while the consumer runs: no connection, no consumer, no heartbeat.
-
-    Source: https://docs.celeryq.dev/en/stable/userguide/extending.html#consumer
-    """
+class HeartbeatStep(TimerStep):
+    """Beats while the consumer runs: no connection, no consumer, no heartbeat."""
 
     requires = {"celery.worker.consumer.tasks:Tasks"}
+    interval = HEARTBEAT_INTERVAL
 
     def __init__(self, consumer: Any, **options: Any) -> None:
         super().__init__(consumer, **options)
         self.key = KEY_PREFIX + socket.gethostname()
-        self.timer_entry = None
-        self.client: redis.Redis | None = None
 
     def start(self, consumer: Any) -> None:
-        self.client = redis.Redis.from_url(
-            consumer.app.conf.broker_url, socket_connect_timeout=1, socket_timeout=1
-        )
-        self.beat()
-        self.timer_entry = consumer.timer.call_repeatedly(HEARTBEAT_INTERVAL, self.beat)
-
-    def stop(self, consumer: Any) -> None:
-        if self.timer_entry is not None:
-            self.timer_entry.cancel()
-            self.timer_entry = None
+        self.tick(consumer)
+        super().start(consumer)
 
     def shutdown(self, consumer: Any) -> None:
         self.stop(consumer)
         heartbeat_file().unlink(missing_ok=True)
-        if self.client is None:  # stopped before it started
-            return
         try:
-            self.client.delete(self.key)
+            broker().delete(self.key)
         except redis.RedisError as error:
             log.warning("heartbeat not withdrawn", error=str(error))
 
-    def beat(self) -> None:
+    def tick(self, consumer: Any) -> None:
         try:
-            self.client.set(self.key, time.time(), ex=HEARTBEAT_TIME_TO_LIVE)
+            broker().set(self.key, time.time(), ex=HEARTBEAT_TIME_TO_LIVE)
         except redis.RedisError as error:
             log.warning("heartbeat failed", error=str(error))
         else:
             beat()
 
 
-def living_workers(client: redis.Redis) -> list[str]:
+def active_workers() -> list[str]:
     """Return the host names of the workers heard from in the last `HEARTBEAT_TIME_TO_LIVE` seconds.
 
     Raises:
         redis.RedisError: when the broker does not answer.
     """
-    keys = client.scan_iter(match=f"{KEY_PREFIX}*", count=1000)
+    keys = broker().scan_iter(match=f"{KEY_PREFIX}*", count=1000)
     return sorted(key.decode().removeprefix(KEY_PREFIX) for key in keys)

@@ -10,7 +10,7 @@ from typing import Any
 
 from .contract import CONTRACT, EVERYWHERE, LOCALLY, Variable
 from .process import source_of
-from .reading import EnvironmentProblems, default, given, mode_of, read
+from .validation import EnvironmentProblems, default, given, mode_of, read
 
 # Where a variable exists that names no deployments, by its reader.
 _DEPLOYMENTS = {"backend": EVERYWHERE, "dev": LOCALLY, "compose": frozenset()}

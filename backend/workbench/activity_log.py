@@ -26,7 +26,7 @@ def key(name: str) -> str:
     return f"homeport:workbench:{settings.CACHES['default'].get('KEY_PREFIX', '')}:{name}"
 
 
-class Journal:
+class ActivityLog:
     """The last `length` entries of one kind, each a JSON object with its time as `at`."""
 
     def __init__(self, name: str, length: int) -> None:
@@ -53,6 +53,6 @@ class Journal:
         return sorted(entries, key=lambda entry: entry["at"], reverse=True)
 
 
-REQUESTS = Journal("requests", 200)
-TASKS = Journal("tasks", 100)
-MAIL = Journal("mail", 50)
+REQUESTS = ActivityLog("requests", 200)
+TASKS = ActivityLog("tasks", 100)
+MAIL = ActivityLog("mail", 50)

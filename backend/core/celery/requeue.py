@@ -23,23 +23,27 @@ import structlog
 from celery import bootsteps, signals
 from kombu.transport.redis import QoS
 
+from core.celery.broker import broker
+from core.celery.timer import TimerStep
+
 # Kombu's own names, for what workers of an earlier release have taken, with ours behind them.
 TAKEN = "unacked"
 WHEN_TAKEN = "unacked_index"
 LEASE = "homeport:lease:"
 LEASE_LASTS = 30  # seconds after a worker's last sign of life until others take what it had
 RENEW_INTERVAL = 5  # seconds
-LOOK_INTERVAL = 10  # seconds between two looks at what others left
+POLL_INTERVAL = 10  # seconds between two looks at what others left
 
 log = structlog.get_logger(__name__)
 
 
-def count_taken(client: redis.Redis) -> int:
+def count_taken() -> int:
     """Return how many tasks the workers have taken and not yet done.
 
     Raises:
         redis.RedisError: when the broker does not answer.
     """
+    client = broker()
     return sum(client.zcard(index) for index in _indexes(client))
 
 
@@ -68,8 +72,6 @@ class LeaseStep(bootsteps.StartStopStep):
         self.name = worker.hostname
 
     def start(self, worker: Any) -> None:
-        url = worker.app.conf.broker_url
-        self.client = redis.Redis.from_url(url, socket_connect_timeout=1, socket_timeout=2)
         self.renew()
         threading.Thread(target=self._renew_on, name="lease", daemon=True).start()
 
@@ -80,44 +82,35 @@ class LeaseStep(bootsteps.StartStopStep):
 
     def renew(self) -> None:
         try:
-            self.client.set(LEASE + self.name, "alive", ex=LEASE_LASTS)
+            broker().set(LEASE + self.name, "alive", ex=LEASE_LASTS)
         except redis.RedisError as error:
             log.warning("lease not renewed", error=str(error))
 
 
-class GiveBackStep(bootsteps.StartStopStep):
-    """Gives back what this worker had taken before it takes anything, and looks at others'.
+class RequeueStep(TimerStep):
+    """Requeues what this worker had taken before it takes anything, and looks at others'.
 
     Also after a lost connection: Celery has then cancelled what was running.
     """
 
-    requires = {"celery.worker.consumer.connection:Connection"}
-
-    def __init__(self, consumer: Any, **options: Any) -> None:
-        super().__init__(consumer, **options)
-        self.timer_entry = None
+    interval = POLL_INTERVAL
 
     def start(self, consumer: Any) -> None:
         with consumer.app.connection_for_write() as connection:
             channel = connection.default_channel
-            _give_back(channel, channel.unacked_index_key)
-        self.timer_entry = consumer.timer.call_repeatedly(LOOK_INTERVAL, self.look, (consumer,))
+            _requeue(channel, channel.unacked_index_key)
+        super().start(consumer)
 
-    def look(self, consumer: Any) -> None:
-        """Give back what workers without a lease have taken."""
+    def tick(self, consumer: Any) -> None:
+        """Requeue what workers without a lease have taken."""
         try:
             with consumer.app.connection_for_write() as connection:
                 channel = connection.default_channel
                 for index in _indexes(channel.client):
                     if not _is_leased(channel.client, index):
-                        _give_back(channel, index)
+                        _requeue(channel, index)
         except consumer.connection_errors as error:
             log.warning("not looked for unfinished tasks", error=str(error))
-
-    def stop(self, consumer: Any) -> None:
-        if self.timer_entry is not None:
-            self.timer_entry.cancel()
-            self.timer_entry = None
 
 
 def _indexes(client: redis.Redis) -> Iterator[str]:
@@ -130,7 +123,7 @@ def _is_leased(client: redis.Redis, index: str) -> bool:
     return bool(client.exists(LEASE + index.removeprefix(f"{WHEN_TAKEN}:")))
 
 
-def _give_back(channel: Any, index: str) -> None:
+def _requeue(channel: Any, index: str) -> None:
     """Put back into their queues the tasks of `index`.
 
     Each moves in one transaction, so that two who try give it back once.

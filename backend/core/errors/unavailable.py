@@ -1,4 +1,4 @@
-"""What a request fails by while database or Redis are down for now: answered 503, not 500.
+"""Errors of a database or a Redis that is down for now: answered 503, not 500.
 
 The client may try again. Logged without a traceback: not an application error.
 """
@@ -9,9 +9,9 @@ import redis
 import structlog
 from django.db import InterfaceError, OperationalError
 
-from core.problems import Unavailable
+from core.errors.problem_details import Unavailable
 
-OUTAGES: dict[str, tuple[type[Exception], ...]] = {
+DEPENDENCY_ERRORS: dict[str, tuple[type[Exception], ...]] = {
     # Also what the server refuses for now: a full disk, a deadlock, too many connections.
     "database": (OperationalError, InterfaceError),
     "Redis": (redis.ConnectionError, redis.TimeoutError, redis.OutOfMemoryError),
@@ -27,7 +27,9 @@ def is_lost_connection(error: Exception) -> bool:
     """Tell whether a database error says that the server is away, not that it refused a query."""
     # The server itself says so with a state of class 57P; who cannot reach it has no state.
     state = getattr(error.__cause__, "sqlstate", None)
-    return isinstance(error, OUTAGES["database"]) and (state is None or state.startswith("57P"))
+    return isinstance(error, DEPENDENCY_ERRORS["database"]) and (
+        state is None or state.startswith("57P")
+    )
 
 
 def is_lock_timeout(error: Exception | None) -> bool:
@@ -35,9 +37,9 @@ def is_lock_timeout(error: Exception | None) -> bool:
     return getattr(getattr(error, "__cause__", None), "sqlstate", None) == LOCK_NOT_AVAILABLE
 
 
-def outage(error: BaseException | None) -> Unavailable | None:
+def as_unavailable(error: BaseException | None) -> Unavailable | None:
     """Return what to answer to an error of a dependency, logged; None for any other error."""
-    for name, kinds in OUTAGES.items():
+    for name, kinds in DEPENDENCY_ERRORS.items():
         if isinstance(error, kinds):
             # The drivers' messages name the host, never the password.
             log.error("outage", of=name, error=f"{type(error).__name__}: {error}".strip())

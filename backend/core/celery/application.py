@@ -18,26 +18,26 @@ from django_structlog.celery.steps import DjangoStructLogInitStep
 from tenant_schemas_celery.app import CeleryApp, get_schema_name_from_task
 from tenant_schemas_celery.task import TenantTask
 
+from core.celery.heartbeat import HeartbeatStep
+from core.celery.periodic import PeriodicStep
+from core.celery.requeue import LeaseStep, RequeueStep
+from core.celery.stopped_tasks import TRIES, counted
 from core.database_limits import limit_sessions
 from core.env import environment_or_exit
-from core.heartbeat import HeartbeatStep
-from core.outages import is_lock_timeout, is_lost_connection
-from core.recurring import RecurringStep
-from core.stopped_tasks import TRIES, counted
-from core.unfinished import GiveBackStep, LeaseStep
+from core.errors.unavailable import is_lock_timeout, is_lost_connection
 
 env = environment_or_exit()
 # Celery prefers its own reading of these to the settings, and Compose gives them no password.
 os.environ.update({name: env[name] for name in ("CELERY_BROKER_URL", "CELERY_RESULT_BACKEND")})
 
-OUTAGE_PAUSE = 2  # seconds before a task that met no database, or a lock, may be taken again
+REQUEUE_DELAY = 2  # seconds before a task that met no database, or a lock, may be taken again
 
 log = structlog.get_logger(__name__)
 
 
 # The message's header with the identity of the tenant that sent it: the library's has its name,
-# which another tenant may have by now. It begins as that one does: core/stopped_tasks.py keeps
-# both, to send a stopped task again as its tenant's.
+# which another tenant may have by now. It begins as that one does: stopped_tasks.py keeps both,
+# to send a stopped task again as its tenant's.
 SENDER = "_tenant_identity"
 
 
@@ -81,7 +81,7 @@ class Task(TenantTask):
             if not (is_lost_connection(error) or is_lock_timeout(error)):
                 raise
             log.warning("task goes back to the queue", task=self.name, error=str(error).strip())
-            time.sleep(OUTAGE_PAUSE)
+            time.sleep(REQUEUE_DELAY)
             raise Reject(str(error), requeue=True) from error
 
     def _demand_tenant(self, wanted: str | None) -> None:
@@ -110,8 +110,8 @@ app.autodiscover_tasks()
 app.steps["worker"].add(DjangoStructLogInitStep)
 app.steps["worker"].add(LeaseStep)
 app.steps["consumer"].add(HeartbeatStep)
-app.steps["consumer"].add(GiveBackStep)
-app.steps["consumer"].add(RecurringStep)
+app.steps["consumer"].add(RequeueStep)
+app.steps["consumer"].add(PeriodicStep)
 
 
 @cache

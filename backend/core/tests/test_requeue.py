@@ -1,4 +1,4 @@
-"""What a worker had taken when it died is given back, once, and by whom it may be."""
+"""What a worker had taken when it died is requeued, once, and by whom it may be."""
 
 from types import SimpleNamespace
 
@@ -6,16 +6,16 @@ import pytest
 from celery.app.base import Celery
 from django.conf import settings
 
-from core.unfinished import (
+from core.celery.requeue import (
     LEASE,
     LEASE_LASTS,
-    GiveBackStep,
     LeaseStep,
+    RequeueStep,
     count_taken,
     keep_under_own_name,
 )
 
-QUEUE = "unfinished-tests"
+QUEUE = "requeue-tests"
 
 
 def worker(name: str) -> Celery:
@@ -46,11 +46,11 @@ def _empty(channel) -> None:
     channel.client.delete(*names)
 
 
-def step_of(name: str) -> tuple[GiveBackStep, SimpleNamespace]:
+def step_of(name: str) -> tuple[RequeueStep, SimpleNamespace]:
     app = worker(name)
     timer = SimpleNamespace(call_repeatedly=lambda *args: SimpleNamespace(cancel=lambda: None))
     consumer = SimpleNamespace(app=app, timer=timer, connection_errors=(OSError,))
-    return GiveBackStep(consumer), consumer
+    return RequeueStep(consumer), consumer
 
 
 def waiting(channel) -> int:
@@ -59,7 +59,7 @@ def waiting(channel) -> int:
 
 def test_what_is_taken_is_counted(channel):
     assert waiting(channel) == 1
-    assert count_taken(channel.client) >= 1
+    assert count_taken() >= 1
     assert channel.client.zcard("unacked_index:test@dead") == 1
 
 
@@ -82,15 +82,15 @@ def test_another_worker_leaves_alone_what_a_living_one_has_taken(channel):
     lease_of("dead")  # which it is not
     step, consumer = step_of("other")
     step.start(consumer)
-    step.look(consumer)
+    step.tick(consumer)
     assert waiting(channel) == 1
     assert 0 < channel.client.ttl(f"{LEASE}test@dead") <= LEASE_LASTS < 60
 
 
 def test_another_worker_gives_back_what_one_without_a_lease_has_taken(channel):
     step, consumer = step_of("other")
-    step.look(consumer)
-    step.look(consumer)
+    step.tick(consumer)
+    step.tick(consumer)
     assert waiting(channel) == 2
 
 
@@ -103,4 +103,4 @@ def test_a_look_at_a_broker_that_is_down_does_no_harm():
     step, consumer = step_of("other")
     consumer.app.conf.broker_url = "redis://127.0.0.1:1/0"
     consumer.connection_errors = consumer.app.connection_for_write().connection_errors
-    step.look(consumer)
+    step.tick(consumer)

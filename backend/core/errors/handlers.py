@@ -13,8 +13,8 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler, set_rollback
 
-from core.outages import outage
-from core.problems import CONTENT_TYPE, Refusal, document, problem, unavailable
+from core.errors.problem_details import CONTENT_TYPE, Refusal, document, problem, unavailable
+from core.errors.unavailable import as_unavailable
 
 # --- the API's views ----------------------------------------------------------------------
 
@@ -80,7 +80,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     # Django calls this while it handles the exception. Those of views do not come here:
     # core.middleware.UnavailableMiddleware.
-    if found := outage(sys.exc_info()[1]):
+    if found := as_unavailable(sys.exc_info()[1]):
         return unavailable(found)
     if _is_api(request):
         return problem(500, "This is our fault, and it is logged. X-Request-ID names the line.")
