@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Django's command line: `./dev manage COMMAND` runs it inside the stack."""
+"""Django's command line; `./dev manage COMMAND` runs it inside the stack."""
 
 import sys
 

@@ -246,13 +246,18 @@ class PublishedKeys:
                 "keys of the user pool not reached",
                 url=self.url,
                 error=f"{type(error).__name__}: {error}",
-                remedy="locally ./dev status, ./dev logs cognito; on AWS the way to Cognito: "
-                "a NAT gateway, security groups, name resolution",
+                remedy=_remedy(),
             )
         else:
             self._keys, self._fetched, self._failed = keys, time.monotonic(), False
         finally:
             self._tried = time.monotonic()
+
+
+def _remedy() -> str:
+    if endpoint("COGNITO_IDENTITY_PROVIDER"):
+        return "./dev status, ./dev logs cognito"
+    return "open the way to Cognito: a NAT gateway, security groups, name resolution"
 
 
 def _download(url: str) -> bytes:

@@ -6,7 +6,7 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 from django.conf import settings
 
-from cloud.clients import client
+from cloud.clients import client, endpoint
 from cloud.limits import PROBE
 
 
@@ -23,10 +23,10 @@ def probe_files() -> None:
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         if status != 404:
             raise
-        # An emulator forgets it whenever it stops.
-        raise RuntimeError(
-            f"there is no bucket {bucket}; locally, make it: ./dev restart localstack"
-        ) from error
+        remedy = "create it, or correct AWS_STORAGE_BUCKET_NAME"
+        if endpoint("S3"):  # an emulator, which forgets it whenever it stops
+            remedy = "make it: ./dev restart localstack"
+        raise RuntimeError(f"there is no bucket {bucket}; {remedy}") from error
 
 
 @cache

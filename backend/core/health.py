@@ -221,4 +221,4 @@ def probe_broker() -> None:
 @register("worker")
 def probe_worker() -> None:
     if not active_workers():
-        raise RuntimeError("no worker has been heard from; see its log: ./dev logs worker")
+        raise RuntimeError(f"no worker has been heard from; {settings.REMEDIES['worker']}")

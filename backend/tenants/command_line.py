@@ -54,21 +54,21 @@ TENANT_FREE = frozenset(
 TENANT_OPTIONAL = frozenset({"migrate", "seed_demo", "showmigrations"})
 
 # Commands of Django and of django-tenants that know neither the roles nor the life of a tenant,
-# and what runs in their place.
+# and what runs in their place; {names} stand for those of settings.REMEDIES.
 REPLACED = {
-    "clone_tenant": "./dev manage export_tenant NAME, then create_tenant OTHER --from ARCHIVE",
-    "collectstatic_schemas": "./dev manage collectstatic",
-    "create_domain": "./dev manage create_tenant NAME --domain HOST, also for a tenant there is",
-    "create_missing_schemas": "./dev migrate",
-    "create_tenant_superuser": "./dev manage createsuperuser --tenant NAME",
+    "clone_tenant": "{manage} export_tenant NAME, then create_tenant OTHER --from ARCHIVE",
+    "collectstatic_schemas": "{manage} collectstatic",
+    "create_domain": "{manage} create_tenant NAME --domain HOST, also for a tenant there is",
+    "create_missing_schemas": "{manage} release",
+    "create_tenant_superuser": "{manage} createsuperuser --tenant NAME",
     "delete_domain": "the admin of the operators' host, under Domains",
-    "delete_tenant": "./dev manage drop_tenant NAME",
-    "generateschema": "./dev manage spectacular",
-    "migrate_schemas": "./dev manage migrate, for one tenant: --tenant NAME",
-    "rename_schema": "./dev manage export_tenant NAME, then create_tenant OTHER --from ARCHIVE",
-    "tenant_command": "./dev manage COMMAND --tenant NAME",
-    "test": "./dev test; some of them: ./dev test -k NAME",
-    "testserver": "./dev up, with data: ./dev manage seed_demo",
+    "delete_tenant": "{manage} drop_tenant NAME",
+    "generateschema": "{manage} spectacular",
+    "migrate_schemas": "{manage} migrate, for one tenant: --tenant NAME",
+    "rename_schema": "{manage} export_tenant NAME, then create_tenant OTHER --from ARCHIVE",
+    "tenant_command": "{manage} COMMAND --tenant NAME",
+    "test": "{test}",
+    "testserver": "{testserver}",
 }
 
 
@@ -85,7 +85,8 @@ def run(arguments: list[str]) -> None:
     arguments, name = _take_option(arguments)
     command = arguments[1] if len(arguments) > 1 else "help"
     if command in REPLACED:
-        raise SystemExit(f"{command} is not used here. Use: {REPLACED[command]}")
+        use = REPLACED[command].format_map(settings.REMEDIES)
+        raise SystemExit(f"{command} is not used here. Use: {use}")
     if name and _is_tenant_free(command):
         raise SystemExit(f"{command} takes no {OPTION}: it works for all tenants, or for none")
     try:
@@ -118,8 +119,8 @@ def _enter(name: str, command: str, arguments: list[str]) -> None:
         if command not in get_commands():
             return  # Django names the command that was meant
         remedy = (
-            f"Add {OPTION} NAME (./dev manage list_tenants shows them), or {OPTION} public for the "
-            "operators' own accounts."
+            f"Add {OPTION} NAME ({settings.REMEDIES['manage']} list_tenants shows them), or "
+            f"{OPTION} public for the operators' own accounts."
         )
         if command != "shell":
             raise SystemExit(f"{command} needs a tenant, and was given none. {remedy}")
@@ -129,9 +130,11 @@ def _enter(name: str, command: str, arguments: list[str]) -> None:
 def _remedy(error: DatabaseError) -> str:
     """Return the remedy for a database that is not up or not released, or an empty string."""
     if isinstance(error, OperationalError):
-        return "Is the database up? Look: ./dev status, ./dev logs db"
+        return f"Is the database up? Look: {settings.REMEDIES['database']}"
     missing = re.search(r'(role "tenant_|relation ")\w+" does not exist', str(error))
-    return "Bring the database up to date: ./dev migrate" if missing and _is_behind() else ""
+    if missing and _is_behind():
+        return f"The database is older than this code; {settings.REMEDIES['migrate']}"
+    return ""
 
 
 def _is_behind() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from django.conf import settings
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
@@ -12,7 +13,6 @@ from tenants.migration import files_of, migrations_on_disk, stamp, stamp_of, unk
 from tenants.models import Tenant
 
 SHOWN = 5  # of a list in one line
-AHEAD = "run: ./dev doctor migrations"  # which says what there is to do
 
 
 @register("migrations")
@@ -29,7 +29,8 @@ def probe_migrations() -> None:
         .values_list("schema_name", flat=True)
     )
     if behind:
-        raise RuntimeError(f"migrations are pending in {_listed(behind)}; run: ./dev migrate")
+        remedy = settings.REMEDIES["migrate"]
+        raise RuntimeError(f"migrations are pending in {_listed(behind)}; {remedy}")
 
 
 # Optional: the old web goes on serving while a release migrates for the new one.
@@ -42,8 +43,9 @@ def probe_unknown_migrations() -> None:
         return
     names = _listed(f"{app}.{name}" for app, name in sorted(found))
     if found <= files_of(app for app, _name in found):
-        raise RuntimeError(f"this process is older than {names}; run: ./dev restart web worker")
-    raise RuntimeError(f"the database has migrations that this code lacks: {names}; {AHEAD}")
+        raise RuntimeError(f"this process is older than {names}; {settings.REMEDIES['restart']}")
+    remedy = settings.REMEDIES["migrations ahead"]
+    raise RuntimeError(f"the database has migrations that this code lacks: {names}; {remedy}")
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 
 import structlog
+from django.conf import settings
 from django.db import connection
 from django_tenants.utils import get_public_schema_name
 
@@ -69,7 +70,7 @@ def _refuse_conflicts() -> None:
     if found := conflicts():
         raise ReleaseFailed(
             f"conflicting migrations, several leaves of one application: {found}. Nothing was "
-            "migrated. Merge them: ./dev manage makemigrations --merge"
+            f"migrated. Merge them: {settings.REMEDIES['manage']} makemigrations --merge"
         )
 
 

@@ -54,6 +54,18 @@ INSTALLED_APPS = list(dict.fromkeys(SHARED_APPS + TENANT_APPS))
 # Masks passwords inside URLs, too, on error pages and in the debug toolbar.
 DEFAULT_EXCEPTION_REPORTER_FILTER = "core.redaction.SafeReporterFilter"
 
+# What messages tell their reader to run. Local settings name the commands of a checkout.
+REMEDIES = {
+    "manage": "manage.py",
+    "migrate": "run: bin/release",
+    "restart": "restart web and worker",
+    "migrations ahead": "deploy the release that has them",
+    "database": "see whether it runs and can be reached, and its log",
+    "worker": "see its log",
+    "test": "pytest, in a checkout",
+    "testserver": "a checkout",
+}
+
 # --- HTTP ---------------------------------------------------------------------------------
 
 HEALTH_PATH = "/api/v1/health/"

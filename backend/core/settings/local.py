@@ -15,6 +15,7 @@ from core.settings.base import (
     TENANT_FREE_PATHS,
 )
 from development import breakpoints
+from development.remedies import REMEDIES  # noqa: F401
 
 DEBUG = True
 breakpoints.install()

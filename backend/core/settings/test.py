@@ -2,7 +2,7 @@
 
 import os
 
-from development import test_runs
+from development import remedies, test_runs
 
 test_runs.use_stack()  # before base settings read the environment
 
@@ -40,5 +40,6 @@ CELERY_RESULT_BACKEND = test_runs.redis_url(CELERY_RESULT_BACKEND, _results)
 CACHES["default"]["KEY_PREFIX"] = os.environ.get("PYTEST_XDIST_WORKER", "")
 
 # As in local settings.
+REMEDIES = remedies.REMEDIES
 SHARED_APPS += ["demo", "workbench"]
 INSTALLED_APPS += ["demo", "workbench"]

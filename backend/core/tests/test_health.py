@@ -7,6 +7,7 @@ import pytest
 from django.db import connection
 
 from core import health
+from core.settings import base
 
 
 @pytest.fixture
@@ -48,6 +49,16 @@ def test_readiness_names_a_missing_worker(browser):
     assert answer.status_code == 503
     assert answer.json()["down"] == ["worker"]
     assert "./dev logs worker" in answer.json()["checks"]["worker"]["error"]
+
+
+@pytest.mark.django_db
+def test_production_names_no_command_of_a_checkout(browser, settings, monkeypatch):
+    settings.REMEDIES = base.REMEDIES
+    monkeypatch.setattr("tenants.health.stamp", lambda: "of code with one more migration")
+    checks = browser.get("/api/v1/health/").json()["checks"]
+
+    assert checks["worker"]["error"].endswith("no worker has been heard from; see its log")
+    assert checks["migrations"]["error"].endswith("; run: bin/release")
 
 
 @pytest.mark.django_db

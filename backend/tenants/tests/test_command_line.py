@@ -9,6 +9,8 @@ import pytest
 from django.core.management import get_commands
 from django_tenants.utils import schema_context
 
+from core.settings import base
+from development.remedies import REMEDIES
 from tenants.command_line import REPLACED, TENANT_FREE, TENANT_OPTIONAL, run
 from tenants.tests.test_release import url_of_test_database
 from users.models import User
@@ -61,7 +63,20 @@ def test_a_command_that_knows_no_roles_names_what_runs_in_its_place(capsys):
     for command, replacement in REPLACED.items():
         with pytest.raises(SystemExit) as ended:
             run(["manage.py", command])
-        assert ended.value.code == f"{command} is not used here. Use: {replacement}"
+        use = replacement.format_map(REMEDIES)
+        assert ended.value.code == f"{command} is not used here. Use: {use}"
+
+
+@pytest.mark.parametrize("command", sorted(REPLACED))
+def test_production_names_no_command_of_a_checkout(settings, command):
+    settings.REMEDIES = base.REMEDIES
+    with pytest.raises(SystemExit) as ended:
+        run(["manage.py", command])
+    assert "./dev" not in ended.value.code
+
+
+def test_production_has_words_for_every_remedy():
+    assert base.REMEDIES.keys() == REMEDIES.keys()
 
 
 def test_every_command_with_a_rule_is_there():

@@ -1,3 +1,4 @@
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS
 from django.db import Error as DatabaseError
@@ -25,5 +26,5 @@ class Command(BaseCommand):
             raise CommandError(
                 f"the database at {place['HOST']}:{place['PORT'] or 5432} refused: "
                 f"{' '.join(str(error).split())}\nIs it up, with space on its disk? Look: "
-                "./dev status, ./dev logs db"
+                f"{settings.REMEDIES['database']}"
             ) from error

@@ -1,0 +1,12 @@
+"""What messages tell a developer to run; core.settings.base has the words of production."""
+
+REMEDIES = {
+    "manage": "./dev manage",
+    "migrate": "run: ./dev migrate",
+    "restart": "run: ./dev restart web worker",
+    "migrations ahead": "run: ./dev doctor migrations",
+    "database": "./dev status, ./dev logs db",
+    "worker": "see its log: ./dev logs worker",
+    "test": "./dev test; some of them: ./dev test -k NAME",
+    "testserver": "./dev up, with data: ./dev manage seed_demo",
+}
