@@ -7,7 +7,7 @@ import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ def part(checkout: Checkout, terminal: Terminal, name: str, rounds: int) -> dict
     """What the part `name` finds, with the machine that it ran on. Raises DevError if it fails."""
     machine = describe(checkout, terminal)
     began, load = time.monotonic(), _load()
-    at = datetime.now(UTC)
+    at = datetime.now(timezone.utc)
     measures = PARTS[name](checkout, terminal, rounds)
     return {
         "about": about(name),
