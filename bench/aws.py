@@ -15,6 +15,7 @@ from devtools.checkout import Checkout
 from devtools.docker.project import Project
 from devtools.embedded import declaration, moto
 from devtools.errors import DevError
+from devtools.interpolation import fill_in
 from devtools.process import background, capture
 from devtools.readiness import wait_until
 from devtools.services import AWS
@@ -64,7 +65,7 @@ def _seeded(checkout: Checkout, python: Path, s3: int, cognito: int) -> float:
     """Seconds that the whole seed takes with emulators on these ports."""
     declared = declaration.load(checkout, python).services[AWS]
     variables = {
-        **{name: declaration.fill_in(value, lambda _: None) for name, value in _strings(declared)},
+        **{name: fill_in(value, lambda _: None) for name, value in _strings(declared)},
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_ENDPOINT_URL": f"http://{ports.LOOPBACK}:{s3}",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from devtools.checkout import Checkout
-from devtools.commands.options import must_be_known, positive
+from devtools.commands.options import completed_by, must_be_known, positive
 from devtools.commands.registry import Run, group
 from devtools.errors import FAILED, DevError, Problem
 from devtools.terminal import Mark, table
@@ -18,7 +18,7 @@ command = group("Benchmarks", "./dev bench --list")
 
 def _bench_options(parser: argparse.ArgumentParser) -> None:
     parts = parser.add_argument("parts", nargs="*", metavar="PART", help="only these; else all")
-    parts.completes = _names
+    completed_by(parts, _names)
     parser.add_argument("--list", action="store_true", help="name the parts and measure nothing")
     parser.add_argument(
         "--rounds", type=positive, default=3, metavar="N", help="how often (%(default)s)"

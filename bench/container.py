@@ -113,7 +113,7 @@ def _same_share(trial: Trial) -> Iterator[list[Path]]:
     that others use would be measured. None where that takes rights one does not have.
     """
     process = trial.inspected("web")["State"]["Pid"]
-    groups = []
+    groups: list[Path] = []
     with contextlib.suppress(OSError), contextlib.ExitStack() as made:
         for line in Path(f"/proc/{process}/cgroup").read_text().splitlines():
             _number, controllers, path = line.split(":", 2)

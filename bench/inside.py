@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 from devtools.checkout import Checkout
 from devtools.errors import DevError
@@ -35,7 +36,7 @@ def rounds_of(
     return list(found.values())
 
 
-def _once(checkout: Checkout, command: tuple[str, ...], timeout: float) -> list[dict]:
+def _once(checkout: Checkout, command: tuple[str, ...], timeout: float) -> list[dict[str, Any]]:
     done = capture(
         [sys.executable, str(checkout.root / "dev"), "manage", *command, "--json"],
         directory=checkout.root,

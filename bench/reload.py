@@ -239,7 +239,7 @@ def _server(
     backend = copy.checkout.root / "backend"
     with background(command, directory=backend, environment=variables):
         editor = None
-        if mode == EDITOR:
+        if debug_port and mode == EDITOR:
             readiness.wait_until(lambda: ports.listens(debug_port), 30, "no debugger listens")
             editor = Editor(debug_port)
         readiness.wait_until(edits.seen, 60, "the server did not answer")

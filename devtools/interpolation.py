@@ -42,7 +42,9 @@ def invalid(text: str) -> str:
     for start in re.finditer(r"(?<!\$)(?:\$\$)*(\$\{)", text):
         place = start.start(1)
         name = _NAME.match(text, place + 2)
-        end = _closing(text, name.end()) if name else len(text)
+        if name is None:
+            return text[place:]
+        end = _closing(text, name.end())
         if end == len(text) or not (end == name.end() or _OPERATOR.match(text, name.end())):
             return text[place:]
     return ""

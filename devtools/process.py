@@ -153,7 +153,7 @@ def _started(
     command: Sequence[str],
     directory: Path,
     environment: Mapping[str, str],
-    output: object,
+    output: IO[str] | int,
     stop: signal.Signals = signal.SIGTERM,
 ) -> Iterator[subprocess.Popen[str]]:
     # A process group of its own: Ctrl-C reaches ./dev only, which then ends the program in order.
@@ -163,7 +163,7 @@ def _started(
             cwd=directory,
             env=dict(environment),
             stdin=subprocess.DEVNULL,
-            stdout=output,  # type: ignore[arg-type]
+            stdout=output,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
             errors="replace",

@@ -14,7 +14,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
@@ -105,7 +105,7 @@ class Snapshots:
         self.engine = engine
         self.checkout = checkout
 
-    def list(self) -> list[Snapshot]:
+    def listed(self) -> list[Snapshot]:
         """All of them, the latest first."""
         rows = self._ask(f"{_SNAPSHOTS} WHERE starts_with(datname, {literal(self._database(''))})")
         present = set(self._facts.get("migrations", ()))
@@ -139,7 +139,7 @@ class Snapshots:
             raise UsageError(
                 f"{PREVIOUS!r} is kept for what was there before a restore", "choose another name"
             )
-        there = [one.name for one in self.list()]
+        there = [one.name for one in self.listed()]
         if name in there and not replace:
             raise DevError(
                 f"there is a snapshot {name!r} already",
@@ -172,7 +172,7 @@ class Snapshots:
         old, new = self._work_databases
         self._copy(self._database(name), new)
         previous = self._database(PREVIOUS)
-        there = [one.name for one in self.list()]
+        there = [one.name for one in self.listed()]
         swap = [
             _end_connections(self._main),
             *([self._rename(previous, old)] if PREVIOUS in there else []),
@@ -190,11 +190,11 @@ class Snapshots:
     def delete(self, name: str) -> None:
         """Delete the snapshot. Raises DevError for an unknown name."""
         self._ask(f"DROP DATABASE {identifier(self._database(self.get(name).name))}")
-        self.list()
+        self.listed()
 
     def get(self, name: str) -> Snapshot:
         """The snapshot called `name`. Raises DevError if there is none."""
-        found = {one.name: one for one in self.list()}
+        found = {one.name: one for one in self.listed()}
         if name not in found:
             remedy = nearest(name, found) if found else "save one: ./dev snapshot save NAME"
             raise DevError(f"there is no snapshot {name!r}", remedy)
@@ -288,7 +288,7 @@ class Snapshots:
         """SQL that waits for a release under way, and keeps others out until the session ends."""
         return f"SET lock_timeout = '{_PATIENCE}s'; SELECT pg_advisory_lock({RELEASE_LOCK})"
 
-    def _again(self, work) -> None:
+    def _again(self, work: Callable[[], object]) -> None:
         """Do `work`, anew if somebody connected between the end of all connections and the copy."""
         for attempt in range(1, _TRIES + 1):
             try:

@@ -17,8 +17,7 @@ def check(here: Surroundings) -> Result:
     if not (here.checkout.root / variables.FILE).exists():
         raise NotApplicable(f"there is no {variables.FILE}")
     modules = variables.MODULES
-    found = environment.find_with(here.checkout, *modules)
-    python = found or here.engine.image_python(*modules)
+    python = environment.find_with(here.checkout, *modules) or here.engine.image_python(*modules)
     if python is None:
         raise NotApplicable("no Python here has what it takes; ./dev env --check installs it")
     evidence = drift.gather(here.checkout, python)

@@ -26,8 +26,8 @@ def check(here: Surroundings) -> Result:
     port = here.address(WEB)[1] if WEB not in failing else 0
     if status.health is None and port:
         # Once more, with more time: what is slow is not wrong.
-        late = health.answer(port, PATIENCE)
-        said = late.failing if late else {WEB: "it does not answer at its health address"}
+        answer = health.answer(port, PATIENCE)
+        said = answer.failing if answer else {WEB: "it does not answer at its health address"}
         failing |= _but_migrations(said)
     late = status.health.late if status.health else {}
     if failing and failing.keys() <= late.keys():

@@ -13,7 +13,7 @@ from ..checks.result import Result, State
 from ..engines import AUTO, NAMES
 from ..errors import FAILED
 from ..terminal import Mark, Terminal
-from .options import json_option, must_be_known, yes_option
+from .options import completed_by, json_option, must_be_known, yes_option
 from .parsers import parser_of, top_parser
 from .registry import COMMANDS, Run, engine_line, group
 
@@ -26,7 +26,7 @@ def _doctor_options(parser: argparse.ArgumentParser) -> None:
     checks = parser.add_argument(
         "checks", nargs="*", metavar="CHECK", help=f"only {_either(doctor.CHECKS)}"
     )
-    checks.completes = "checks"
+    completed_by(checks, "checks")
     parser.add_argument(
         "--fix", action="store_true", help="mend what can be mended; asks before deleting"
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..errors import FAILED, DevError, Problem, UsageError
 from ..services import WEB
 from ..terminal import Mark, megabytes, table
-from .options import json_option, yes_option
+from .options import completed_by, json_option, yes_option
 from .registry import Run, group
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _exec_options(parser: argparse.ArgumentParser) -> None:
         "-T", action="store_true", help="as Compose's: without a terminal ./dev never asks for one"
     )
     service = parser.add_argument("service", metavar="SERVICE", help="where it runs")
-    service.completes = "services"
+    completed_by(service, "services")
     parser.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND", help="what runs")
 
 
@@ -104,7 +104,7 @@ def execute(run: Run) -> int:
 def _snapshot_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=["save", "restore", "list", "delete"])
     name = parser.add_argument("name", nargs="?", metavar="NAME", help="of the snapshot")
-    name.completes = "snapshots"
+    completed_by(name, "snapshots")
     parser.add_argument(
         "--replace", action="store_true", help="save over a snapshot of the same name"
     )
@@ -174,7 +174,7 @@ def _follow_restored(run: Run, snapshots: Snapshots) -> int:
 
 
 def _list_snapshots(run: Run, snapshots: Snapshots) -> int:
-    found = snapshots.list()
+    found = snapshots.listed()
     if run.options.json:
         run.terminal.say(json.dumps([one.as_json() for one in found], indent=2))
         return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 from collections.abc import Iterable
+from typing import Callable
 
 from ..errors import UsageError
 from ..nearest import nearest
@@ -54,7 +55,12 @@ def services_argument(parser: argparse.ArgumentParser) -> None:
     services = parser.add_argument(
         "services", nargs="*", metavar="SERVICE", help="only these services"
     )
-    services.completes = "services"
+    completed_by(services, "services")
+
+
+def completed_by(action: argparse.Action, values: str | Callable[[], Iterable[str]]) -> None:
+    """Have a shell complete an argument by `values`: a function, or a name that completion has."""
+    vars(action)["completes"] = values
 
 
 def must_be_known(kind: str, words: Iterable[str], known: Iterable[str]) -> None:

@@ -11,6 +11,7 @@ from typing import NoReturn
 from ..engines import NAMES
 from ..errors import UsageError
 from ..nearest import nearest
+from .options import completed_by
 from .registry import Command
 
 
@@ -82,7 +83,9 @@ class Parser(argparse.ArgumentParser):
             options = [text for action in self._actions for text in action.option_strings]
             return f"{nearest(unknown.group(1), options)}\n"
         choice = re.match(r"argument (\S+): invalid choice: '(.*?)'", message)
-        for action in self._actions if choice else ():
+        if choice is None:
+            return ""
+        for action in self._actions:
             if choice.group(1) in (action.dest, action.metavar, *action.option_strings):
                 return f"{nearest(choice.group(2), map(str, action.choices or ()))}\n"
         return ""
@@ -92,4 +95,4 @@ def _engine_option(parser: argparse.ArgumentParser) -> None:
     engine = parser.add_argument(
         "--engine", default="", metavar="ENGINE", help=f"auto or {', '.join(NAMES)}"
     )
-    engine.completes = "engines"
+    completed_by(engine, "engines")

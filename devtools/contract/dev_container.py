@@ -30,7 +30,7 @@ def names(root: Path) -> list[tuple[str, str, int]]:
         inner = str(file.relative_to(root))
         found += [
             (name, inner, _line(text, f"{name}="))
-            for name in dotenv.parse(text.encode(), {}.get).values
+            for name in dotenv.parse(text.encode(), lambda _: None).values
         ]
     return found
 

@@ -10,7 +10,7 @@ from . import compose
 
 FILE = compose.IMAGE
 
-_FROM = re.compile(r"FROM\s+(\S+)(?:\s+AS\s+(\S+))?", re.IGNORECASE)
+_FROM = re.compile(r"(\S*)(?:\s+AS\s+(\S+))?", re.IGNORECASE)
 _PAIR = re.compile(r"""(\w+)=("(?:\\.|[^"\\])*"|'[^']*'|\S+)""")
 
 
@@ -32,10 +32,10 @@ def stages(text: str) -> dict[str, Stage]:
     stage = Stage("", "")
     for instruction, rest in _instructions(text):
         if instruction == "FROM":
-            base, name = _FROM.match(f"FROM {rest}").groups()
+            base, name = _FROM.findall(rest)[0]
             above = found.get(base, Stage("", base))
             inherited = (dict(above.variables), dict(above.arguments), above.user, above.command)
-            stage = Stage(name or "", base, *inherited)
+            stage = Stage(name, base, *inherited)
             found[stage.name] = stage
         elif instruction == "ENV":
             stage.variables.update({key: value.strip("\"'") for key, value in _PAIR.findall(rest)})

@@ -141,7 +141,7 @@ def _what_code_reads(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _what_nobody_reads(evidence: Evidence) -> Iterator[Finding]:
-    read = {"backend": set(), "dev": set(), "compose": set()}
+    read: dict[str, set[str]] = {"backend": set(), "dev": set(), "compose": set()}
     for use in evidence.uses:
         read[_READS.get(use.file.partition("/")[0], "dev")].add(use.name)
     for file in evidence.files.values():

@@ -114,8 +114,8 @@ def compare(
             alike.append((service, aspect, _hidden(aspect, here, contract)))
             continue
         line = production.line(service, aspect)
-        shown = (_hidden(aspect, text, contract) for text in (here, there))
-        difference = Difference(service, aspect, *shown, line)
+        here, there = (_hidden(aspect, text, contract) for text in (here, there))
+        difference = Difference(service, aspect, here, there, line)
         differences.append(_with_reason(difference, contract, declared))
     used = {id(entry) for one in differences for entry in declared if _fits(entry, one)}
     stale = [(_line(checkout, entry), entry) for entry in declared if id(entry) not in used]
@@ -190,25 +190,31 @@ def _aspects(
     here, there = local.file.services, production.file.services
     for service in sorted({*here, *there}):
         if service not in here or service not in there:
-            present = ("yes" if service in side else NOTHING for side in (here, there))
-            yield (service, "service", *present)
+            present = ["yes" if service in side else NOTHING for side in (here, there)]
+            yield service, "service", present[0], present[1]
             continue
-        pair = (here[service], there[service])
+        one, other = here[service], there[service]
         for aspect, of in _LOOKED_AT.items():
-            yield (service, aspect, *map(of, pair))
-        for limit in sorted({key for one in pair for key in _limits(one)}):
-            yield (service, f"limit {limit}", *(_resolved(_limits(one).get(limit)) for one in pair))
-        for key in sorted({*pair[0], *pair[1]} - _TAKEN_APART):
-            yield (service, key, *(_resolved(one.get(key)) for one in pair))
+            yield service, aspect, of(one), of(other)
+        limits, others = _limits(one), _limits(other)
+        for limit in sorted({*limits, *others}):
+            yield service, f"limit {limit}", *_both(limits, others, limit)
+        for key in sorted({*one, *other} - _TAKEN_APART):
+            yield service, key, *_both(one, other, key)
         if production.file.runs_our_code(service):
             for variable in contract.values():
                 if variable.reader == "backend":
-                    values = (side.variable(service, variable) for side in (local, production))
-                    yield (service, f"variable {variable.name}", *values)
+                    values = [side.variable(service, variable) for side in (local, production)]
+                    yield service, f"variable {variable.name}", values[0], values[1]
         else:
-            given = [side.file.environment(service) for side in (local, production)]
-            for name in sorted({*given[0], *given[1]}):
-                yield (service, f"variable {name}", *(_resolved(one.get(name)) for one in given))
+            given = local.file.environment(service)
+            required = production.file.environment(service)
+            for name in sorted({*given, *required}):
+                yield service, f"variable {name}", *_both(given, required, name)
+
+
+def _both(one: Mapping[str, Any], other: Mapping[str, Any], key: str) -> tuple[str, str]:
+    return _resolved(one.get(key)), _resolved(other.get(key))
 
 
 def _image(declared: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ import ast
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,7 +81,11 @@ def search(root: Path) -> list[Use]:
     return sorted(found, key=lambda use: (use.file, use.line, use.name))
 
 
-def _search(root, patterns, read) -> Iterator[Use]:
+def _search(
+    root: Path,
+    patterns: Iterable[str],
+    read: Callable[[str], Iterable[tuple[str, int]]],
+) -> Iterator[Use]:
     for pattern in patterns:
         for path in sorted(root.glob(pattern)):
             inner = path.relative_to(root)
@@ -104,7 +108,7 @@ def _of_python(text: str) -> Iterator[tuple[str, int]]:
     named = dict(_constants(tree))
     for node in ast.walk(tree):
         for name in filter(_CONSTANT.match, _read_by(node, named)):
-            yield name, node.lineno
+            yield name, getattr(node, "lineno", 0)
 
 
 def _constants(tree: ast.Module) -> Iterator[tuple[str, str]]:
@@ -132,10 +136,11 @@ def _read_by(node: ast.AST, named: dict[str, str]) -> Iterator[str]:
 
 
 def _is_mapping(node: ast.expr) -> bool:
-    called = isinstance(node, ast.Call)
-    named = node.func if called else node
-    mappings = _RETURN_MAPPINGS if called else _MAPPINGS
-    return getattr(named, "attr", getattr(named, "id", "")) in mappings
+    if isinstance(node, ast.Call):
+        node, mappings = node.func, _RETURN_MAPPINGS
+    else:
+        mappings = _MAPPINGS
+    return getattr(node, "attr", getattr(node, "id", "")) in mappings
 
 
 def _string(node: ast.expr, named: dict[str, str]) -> str:

@@ -87,8 +87,8 @@ def in_force(
         unknown.append(f"what {service} sees now: {error}")
     if running is False:
         unknown.append(f"{service} does not run: these are the values that a start would give it")
-    if now is None and (start or {}).get("SSM_PARAMETER_PATH"):
-        path = start["SSM_PARAMETER_PATH"]
+    path = (start or {}).get("SSM_PARAMETER_PATH")
+    if now is None and path:
         unknown.append(f"what SSM holds under {path} is not known before {service} runs")
     if start is None:
         unknown.append("what the next start gives is decided outside this container")

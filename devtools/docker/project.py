@@ -163,10 +163,11 @@ class Project:
         known = " ".join(problem.what for problem in self.checkout.dotenv.warnings)
         found = dict.fromkeys(_WARNING.findall(self._configured.errors))
         texts = [text.replace('\\"', '"') for text in found]
+        unset = {text: match[1] for text in texts if (match := _UNSET.match(text))}
         return [
             Problem(f"docker compose warns: {text}", "docker compose config --quiet   repeats it")
             for text in texts
-            if not (_UNSET.match(text) and f"`${_UNSET.match(text)[1]}`" in known)
+            if f"`${unset.get(text)}`" not in known
         ]
 
     @property

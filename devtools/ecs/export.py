@@ -45,7 +45,9 @@ def made(
 def default_image(files: Mapping[str, ComposeFile]) -> str:
     """The image that production's Compose file names where none was chosen."""
     file = files.get(compose.PRODUCTION)
-    for service in file.services if file else ():
+    if file is None:
+        return ""
+    for service in file.services:
         if file.script(service) in tasks.SCRIPTS:
             return compose.with_defaults(str(file.services[service].get("image", "")))
     return ""

@@ -50,8 +50,9 @@ def _fault(stack: Stack) -> str:
         state = Control(stack.places.web_socket).look()
     except NoAnswer:
         return ""  # no fault is known
-    crashed = state is not None and state.crashes >= CRASHES
-    return f"crashed (exit status {state.exit_status})" if crashed else ""
+    if state is None or state.crashes < CRASHES:
+        return ""
+    return f"crashed (exit status {state.exit_status})"
 
 
 def _ready(stack: Stack, service: Service, since: float) -> bool:

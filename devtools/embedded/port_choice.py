@@ -19,7 +19,7 @@ def wanted(checkout: Checkout, port: Port) -> int:
             f"{port.variable}={chosen!r} (in {checkout.where_chosen(port.variable)}) "
             "must be a port from 1 to 65535"
         )
-    return int(chosen or ports.remembered(checkout).get(port.variable, port.default))
+    return int(chosen or ports.remembered(checkout).get(port.variable) or port.default)
 
 
 def settle(

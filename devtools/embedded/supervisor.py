@@ -6,6 +6,7 @@ http://supervisord.org/configuration.html, http://supervisord.org/api.html
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import json
 import os
@@ -98,10 +99,13 @@ class Supervisor:
             # The supervisor ends what does not stop in time. It looks once a second, or
             # whenever it is asked.
             readiness.wait_until(
-                lambda name=name: not self.states()[name].at_work,
+                functools.partial(self._rests, name),
                 seconds + 5,
                 f"{name} did not stop",
             )
+
+    def _rests(self, name: str) -> bool:
+        return not self.states()[name].at_work
 
     # The supervisor itself
 
@@ -192,7 +196,7 @@ class _NotRunning(DevError):
 
 
 def _configuration(programs: Sequence[Program]) -> str:
-    sections = [
+    sections: list[dict[str, object]] = [
         {
             "": "supervisord",
             # %(here)s is the link in the directory of sockets: no character in it is special.
@@ -210,26 +214,26 @@ def _configuration(programs: Sequence[Program]) -> str:
             "": "rpcinterface:supervisor",
             "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface",
         },
-        *(
-            {
-                "": f"program:{program.service.name}",
-                "command": f"%(here)s/{program.service.name}",
-                "priority": number,
-                "autostart": "false",
-                "autorestart": "false" if program.service.one_shot else "true",
-                "startsecs": program.steady,
-                "startretries": RETRIES,
-                "stopsignal": program.stop_signal,
-                "stopwaitsecs": int(program.service.stop_grace_period),
-                "stopasgroup": "true" if program.stop_group else "false",
-                "killasgroup": "true",
-                "redirect_stderr": "true",
-                "stdout_logfile": f"%(here)s/../logs/{program.service.name}.log",
-                "stdout_logfile_maxbytes": _LOG_BYTES,
-                "stdout_logfile_backups": 1,
-            }
-            for number, program in enumerate(programs)
-        ),
+    ]
+    sections += [
+        {
+            "": f"program:{program.service.name}",
+            "command": f"%(here)s/{program.service.name}",
+            "priority": number,
+            "autostart": "false",
+            "autorestart": "false" if program.service.one_shot else "true",
+            "startsecs": program.steady,
+            "startretries": RETRIES,
+            "stopsignal": program.stop_signal,
+            "stopwaitsecs": int(program.service.stop_grace_period),
+            "stopasgroup": "true" if program.stop_group else "false",
+            "killasgroup": "true",
+            "redirect_stderr": "true",
+            "stdout_logfile": f"%(here)s/../logs/{program.service.name}.log",
+            "stdout_logfile_maxbytes": _LOG_BYTES,
+            "stdout_logfile_backups": 1,
+        }
+        for number, program in enumerate(programs)
     ]
     lines = ["; Written by ./dev."]
     for section in sections:

@@ -54,7 +54,7 @@ class Valkey:
         """The program. Raises DevError if there is none."""
         machine = {"amd64": "x86_64"}.get(platform.machine().lower(), platform.machine().lower())
         package = f"{_PACKAGE}/{platform.system().lower()}-{machine}/valkey-server"
-        found = next(self.stack.python.parent.parent.glob(package), None)
+        found: Path | str | None = next(self.stack.python.parent.parent.glob(package), None)
         path = self.stack.checkout.variables.get("PATH")
         for name in ("valkey-server", "redis-server"):
             found = found or shutil.which(name, path=path)

@@ -31,7 +31,11 @@ from .base import Engine, runs_once
 SERVER = "SERVER"
 
 # What runs in place of the services that are not this checkout's own code.
-STAND_INS = {DATABASE: Postgres, CACHE: Valkey, AWS: Moto}
+STAND_INS: Mapping[str, type[Postgres | Valkey | Moto]] = {
+    DATABASE: Postgres,
+    CACHE: Valkey,
+    AWS: Moto,
+}
 
 
 class EmbeddedEngine(Engine):
