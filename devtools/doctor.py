@@ -1,4 +1,4 @@
-"""Running the checks: side by side, each with a limit of time, and mending what they find."""
+"""Runs the checks concurrently, each with a time limit, and applies fixes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from .checks.result import NotApplicable, Result, State, not_applicable, unknown
 from .checks.surroundings import Surroundings
 from .errors import DevError, NoAnswer
 
-# In the order in which they are shown: the machine, the checkout, the stack.
+# In display order: the machine, the checkout, the stack.
 CHECKS: Mapping[str, ModuleType] = MappingProxyType(
     {
         module.__name__.rpartition(".")[2].replace("_", "-"): module
@@ -50,18 +50,18 @@ CHECKS: Mapping[str, ModuleType] = MappingProxyType(
     }
 )
 
-# Longer than any single question to Docker may take.
+# Longer than the time limit of any single query to Docker.
 LIMIT = 60  # seconds for all checks together
 
 
 def examine(
     here: Surroundings, names: Sequence[str] = (), checks: Mapping[str, ModuleType] = CHECKS
 ) -> list[Result]:
-    """The results of the checks `names`, or of all, in their order."""
+    """The results of the checks `names`, or of all checks, in their order."""
     wanted = [name for name in checks if name in (names or checks)]
     results: queue.Queue[Result] = queue.Queue()
     for name in wanted:
-        # Daemons: one that never ends must not keep ./dev from ending.
+        # Daemon threads: a check that hangs must not keep ./dev from exiting.
         threading.Thread(
             target=lambda name=name: results.put(_one(name, checks[name], here)), daemon=True
         ).start()
@@ -79,9 +79,9 @@ def examine(
 def mend(
     here: Surroundings, results: Sequence[Result], agrees: Callable[[str], bool]
 ) -> dict[str, list[str]]:
-    """Mend what can be mended without loss, of what `results` found; what was done, by check.
+    """Apply fixes that cannot lose data to the problems in `results`; return the actions by check.
 
-    Raises nothing: what fails is said in place of what was done.
+    Raises nothing: a failed fix is reported instead.
     """
     done = {}
     for result in results:
@@ -91,19 +91,19 @@ def mend(
         try:
             done[result.name] = fix(here, agrees)
         except NotApplicable as reason:
-            done[result.name] = [f"not mended: {reason}"]
+            done[result.name] = [f"not fixed: {reason}"]
         except DevError as error:
-            done[result.name] = [f"not mended: {problem.what}" for problem in error.problems]
+            done[result.name] = [f"not fixed: {problem.what}" for problem in error.problems]
     return done
 
 
 def well(results: Sequence[Result]) -> bool:
-    """Whether nothing is wrong; warnings and what is unknown do not count."""
+    """Whether nothing is WRONG; warnings and unknown results do not count."""
     return not any(result.state is State.WRONG for result in results)
 
 
 def as_json(results: Sequence[Result], done: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """The shape of `./dev doctor --json`; keys are only ever added."""
+    """The format of `./dev doctor --json`; keys are only ever added."""
     return {
         "state": "well" if well(results) else "wrong",
         "checks": [result.as_json() for result in results],
@@ -123,12 +123,12 @@ def _one(name: str, check: ModuleType, here: Surroundings) -> Result:
         result = wrong(error.problems[0].what, error.problems[0].remedy)
     except Exception as error:
         result = wrong(
-            f"internal error of the check: {type(error).__name__}: {error}",
+            f"internal error in the check: {type(error).__name__}: {error}",
             f"report it: devtools/checks/{name.replace('-', '_')}.py",
         )
     return dataclasses.replace(result, name=name, seconds=time.monotonic() - began)
 
 
 def _late(name: str) -> Result:
-    late = unknown(f"no answer within {LIMIT} s", f"look again alone: ./dev doctor {name}")
+    late = unknown(f"no answer within {LIMIT} s", f"try again alone: ./dev doctor {name}")
     return dataclasses.replace(late, name=name, seconds=LIMIT)

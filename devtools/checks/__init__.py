@@ -1,9 +1,9 @@
-"""What can be wrong with a checkout, its machine or its stack: one file for each subject.
+"""Checks of the checkout, the machine and the stack, one file for each subject.
 
-A file has `check(here)`, which looks at its subject and returns one `Result`: `./dev doctor` runs
-them all. Where something can be mended without loss it has `fix(here, agrees)` as well, which
-returns a line for each thing that it did; `agrees` is asked before anything is deleted.
+Each file has `check(here)`, which returns one `Result`; `./dev doctor` runs all of them. If a
+problem can be fixed without losing data, the file also has `fix(here, agrees)`, which returns one
+line for each fix that it applied; it calls `agrees` before it deletes anything.
 
-What keeps the stack from starting is also looked at by `up`, which wants nothing but what is wrong
-and its remedy: those files have `problems(...)`.
+Files with `problems(...)` are also used by `up`, which needs only the problems that prevent a
+start, with their remedies.
 """

@@ -1,4 +1,4 @@
-"""Do the clocks agree? Tokens, signatures and certificates fail where they do not."""
+"""Are the clocks in sync? Tokens, signatures and certificates depend on them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .result import NotApplicable, Result, ok, wrong
 if TYPE_CHECKING:
     from .surroundings import Surroundings
 
-# AWS refuses requests that are signed five minutes away from its own time.
+# AWS rejects requests signed more than five minutes away from its own time.
 APART = 60  # seconds
-# Who committed last may have a clock of their own.
+# The author of the last commit may have had a wrong clock.
 BEHIND = 24 * 3600  # seconds
 
 
 def check(here: Surroundings) -> Result:
-    """Is this machine's clock plausible, and the containers' the same?"""
+    """Is the machine's clock plausible and in sync with the containers'?"""
     behind = _last_commit(here) - time.time()
     if behind > BEHIND:
         return wrong(
@@ -31,20 +31,20 @@ def check(here: Surroundings) -> Result:
     try:
         apart = abs(_of_docker(here) - time.time())
     except NotApplicable:
-        return ok("this machine's is plausible; there is no other")
+        return ok("this machine's clock is plausible")
     if apart > APART:
         return wrong(
-            f"the containers' clock and this machine's are {apart:.0f} s apart",
+            f"the containers' clock differs from this machine's by {apart:.0f} s",
             "restart Docker Desktop, or set the clock of the machine that Docker runs on",
         )
-    return ok("this machine's and the containers' agree")
+    return ok("this machine's clock and the containers' agree")
 
 
 def _of_docker(here: Surroundings) -> float:
-    """The time of the daemon's machine, which is that of its containers."""
+    """The time of the daemon's machine, which is also the containers' time."""
     found = re.match(r"(\d+-\d+-\d+T\d+:\d+:\d+)(?:\.\d+)?(Z|[+-]\d\d:\d\d)", _said(here))
     if not found:
-        raise NotApplicable("the daemon does not say what time it is")
+        raise NotApplicable("the daemon does not report its time")
     zone = found.group(2).replace("Z", "+00:00")
     return datetime.strptime(found.group(1) + zone, "%Y-%m-%dT%H:%M:%S%z").timestamp()
 
@@ -54,7 +54,7 @@ def _said(here: Surroundings) -> str:
 
 
 def _last_commit(here: Surroundings) -> float:
-    """When the last commit was made, in seconds since the epoch; 0 where git does not say."""
+    """The time of the last commit, in seconds since the epoch; 0 if git does not report it."""
     try:
         asked = capture(
             ["git", "log", "-1", "--format=%ct"],

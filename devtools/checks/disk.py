@@ -12,7 +12,7 @@ from .result import Result, State, not_applicable, of
 if TYPE_CHECKING:
     from .surroundings import Surroundings
 
-# The images take about 1 GB; PostgreSQL stops the moment that it cannot write.
+# The images take about 1 GB; PostgreSQL stops as soon as it cannot write.
 ENOUGH = 2 * 1024**3
 
 
@@ -23,13 +23,13 @@ def check(here: Surroundings) -> Result:
         free = shutil.disk_usage(root).free
     except OSError:
         return not_applicable("Docker keeps its data in a virtual machine or on another host")
-    # As in `up`: it may still start, and its data may find room.
+    # A warning, as in `up`: the stack may still start and have enough space.
     well = f"{free / 1024**3:.0f} GB free in {root}"
     return of(problems(here.project), well, State.WARNING)
 
 
 def problems(project: Project) -> list[Problem]:
-    """The daemon's disk, if it is nearly full."""
+    """A problem if the daemon's disk is nearly full."""
     root = project.docker("info", "--format", "{{.DockerRootDir}}").output.strip()
     try:
         free = shutil.disk_usage(root).free
@@ -40,6 +40,6 @@ def problems(project: Project) -> list[Problem]:
     return [
         Problem(
             f"only {free / 1024**3:.1f} GB are free where Docker keeps its data ({root})",
-            "make room: docker system prune   (deletes what no container uses)",
+            "free some space: docker system prune   (deletes what no container uses)",
         )
     ]

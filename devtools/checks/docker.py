@@ -16,20 +16,20 @@ from . import result
 if TYPE_CHECKING:
     from .surroundings import Surroundings
 
-# `start_interval` in health checks came with these; older ones ignore or refuse it.
+# The first versions with `start_interval` in health checks; older ones ignore or reject it.
 MINIMUM_ENGINE = (25, 0)
 MINIMUM_COMPOSE = (2, 24)
-TIMEOUT = 20  # seconds that a question may take
+TIMEOUT = 20  # seconds for a query
 
 _INSTALL = "https://docs.docker.com/engine/install/"
 
 
 def check(here: Surroundings) -> result.Result:
-    """Is there a Docker that can run the stack, if it is to?"""
+    """Can Docker run the stack, if the stack uses Docker?"""
     if here.silence and here.composed:
         return result.wrong(here.silence.what, here.silence.remedy)
     if here.silence:
-        without = f"{here.silence.what}; the {here.engine.name} engine needs none"
+        without = f"{here.silence.what}; the {here.engine.name} engine does not need Docker"
         return result.not_applicable(without)
     _, server = _look(here.checkout)
     compose = _ask(here.checkout, "compose", "version", "--short").output.strip()
@@ -39,7 +39,7 @@ def check(here: Surroundings) -> result.Result:
 
 
 def problems(checkout: Checkout) -> list[Problem]:
-    """What is wrong with Docker here; nothing if the stack can run on it."""
+    """The problems with Docker; empty if the stack can run on it."""
     silent, server = _look(checkout)
     if silent:
         return [silent]
@@ -54,7 +54,7 @@ def problems(checkout: Checkout) -> list[Problem]:
 
 
 def silence(checkout: Checkout) -> Problem | None:
-    """Why no daemon answers; None if one does, whether or not the stack can run on it."""
+    """Why the daemon does not answer; None if it does, whether or not the stack can run on it."""
     return _look(checkout)[0]
 
 
@@ -91,7 +91,7 @@ def _silent_daemon(found: Result) -> Problem:
     words = found.errors.lower()
     if "permission denied" in words:
         return Problem(
-            "you may not use the Docker daemon: permission denied on its socket",
+            "you are not allowed to use the Docker daemon: permission denied on its socket",
             "add yourself to the group docker and log in again: sudo usermod -aG docker $USER",
         )
     if "cannot connect" in words or "is the docker daemon running" in words:

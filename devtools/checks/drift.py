@@ -1,4 +1,4 @@
-"""Do the declared variables, the code that reads them and the files that give them agree?"""
+"""Do the declared variables, the code that reads them and the files that set them agree?"""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def check(here: Surroundings) -> Result:
-    """Is there a variable that is used, declared or given on one side only?"""
+    """Is every variable that is used, declared or set also declared, set or used elsewhere?"""
     if not (here.checkout.root / variables.FILE).exists():
         raise NotApplicable(f"there is no {variables.FILE}")
     modules = variables.MODULES
     python = environment.find_with(here.checkout, *modules) or here.engine.image_python(*modules)
     if python is None:
-        raise NotApplicable("no Python here has what it takes; ./dev env --check installs it")
+        raise NotApplicable("no Python has the needed packages; ./dev env --check installs them")
     evidence = drift.gather(here.checkout, python)
     found = drift.findings(evidence)
     return of([finding.problem for finding in found], drift.summary(evidence))

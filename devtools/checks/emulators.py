@@ -1,4 +1,4 @@
-"""Do the stand-ins for AWS answer, with what the application expects in them?"""
+"""Do the AWS emulators answer, and are they seeded?"""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from .surroundings import Surroundings
 
 TIMEOUT = 5  # seconds
-FILLED, FAILED = "filled", "its seed failed"
+FILLED, FAILED = "seeded", "its seed failed"
 
 
 def check(here: Surroundings) -> Result:
-    """Does each answer, and is it filled? Each fills itself when it starts."""
+    """Does each emulator answer, and is it seeded? Each seeds itself when it starts."""
     names = [one.name for one in here.status.services if one.name in EMULATORS]
     if not names:
         raise NotApplicable("the stack has no AWS services")
@@ -30,13 +30,13 @@ def check(here: Surroundings) -> Result:
     empty = " ".join(name for name, answer in answers.items() if not filled(answer or ""))
     if empty:
         return wrong(
-            f"not filled: {empty}", f"./dev logs {empty}   names the fault\n./dev restart {empty}"
+            f"not seeded: {empty}", f"./dev logs {empty}   shows the error\n./dev restart {empty}"
         )
-    return ok(f"{', '.join(names)} answer and are filled")
+    return ok(f"{', '.join(names)} answer and are seeded")
 
 
 def ask(host: str, port: int, path: str) -> str | None:
-    """What an HTTP server says of `path`, which it need not know; None without a server.
+    """The HTTP response to `path`, which may be unknown to the server; None without a server.
 
     Raises NoAnswer if it takes too long.
     """
@@ -60,7 +60,7 @@ def ask(host: str, port: int, path: str) -> str | None:
 
 
 def state(host: str, port: int, path: str) -> str:
-    """FILLED, FAILED until its next start, or the words for an emulator that may become filled."""
+    """FILLED; FAILED, which lasts until the next start; or a description of a temporary state."""
     try:
         answer = ask(host, port, path)
     except NoAnswer:
@@ -69,13 +69,13 @@ def state(host: str, port: int, path: str) -> str:
         return "silent"
     if filled(answer):
         return FILLED
-    return FAILED if '"ERROR"' in answer else "not filled"
+    return FAILED if '"ERROR"' in answer else "not seeded"
 
 
 def filled(answer: str) -> bool:
-    """Whether an emulator that said this is filled.
+    """Whether this response comes from a seeded emulator.
 
-    LocalStack lists its scripts; moto knows no such address, and answers only once it is filled.
+    LocalStack lists its scripts. moto does not know the path, and answers only once it is seeded.
     """
     try:
         scripts = json.loads(answer)["scripts"]

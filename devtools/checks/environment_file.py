@@ -1,4 +1,4 @@
-"""Can `.env` be read?"""
+"""Is `.env` valid?"""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
 
 
 def check(here: Surroundings) -> Result:
-    """Can `.env` be read, by people's tools too?"""
+    """Is `.env` valid, and safe to append to?"""
     if problems(here.checkout):
         return of(problems(here.checkout), "")
     if here.checkout.dotenv.warnings:
         return of(here.checkout.dotenv.warnings, "", State.WARNING)
     path = _path(here.checkout)
     if not path.exists():
-        return ok("no .env: the defaults hold")
+        return ok("no .env: the defaults apply")
     content = path.read_bytes()
     if content and not content.endswith(b"\n"):
         return warning(
-            "the last line of .env does not end: what a tool appends is added to its value",
+            ".env does not end with a newline: appended text would extend its last value",
             "./dev doctor --fix   or: echo >> .env",
         )
     return ok(f".env sets {len(here.checkout.dotenv.values)} variables")
 
 
 def fix(here: Surroundings, agrees: Callable[[str], bool]) -> list[str]:
-    """End the last line."""
+    """Add the missing newline at the end."""
     path = _path(here.checkout)
     if here.checkout.dotenv.problems or path.read_bytes().endswith(b"\n"):
         return []
@@ -42,16 +42,16 @@ def fix(here: Surroundings, agrees: Callable[[str], bool]) -> list[str]:
             file.write(b"\n")
     except OSError as error:
         raise here.checkout.unwritable(error) from error
-    return ["ended the last line of .env"]
+    return ["added a newline at the end of .env"]
 
 
 def problems(checkout: Checkout) -> list[Problem]:
-    """Every fault of `.env`, by line."""
+    """Every error in `.env`, with its line."""
     return checkout.dotenv.problems
 
 
 def warn(checkout: Checkout, terminal: Terminal) -> None:
-    """Print what Compose warns of in `.env`, with its line."""
+    """Print Compose's warnings about `.env`, with their lines."""
     for problem in checkout.dotenv.warnings:
         terminal.warn(problem)
 

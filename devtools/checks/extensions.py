@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 FILE = ".vscode/extensions.json"
 
-# A comment, but not the // in a string.
+# Matches comments, but not `//` inside strings.
 _COMMENT = re.compile(r'("(?:[^"\\]|\\.)*")|//[^\n]*|/\*.*?\*/', re.S)
 _LAST_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[\]}])')
 
@@ -38,10 +38,10 @@ def check(here: Surroundings) -> Result:
     missing = [name for name in wanted if name.lower() not in installed]
     if missing:
         return warning(
-            f"recommended and not installed: {', '.join(missing)}",
+            f"recommended but not installed: {', '.join(missing)}",
             "\n".join(f"code --install-extension {name}" for name in missing),
         )
-    return ok(f"the {len(wanted)} recommended ones are installed")
+    return ok(f"the {len(wanted)} recommended extensions are installed")
 
 
 def _recommended(here: Surroundings) -> list[str]:

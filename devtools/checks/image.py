@@ -1,4 +1,4 @@
-"""Was the stack's image built from what is here now?"""
+"""Is the stack's image up to date?"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def check(here: Surroundings) -> Result:
-    """Is the image as the Dockerfile and the locks make it, and do the containers run it?"""
+    """Does the image match the Dockerfile and the locks, and do the containers run it?"""
     project = here.project
     present = image.ids(project)
     built = [name for name in image.built_names(project) if name in present]
@@ -22,7 +22,7 @@ def check(here: Surroundings) -> Result:
     if stale:
         return wrong(
             f"{', '.join(stale)} was built from another Dockerfile or other requirements",
-            "./dev up   builds it anew; ./dev doctor --fix does only that",
+            "./dev up   rebuilds it; ./dev doctor --fix only rebuilds it",
         )
     services = project.services
     old = [
@@ -31,13 +31,13 @@ def check(here: Surroundings) -> Result:
         if name in services and container.image_id != present.get(services[name].image)
     ]
     if old:
-        return wrong(f"{', '.join(old)}: on an image that was replaced since", "./dev up")
-    return ok(f"{', '.join(built)} is built from what is here")
+        return wrong(f"{', '.join(old)}: still running a replaced image", "./dev up")
+    return ok(f"{', '.join(built)} is up to date")
 
 
 def fix(here: Surroundings, agrees: Callable[[str], bool]) -> list[str]:
-    """Build anew what is outdated."""
+    """Rebuild outdated images."""
     stale = image.outdated(here.project, image.ids(here.project))
     if stale:
         image.ensure(here.project, here.terminal)
-    return [f"built {name} anew; ./dev up starts it" for name in stale]
+    return [f"rebuilt {name}; ./dev up starts it" for name in stale]

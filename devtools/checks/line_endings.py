@@ -1,7 +1,7 @@
-"""Do the scripts end their lines as the kernel and the shell want it?
+"""Do the scripts have Unix line endings?
 
-A checkout made with `core.autocrlf=true` turns `#!/bin/sh` into a program named `sh\\r`,
-and the container only says that the script does not exist.
+With `core.autocrlf=true`, git writes `#!/bin/sh\\r`, which names a program that does not exist;
+the container then only reports that the script does not exist.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ if TYPE_CHECKING:
 
 def check(here: Surroundings) -> Result:
     """Do all scripts end their lines with LF?"""
-    return of(problems(here.checkout), "every script ends its lines with LF")
+    return of(problems(here.checkout), "every script has Unix line endings")
 
 
 def fix(here: Surroundings, agrees: Callable[[str], bool]) -> list[str]:
-    """Give the scripts the line ends that they need."""
+    """Convert the scripts to Unix line endings."""
     changed = _with_windows_ends(here.checkout.root)
     for path in changed:
         try:
             path.write_bytes(path.read_bytes().replace(b"\r\n", b"\n"))
         except OSError as error:
             raise here.checkout.unwritable(error) from error
-    return [f"gave {path.relative_to(here.checkout.root)} line ends of Unix" for path in changed]
+    return [f"gave {path.relative_to(here.checkout.root)} Unix line endings" for path in changed]
 
 
 def problems(checkout: Checkout) -> list[Problem]:
-    """The scripts with Windows line ends."""
+    """The scripts with Windows line endings."""
     names = [str(path.relative_to(checkout.root)) for path in _with_windows_ends(checkout.root)]
     return [
         Problem(
-            f"{name} has Windows line ends (CRLF) and cannot run in a container",
+            f"{name} has Windows line endings (CRLF) and cannot run in a container",
             f"sed -i 's/\\r$//' {shlex.quote(name)}"
-            "   and, so that it stays so: git config core.autocrlf input",
+            "   and, to keep it that way: git config core.autocrlf input",
         )
         for name in names
     ]
@@ -54,5 +54,5 @@ def _with_windows_ends(root: Path) -> list[Path]:
 
 def _scripts(root: Path) -> Iterator[Path]:
     candidates = [root / "dev", *root.glob("backend/bin/*"), *root.glob("init-scripts/**/*")]
-    # Compiled Python holds any bytes.
+    # Bytecode files may contain any bytes.
     return (path for path in candidates if path.is_file() and path.suffix != ".pyc")

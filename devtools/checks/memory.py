@@ -1,4 +1,4 @@
-"""Is there memory enough for the stack?"""
+"""Is there enough memory for the stack?"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .surroundings import Surroundings
 
 GIGABYTE = 1024**3
-# What README says, measured with an idle stack and room for a build or a test run.
+# As in README: measured with an idle stack, plus room for a build or a test run.
 IN_CONTAINERS = 2 * GIGABYTE
 AS_PROCESSES = 0.6 * GIGABYTE
 
@@ -22,23 +22,23 @@ _TABLE = Path("/proc/meminfo")
 
 
 def check(here: Surroundings) -> Result:
-    """Does the stack's machine have the memory, and is it free while the stack is down?"""
+    """Does the machine have enough memory, and enough free memory while the stack is down?"""
     needed = IN_CONTAINERS if here.composed else AS_PROCESSES
     whose = "Docker has" if here.composed else "this machine has"
     total = here.docker_info.get("MemTotal", 0) if here.composed else _total(here)
     if not total:
-        raise NotApplicable("the system does not say how much memory there is")
-    if total < needed * 0.9:  # a machine sold with 2 GB shows a little less
+        raise NotApplicable("the system does not report its memory")
+    if total < needed * 0.9:  # a machine sold with 2 GB reports slightly less
         return warning(
             f"{whose} {_shown(total)} of memory; the stack needs {_shown(needed)}",
-            "give Docker more in its settings (Resources), or the machine",
+            "give Docker more memory in its settings (Resources), or use a larger machine",
         )
     available = _of_table("MemAvailable")
     if available and available < needed and not here.database_runs:
         free = f"{_shown(available)} of {_shown(total)}"
         return warning(
             f"only {free} are free; the stack needs {_shown(needed)}",
-            "end what you do not need; what takes most: ps -eo rss,comm --sort -rss | head",
+            "stop what you do not need; largest processes: ps -eo rss,comm --sort -rss | head",
         )
     free = f", {_shown(available)} free" if available else ""
     return ok(f"{whose} {_shown(total)}{free}")
@@ -56,7 +56,7 @@ def _total(here: Surroundings) -> float:
 
 
 def _of_table(name: str) -> float:
-    """A line of Linux's table in bytes; 0 where there is none."""
+    """A value of /proc/meminfo in bytes; 0 if there is none."""
     with contextlib.suppress(OSError):
         found = re.search(rf"^{name}: +(\d+) kB", _TABLE.read_text(encoding="ascii"), re.M)
         return int(found.group(1)) * 1024 if found else 0

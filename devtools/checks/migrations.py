@@ -1,4 +1,4 @@
-"""Is the database as new as the code, in every tenant, and no newer?"""
+"""Do the database and the code have the same migrations, in every tenant?"""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from .result import Result, not_applicable, ok, wrong
 if TYPE_CHECKING:
     from .surroundings import Surroundings
 
-# Going back needs the migration's file: the branch that has it, or the data of before.
+# Migrating back needs the migration's file (on its branch) or a snapshot from before.
 AHEAD = """\
-./dev snapshot list   if one is of before: ./dev snapshot restore NAME
+./dev snapshot list   if one is from before the migration: ./dev snapshot restore NAME
 or git switch BRANCH-THAT-HAS-IT, ./dev manage migrate APP MIGRATION-BEFORE-IT, git switch -
-or, of a squash that was taken away again, forget it: ./dev manage migrate APP --prune
-or keep a database for each branch: git worktree add ../NAME BRANCH, there ./dev up --auto-ports"""
+or, if a squash was reverted, forget its record: ./dev manage migrate APP --prune
+or use a database for each branch: git worktree add ../NAME BRANCH, there ./dev up --auto-ports"""
 
 
 def check(here: Surroundings) -> Result:
-    """Are migrations pending or unknown? Only the application knows them, so web is asked."""
+    """Are migrations pending or unknown? Web reports this, because only the application knows."""
     health = here.status.health
     if health is None:
-        return not_applicable("web does not answer, and only it knows the code's migrations")
+        return not_applicable("web does not answer, and only web can compare migrations")
     if MIGRATIONS not in health.checks:
-        return not_applicable("web says nothing of migrations")
+        return not_applicable("web does not report migrations")
     late = health.late.keys() & {MIGRATIONS, UNKNOWN_MIGRATIONS}
     if late:
-        raise NoAnswer(health.late[min(late)], "look again: ./dev doctor migrations")
+        raise NoAnswer(health.late[min(late)], "try again: ./dev doctor migrations")
     pending = health.failing.get(MIGRATIONS)
     if pending:
         return wrong(pending, "./dev migrate")
@@ -36,4 +36,4 @@ def check(here: Surroundings) -> Result:
     if unknown:
         finding, _, command = unknown.partition("; run: ")
         return wrong(finding, AHEAD if "doctor" in command else command)
-    return ok(f"public and {len(here.status.tenants)} tenants are as new as the code")
+    return ok(f"public and {len(here.status.tenants)} tenants are up to date")

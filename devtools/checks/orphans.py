@@ -1,4 +1,4 @@
-"""Is something left of this checkout's stack that nothing looks after?"""
+"""Are there orphaned containers or processes of this checkout's stack?"""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ if TYPE_CHECKING:
 
 
 def check(here: Surroundings) -> Result:
-    """Are there containers that no Compose file declares, or processes without supervisor?"""
+    """Are there containers that no Compose file declares, or processes without a supervisor?"""
     if not here.composed:
         return _processes(here)
     found = _orphans(here)
     if not found:
-        return ok("no container is left over")
+        return ok("no orphaned container")
     return warning(
-        f"left over: {', '.join(map(_shown, found))}",
-        "./dev doctor --fix   removes them; so does ./dev down, with the rest",
+        f"orphaned: {', '.join(map(_shown, found))}",
+        "./dev doctor --fix   removes them; ./dev down does too, with the rest of the stack",
     )
 
 
 def fix(here: Surroundings, agrees: Callable[[str], bool]) -> list[str]:
-    """Remove the containers, if whoever is asked agrees."""
+    """Remove the containers after confirmation."""
     if not here.composed:
-        return []  # the next start, or `down`, ends the processes
+        return []  # the next start, or `down`, stops the processes
     found = _orphans(here)
     if not found or not agrees(f"remove the containers {', '.join(map(_shown, found))}"):
         return []
@@ -40,9 +40,9 @@ def fix(here: Surroundings, agrees: Callable[[str], bool]) -> list[str]:
 
 
 def _orphans(here: Surroundings) -> list[Container]:
-    """Of services that are gone from the Compose files, and of single commands that ended."""
+    """Containers of services that the Compose files no longer declare, and of finished commands."""
     project = here.project
-    # Every profile: the tests' container is nobody's orphan.
+    # All profiles, or the tests' container would count as an orphan.
     declared = project.compose("--profile", "*", "config", "--services").output.split()
     return [
         container
@@ -57,4 +57,4 @@ def _shown(container: Container) -> str:
 
 def _processes(here: Surroundings) -> Result:
     leftover = here.embedded.runner.leftover
-    return wrong(leftover.what, leftover.remedy) if leftover else ok("no process is left over")
+    return wrong(leftover.what, leftover.remedy) if leftover else ok("no orphaned process")

@@ -1,6 +1,6 @@
-"""Do the checkout's files belong to the one who works in it?
+"""Do you own the checkout's files?
 
-A command run with sudo, or a container that runs as root, leaves files that cannot be edited.
+Commands run with sudo, and containers that run as root, leave files that you cannot edit.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from .result import Result, not_applicable, ok, wrong
 if TYPE_CHECKING:
     from .surroundings import Surroundings
 
-# Large, and made anew rather than edited.
+# Large directories that are recreated rather than edited.
 _NOT_LOOKED_INTO = {".venv", "node_modules", "__pycache__"}
-# The data of the embedded engine's PostgreSQL, which runs as somebody else if you are root.
+# The data of the embedded engine's PostgreSQL, which runs as another user if you are root.
 _OF_OTHERS = {"data"}
 
 
 def check(here: Surroundings) -> Result:
-    """Is every file of the checkout yours?"""
+    """Do you own every file of the checkout?"""
     if os.getuid() == 0:
-        return not_applicable("you are root, who may write every file")
+        return not_applicable("you are root, who can write every file")
     root = here.checkout.root
     others = [path for path in _files(root) if path.lstat().st_uid != os.getuid()]
     if not others:
-        return ok("every file is yours")
+        return ok("you own every file")
     first = others[0].relative_to(root)
     count = f" and {len(others) - 1} more" if len(others) > 1 else ""
     return wrong(
-        f"{first}{count} belong to somebody else",
+        f"you do not own {first}{count}",
         f"sudo chown -R $(id -u):$(id -g) {shlex.quote(str(root))}",
     )
 

@@ -1,4 +1,4 @@
-"""Does what runs have the packages that are locked?"""
+"""Does web have the locked packages?"""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def check(here: Surroundings) -> Result:
-    """Is a package locked that web's Python lacks, or has in another version?"""
-    _ = here.status  # not applicable where nothing runs
+    """Is a locked package missing from web's Python, or installed in another version?"""
+    _ = here.status  # raises NotApplicable if the stack is down
     missing = here.engine.missing_packages()
     if missing:
         problem = not_installed(here.engine.lock, missing)
         return warning(problem.what, problem.remedy)
-    return ok(f"web has what {here.engine.lock} locks")
+    return ok(f"web has the packages of {here.engine.lock}")

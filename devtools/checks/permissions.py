@@ -1,7 +1,7 @@
-"""Can the containers' users read the checkout that is mounted into them?
+"""Can the containers' users read the mounted checkout?
 
-The database never runs as you; the application does, unless you are root. A checkout made
-with `umask 077` is closed to everybody else.
+The database never runs as your user; the application does, unless you are root. In a checkout
+created with `umask 077`, other users can read nothing.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ READ_BY_THE_APPLICATION = ("backend",)
 
 
 def check(here: Surroundings) -> Result:
-    """Can scripts be run, and files be read by the containers' users?"""
+    """Are scripts executable, and files readable by the containers' users?"""
     found = [_not_executable(here.checkout.root, path) for path in _unable(here.checkout.root)]
-    # Processes of this machine run as you: nothing of it is closed to them.
+    # Processes of the embedded engine run as you and can read everything that you can.
     found += problems(here.checkout) if here.composed else []
-    return of(found, "scripts can be run, and what is mounted can be read")
+    return of(found, "scripts are executable, and mounted files are readable")
 
 
 def fix(here: Surroundings, agrees: Callable[[str], bool]) -> list[str]:
-    """Let scripts be run, and others read what is mounted."""
+    """Make scripts executable, and mounted files readable by others."""
     root = here.checkout.root
     done = []
     try:
@@ -43,17 +43,17 @@ def fix(here: Surroundings, agrees: Callable[[str], bool]) -> list[str]:
             opened = [path for path in _below(root / name) if _closed(path)]
             for path in opened:
                 path.chmod(path.stat().st_mode | (0o055 if path.is_dir() else 0o044))
-            done += [f"opened {len(opened)} files of {name} for reading"] if opened else []
+            done += [f"made {len(opened)} files of {name} readable"] if opened else []
     except OSError as error:
         raise here.checkout.unwritable(error) from error
     return done
 
 
 def problems(checkout: Checkout) -> list[Problem]:
-    """The directories that a container's user could not read."""
+    """The directories that a container's user cannot read."""
     return [
         Problem(
-            f"{name} is closed to other users, and so to the one in the container",
+            f"{name} is not readable by other users, such as the user in the container",
             f"chmod -R o+rX {shlex.quote(name)}",
         )
         for name in _read_by_others()
@@ -66,18 +66,18 @@ def _read_by_others() -> tuple[str, ...]:
 
 
 def _unable(root: Path) -> list[Path]:
-    """The scripts that cannot be run: a copy through another system may lose that."""
+    """The scripts that are not executable: copying through another system may lose the mode."""
     scripts = [root / "dev", *sorted(root.glob("backend/bin/*"))]
     return [path for path in scripts if path.is_file() and not path.stat().st_mode & 0o100]
 
 
 def _not_executable(root: Path, path: Path) -> Problem:
     name = str(path.relative_to(root))
-    return Problem(f"{name} cannot be executed", f"chmod +x {shlex.quote(name)}")
+    return Problem(f"{name} is not executable", f"chmod +x {shlex.quote(name)}")
 
 
 def _below(directory: Path) -> Iterator[Path]:
-    """What is mounted to be read; what tools keep for themselves begins with a dot."""
+    """The mounted files, without entries that begin with a dot, which belong to tools."""
     for parent, directories, files in os.walk(directory):
         directories[:] = [name for name in directories if not name.startswith(".")]
         yield Path(parent)

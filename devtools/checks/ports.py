@@ -1,4 +1,4 @@
-"""Are the ports free that the stack publishes on this machine?"""
+"""Are the ports that the stack publishes free?"""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
 
 def check(here: Surroundings) -> Result:
-    """Are the ports free, or the stack's own?"""
+    """Are the ports free, or used by the stack itself?"""
     if here.composed:
         found = [f"{port.service} {port.port}" for port in here.project.published()]
-        return of(problems(here.project), f"free or its own: {', '.join(found)}")
+        return of(problems(here.project), f"free or used by the stack: {', '.join(found)}")
     wanted = here.embedded.ports()
     if not wanted:
-        raise NotApplicable("what is declared can be read once .venv is made: ./dev up")
+        raise NotApplicable("the ports are known once .venv exists: ./dev up")
     well = ", ".join(f"{service} {port}" for service, port in wanted.items())
     taken, movable = here.embedded.taken_ports()
-    # Those that nobody chose are replaced by `up` itself.
+    # `up` replaces ports that were not chosen explicitly.
     state = State.WARNING if movable else State.WRONG
-    return of(taken, f"free or its own: {well}", state)
+    return of(taken, f"free or used by the stack: {well}", state)
 
 
 def fix(here: Surroundings, agrees: Callable[[str], bool]) -> list[str]:
-    """Choose free ports in place of those that are taken and that nobody chose."""
+    """Choose free ports instead of taken ones, except for ports that were chosen explicitly."""
     if not here.composed:
-        return []  # the embedded engine does so at each start
+        return []  # the embedded engine chooses free ports at each start
     project = here.project
     given = ports.remembered(here.checkout)
     done = []
@@ -42,7 +42,7 @@ def fix(here: Surroundings, agrees: Callable[[str], bool]) -> list[str]:
         if number:
             given[variable] = str(number)
             done.append(
-                f"{port.service} will get port {number} ({variable}) in place of {port.port}"
+                f"{port.service} will use port {number} ({variable}) instead of {port.port}"
             )
     if done:
         here.checkout.remember(ports.SUBJECT, given)
@@ -51,7 +51,7 @@ def fix(here: Surroundings, agrees: Callable[[str], bool]) -> list[str]:
 
 
 def problems(project: Project, services: Sequence[str] | None = None) -> list[Problem]:
-    """The ports of `services`, or of all, that something else holds."""
+    """The ports of `services`, or of all services, that another program uses."""
     return [explain(project, port) for port in taken(project, services)]
 
 
@@ -60,7 +60,7 @@ def taken(
     services: Sequence[str] | None = None,
     free: Callable[[int, str], bool] = ports.is_free,
 ) -> list[PublishedPort]:
-    """The published ports that neither are `free` nor belong to this project's own containers."""
+    """The published ports that are neither `free` nor used by this project's containers."""
     busy = [port for port in project.published(services) if not free(port.port, port.host)]
     if not busy:
         return []
@@ -73,7 +73,7 @@ def taken(
 
 
 def explain(project: Project, port: PublishedPort) -> Problem:
-    """Who needs `port`, who holds it, and how to move one of them."""
+    """Which service needs `port`, what uses it, and how to change either."""
     holder = _holder(project, port.port) or "another program"
     variable = project.port_variables.get((port.service, port.target))
     if not variable:
@@ -84,7 +84,7 @@ def explain(project: Project, port: PublishedPort) -> Problem:
         where = project.checkout.where_chosen(variable)
         ways.append(f"or remove it from {where}: ./dev up --auto-ports then finds a free one")
     else:
-        ways.append("or let free ones be chosen and remembered: ./dev up --auto-ports")
+        ways.append("or choose free ports automatically: ./dev up --auto-ports")
     what = f"port {port.port} for {port.service} ({variable}) is taken by {holder}"
     return Problem(what, "\n".join(ways))
 
@@ -95,7 +95,7 @@ def move(
     avoid: Sequence[int],
     free: Callable[[int, str], bool] = ports.is_free,
 ) -> tuple[str, int]:
-    """The variable that moves `port` and a `free` port for it; 0 if it cannot be moved."""
+    """The variable that sets `port`, and a `free` port for it; 0 if it must not be changed."""
     variable = project.port_variables.get((port.service, port.target), "")
     if not variable or project.checkout.chosen(variable):
         return variable, 0

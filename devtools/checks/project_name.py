@@ -1,4 +1,4 @@
-"""Does another checkout use the same Compose project name, and with it the same data?"""
+"""Does another checkout use the same Compose project name, and so the same data?"""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def problems(project: Project) -> list[Problem]:
 
 
 def _owning(project: Project) -> list[Problem]:
-    """The checkouts that made the volumes of the project, whether they are up or not."""
+    """The checkouts that created the volumes of the project, whether they are up or not."""
     here = project.checkout
     others = sorted(
         one.root
@@ -63,7 +63,7 @@ def _owning(project: Project) -> list[Problem]:
     return [
         Problem(
             f"the data of the Compose project {project.name} belongs to the checkout in {other}",
-            f"give this one a name of its own in .env: {NAME}={project.name}-2\n"
+            f"give this one another name in .env: {NAME}={project.name}-2\n"
             f"or delete the other and its data: cd '{other}' && ./dev clean",
         )
         for other in others
@@ -71,7 +71,7 @@ def _owning(project: Project) -> list[Problem]:
 
 
 def _copied(project: Project) -> list[Problem]:
-    """The checkout that this one was copied from, name and all, whether its stack is up or not."""
+    """The checkout that this one was copied from with the same name, whether it is up or not."""
     first = project.checkout.identity.copied_from
     if first is None or not os.access(first / DIRECTORY, os.R_OK):
         return []
@@ -79,14 +79,14 @@ def _copied(project: Project) -> list[Problem]:
         return []
     return [
         Problem(
-            f"this copy of {first} has the same project name, {project.name}, and with it its data",
-            f"give this one a name of its own in .env: {NAME}={project.name}-2",
+            f"this copy of {first} has the same project name, {project.name}, and so the same data",
+            f"give this one another name in .env: {NAME}={project.name}-2",
         )
     ]
 
 
 def _name(checkout: Checkout) -> str:
-    """What the project of `checkout` is called after."""
+    """What the project of `checkout` is named after."""
     return checkout.chosen(NAME) or checkout.root.name
 
 
@@ -96,7 +96,7 @@ def _running(project: Project) -> list[Problem]:
     return [
         Problem(
             f"the checkout in {other} already runs under the project name {project.name}",
-            f"give this one a name of its own in .env: {NAME}={project.name}-2\n"
+            f"give this one another name in .env: {NAME}={project.name}-2\n"
             f"or stop the other: cd '{other}' && ./dev down",
         )
         for other in sorted(directories)

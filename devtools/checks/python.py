@@ -1,4 +1,4 @@
-"""Is there a Python for what runs outside containers: the embedded engine, tests, checks?"""
+"""Is there a Python for work outside containers: the embedded engine, tests, checks?"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def check(here: Surroundings) -> Result:
-    """Does `.venv` hold what is locked, or is there a Python that can make it?"""
+    """Does `.venv` contain the locked packages, or is there a Python that can create it?"""
     checkout = here.checkout
     if not environment.installed(checkout):
         try:
@@ -22,27 +22,27 @@ def check(here: Surroundings) -> Result:
             problem = error.problems[0]
             report = warning if here.composed else wrong
             return report(problem.what, problem.remedy)
-        return ok(f".venv is not made yet; {base} can make it")
+        return ok(f".venv does not exist yet; {base} can create it")
     if not environment.runs(checkout):
         return wrong(
-            "the Python of .venv does not start: the one that it was made with is gone",
-            "delete it, the next start makes it anew: rm -r .venv",
+            "the Python of .venv does not start: its base interpreter is gone",
+            "delete it, the next start recreates it: rm -r .venv",
         )
     if environment.made_elsewhere(checkout):
         return warning(
-            ".venv was moved or copied: its programs call the Python of another place",
-            "./dev doctor --fix   or the next start makes it anew",
+            ".venv was moved or copied: its programs use the Python of the old path",
+            "./dev doctor --fix   or the next start recreates it",
         )
     if not environment.as_locked(checkout):
         return warning(
-            f".venv holds other packages than {environment.REQUIREMENTS} locks",
+            f".venv has other packages than {environment.REQUIREMENTS} locks",
             "./dev doctor --fix   or the next start installs them",
         )
-    return ok(".venv holds what is locked")
+    return ok(".venv has the locked packages")
 
 
 def fix(here: Surroundings, agrees: Callable[[str], bool]) -> list[str]:
-    """Install what is locked, in a `.venv` that was made here."""
+    """Install the locked packages into an existing `.venv`."""
     if environment.as_locked(here.checkout) or not environment.runs(here.checkout):
         return []
     environment.ensure(here.checkout, here.terminal)

@@ -1,4 +1,4 @@
-"""The one shape in which a check says what it found."""
+"""The result of a check."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from ..errors import Problem
 
 
 class State(enum.Enum):
-    """How it stands; only what is WRONG makes `./dev doctor` fail."""
+    """The outcome; only WRONG makes `./dev doctor` fail."""
 
     OK = "ok"
     WARNING = "warning"
     WRONG = "wrong"
-    # It was asked and did not answer in time, which is no fault yet.
+    # No answer in time, which is not an error.
     UNKNOWN = "unknown"
     NOT_APPLICABLE = "not applicable"
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a check found (`finding`, one line for each thing) and what to type against it."""
+    """What a check found (`finding`, one line for each item) and the commands that fix it."""
 
     state: State
     finding: str
@@ -32,11 +32,11 @@ class Result:
 
     @property
     def mendable(self) -> bool:
-        """Whether there is something to mend."""
+        """Whether there is something to fix."""
         return self.state in (State.WARNING, State.WRONG)
 
     def as_json(self) -> dict[str, object]:
-        """The shape in `./dev doctor --json`; keys are only ever added."""
+        """The format of `./dev doctor --json`; keys are only ever added."""
         return {
             "name": self.name,
             "state": self.state.value,
@@ -47,7 +47,7 @@ class Result:
 
 
 class NotApplicable(Exception):
-    """There is nothing to look at; the text says why."""
+    """The check cannot run here; the text gives the reason."""
 
 
 def ok(finding: str) -> Result:
@@ -71,7 +71,7 @@ def not_applicable(reason: str) -> Result:
 
 
 def of(problems: Sequence[Problem], well: str, state: State = State.WRONG) -> Result:
-    """All of `problems` as one result, or `well` if there is none."""
+    """All of `problems` as one result, or `well` if there are none."""
     if not problems:
         return ok(well)
     remedies = dict.fromkeys(problem.remedy for problem in problems if problem.remedy)

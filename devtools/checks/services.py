@@ -1,4 +1,4 @@
-"""Does everything that is up do its work?"""
+"""Are all running services healthy?"""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATIENCE = 15  # seconds
 
 
 def check(here: Surroundings) -> Result:
-    """Is every service well, and every dependency that web names?"""
+    """Is every service healthy, and every dependency that web reports?"""
     status = here.status
     failing = _but_migrations(status.failing)
     port = here.address(WEB)[1] if WEB not in failing else 0
@@ -31,10 +31,10 @@ def check(here: Surroundings) -> Result:
         failing |= _but_migrations(said)
     late = status.health.late if status.health else {}
     if failing and failing.keys() <= late.keys():
-        raise NoAnswer(_lines(failing), "look again: ./dev doctor services")
+        raise NoAnswer(_lines(failing), "try again: ./dev doctor services")
     return of(
         [Problem(f"{name}: {why}", _remedy(status, name, why)) for name, why in failing.items()],
-        f"{', '.join(one.name for one in status.services)} are well",
+        f"{', '.join(one.name for one in status.services)} are healthy",
     )
 
 
@@ -46,7 +46,7 @@ def _remedy(status: StackStatus, name: str, reason: str) -> str:
 
 
 def _but_migrations(failing: Mapping[str, str]) -> dict[str, str]:
-    # They have a check of their own, with its remedies.
+    # The check `migrations` reports them, with its remedies.
     apart = (MIGRATIONS, UNKNOWN_MIGRATIONS)
     return {name: reason for name, reason in failing.items() if name not in apart}
 

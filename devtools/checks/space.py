@@ -1,4 +1,4 @@
-"""Is there room on the checkout's disk for what the embedded engine makes?"""
+"""Is there enough space on the checkout's disk for the embedded engine?"""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 MEGABYTE = 1024**2
 # .venv takes 250 MB, and about as much again while packages are unpacked.
 FOR_SET_UP = 600 * MEGABYTE
-# A new cluster takes 40 MB; PostgreSQL stops the moment that it cannot write.
+# A new cluster takes 40 MB; PostgreSQL stops as soon as it cannot write.
 FOR_DATA = 150 * MEGABYTE
 
 
 def check(here: Surroundings) -> Result:
-    """Is there room on the checkout's disk?"""
+    """Is there enough space on the checkout's disk?"""
     checkout = here.embedded.checkout
     free = shutil.disk_usage(checkout.root).free
     return of(problems(checkout), f"{free / 1024**3:.0f} GB free on the checkout's disk")
 
 
 def problems(checkout: Checkout) -> list[Problem]:
-    """The disk, if it is too full to start."""
+    """A problem if the disk is too full to start."""
     needed = FOR_DATA if environment.installed(checkout) else FOR_SET_UP
     free = shutil.disk_usage(checkout.root).free
     if free >= needed:
@@ -37,6 +37,6 @@ def problems(checkout: Checkout) -> list[Problem]:
         Problem(
             f"only {free // MEGABYTE} MB are free on the disk of {checkout.root}; "
             f"the stack needs {needed // MEGABYTE} MB",
-            f"make room: df -h '{checkout.root}'",
+            f"free some space: df -h '{checkout.root}'",
         )
     ]

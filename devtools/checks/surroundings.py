@@ -1,4 +1,4 @@
-"""What the checks look at. Each thing is asked once, whichever check wants it first."""
+"""The context of the checks. Each value is computed once, by the first check that needs it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _T = TypeVar("_T")
 
 
 class _Once(Generic[_T]):
-    """An attribute that is worked out once; checks run side by side, so the others wait for it."""
+    """An attribute that is computed once; concurrent checks wait for the first one."""
 
     def __init__(self, work: Callable[[Any], _T]) -> None:
         self._work = work
@@ -47,7 +47,7 @@ class _Once(Generic[_T]):
 
 
 class Surroundings:
-    """One checkout, its machine and its stack. What cannot be had raises NotApplicable, why."""
+    """A checkout, its machine and its stack. An unavailable attribute raises NotApplicable."""
 
     def __init__(self, checkout: Checkout, terminal: Terminal, asked_engine: str = "") -> None:
         self.checkout = checkout
@@ -69,7 +69,7 @@ class Surroundings:
 
     @_Once
     def silence(self) -> Problem | None:
-        """Why no Docker daemon answers; None if one does."""
+        """Why the Docker daemon does not answer; None if it does."""
         try:
             return docker.silence(self.checkout)
         except NoAnswer:
@@ -79,17 +79,17 @@ class Surroundings:
 
     @_Once
     def docker_info(self) -> dict[str, Any]:
-        """What the daemon says of itself and its machine."""
+        """The daemon's information about itself and its machine."""
         self._needs_docker()
         answer = Project(self.checkout).docker("info", "--format", "{{json .}}", timeout=15)
         try:
             return json.loads(answer.output)
         except ValueError as error:
-            raise NotApplicable("the daemon says nothing of itself") from error
+            raise NotApplicable("the daemon returns no information") from error
 
     @_Once
     def project(self) -> Project:
-        """The Compose project of this checkout, with its files known to be sound."""
+        """The Compose project of this checkout, with valid Compose files."""
         self._needs_docker()
         project = Project(self.checkout)
         try:
@@ -106,28 +106,28 @@ class Surroundings:
 
     @_Once
     def status(self) -> StackStatus:
-        """The stack, which is up, or part of it."""
+        """The status of the stack, which is up, at least partly."""
         try:
             found = self.engine.status()
-            if found.failing:  # a machine that is busy may only have answered too late
+            if found.failing:  # a busy machine may only have answered too late
                 found = self.engine.status()
         except NoAnswer:
             raise
         except DevError as error:
-            raise NotApplicable(f"the stack cannot be asked: {error}") from error
+            raise NotApplicable(f"the stack's status is unavailable: {error}") from error
         if found.down:
             raise NotApplicable("the stack is down")
         return found
 
     def service(self, name: str) -> ServiceStatus:
-        """The service `name` of the stack, which is up."""
+        """The status of the service `name`; the stack is up."""
         found = {one.name: one for one in self.status.services}
         if name not in found:
             raise NotApplicable(f"the stack has no service {name}")
         return found[name]
 
     def address(self, service: str) -> tuple[str, int]:
-        """Host and port where `service` can be asked from here; port 0 if it cannot."""
+        """Host and port of `service` as seen from here; port 0 if it is not reachable."""
         host, _, port = (self.service(service).address or "").rpartition(":")
         everywhere = ("", "localhost", "0.0.0.0", "::")  # noqa: S104 - only compared
         return (LOOPBACK if host in everywhere else host), int(port or 0)
@@ -143,4 +143,4 @@ class Surroundings:
         if not self.composed:
             raise NotApplicable(f"the stack runs on the {self.engine.name} engine")
         if self.silence:
-            raise NotApplicable("no Docker daemon answers")
+            raise NotApplicable("the Docker daemon does not answer")

@@ -1,5 +1,5 @@
-"""The commands of ./dev, one file for each group of `./dev help`, one function for each command:
-they parse, call what does the work, and print.
+"""The commands of ./dev: one file for each group of `./dev help`, one function for each command,
+which parses, calls and prints.
 
 A folder of the checkout with a `commands.py` adds commands in the same way. All of them are
 imported at every start, so a function imports what only it needs.

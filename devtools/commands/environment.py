@@ -1,4 +1,4 @@
-"""What is declared and generated: variables, parity, task definitions, the reference."""
+"""Declared and generated files: variables, parity, task definitions, the reference."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ command = group("Environment", "./dev env DATABASE_URL", "./dev env --check", ".
 
 def _env_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "name", nargs="?", metavar="NAME", help="only this variable, with all of it"
+        "name", nargs="?", metavar="NAME", help="only this variable, with all details"
     )
     parser.add_argument(
-        "--service", default=WEB, metavar="SERVICE", help="whose values (%(default)s)"
+        "--service", default=WEB, metavar="SERVICE", help="the service to show (%(default)s)"
     )
     parser.add_argument(
         "--check",
@@ -35,10 +35,10 @@ def _env_options(parser: argparse.ArgumentParser) -> None:
 
 @command(
     "env",
-    "show the variables in force and where each is from; secrets are hidden",
+    "show the variables in force and their sources; secrets are hidden",
     "./dev env",
     "./dev env DATABASE_URL --service worker",
-    "./dev env --check   every variable that is used, declared or given on one side only",
+    "./dev env --check   find variables that are not used, declared and set consistently",
     options=_env_options,
 )
 def env(run: Run) -> int:
@@ -55,7 +55,7 @@ def env(run: Run) -> int:
     file = files[compose.LOCAL]
     if service not in file.services or not file.runs_our_code(service):
         ours = [other for other in file.services if file.runs_our_code(other)]
-        raise UsageError(f"{service!r} is no service of the backend", nearest(service, ours))
+        raise UsageError(f"{service!r} is not a service of the backend", nearest(service, ours))
     shown = {name: declared[name]} if name else declared
     found = values.in_force(run.checkout, shown, file, run.engine, service)
     if run.options.json:
@@ -85,7 +85,7 @@ def _check_contract(run: Run, python: Interpreter) -> int:
 
 @command(
     "parity",
-    "show where the local stack and production differ, each difference with its reason",
+    "show the differences between the local stack and production, with their reasons",
     "./dev parity",
     "exit status: 1 for a difference without a reason, or a reason without a difference",
     options=json_option,
@@ -114,24 +114,24 @@ def _export_options(parser: argparse.ArgumentParser) -> None:
         "--output",
         default=export.DIRECTORY,
         metavar="DIR",
-        help="where the files go (%(default)s, which git ignores)",
+        help="output directory (%(default)s, which git ignores)",
     )
     parser.add_argument(
-        "--check", action="store_true", help="write nothing; exit status 1 if DIR holds other files"
+        "--check", action="store_true", help="write nothing; exit status 1 if DIR is outdated"
     )
     parser.add_argument(
         "--image",
         default="",
         metavar="IMAGE",
-        help=f"with its version; {export.IMAGE} if that is set",
+        help=f"the image, with its version; {export.IMAGE} if that is set",
     )
     for option, metavar, what in (
-        ("family", "NAME", "what the names of the tasks begin with"),
-        ("region", "REGION", "where the tasks, parameters and logs are"),
-        ("prefix", "PATH", "what the names of SSM parameters begin with, and the log group"),
-        ("execution-role", "ARN", "reads the parameters, writes the logs"),
-        ("task-role", "ARN", "what the application itself may do"),
-        ("file-system", "ID", "EFS that holds the volumes"),
+        ("family", "NAME", "prefix of the tasks' names"),
+        ("region", "REGION", "region of the tasks, parameters and logs"),
+        ("prefix", "PATH", "prefix of the SSM parameters, and name of the log group"),
+        ("execution-role", "ARN", "role that reads the parameters and writes the logs"),
+        ("task-role", "ARN", "role of the application"),
+        ("file-system", "ID", "EFS file system for the volumes"),
     ):
         default = getattr(shown, option.replace("-", "_"))
         spelled = f"{what} (%(default)s)"
@@ -142,14 +142,14 @@ def _export_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=_assignment,
         metavar="NAME=VALUE",
-        help="a variable that is no secret, for all tasks; may be repeated",
+        help="a variable that is not secret, for all tasks; may be repeated",
     )
     parser.add_argument(
         "--ssm",
         action="append",
         default=[],
         metavar="NAME",
-        help="a variable with a default, for all tasks from SSM; may be repeated",
+        help="an optional variable, read from SSM in all tasks; may be repeated",
     )
 
 
@@ -186,7 +186,7 @@ def exported(run: Run) -> int:
     if problems:
         raise DevError.of(problems)
     if options.check:
-        run.terminal.mark(Mark.GOOD, f"{options.output} is what an export would write")
+        run.terminal.mark(Mark.GOOD, f"{options.output} is up to date")
         return 0
     for path, task in zip(export.write(run.checkout, directory, made), made):
         size = f"{int(task.definition['cpu']) / 1024:g} CPU, {task.definition['memory']} MiB"
@@ -194,7 +194,7 @@ def exported(run: Run) -> int:
     for note in (note for task in made for note in task.notes):
         run.terminal.mark(Mark.WARNING, note)
     for option in target.placeholders():
-        run.terminal.mark(Mark.WARNING, f"{option} was not given: a placeholder stands for it")
+        run.terminal.mark(Mark.WARNING, f"{option} was not given: using a placeholder")
     run.terminal.say("")
     run.terminal.say("these parameters must exist in SSM:")
     for name in sorted({name for task in made for name in tasks.parameters(task)}):
@@ -210,7 +210,7 @@ def _reference_options(parser: argparse.ArgumentParser) -> None:
 
 @command(
     "reference",
-    "write docs/reference.md and .env.example from what they describe",
+    "write docs/reference.md and .env.example from their sources",
     "./dev reference",
     "./dev reference --check",
     options=_reference_options,
@@ -240,7 +240,7 @@ def referred(run: Run) -> int:
 
 
 def _python(run: Run, *modules: str) -> Interpreter:
-    """A Python that can import `modules`; it is installed only where there is none."""
+    """A Python that can import `modules`; installs them only if there is none."""
     return (
         environment.find_with(run.checkout, *modules)
         or run.engine.image_python(*modules)

@@ -1,4 +1,4 @@
-"""What is wrong, and what may be typed."""
+"""Finding problems, and completing command lines."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _doctor_options(parser: argparse.ArgumentParser) -> None:
     )
     completed_by(checks, "checks")
     parser.add_argument(
-        "--fix", action="store_true", help="mend what can be mended; asks before deleting"
+        "--fix", action="store_true", help="fix what can be fixed safely; asks before deleting"
     )
     yes_option(parser)
     json_option(parser)
@@ -36,11 +36,11 @@ def _doctor_options(parser: argparse.ArgumentParser) -> None:
 
 @command(
     "doctor",
-    "look for what is wrong with machine, checkout and stack, and say how to mend it",
+    "list problems of the machine, the checkout and the stack, and how to fix them",
     "./dev doctor",
     "./dev doctor --fix",
     "./dev doctor ports volume   only these checks",
-    "exit status: 1 when something is wrong; warnings and what is unknown do not count",
+    "exit status: 1 if something is wrong; warnings and unknown results do not count",
     options=_doctor_options,
 )
 def examined(run: Run) -> int:
@@ -54,7 +54,7 @@ def examined(run: Run) -> int:
     results = doctor.examine(here, options.checks)
     if options.fix:
         done = doctor.mend(here, results, lambda what: _agreed(run, what))
-        # Anew: nothing of what was seen before may be true now.
+        # A new context: the fixes may have changed what the old one cached.
         here = Surroundings(
             Checkout(run.checkout.root, run.checkout.variables), run.terminal, run.asked_engine
         )
@@ -92,7 +92,7 @@ def _print_results(
         for line in result.remedy.splitlines():
             terminal.say(f"  {'':<{width}}  {terminal.paint('->', '36')} {line}")
     for name, lines in done.items():
-        for line in lines or ["nothing could be mended"]:
+        for line in lines or ["nothing could be fixed"]:
             terminal.mark(Mark.GOOD if lines else Mark.WAITING, f"{name}: {line}")
     counts = {state: sum(result.state is state for result in results) for state in State}
     terminal.say("")
@@ -100,7 +100,7 @@ def _print_results(
 
 
 def _agreed(run: Run, what: str) -> bool:
-    """Whether whoever sits here agrees; nobody does where nobody can be asked."""
+    """Whether the user confirms; False if stdin is not a terminal."""
     if run.options.yes:
         return True
     if run.options.json or not sys.stdin.isatty():
@@ -112,14 +112,14 @@ def _completion_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "shell",
         choices=[*completion.SHELLS, completion.WORDS],
-        help=f"whose script to print; {completion.WORDS}: what may be typed next, for the scripts",
+        help=f"the shell to print a script for; {completion.WORDS}: completions, for the scripts",
     )
     parser.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
 
 
 @command(
     "completion",
-    "print what bash, zsh or fish needs to complete commands, options and names",
+    "print a completion script for bash, zsh or fish",
     "source <(./dev completion bash)      in ~/.bashrc, with the path of the checkout",
     "source <(./dev completion zsh)       in ~/.zshrc, after compinit",
     "./dev completion fish | source       in ~/.config/fish/config.fish",
@@ -145,7 +145,7 @@ def completed(run: Run) -> int:
     return 0
 
 
-# A shell waits while these are looked up: each imports what it needs.
+# The shell waits for these, so each imports only what it needs.
 
 
 def _snapshots(checkout: Checkout) -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""Working inside the running stack, and keeping its data."""
+"""Working inside the running stack, and managing its data."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def manage(run: Run) -> int:
 
 @command(
     "migrate",
-    "migrate every schema and make missing tenants, as a start-up does",
+    "migrate every schema and create missing tenants, like a start",
     "./dev migrate",
-    "./dev migrate products 0001   what follows goes to manage.py migrate",
+    "./dev migrate products 0001   arguments go to manage.py migrate",
     passes_on="manage.py migrate",
 )
 def migrate(run: Run) -> int:
@@ -79,7 +79,7 @@ def psql(run: Run) -> int:
 
 def _exec_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "-T", action="store_true", help="as Compose's: without a terminal ./dev never asks for one"
+        "-T", action="store_true", help="ignored: ./dev allocates no terminal without one"
     )
     service = parser.add_argument("service", metavar="SERVICE", help="where it runs")
     completed_by(service, "services")
@@ -88,7 +88,7 @@ def _exec_options(parser: argparse.ArgumentParser) -> None:
 
 @command(
     "exec",
-    "run a command in a service that runs, with its environment",
+    "run a command in a running service, with its environment",
     "./dev exec web python manage.py check",
     "./dev exec worker env",
     options=_exec_options,
@@ -97,7 +97,7 @@ def execute(run: Run) -> int:
     service, words = run.options.service, run.options.words
     words = words[1:] if words[:1] == ["--"] else words
     if not words:
-        raise UsageError(f"what shall run in {service}?", f"./dev exec {service} COMMAND")
+        raise UsageError(f"missing command to run in {service}", f"./dev exec {service} COMMAND")
     return run.engine.execute(service, words)
 
 
@@ -106,7 +106,7 @@ def _snapshot_options(parser: argparse.ArgumentParser) -> None:
     name = parser.add_argument("name", nargs="?", metavar="NAME", help="of the snapshot")
     completed_by(name, "snapshots")
     parser.add_argument(
-        "--replace", action="store_true", help="save over a snapshot of the same name"
+        "--replace", action="store_true", help="overwrite a snapshot of the same name"
     )
     yes_option(parser)
     json_option(parser)
@@ -114,10 +114,10 @@ def _snapshot_options(parser: argparse.ArgumentParser) -> None:
 
 @command(
     "snapshot",
-    "keep the whole database under a name, and put it back",
+    "save the whole database under a name, and restore it",
     "./dev snapshot save before-merge",
     "./dev snapshot list",
-    "./dev snapshot restore before-merge   what was there is kept as `previous`",
+    "./dev snapshot restore before-merge   the old database is kept as `previous`",
     "./dev snapshot delete before-merge",
     options=_snapshot_options,
 )
@@ -126,7 +126,7 @@ def snapshot(run: Run) -> int:
 
     options = run.options
     if options.action != "list" and not options.name:
-        raise UsageError("which snapshot?", f"./dev snapshot {options.action} NAME")
+        raise UsageError("missing snapshot name", f"./dev snapshot {options.action} NAME")
     with run.checkout.lock(run.terminal, "snapshot"):
         return _SNAPSHOT_ACTIONS[options.action](run, Snapshots(run.engine, run.checkout))
 
@@ -135,7 +135,7 @@ def _save_snapshot(run: Run, snapshots: Snapshots) -> int:
     name = run.options.name
     with run.terminal.step(f"saving {name}"):
         made = snapshots.save(name, replace=run.options.replace)
-    run.terminal.say(f"  {megabytes(made.size)}; put it back: ./dev snapshot restore {name}")
+    run.terminal.say(f"  {megabytes(made.size)}; to restore it: ./dev snapshot restore {name}")
     return 0
 
 
@@ -145,31 +145,31 @@ def _restore_snapshot(run: Run, snapshots: Snapshots) -> int:
     name = run.options.name
     with run.terminal.step(f"restoring {name}"):
         snapshots.restore(name)
-    run.terminal.say(f"  what was there: ./dev snapshot restore {PREVIOUS}")
+    run.terminal.say(f"  to go back: ./dev snapshot restore {PREVIOUS}")
     try:
         run.engine.empty_cache()
-        run.terminal.say("  the cache is empty, so that nothing of before is shown; log in anew")
+        run.terminal.say("  the cache was emptied to remove old data; log in again")
     except DevError as error:
-        what = f"the cache still holds what was there before: {error}"
-        run.terminal.warn(Problem(what, "./dev restart redis, or wait until it is out of date"))
+        what = f"the cache still contains data of the old database: {error}"
+        run.terminal.warn(Problem(what, "./dev restart redis, or wait until the cache expires"))
     return _follow_restored(run, snapshots)
 
 
 def _follow_restored(run: Run, snapshots: Snapshots) -> int:
-    """Wait until web answers from the restored database; say what it still lacks."""
+    """Wait until web uses the restored database; print pending problems."""
     from ..health import MIGRATIONS
 
     web = next(one for one in run.engine.status().services if one.name == WEB)
     if not web.since:
-        run.terminal.say("  web is not up: ./dev up also applies what is pending")
+        run.terminal.say("  web is not up: ./dev up also applies pending migrations")
         return 0
-    with run.terminal.step("waiting for web and worker to come back"):
+    with run.terminal.step("waiting for web and worker to reconnect"):
         failing = snapshots.failing_after(patience=60)
     pending = failing.pop(MIGRATIONS, "")
     if pending:
         run.terminal.warn(Problem(pending, "./dev migrate"))
     for name, reason in failing.items():
-        run.terminal.fail(Problem(f"{name}: {reason}", "./dev status   looks again"))
+        run.terminal.fail(Problem(f"{name}: {reason}", "./dev status   checks again"))
     return FAILED if failing else 0
 
 

@@ -1,4 +1,4 @@
-"""Options and arguments that several commands have."""
+"""Options and arguments that several commands share."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def start_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--auto-ports",
         action="store_true",
-        help="choose free ports in place of taken ones and remember them for this checkout; "
-        "without Docker that is always done",
+        help="replace taken ports with free ones and remember them for this checkout; "
+        "the default without Docker",
     )
     parser.add_argument(
         "--build",
         action="store_true",
-        help="build the image even if nothing in it changed; without Docker, install anew",
+        help="rebuild the image even if nothing changed; without Docker, reinstall",
     )
 
 
@@ -29,7 +29,7 @@ def debug_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--debug",
         action="store_true",
-        help="under a debugger that waits for an editor; edits restart what is debugged",
+        help="run under a debugger that an editor can attach to; reload on edits",
     )
 
 
@@ -39,16 +39,16 @@ def timeout_option(parser: argparse.ArgumentParser) -> None:
         type=positive,
         default=180,
         metavar="SECONDS",
-        help="give up when a service is not healthy by then (%(default)s)",
+        help="fail if a service is not healthy within this time (%(default)s)",
     )
 
 
 def yes_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--yes", action="store_true", help="do not ask before deleting")
+    parser.add_argument("--yes", action="store_true", help="delete without asking")
 
 
 def json_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="for programs: stable keys")
+    parser.add_argument("--json", action="store_true", help="print JSON with stable keys")
 
 
 def services_argument(parser: argparse.ArgumentParser) -> None:

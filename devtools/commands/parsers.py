@@ -1,4 +1,4 @@
-"""The parsers of the command line: what stands before a command, and each command's own."""
+"""The parsers of the command line: global options, and each command's arguments."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .registry import Command
 
 
 def top_parser() -> Parser:
-    """What may stand before a command."""
+    """The options before a command."""
     top = Parser(prog="./dev", add_help=False, allow_abbrev=False)
     _engine_option(top)
     top.add_argument("-h", "--help", action="store_true", help="the commands")
@@ -25,7 +25,7 @@ def top_parser() -> Parser:
 
 
 def parser_of(chosen: Command) -> Parser:
-    """What may stand behind the name of a command."""
+    """The arguments of a command."""
     usage_tail = f" [ARGUMENTS OF {chosen.passes_on}]" if chosen.passes_on else ""
     parser = Parser(
         prog=f"./dev {chosen.name}",
@@ -42,7 +42,7 @@ def parser_of(chosen: Command) -> Parser:
 
 
 def parse(chosen: Command, words: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    """The options of a command, and the words for the program it passes them on to.
+    """The options of a command, and the remaining words for the program that it calls.
 
     Raises UsageError.
     """
@@ -58,7 +58,7 @@ def parse(chosen: Command, words: list[str]) -> tuple[argparse.Namespace, list[s
 
 
 def _refuse_mistyped(chosen: Command, parser: Parser, rest: Sequence[str]) -> None:
-    """What is nearly an option of ./dev is not passed on as one of the other program."""
+    """Reject a misspelt option of ./dev instead of passing it on to the other program."""
     own = [text for action in parser._actions for text in action.option_strings]
     for word in rest if chosen.options else ():
         near = difflib.get_close_matches(word.partition("=")[0], own, n=1, cutoff=0.8)
@@ -71,13 +71,13 @@ def _refuse_mistyped(chosen: Command, parser: Parser, rest: Sequence[str]) -> No
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaints have the shape of every other error."""
+    """A parser that reports errors in the format of all other errors."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, f"{self._near(message)}{self.prog} --help")
 
     def _near(self, message: str) -> str:
-        """A line that offers what may have been meant; empty where nothing is like it."""
+        """A line with suggestions; empty if there are none."""
         unknown = re.match(r"unrecognized arguments: (--[^\s=]+)", message)
         if unknown:
             options = [text for action in self._actions for text in action.option_strings]

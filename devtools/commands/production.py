@@ -1,4 +1,4 @@
-"""What the production stack of a machine needs."""
+"""Managing the production stack of a machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ command = group("Production", "./dev secrets --domain shop.example.com", "./dev 
 
 def _secrets_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--domain", default="", metavar="DOMAIN", help="each tenant is to answer at NAME.DOMAIN"
+        "--domain", default="", metavar="DOMAIN", help="each tenant answers at NAME.DOMAIN"
     )
 
 
@@ -34,7 +34,7 @@ def write_secrets(run: Run) -> int:
     from ..production import secret_values
 
     left = secret_values.write(run.checkout, run.options.domain)
-    run.terminal.mark(Mark.GOOD, f"{ENVIRONMENT_FILE} written, readable to you alone")
+    run.terminal.mark(Mark.GOOD, f"{ENVIRONMENT_FILE} written, readable only by you")
     run.terminal.say(f"  to fill in: {', '.join(left)}")
     command = " ".join(ProductionStack(run.checkout).command)
     run.terminal.say(f"  then: {command} up --detach --wait --build")
@@ -46,13 +46,13 @@ def _stack_options(parser: argparse.ArgumentParser) -> None:
         "--env-file",
         default=ENVIRONMENT_FILE,
         metavar="FILE",
-        help="environment of the stack (%(default)s)",
+        help="environment file of the stack (%(default)s)",
     )
 
 
 @command(
     "roll",
-    "replace web and worker of the production stack one after the other, while they serve",
+    "replace web and worker of the production stack without downtime",
     "./dev roll   after docker compose ... build, or with another BACKEND_IMAGE",
     options=_stack_options,
 )
@@ -66,14 +66,14 @@ def roll(run: Run) -> int:
 
 
 def _backup_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("directory", type=Path, metavar="DIRECTORY", help="where the backup is")
+    parser.add_argument("directory", type=Path, metavar="DIRECTORY", help="the backup's directory")
     _stack_options(parser)
 
 
 @command(
     "backup",
-    "write a backup of the production stack: roles, database, uploaded and exported files",
-    "./dev backup /backups/monday   the directory is new, and readable to you alone",
+    "back up the production stack: roles, database, uploaded and exported files",
+    "./dev backup /backups/monday   the directory is created, readable only by you",
     options=_backup_options,
 )
 def back_up(run: Run) -> int:
@@ -91,9 +91,9 @@ def back_up(run: Run) -> int:
 
 @command(
     "restore",
-    "fill new volumes of the production stack from a backup",
+    "restore a backup of the production stack into new volumes",
     "./dev restore /backups/monday   then start the stack",
-    "refuses a backup that is not whole, volumes that hold data, another major PostgreSQL",
+    "fails for an incomplete backup, volumes with data, or another major version of PostgreSQL",
     options=_backup_options,
 )
 def restore(run: Run) -> int:
@@ -109,7 +109,7 @@ def restore(run: Run) -> int:
 
 def _name_the_bucket(terminal: Terminal, manifest: dict[str, Any]) -> None:
     if manifest["bucket"]:
-        terminal.say(f"  not in it: uploaded files, which are in the bucket {manifest['bucket']}")
+        terminal.say(f"  not included: uploaded files, in the bucket {manifest['bucket']}")
 
 
 def _sbom_options(parser: argparse.ArgumentParser) -> None:
@@ -117,7 +117,7 @@ def _sbom_options(parser: argparse.ArgumentParser) -> None:
         "--image",
         default="homeport-backend:production",
         metavar="IMAGE",
-        help="what to look into (%(default)s)",
+        help="the image to inspect (%(default)s)",
     )
 
 
@@ -125,11 +125,11 @@ def _sbom_options(parser: argparse.ArgumentParser) -> None:
     "sbom",
     "print a bill of materials of the production image: CycloneDX, JSON",
     "./dev sbom > sbom.json",
-    f"refuses an image that holds other packages than {inventory.LOCK}",
+    f"fails if the image has packages that are not in {inventory.LOCK}",
     options=_sbom_options,
 )
 def sbom(run: Run) -> int:
-    # Whatever else is said must not end up in the document.
+    # Everything except the document goes to stderr.
     aside = Terminal(out=sys.stderr)
     python = environment.ensure(run.checkout, aside)
     document = inventory.bill_of_materials(run.checkout, python, run.options.image)

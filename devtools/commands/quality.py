@@ -1,4 +1,4 @@
-"""Tests, checks, measurements and locked requirements."""
+"""Tests, checks, benchmarks and locked requirements."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ command = group(
 def _test_options(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
-        "--workspace", action="store_true", help="the tests of ./dev and of the files"
+        "--workspace", action="store_true", help="the tests of ./dev and of the checkout's files"
     )
-    which.add_argument("--stack", action="store_true", help="the tests that bring a whole stack up")
-    which.add_argument("--all", action="store_true", help="all three, one after the other")
+    which.add_argument("--stack", action="store_true", help="the tests that start a whole stack")
+    which.add_argument("--all", action="store_true", help="all three suites, one after the other")
     which.add_argument(
         "--environment",
         action="store_true",
-        help="only print the variables of the backend's tests, as JSON: for pytest in an editor",
+        help="only print the environment of the backend's tests, as JSON: for pytest in an editor",
     )
     start_options(parser)
 
@@ -39,10 +39,10 @@ def _test_options(parser: argparse.ArgumentParser) -> None:
     "test",
     "run the backend's tests; exit status 0 only if all passed",
     "./dev test",
-    "./dev test -k health -x     what ./dev does not know goes to pytest",
-    "./dev test -- --help        and all after --",
+    "./dev test -k health -x     unknown options go to pytest",
+    "./dev test -- --help        so does everything after --",
     "./dev test --workspace      needs Python 3.11 or newer on this machine",
-    "./dev test --stack          brings up stacks of their own; yours is not touched",
+    "./dev test --stack          starts separate stacks; yours is not touched",
     options=_test_options,
     passes_on="pytest",
 )
@@ -83,7 +83,7 @@ def _test_suite(terminal: Terminal, name: str, suite: Callable[[], int]) -> int:
 def _pytest(run: Run, marked: str) -> int:
     if inside(run.checkout.root):
         raise DevError(
-            "the tests that bring stacks up cannot run inside the workspace",
+            "tests that start stacks cannot run inside the dev container",
             "on your machine: ./dev test --workspace, ./dev test --stack",
         )
     python = environment.ensure(run.checkout, run.terminal)
@@ -106,21 +106,19 @@ def _pytest(run: Run, marked: str) -> int:
 def _lint_options(parser: argparse.ArgumentParser) -> None:
     how = parser.add_mutually_exclusive_group()
     how.add_argument(
-        "--fix", action="store_true", help="format and fix what can be, then check the rest"
+        "--fix", action="store_true", help="format, apply automatic fixes, then run the checks"
     )
-    how.add_argument(
-        "--staged", action="store_true", help="only what is about to be committed, as the hook does"
-    )
-    how.add_argument("--install", action="store_true", help="check before each commit from now on")
+    how.add_argument("--staged", action="store_true", help="check only staged files, like the hook")
+    how.add_argument("--install", action="store_true", help="install a pre-commit hook")
 
 
 @command(
     "lint",
-    "run every check of a commit over all files",
+    "run all checks of a commit on all files",
     "./dev lint",
     "./dev lint --fix",
-    "./dev lint --install   a commit hook; it works on this machine and in the dev container",
-    "./dev lint --hook-stage manual ruff-check   what follows goes to pre-commit run",
+    "./dev lint --install   the hook works on this machine and in the dev container",
+    "./dev lint --hook-stage manual ruff-check   arguments go to pre-commit run",
     options=_lint_options,
     passes_on="pre-commit run",
 )
@@ -139,8 +137,9 @@ def lint(run: Run) -> int:
 
 
 def _verify_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("criteria", nargs="*", metavar="ID", help="LDE-1.1, or a prefix: LDE-1, BP")
     parser.add_argument(
-        "criteria", nargs="*", metavar="ID", help="LDE-1.1, or the beginning of some: LDE-1, BP"
+        "--quick", action="store_true", help="skip criteria that take a minute or more"
     )
     parser.add_argument(
         "--quick", action="store_true", help="leave out what takes a minute or more"
@@ -180,7 +179,7 @@ def verify(run: Run) -> int:
 
 
 def _lock_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--upgrade", action="store_true", help="take the newest versions allowed")
+    parser.add_argument("--upgrade", action="store_true", help="use the newest allowed versions")
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit status 1 if a lock is outdated"
     )
@@ -200,10 +199,10 @@ def lock(run: Run) -> int:
     if run.options.check:
         outdated = locking.outdated(run.checkout, python, run.terminal)
         if outdated:
-            raise DevError(f"outdated locks: {', '.join(outdated)}", "write them anew: ./dev lock")
+            raise DevError(f"outdated locks: {', '.join(outdated)}", "update them: ./dev lock")
         return 0
     if locking.write(run.checkout, python, run.terminal, upgrade=run.options.upgrade):
-        run.terminal.say("  install what is locked now: ./dev up")
+        run.terminal.say("  to install the locked packages: ./dev up")
     return 0
 
 
@@ -211,16 +210,16 @@ def _audit_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strict",
         action="store_true",
-        help="exit status 1 also when packages could not be looked up",
+        help="exit status 1 also if packages could not be looked up",
     )
 
 
 @command(
     "audit",
-    "look the locked packages up in the list of known weaknesses; needs the network",
+    "check the locked packages for known vulnerabilities; needs the network",
     "./dev audit",
-    "exit status: 1 when a weakness is known; what could not be looked up is said, and counts",
-    "with --strict only, so that a service that is down fails no build",
+    "exit status: 1 if there is a known vulnerability; packages that could not be looked up are",
+    "reported and count only with --strict, so that an outage fails no build",
     options=_audit_options,
 )
 def audit(run: Run) -> int:
@@ -228,10 +227,10 @@ def audit(run: Run) -> int:
 
     found = auditing.audit(run.checkout, environment.ensure(run.checkout, run.terminal))
     for one in found.findings:
-        mend = ", ".join(one.mended_in) or "no version mends it yet"
+        fixed = ", ".join(one.mended_in) or "no version fixes it yet"
         run.terminal.fail(
             Problem(
-                f"{one.package} {one.version}: {one.advisory}", f"{mend}   ./dev lock --upgrade"
+                f"{one.package} {one.version}: {one.advisory}", f"{fixed}   ./dev lock --upgrade"
             )
         )
     if found.not_looked_up:
@@ -240,9 +239,9 @@ def audit(run: Run) -> int:
         run.terminal.warn(
             Problem(
                 f"NOT AUDITED: {count} packages could not be looked up: {names}",
-                "is the advisory service of PyPI reachable from here? then: ./dev audit",
+                "check that the advisory service of PyPI is reachable, then: ./dev audit",
             )
         )
     if found.looked_up and not found.findings:
-        run.terminal.mark(Mark.GOOD, f"no known weakness in {found.looked_up} packages")
+        run.terminal.mark(Mark.GOOD, f"no known vulnerability in {found.looked_up} packages")
     return FAILED if found.findings or (run.options.strict and found.not_looked_up) else 0

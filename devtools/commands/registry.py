@@ -1,4 +1,4 @@
-"""What a command is, and all there are: by name, and by the groups of `./dev help`."""
+"""The commands, by name and by the groups of `./dev help`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Work = Callable[["Run"], int]
 
 @dataclass(frozen=True)
 class Command:
-    """A command: how it is shown, what it parses, what it does."""
+    """A command: its help, its arguments, its function."""
 
     name: str
     group: str
@@ -44,7 +44,7 @@ class Run:
 
     @property
     def engine(self) -> Engine:
-        """The engine that runs the stack, chosen when a command first needs one."""
+        """The engine that runs the stack, chosen when a command first needs it."""
         if not hasattr(self, "_engine"):
             from ..engines.choice import choose
 
@@ -53,15 +53,15 @@ class Run:
 
     @property
     def aside(self) -> Terminal:
-        """Where progress is shown: not among JSON, which a program reads."""
+        """The terminal for progress, separate from JSON output on stdout."""
         return Terminal(out=sys.stderr) if getattr(self.options, "json", False) else self.terminal
 
     def say_engine(self) -> None:
-        """Print which engine runs the stack, and why."""
+        """Print the engine that runs the stack, and the reason."""
         self.terminal.say(engine_line(self.terminal, self.engine))
 
     def confirmed(self, remains: Sequence[str]) -> bool:
-        """Whether `remains` may be deleted. Raises DevError where nobody can be asked."""
+        """Ask whether `remains` may be deleted. Raises DevError if stdin is not a terminal."""
         self.terminal.say("this will be deleted:")
         for line in remains:
             self.terminal.say(f"  {line}")
@@ -69,7 +69,8 @@ class Run:
             return True
         if not sys.stdin.isatty():
             raise DevError(
-                "nobody is here to confirm that", "add --yes to delete without being asked"
+                "cannot ask for confirmation: stdin is not a terminal",
+                "add --yes to delete without asking",
             )
         answer = input("delete all of it? [y/N] ").strip().lower()
         if answer not in ("y", "yes"):
@@ -79,7 +80,7 @@ class Run:
 
 
 def engine_line(terminal: Terminal, engine: Engine) -> str:
-    """Which engine runs the stack, and why."""
+    """The engine that runs the stack, and the reason."""
     return terminal.faint(f"engine: {engine.name} ({engine.reason})")
 
 
@@ -89,7 +90,7 @@ GROUPS: dict[str, Sequence[str]] = {}
 
 
 def group(title: str, *examples: str) -> Callable[..., Callable[[Work], Work]]:
-    """Open a group of commands; what is returned registers one, as `_command` does."""
+    """Begin a group of commands; return a decorator that registers one, see `_command`."""
     GROUPS[title] = examples
     return functools.partial(_command, title)
 
@@ -102,7 +103,7 @@ def _command(
     options: Callable[[argparse.ArgumentParser], None] | None = None,
     passes_on: str = "",
 ) -> Callable[[Work], Work]:
-    """Register a command. `passes_on` names the program that gets what ./dev does not know."""
+    """Register a command. `passes_on` names the program that gets unknown arguments."""
 
     def register(run: Work) -> Work:
         COMMANDS[name] = Command(name, group, summary, examples, run, options, passes_on)

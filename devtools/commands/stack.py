@@ -1,4 +1,4 @@
-"""Starting, watching and ending the stack."""
+"""Starting, inspecting and stopping the stack."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .registry import Run, group
 if TYPE_CHECKING:
     from ..status import StackStatus
 
-# Seconds in which health must follow once every service is up.
+# Seconds until health must be ok after all services are up.
 HEALTH_TIMEOUT = 90
 
 command = group("The stack", "./dev up", "./dev serve runserver", "./dev logs -f web worker")
@@ -38,7 +38,7 @@ def _up_options(parser: argparse.ArgumentParser) -> None:
         "-d",
         "--detach",
         action="store_true",
-        help="as always: the services go on when ./dev has ended",
+        help="accepted for Compose: the services always keep running",
     )
     start_options(parser)
     debug_option(parser)
@@ -47,12 +47,12 @@ def _up_options(parser: argparse.ArgumentParser) -> None:
 
 @command(
     "up",
-    "start every service, wait until all are healthy and health is ok, print the addresses",
+    "start all services, wait until they are healthy and health is ok, print the addresses",
     "./dev up",
-    "./dev up --auto-ports       beside another program that holds the ports",
-    "./dev up --debug            with debuggers in web and worker, for an editor of this machine",
+    "./dev up --auto-ports       if another program uses the ports",
+    "./dev up --debug            with debuggers in web and worker, for an editor on this machine",
     "SERVER=runserver ./dev up   with reload from the start",
-    "exit status: 0 when health is ok, 1 when something is degraded, named with its remedy",
+    "exit status: 0 if health is ok, 1 if something is degraded; the output names the remedy",
     options=_up_options,
 )
 def up(run: Run) -> int:
@@ -78,9 +78,9 @@ def up(run: Run) -> int:
 
 
 def _settled(run: Run) -> StackStatus:
-    """The status once health is ok, for which a worker may still have to load.
+    """Wait until health is ok, because a worker may still be loading; return the status.
 
-    Raises DevError with all that is wrong if it is not ok after HEALTH_TIMEOUT.
+    Raises DevError with all problems if it is not ok after HEALTH_TIMEOUT.
     """
     status = run.engine.status()
     if not status.problems:
@@ -96,7 +96,7 @@ def _settled(run: Run) -> StackStatus:
 
 def _down_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "-v", "--volumes", action="store_true", help="delete the data as well: asks first"
+        "-v", "--volumes", action="store_true", help="delete the data too: asks first"
     )
     yes_option(parser)
 
@@ -105,7 +105,7 @@ def _down_options(parser: argparse.ArgumentParser) -> None:
     "down",
     "stop and remove the services; the data stays",
     "./dev down",
-    "./dev down --volumes   the data goes too",
+    "./dev down --volumes   deletes the data too",
     options=_down_options,
 )
 def down(run: Run) -> int:
@@ -114,17 +114,17 @@ def down(run: Run) -> int:
         return FAILED
     run.engine.down(volumes=run.options.volumes)
     if data and not run.options.volumes:
-        run.terminal.say(f"  the data stays: {', '.join(data)}")
-        run.terminal.say("  ./dev up goes on with it; ./dev down --volumes deletes it")
+        run.terminal.say(f"  the data is kept: {', '.join(data)}")
+        run.terminal.say("  ./dev up uses it again; ./dev down --volumes deletes it")
     return 0
 
 
 @command(
     "status",
-    "show each service, the server that runs and what health says",
+    "show each service, the current server and the health check",
     "./dev status",
     "./dev status --json",
-    "exit status: 0 when all is well or all is down, 1 when something should run and does not",
+    "exit status: 1 if a service should run and does not, or is unhealthy, else 0",
     options=json_option,
 )
 def status(run: Run) -> int:
@@ -143,14 +143,14 @@ def status(run: Run) -> int:
 
 
 def _logs_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-f", "--follow", action="store_true", help="go on as they are written")
+    parser.add_argument("-f", "--follow", action="store_true", help="follow the logs")
     parser.add_argument("--tail", type=positive, metavar="N", help="only the last N lines of each")
     services_argument(parser)
 
 
 @command(
     "logs",
-    "print the logs of all services, or of some",
+    "print the logs of all services, or of the given ones",
     "./dev logs -f web worker",
     "./dev logs --tail 50 migrate",
     options=_logs_options,
@@ -167,7 +167,7 @@ def _restart_options(parser: argparse.ArgumentParser) -> None:
 
 @command(
     "restart",
-    "restart all services, or some, and wait until they are healthy",
+    "restart all services, or the given ones, and wait until they are healthy",
     "./dev restart worker",
     options=_restart_options,
 )
@@ -180,7 +180,7 @@ def restart(run: Run) -> int:
 
 
 def _serve_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("server", choices=["runserver", "gunicorn"], help="what shall serve")
+    parser.add_argument("server", choices=["runserver", "gunicorn"], help="the server to use")
     debug_option(parser)
     timeout_option(parser)
 
@@ -188,9 +188,9 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
 @command(
     "serve",
     "replace the web server; database, Redis and worker are not touched",
-    "./dev serve runserver   code changes show without a restart",
-    "./dev serve gunicorn    as production serves",
-    "./dev serve gunicorn --debug   the same under a debugger: attach, then edit freely",
+    "./dev serve runserver   reloads on edits",
+    "./dev serve gunicorn    as in production",
+    "./dev serve gunicorn --debug   under a debugger; attach an editor, edits reload",
     options=_serve_options,
 )
 def serve(run: Run) -> int:
@@ -199,12 +199,12 @@ def serve(run: Run) -> int:
     with _naming_missing_packages(run):
         changed = run.engine.serve(server, debug=debug, timeout=run.options.timeout)
     if not changed:
-        run.terminal.mark(Mark.GOOD, f"{server} serves already")
+        run.terminal.mark(Mark.GOOD, f"{server} is already running")
         return 0
     run.terminal.mark(Mark.GOOD, f"{server} serves after {seconds(time.monotonic() - began)}")
     if debug:
         run.terminal.say(
-            f"  attach an editor to localhost:{run.engine.debug_port}, then edit freely"
+            f"  attach an editor to localhost:{run.engine.debug_port}; edits reload the code"
         )
     until = run.engine.serves_until
     run.terminal.say(f"  until {until}; to keep it, put SERVER={server} in .env")
@@ -213,7 +213,7 @@ def serve(run: Run) -> int:
 
 @command(
     "clean",
-    "delete all that the stack made, its data and remembered ports too: asks first",
+    "delete the containers, the data, the image and remembered ports: asks first",
     "./dev clean",
     "./dev clean --yes   in a script",
     options=yes_option,
@@ -228,12 +228,12 @@ def clean(run: Run) -> int:
 
 @contextlib.contextmanager
 def _naming_missing_packages(run: Run) -> Iterator[None]:
-    """Add to what failed the packages for want of which it may have failed."""
+    """Add missing packages to an error, because they may be its cause."""
     try:
         yield
     except DevError as error:
         missing = []
-        with contextlib.suppress(DevError):  # what failed counts for more than why this did
+        with contextlib.suppress(DevError):  # the original error is more important
             missing = run.engine.missing_packages()
         if not missing:
             raise

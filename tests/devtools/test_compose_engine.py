@@ -93,7 +93,7 @@ def test_serve_replaces_web_and_nothing_else(stack):
     after = _containers(stack)
     assert {name for name in after if after[name] != before[name]} == {"web"}
     assert json.loads(stack.dev("status", "--json").stdout)["server"] == "runserver"
-    assert "serves already" in stack.dev("serve", "runserver").stdout
+    assert "is already running" in stack.dev("serve", "runserver").stdout
     assert "served by gunicorn" in _up(stack)
 
 

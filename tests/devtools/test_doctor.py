@@ -205,7 +205,7 @@ def test_a_check_that_is_at_fault_does_not_hide_the_others():
         "quick": SimpleNamespace(check=lambda _: ok("done")),
     }
     broken, quick = doctor.examine(None, checks=checks)
-    assert "internal error of the check: KeyError" in broken.finding
+    assert "internal error in the check: KeyError" in broken.finding
     assert quick.state is State.OK
 
 
@@ -231,7 +231,7 @@ def test_no_docker_is_no_fault_where_none_is_needed(workspace, fake_docker):
     fake_docker("echo 'Cannot connect to the Docker daemon' >&2; exit 1")
     found = _one(workspace, "docker")
     assert found["state"] == "not applicable"
-    assert "the embedded engine needs none" in found["finding"]
+    assert "the embedded engine does not need Docker" in found["finding"]
 
 
 def test_a_docker_with_little_memory(workspace, fake_docker):
@@ -341,7 +341,7 @@ def test_windows_line_ends_are_mended(workspace):
     assert _one(workspace, "line-endings")["state"] == "wrong"
     done = workspace.dev("doctor", "--fix", "line-endings")
     assert done.returncode == 0
-    assert "gave backend/bin/web line ends of Unix" in done.stdout
+    assert "gave backend/bin/web Unix line endings" in done.stdout
     assert script.read_bytes() == b"#!/bin/sh\nexec true\n"
 
 
@@ -351,7 +351,7 @@ def test_what_cannot_be_run_or_read_is_mended(workspace, fake_docker):
     closed = workspace.write("init-scripts/postgres/01.sql", "SELECT 1;", mode=0o600)
     found = _one(workspace, "permissions")
     assert found["state"] == "wrong"
-    assert "backend/bin/web cannot be executed" in found["finding"]
+    assert "backend/bin/web is not executable" in found["finding"]
     assert "init-scripts is closed to other users" in found["finding"]
     assert _one(workspace, "permissions", "--fix")["state"] == "ok"
     assert os.access(workspace.root / "backend" / "bin" / "web", os.X_OK)
@@ -363,7 +363,7 @@ def test_files_of_somebody_else(workspace, monkeypatch):
     monkeypatch.setattr(os, "getuid", lambda: workspace.root.stat().st_uid + 1000)
     found = ownership.check(SimpleNamespace(checkout=Checkout(workspace.root, {})))
     assert found.state is State.WRONG
-    assert "belong to somebody else" in found.finding
+    assert "you do not own" in found.finding
     assert "sudo chown -R" in found.remedy
 
 
@@ -414,10 +414,10 @@ def emulator():
 @pytest.mark.parametrize(
     ("port", "answer", "finding"),
     [
-        ("held", None, "answer and are filled"),  # as moto, which answers only when filled
-        ("held", {"scripts": [{"state": "SUCCESSFUL"}]}, "answer and are filled"),
-        ("held", {"scripts": [{"state": "RUNNING"}]}, "not filled: localstack"),
-        ("held", {"scripts": []}, "not filled: localstack"),
+        ("held", None, "answer and are seeded"),  # as moto, which answers only when filled
+        ("held", {"scripts": [{"state": "SUCCESSFUL"}]}, "answer and are seeded"),
+        ("held", {"scripts": [{"state": "RUNNING"}]}, "not seeded: localstack"),
+        ("held", {"scripts": []}, "not seeded: localstack"),
         ("none", None, "no answer: localstack"),
     ],
 )
@@ -429,4 +429,4 @@ def test_stand_ins_for_aws_answer_and_are_filled(emulator, port, answer, finding
     )
     found = emulators.check(here)
     assert finding in found.finding
-    assert (found.state is State.OK) == ("are filled" in finding)
+    assert (found.state is State.OK) == ("are seeded" in finding)

@@ -131,7 +131,7 @@ def test_a_volume_of_an_older_postgresql(stack):
     database = {"image": DATABASE_IMAGE, "volumes": ["data:/var/lib/postgresql"]}
     declared = {"services": {"db": database}, "volumes": {"data": {}}}
     stack.write("docker-compose.yml", json.dumps(declared))
-    assert "holds no database yet" in _one(stack, "volume")["finding"]
+    assert "contains no database yet" in _one(stack, "volume")["finding"]
 
     project = stack.variables["COMPOSE_PROJECT_NAME"]
     label = f"com.docker.compose.project={project}"
@@ -171,7 +171,7 @@ def test_the_faults_of_a_stack_that_is_up(stack):
     assert found["state"] == "wrong"
     assert "was built from another Dockerfile" in found["finding"]
     # Built anew, it is not yet what the containers run.
-    assert "on an image that was replaced" in _one(stack, "image", "--fix")["finding"]
+    assert "running a replaced image" in _one(stack, "image", "--fix")["finding"]
 
 
 # Without Docker
@@ -184,7 +184,7 @@ def embedded(tmp_path):
 
 
 def test_data_of_another_postgresql_in_the_checkout(embedded):
-    assert "holds no database yet" in _one(embedded, "volume")["finding"]
+    assert "contains no database yet" in _one(embedded, "volume")["finding"]
     embedded.write(".dev/data/postgres/PG_VERSION", "16\n")
     found = _one(embedded, "volume")
     assert found["state"] == "wrong"

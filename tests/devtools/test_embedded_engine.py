@@ -190,7 +190,7 @@ def test_serve_replaces_the_server_and_nothing_else(up):
     assert up.pids() == before
     assert up.control.look().pid != server
     assert json.loads(up.dev("status", "--json").stdout)["reload"] is True
-    assert "serves already" in up.dev("serve", "runserver").stdout
+    assert "is already running" in up.dev("serve", "runserver").stdout
     assert "served by gunicorn" in up.up()
     assert {name for name, pid in up.pids().items() if pid != before[name]} == {"web"}
 

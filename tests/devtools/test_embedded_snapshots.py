@@ -84,7 +84,7 @@ def test_what_was_saved_comes_back_and_what_was_there_is_kept(up):
     assert _products(up, "third") == 200
 
     said = _dev(up, "snapshot", "restore", "before")
-    assert "what was there: ./dev snapshot restore previous" in said
+    assert "to go back: ./dev snapshot restore previous" in said
     assert _tenants(up) == {"test1", "test2"}
     assert up.healthy()
     assert _products(up, "test1") == 200

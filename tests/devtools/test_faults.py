@@ -114,7 +114,7 @@ def test_windows_line_ends_are_named_with_their_mend(workspace, fake_docker, nam
         text=True,
     )
     assert done.returncode == 1
-    assert f"error: {name} has Windows line ends" in done.stderr
+    assert f"error: {name} has Windows line endings" in done.stderr
     assert f"sed -i 's/\\r$//' {name}" in done.stderr
 
 

@@ -111,7 +111,7 @@ def test_the_tests_run_in_it(workspace):
 
 def test_the_database_is_kept_and_put_back_in_it(workspace):
     workspace.inside("./dev", "snapshot", "save", "inside")
-    assert "cache is empty" in workspace.inside("./dev", "snapshot", "restore", "inside").stdout
+    assert "cache was emptied" in workspace.inside("./dev", "snapshot", "restore", "inside").stdout
     for name in ("inside", "previous"):
         workspace.inside("./dev", "snapshot", "delete", name, "--yes")
 
