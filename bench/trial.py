@@ -1,4 +1,4 @@
-"""A production stack for a trial: from random secrets, of its own project, gone afterwards."""
+"""A temporary production stack for tests, with random secrets and a separate project."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DOMAIN = "localhost"
 TENANT = "trial"
 HOST = f"{TENANT}.{DOMAIN}"
 PRODUCTS = 100
-# Of the copy alone, and none of the user's own stack.
+# Of the copy, not of the user's stack.
 _NOT_COPIED = (".git", ".venv", ".dev", ".env", ".env.production", "__pycache__", "node_modules")
 _KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG")
 _BUILT_WITHIN = 1800  # seconds
@@ -42,10 +42,10 @@ with schema_context("{TENANT}"):
 
 
 class Trial(ProductionStack):
-    """The stack in `directory`, a copy of the checkout; its proxy included.
+    """The stack in `directory`, a copy of the checkout, including the proxy.
 
     Args:
-        chosen: more lines of its environment file.
+        chosen: additional lines of its environment file.
     """
 
     def __init__(self, checkout: Checkout, directory: Path, chosen: dict[str, str]) -> None:
@@ -60,7 +60,7 @@ class Trial(ProductionStack):
             "COMPOSE_PROJECT_NAME": self.project,
             "BACKEND_IMAGE": f"{self.project}:production",
             "PROXY_CERTIFICATE": str(certificate),
-            "EMAIL_URL": "smtp://127.0.0.1:1",  # nobody: nothing of a trial leaves the machine
+            "EMAIL_URL": "smtp://127.0.0.1:1",  # no server: a trial sends no e-mail
             **dict.fromkeys(("WEB_PORT", "PROXY_HTTP_PORT", "PROXY_HTTPS_PORT"), "0"),
             **chosen,
         }
@@ -73,7 +73,7 @@ class Trial(ProductionStack):
 
     @contextlib.contextmanager
     def up(self) -> Iterator[None]:
-        """Build it, start it, and give it a tenant with products; nothing is left afterwards."""
+        """Build it, start it, create a tenant with products; delete everything afterwards."""
         try:
             self.build()
             self.compose("up", "--detach", "--wait", timeout=_UP_WITHIN)
@@ -88,7 +88,7 @@ class Trial(ProductionStack):
                     self.docker("rmi", "--force", image)
 
     def build(self) -> None:
-        """Build its images. Raises DevError if that fails."""
+        """Build its images. Raises DevError on failure."""
         self.compose("build", "--quiet", timeout=_BUILT_WITHIN)
 
     def manage(self, *arguments: str) -> Result:
@@ -97,7 +97,7 @@ class Trial(ProductionStack):
         return self.compose(*release, *arguments, timeout=_UP_WITHIN)
 
     def inspected(self, service: str) -> dict[str, Any]:
-        """What the daemon knows of the first container of a service."""
+        """The daemon's data on the first container of a service."""
         return json.loads(self.docker("inspect", self.containers(service)[0]).output)[0]
 
     def address(self, service: str, network: str) -> str:
@@ -106,5 +106,5 @@ class Trial(ProductionStack):
         return networks[f"{self.project}_{network}"]["IPAddress"]
 
     def published(self, service: str, port: int) -> int:
-        """The port of this machine that leads to `port` of a service."""
+        """The port on this machine for `port` of a service."""
         return int(self.compose("port", service, str(port)).output.strip().rpartition(":")[2])

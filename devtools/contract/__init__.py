@@ -1,2 +1,2 @@
-"""The environment contract seen from outside: who uses which variable, what each is, and whether
-the files that give them agree with what is declared in backend/core/env/contract.py."""
+"""Audits of the environment contract: who uses which variable, its value, and whether the files
+that set variables agree with the declarations in backend/core/env/contract.py."""

@@ -1,4 +1,4 @@
-"""The Compose files as they are written, with lines: what each gives its services."""
+"""The Compose files as written, with line numbers: the variables that they set for services."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PATTERNS = ("docker-compose*.yml", ".devcontainer/*compose*.yml")
 
 @dataclass(frozen=True, eq=False)
 class ComposeFile:
-    """One Compose file. `lines` is as devtools/contract/read_yaml.py prints it."""
+    """A Compose file. `lines` has the format of devtools/contract/read_yaml.py."""
 
     name: str
     text: str
@@ -38,7 +38,7 @@ class ComposeFile:
         return with_builds(self.document.get("services") or {})
 
     def environment(self, service: str) -> dict[str, str]:
-        """The variables that `service` is given, as written; both of Compose's forms."""
+        """The variables of `service`, as written; reads both of Compose's forms."""
         given = self.services[service].get("environment") or {}
         if isinstance(given, Mapping):
             return {name: "" if value is None else _text(value) for name, value in given.items()}
@@ -46,7 +46,7 @@ class ComposeFile:
         return {name: value for name, _, value in pairs}
 
     def line(self, *path: str) -> int:
-        """The line of a key; of what holds it where the file has no such key."""
+        """The line of a key, or of its nearest parent if the file has no such key."""
         while path and "/".join(path) not in self.lines:
             path = path[:-1]
         return self.lines.get("/".join(path), 1)
@@ -58,20 +58,20 @@ class ComposeFile:
         return ours or self.script(service).startswith("bin/")
 
     def script(self, service: str) -> str:
-        """The first word of what `service` runs; empty if the image decides."""
+        """The first word of the command of `service`; empty if it uses the image's command."""
         command = self.services[service].get("command") or ""
         words = command.split() if isinstance(command, str) else list(map(str, command))
         return words[0] if words else ""
 
     @property
     def named(self) -> set[str]:
-        """Every variable that it fills in or gives."""
+        """Every variable that it interpolates or sets."""
         given = {name for service in self.services for name in self.environment(service)}
         return given | {reference.name for reference, _line in self.references}
 
     @property
     def named_for_processes(self) -> set[str]:
-        """What of `named` matters without a container: not what only an image is made from."""
+        """The part of `named` that matters without containers, so no variables of image builds."""
         kept = [
             {key: value for key, value in declared.items() if key not in ("build", "image")}
             for declared in self.services.values()
@@ -81,7 +81,7 @@ class ComposeFile:
 
     @cached_property
     def references(self) -> list[tuple[Reference, int]]:
-        """Every variable that is filled in, with its line; comments are left out."""
+        """Every interpolated variable, with its line; comments are skipped."""
         return [
             (reference, number)
             for number, line in enumerate(self.text.splitlines(), 1)
@@ -91,9 +91,9 @@ class ComposeFile:
 
 
 def load(checkout: Checkout, python: Interpreter) -> dict[str, ComposeFile]:
-    """Every Compose file of the checkout, by its path in it, read by `python`.
+    """Every Compose file of the checkout, by its path, read by `python`.
 
-    Raises DevError naming every file that cannot be read.
+    Raises DevError with every unreadable file.
     """
     found = {path for pattern in PATTERNS for path in checkout.root.glob(pattern)}
     names = sorted(str(path.relative_to(checkout.root)) for path in found)
@@ -113,15 +113,15 @@ def read(
     parts = json.loads(done.output)
     faults = [f"{name}: {part['error']}" for name, part in zip(names, parts) if part["error"]]
     if faults:
-        raise DevError("\n".join(faults), f"see what changed: git diff {' '.join(names)}")
+        raise DevError("\n".join(faults), f"see the changes: git diff {' '.join(names)}")
     return [(part["document"] or {}, part["lines"]) for part in parts]
 
 
 def with_defaults(text: str) -> str:
-    """`text` as it is where no variable was chosen."""
+    """`text` with the defaults of all variables."""
     return fill_in(text, lambda _: None)
 
 
 def _text(value: Any) -> str:
-    """A scalar as Compose hands it to a container."""
+    """A scalar as Compose passes it to a container."""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""What .devcontainer gives the container and takes from the machine, beside its Compose file."""
+"""The variables that .devcontainer sets or reads, outside its Compose file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TRAILING_COMMA = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])', re.DOTALL)
 
 
 def names(root: Path) -> list[tuple[str, str, int]]:
-    """Every variable that is named, with file and line; none where there is no dev container.
+    """Every variable named there, with file and line; empty without a dev container.
 
     Raises DevError if FILE is not JSON with comments.
     """
@@ -39,7 +39,7 @@ def _of_json(text: str) -> list[tuple[str, str, int]]:
     try:
         document = parse(text)
     except ValueError as error:
-        raise DevError(f"{FILE} is faulty: {error}", f"git diff {FILE}") from error
+        raise DevError(f"{FILE} is invalid: {error}", f"git diff {FILE}") from error
     given = [name for key in _GIVEN for name in document.get(key) or {}]
     found = {(name, FILE, _line(text, f'"{name}"')) for name in given}
     found |= {(m.group(1), FILE, _line(text, m.group())) for m in _TAKEN.finditer(text)}
@@ -47,7 +47,7 @@ def _of_json(text: str) -> list[tuple[str, str, int]]:
 
 
 def parse(text: str) -> dict[str, Any]:
-    """JSON with comments and trailing commas, as editors write it."""
+    """Parse JSON with comments and trailing commas, as editors write it."""
     for superfluous in (_COMMENT, _TRAILING_COMMA):
         text = superfluous.sub(lambda match: match.group(1) or "", text)
     return json.loads(text)

@@ -1,7 +1,7 @@
-"""Every difference between the local stack and production that is meant, with its reason.
+"""Every intended difference between the local stack and production, with its reason.
 
-`./dev parity` prints them with both values. One that is not listed here fails it, and so does an
-entry that no longer differs.
+`./dev parity` prints them with both values. It fails for a difference that is not listed here, and
+for an entry without a difference.
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ class Declared(NamedTuple):
     reason: str
 
 
-CODE_IS_MOUNTED = "locally the checkout is mounted, so that an edit needs no build"
-SETTINGS = "debug mode and its tools are local; production's settings refuse them"
-HARDENED = "production is attacked; locally a debugger and a build must be able to write"
-SECRETS = "local passwords are public; production's are given by its user and have no default"
-ONLY_HERE = "serves development alone"
-ONLY_THERE = "ends production's start before a bad environment reaches the data"
-EMULATED = "AWS is emulated here; production asks the real one, or keeps files in a volume"
-TLS = "locally nothing is encrypted; any proxy may take its place in production"
-REACH = "a developer's tools connect to every service; in production only the proxy does, to web"
-ALWAYS_ON = "production comes back after a reboot, whatever stopped it"
-LOAD = "production carries more, and bounds what one container may take from the others"
-IN_ORDER = "production lets what was begun end; a developer does not wait for it"
+CODE_IS_MOUNTED = "locally the checkout is mounted, so that edits need no build"
+SETTINGS = "debug mode and its tools are local; production's settings reject them"
+HARDENED = "production is hardened; locally debuggers and builds need to write"
+SECRETS = "local passwords are public; production has no defaults for them"
+ONLY_HERE = "only for development"
+ONLY_THERE = "stops production's start before an invalid environment affects the data"
+EMULATED = "AWS is emulated locally; production uses AWS, or keeps files in a volume"
+TLS = "nothing is encrypted locally; in production any proxy can replace it"
+REACH = "development tools connect to every service; in production only the proxy connects, to web"
+ALWAYS_ON = "production restarts after a reboot or a crash"
+LOAD = "production handles more load, and limits each container"
+IN_ORDER = "production finishes running work; development stops faster"
 
 DIFFERENCES: tuple[Declared, ...] = (
     Declared("*", "stage", CODE_IS_MOUNTED),
     Declared("*", "volumes", CODE_IS_MOUNTED),
     Declared(
-        "*", "env_file", "`.env` is a developer's; production names each variable it passes on"
+        "*", "env_file", "`.env` is for developers; production lists each variable it passes on"
     ),
     Declared("*", "variable DJANGO_SETTINGS_MODULE", SETTINGS),
     Declared("test", "service", ONLY_HERE),
-    Declared("image", "service", "production's image is built once and then given by its name"),
+    Declared("image", "service", "production builds its image once and refers to it by name"),
     Declared("localstack", "service", EMULATED),
     Declared("cognito", "service", EMULATED),
     Declared("*", "variable AWS_*", EMULATED),
     Declared("*", "variable SSM_PARAMETER_PATH", EMULATED),
-    Declared("*", "variable API_TOKENS", "the emulated pool is there to be tried; yours is named"),
+    Declared("*", "variable API_TOKENS", "the emulated pool is enabled; yours is opt-in"),
     Declared("check", "service", ONLY_THERE),
     Declared("proxy", "service", TLS),
     Declared("*", "depends_on", ONLY_THERE),
@@ -52,7 +52,7 @@ DIFFERENCES: tuple[Declared, ...] = (
     Declared("*", "security_opt", HARDENED),
     Declared("*", "tmpfs", HARDENED),
     Declared("*", "user", HARDENED),
-    Declared("db", "variable OMIT_SAMPLE_TENANTS", "test1 and test2 are for trying things out"),
+    Declared("db", "variable OMIT_SAMPLE_TENANTS", "test1 and test2 are sample tenants"),
     Declared("db", "variable *PASSWORD", SECRETS),
     Declared("redis", "variable *", SECRETS),
     Declared("redis", "command", SECRETS),

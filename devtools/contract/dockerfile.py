@@ -1,4 +1,4 @@
-"""What the stages of backend/Dockerfile put into the environment of a container."""
+"""The environment that the stages of backend/Dockerfile give a container."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PAIR = re.compile(r"""(\w+)=("(?:\\.|[^"\\])*"|'[^']*'|\S+)""")
 
 @dataclass
 class Stage:
-    """A stage with all that it inherits; `arguments` are by name, with their defaults."""
+    """A stage including what it inherits; `arguments` are by name, with their defaults."""
 
     name: str
     base: str
@@ -50,7 +50,7 @@ def stages(text: str) -> dict[str, Stage]:
 
 
 def _instructions(text: str) -> list[tuple[str, str]]:
-    """Each instruction with what follows it, on one line and without comments."""
+    """Each instruction with its arguments, on one line and without comments."""
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     joined = re.sub(r"\\\n", " ", "\n".join(lines))
     return [

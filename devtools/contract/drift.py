@@ -1,6 +1,6 @@
-"""Do the declared variables, the code that reads them and the files that give them agree?
+"""Do the declared variables, the code that reads them and the files that set them agree?
 
-One function for each comparison. Each yields every finding, with its line and its remedy.
+One function for each comparison, which yields all findings with their lines and remedies.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ REQUIREMENTS = "requirements/base.txt"
 
 _DECLARE = (
     f"declare it: a Variable in CONTRACT of {variables.FILE}; "
-    f"or, if another program owns it, say so in {foreign.FILE}"
+    f"or, if another program owns it, add it to {foreign.FILE}"
 )
-_WRITE = "write it anew: ./dev reference"
+_WRITE = "update it: ./dev reference"
 
 
 class Finding(NamedTuple):
-    """One disagreement, where it shows, and what to do about it."""
+    """A disagreement, its place and its remedy."""
 
     file: str
     line: int
@@ -54,7 +54,7 @@ class Finding(NamedTuple):
 
 
 class Given(NamedTuple):
-    """A variable that a file gives a process of ours."""
+    """A variable that a file sets for one of our processes."""
 
     name: str
     value: str
@@ -64,7 +64,7 @@ class Given(NamedTuple):
 
 @dataclass(frozen=True)
 class Process:
-    """A process of ours as a file declares it: where it runs and which variables it is given."""
+    """One of our processes as a file declares it: its deployment and its variables."""
 
     label: str
     deployment: str
@@ -75,7 +75,7 @@ class Process:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that is compared."""
+    """The data for all comparisons."""
 
     checkout: Checkout
     python: Interpreter
@@ -86,7 +86,7 @@ class Evidence:
 
 
 def gather(checkout: Checkout, python: Interpreter) -> Evidence:
-    """Read everything; `python` can run the backend's contract.
+    """Read everything; `python` must be able to run the backend's contract.
 
     Raises DevError if something cannot be read.
     """
@@ -120,7 +120,7 @@ def findings(evidence: Evidence) -> list[Finding]:
 
 
 def summary(evidence: Evidence) -> str:
-    """What was compared, for when nothing was found."""
+    """What was compared, to print if nothing was found."""
     return (
         f"{len(evidence.contract)} variables agree: declared, read in {len(evidence.uses)} places, "
         f"given to {len(evidence.processes)} processes by {', '.join(evidence.files)}"
@@ -137,7 +137,7 @@ def _what_code_reads(evidence: Evidence) -> Iterator[Finding]:
             yield Finding(use.file, use.line, f"{use.name} is read but not declared", _DECLARE)
         elif variable and variable.reader != "backend" and use.file.startswith("backend/"):
             what = f"{use.name} is read by the backend but declared for {variable.reader}"
-            yield Finding(use.file, use.line, what, f"mend its reader: {variable.place}")
+            yield Finding(use.file, use.line, what, f"fix its reader: {variable.place}")
 
 
 def _what_nobody_reads(evidence: Evidence) -> Iterator[Finding]:
@@ -150,19 +150,19 @@ def _what_nobody_reads(evidence: Evidence) -> Iterator[Finding]:
     for variable in evidence.contract.values():
         if variable.library:
             if variable.library not in packages:
-                what = f"{variable.library}, which shall read {variable.name}, is not installed"
-                remedy = f"{REQUIREMENTS} must lock it, or the declaration must name another"
+                what = f"{variable.library}, which should read {variable.name}, is not installed"
+                remedy = f"lock it in {REQUIREMENTS}, or name another library in the declaration"
                 yield Finding(variables.FILE, variable.line, what, remedy)
         elif variable.name not in read[variable.reader]:
             yield Finding(
                 variables.FILE,
                 variable.line,
                 f"{variable.name} is declared but {_READERS[variable.reader]} reads it",
-                "remove the declaration, or name the library that reads it by itself: library=",
+                "remove the declaration, or name the library that reads it: library=",
             )
 
 
-# Who reads what is used in a directory: what the containers run once is not ./dev's own.
+# By directory: scripts that containers run are not part of ./dev.
 _READS = {"backend": "backend", "init-scripts": "compose"}
 _READERS = {
     "backend": "no code of the backend",
@@ -178,7 +178,7 @@ def _what_compose_fills_in(evidence: Evidence) -> Iterator[Finding]:
             if variable:
                 yield from _as_declared(file, reference, line, variable)
             elif not foreign.owner(reference.name):
-                what = f"{reference.name} is filled in but not declared"
+                what = f"{reference.name} is interpolated but not declared"
                 yield Finding(file.name, line, what, _DECLARE)
 
 
@@ -189,19 +189,19 @@ def _as_declared(
     if reference.operator.endswith("+") or variable.name == "COMPOSE_PROJECT_NAME":
         return
     declared = variable.production_default if file.in_production else variable.default
-    # What must be given has nothing that stands for it, whether Compose asks for it or not.
+    # A required variable has no default, whether or not Compose requires it.
     if reference.default == declared or (declared is None and not reference.operator):
         return
-    # Where the code has no default, a stack may have one: where its emulators are, say.
+    # If the code has no default, a stack may have one, for example the addresses of its emulators.
     if declared == "" and variable.reader == "backend" and reference.default is not None:
         return
-    stated = "must be given" if reference.default is None else f"is {reference.default!r}"
-    wanted = "it must be given" if declared is None else f"it is {declared!r}"
+    stated = "is required" if reference.default is None else f"is {reference.default!r}"
+    wanted = "it is required" if declared is None else f"it is {declared!r}"
     yield Finding(
         file.name,
         line,
         f"without a value {variable.name} {stated} here, but by its declaration {wanted}",
-        f"make both alike: {variable.place}",
+        f"make both equal: {variable.place}",
     )
 
 
@@ -209,13 +209,13 @@ def _what_processes_are_given(evidence: Evidence) -> Iterator[Finding]:
     processes: dict[tuple[Given, str], list[str]] = {}
     for process in evidence.processes:
         for given in process.given:
-            # An anchor or the image gives the same line to several.
+            # An anchor or the image gives the same line to several processes.
             processes.setdefault((given, process.deployment), []).append(process.label)
     for (given, deployment), labels in processes.items():
         variable = evidence.contract.get(given.name)
-        # NAME_FILE names a file that holds NAME.
+        # NAME_FILE names a file that contains NAME.
         variable = variable or evidence.contract.get(given.name.removesuffix("_FILE"))
-        who = f"{given.name} is given to {', '.join(dict.fromkeys(labels))}"
+        who = f"{given.name} is set for {', '.join(dict.fromkeys(labels))}"
         if variable is None and not foreign.owner(given.name):
             yield Finding(given.file, given.line, f"{who} but not declared", _DECLARE)
         elif variable and deployment not in variable.deployments:
@@ -225,7 +225,7 @@ def _what_processes_are_given(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _what_processes_lack(evidence: Evidence) -> Iterator[Finding]:
-    """Ask the backend itself whether it would start with what each process is given."""
+    """Ask the backend whether it would start with each process's variables."""
     contract = evidence.contract
     environments = {
         f"{number}": {
@@ -254,7 +254,7 @@ def _what_processes_lack(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _stored(evidence: Evidence) -> dict[str, str]:
-    """Valid values of what the seed puts into Parameter Store, where processes find it."""
+    """Valid values for the parameters that the seed stores, which processes read."""
     text = (evidence.checkout.root / SEED).read_text("utf-8")
     return {
         variable.name: variable.stand_in
@@ -264,7 +264,7 @@ def _stored(evidence: Evidence) -> dict[str, str]:
 
 
 def _stand_in(contract: Mapping[str, Variable], deployment: str) -> Callable[[str], str | None]:
-    """Valid values where a production file asks for what only its user knows."""
+    """Valid values where a production file requires values of its user."""
 
     def value(name: str) -> str | None:
         variable = contract.get(name)
@@ -302,17 +302,17 @@ def _foreign_names(evidence: Evidence) -> Iterator[Finding]:
     for entry in foreign.FOREIGN:
         if not any(foreign.owner(name) is entry for name in named - evidence.contract.keys()):
             line = _line_of(evidence.checkout, foreign.FILE, f'"{entry.pattern}"')
-            what = f"nothing names {entry.pattern} any more"
+            what = f"no file names {entry.pattern} any more"
             yield Finding(foreign.FILE, line, what, "remove the entry")
 
 
-# What processes are given
+# The processes and their variables
 
 
 def _of_compose(
     checkout: Checkout, file: ComposeFile, files: Mapping[str, ComposeFile]
 ) -> Iterator[Process]:
-    """The processes of `file`; where it only adds to the local stack, with what is there."""
+    """The processes of `file`; a file that extends the local stack is merged with it."""
     stages = dockerfile.stages((checkout.root / dockerfile.FILE).read_text("utf-8"))
     stage = stages["production" if file.in_production else "development"]
     below = None if file.in_production else files.get(compose.LOCAL)
@@ -338,7 +338,7 @@ def _of_compose(
 
 
 def _of_embedded(checkout: Checkout, files: Mapping[str, ComposeFile]) -> Iterator[Process]:
-    """What the embedded engine would give, with nothing chosen by anybody."""
+    """The variables that the embedded engine sets by default."""
     nobody = Checkout(checkout.root, {})
     nobody.dotenv = Dotenv()
     declared = declaration.parse(files[compose.LOCAL].services)
@@ -361,7 +361,7 @@ def _of_embedded(checkout: Checkout, files: Mapping[str, ComposeFile]) -> Iterat
 def _of_ecs(
     checkout: Checkout, files: Mapping[str, ComposeFile], contract: Mapping[str, Variable]
 ) -> Iterator[Process]:
-    """What an export would give, and what the files of the last one do give."""
+    """The variables of a new export, and those in the files of the last one."""
     target = Target(export.default_image(files))
     made = export.made(checkout, files, contract, target) if compose.PRODUCTION in files else ()
     for task in made:
@@ -374,7 +374,7 @@ def _of_ecs(
         try:
             given = export.environment(json.loads(text), contract)
         except (ValueError, AttributeError, KeyError) as error:
-            raise DevError(f"{name} is no task definition: {error}", f"rm {name}") from error
+            raise DevError(f"{name} is not a task definition: {error}", f"rm {name}") from error
         lines = [text[: text.find(f'"{key}"')].count("\n") + 1 for key in given]
         yield _task(f"{path.stem} (exported)", name, lines, given)
 

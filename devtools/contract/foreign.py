@@ -1,4 +1,4 @@
-"""Variables that code reads or files give, but that are not Homeport's: other programs own them."""
+"""Variables that code reads or files set, but that other programs own."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ FILE = "devtools/contract/foreign.py"
 
 
 class Foreign(NamedTuple):
-    """The names that match `pattern`, as a shell matches file names, belong to `owner`."""
+    """Names that match the shell pattern `pattern` belong to `owner`."""
 
     pattern: str
     owner: str
 
 
 FOREIGN = (
-    Foreign("PATH", "the system: where programs are found"),
-    Foreign("LANG", "the system: which characters programs print"),
-    Foreign("TERM", "the system: what the terminal can show"),
+    Foreign("PATH", "the system: directories of programs"),
+    Foreign("LANG", "the system: the locale"),
+    Foreign("TERM", "the system: the terminal's capabilities"),
     Foreign("NO_COLOR", "the user: https://no-color.org"),
-    Foreign("SECONDS", "bash: how long the script runs"),
-    Foreign("NO_PROXY", "the network: hosts that are reached without its proxy"),
-    Foreign("no_proxy", "the network: the same, for programs that read it in small letters"),
-    Foreign("PYTHON*", "Python: lines are written at once, bytecode is not"),
-    Foreign("DEBUGPY_RUNNING", "debugpy: this process is debugged"),
-    Foreign("PYTEST_XDIST_WORKER", "pytest-xdist: which of several test processes this is"),
-    Foreign("COMPOSE_FILE", "Docker Compose: which files it reads"),
-    Foreign("COMPOSE_PROFILES", "Docker Compose: which profiles it starts"),
-    Foreign("COMPOSE_PATH_SEPARATOR", "Docker Compose: what stands between them"),
-    Foreign("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "boto3: looks at no AWS_ENDPOINT_URL"),
-    Foreign("MOTO_*", "moto, which emulates Cognito: how it makes ids"),
-    Foreign("DEBUG", "habit: elsewhere it makes errors talkative; production refuses to see it"),
-    Foreign("SSM_PARAMETERS_FILLED", "core.env: a process tells its children what it read"),
+    Foreign("SECONDS", "bash: how long the script has run"),
+    Foreign("NO_PROXY", "the network: hosts to reach without its proxy"),
+    Foreign("no_proxy", "the network: the same, for programs that read it in lower case"),
+    Foreign("PYTHON*", "Python: unbuffered output, no bytecode files"),
+    Foreign("DEBUGPY_RUNNING", "debugpy: whether this process is debugged"),
+    Foreign("PYTEST_XDIST_WORKER", "pytest-xdist: the number of this test process"),
+    Foreign("COMPOSE_FILE", "Docker Compose: the files that it reads"),
+    Foreign("COMPOSE_PROFILES", "Docker Compose: the profiles that it starts"),
+    Foreign("COMPOSE_PATH_SEPARATOR", "Docker Compose: the separator of the files"),
+    Foreign("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "boto3: ignore AWS_ENDPOINT_URL"),
+    Foreign("MOTO_*", "moto, which emulates Cognito: how it generates ids"),
+    Foreign("DEBUG", "convention: verbose errors; production refuses it"),
+    Foreign("SSM_PARAMETERS_FILLED", "core.env: tells child processes what was read"),
     Foreign("POSTGRES_USER", "PostgreSQL's image: the name of the superuser"),
     Foreign("POSTGRES_DB", "PostgreSQL's image: the name of the application's database"),
-    Foreign("PGOPTIONS", "PostgreSQL's clients: how a session begins"),
-    Foreign("PGDATA", "PostgreSQL: where its cluster is"),
+    Foreign("PGOPTIONS", "PostgreSQL's clients: options of a session"),
+    Foreign("PGDATA", "PostgreSQL: the directory of its cluster"),
     Foreign("WORKER_DEBUG_HOST", "the editor in the dev container: see .vscode/launch.json"),
-    Foreign("TEST_RUN", "development.test_runs: a run of the tests tells its processes its number"),
-    Foreign("OMIT_SAMPLE_TENANTS", "the init script: production begins without test1 and test2"),
+    Foreign("TEST_RUN", "development.test_runs: the number of a test run, for its processes"),
+    Foreign("OMIT_SAMPLE_TENANTS", "the init script: production starts without test1 and test2"),
 )
 
 
 def owner(name: str) -> Foreign | None:
-    """The entry for `name`; None if it is nobody else's."""
+    """The entry for `name`; None if no other program owns it."""
     return next((entry for entry in FOREIGN if fnmatchcase(name, entry.pattern)), None)

@@ -1,8 +1,8 @@
-"""Where the local stack and production differ, and whether each difference has a reason.
+"""The differences between the local stack and production, and their reasons.
 
-Both Compose files are compared key by key with nothing chosen, and the variables that the backend
-sees by value. What must differ is declared in devtools/contract/differences.py or, for the
-values of variables, in the contract itself.
+Compares both Compose files key by key with default values, and the backend's variables by value.
+Intended differences are declared in devtools/contract/differences.py or, for values of variables,
+in the contract.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ FILE = "devtools/contract/differences.py"
 NOTHING = "-"
 GIVEN = "given by its user"
 
-# Compared one by one below, or no part of what runs.
+# Compared separately below, or irrelevant to the running services.
 _TAKEN_APART = {"build", "deploy", "environment", "healthcheck", "image", "pull_policy"}
 _IMAGE = re.compile(r"(?:.*/)?([\w.-]+):v?(\d+)?")
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One aspect of a service that is not the same; `line` is that of production's file."""
+    """A different aspect of a service; `line` is that in production's file."""
 
     service: str
     aspect: str
@@ -58,7 +58,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Parity:
-    """All differences, those without a reason, declarations without a difference, the rest."""
+    """All differences, those without a reason, reasons without a difference, equal aspects."""
 
     differences: list[Difference]
     stale: list[tuple[int, Declared]]
@@ -71,15 +71,15 @@ class Parity:
             Problem(
                 f"{compose.PRODUCTION}:{one.line}: {one.service}: {one.aspect} is "
                 f"{_short(one.production)} in production and {_short(one.local)} here, "
-                "for no declared reason",
-                f"make both alike, or give the reason in {FILE}",
+                "without a declared reason",
+                f"make both equal, or add the reason to {FILE}",
             )
             for one in self.differences
             if not one.reason
         ]
         return undeclared + [
             Problem(
-                f"{FILE}:{line}: {declared.service} {declared.aspect} does not differ any more",
+                f"{FILE}:{line}: {declared.service} {declared.aspect} no longer differs",
                 "remove the entry",
             )
             for line, declared in self.stale
@@ -123,7 +123,7 @@ def compare(
 
 
 def show(parity: Parity, terminal: Terminal) -> None:
-    """Print the differences with their reasons, then what is alike of what matters most."""
+    """Print the differences with their reasons, then the most important equal aspects."""
     grouped: dict[tuple[str, str, str, str], list[str]] = {}
     for one in parity.differences:
         key = (one.reason, one.aspect, one.local, one.production)
@@ -143,7 +143,7 @@ def show(parity: Parity, terminal: Terminal) -> None:
     for line, ((reason, *_values), _services) in zip(lines, ordered):
         if reason != last:
             terminal.say("")
-            terminal.heading(reason or "NO REASON IS DECLARED")
+            terminal.heading(reason or "NO DECLARED REASON")
             last = reason
         terminal.say(f"  {line}")
     terminal.say("")
@@ -151,7 +151,7 @@ def show(parity: Parity, terminal: Terminal) -> None:
         same = [(service, value) for service, of, value in parity.alike if of == aspect]
         if same:
             shown = ", ".join(f"{service} {value}" for service, value in same if value != NOTHING)
-            terminal.mark(Mark.GOOD, f"alike: {aspect}  {shown}")
+            terminal.mark(Mark.GOOD, f"equal: {aspect}  {shown}")
 
 
 # The aspects
@@ -171,7 +171,7 @@ class _Side:
         return self.file.line("services", service, *key.get(word, [word]))
 
     def variable(self, service: str, variable: Variable) -> str:
-        """What `service` sees of `variable` when nobody chose anything."""
+        """The value of `variable` for `service` by default."""
         if self.deployment not in variable.deployments:
             return NOTHING
         given = self.file.environment(service)
@@ -218,7 +218,7 @@ def _both(one: Mapping[str, Any], other: Mapping[str, Any], key: str) -> tuple[s
 
 
 def _image(declared: Mapping[str, Any]) -> str:
-    """What is run, with its major version; of our own image only that it is ours."""
+    """The image with its major version; for our own image only that it is ours."""
     if "build" in declared:
         return "our own"
     match = _IMAGE.match(_resolved(declared.get("image")))
@@ -251,7 +251,7 @@ def _limits(declared: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _resolved(value: Any) -> str:
-    """A declared value as text, with what stands for variables that nobody chose."""
+    """A declared value as text, with the defaults of its variables."""
     if value is None:
         return NOTHING
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
@@ -278,7 +278,7 @@ def _with_reason(
 
 
 def _by_contract(difference: Difference, contract: Mapping[str, Variable]) -> str:
-    """The contract's own reason, where it says that the values shall differ."""
+    """The contract's reason, if it declares that the values differ."""
     word, _, name = difference.aspect.partition(" ")
     variable = contract.get(name) if word == "variable" else None
     if variable is None or variable.reader != "backend":
@@ -288,7 +288,7 @@ def _by_contract(difference: Difference, contract: Mapping[str, Variable]) -> st
     if difference.production == GIVEN:
         return f"{variables.FILE} has no default for it in production"
     if variable.production_default == difference.production != variable.default:
-        return f"{variables.FILE} turns local conveniences off in production"
+        return f"{variables.FILE} disables local conveniences in production"
     return ""
 
 

@@ -17,7 +17,7 @@ import yaml
 
 
 class _Loader(yaml.SafeLoader):
-    """Compose's own tags (!reset, !override) are read as the value they stand before."""
+    """Treats Compose's tags (!reset, !override) as the value they precede."""
 
 
 def _untagged(loader: _Loader, _suffix: str, node: yaml.Node) -> Any:
@@ -46,7 +46,7 @@ def read(path: str) -> dict[str, Any]:
 
 
 def _record(loader: _Loader, node: Any, path: str, lines: dict[str, int]) -> None:
-    """Note the line of every key below `node`; one that is merged in has the line it is from."""
+    """Record the line of every key below `node`; a merged key has the line of its source."""
     if isinstance(node, yaml.MappingNode):
         loader.flatten_mapping(node)
         for key, value in node.value:

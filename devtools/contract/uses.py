@@ -1,7 +1,8 @@
-"""Where the checkout's code reads a variable of the environment.
+"""Finds where the checkout's code reads environment variables.
 
-Python is read as syntax trees, the rest as text. Tests are left out: they make environments up.
-The Python that ./dev runs on may be older than the backend's syntax, so the search is a program:
+Python is read as syntax trees, other files as text. Tests are skipped, because they set arbitrary
+environments. The Python that runs ./dev may be too old for the backend's syntax, so this is a
+separate program:
 
     python -m devtools.contract.uses
 
@@ -23,19 +24,19 @@ from ..errors import DevError
 from ..interpreter import Interpreter
 
 PYTHON = ("dev", "backend/**/*.py", "devtools/**/*.py", "init-scripts/**/*.py")
-# Of these what names a shell in its first line.
+# Only files with a shell in their first line.
 SHELL = (".ci/*", ".devcontainer/*", "backend/bin/*", "init-scripts/**/*")
 SQL = ("init-scripts/**/*.sql",)
 _LEFT_OUT = {"tests", "migrations", "__pycache__", "node_modules"}
 
 _CONSTANT = re.compile(r"[A-Z][A-Z0-9_]+\Z")
 
-# What an environment is called where it is read: `environ["X"]`, `env.get("X")`.
+# Names of environments in code: `environ["X"]`, `env.get("X")`.
 _MAPPINGS = {"environ", "env", "environment", "variables", "source"}
-# Methods that return one: `stack.settings(service)["X"]`.
+# Methods that return an environment: `stack.settings(service)["X"]`.
 _RETURN_MAPPINGS = {*_MAPPINGS, "Env", "settings"}
-# Functions and methods that take a variable's name. ruff.toml forbids those of other packages, so
-# that none is hidden behind another name.
+# Functions and methods that take a variable's name. ruff.toml forbids those of other packages,
+# so none is hidden under another name.
 _FUNCTIONS = {"getenv", "config", "chosen", "where_chosen", "own"}
 
 _SHEBANG = re.compile(r"#!.*\b(?:sh|bash)\b")
@@ -49,7 +50,7 @@ _SQL_USE = re.compile(r"^\\getenv \w+ (\w+)", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Use:
-    """One place in which a variable is read."""
+    """A place where a variable is read."""
 
     name: str
     file: str
@@ -61,7 +62,7 @@ class Use:
 
 
 def find(checkout: Checkout, python: Interpreter) -> list[Use]:
-    """Every use, ordered by file and line; `python` is one that the backend runs on.
+    """Every use, ordered by file and line; `python` must be able to run the backend.
 
     Raises DevError if a file cannot be parsed.
     """
@@ -72,7 +73,7 @@ def find(checkout: Checkout, python: Interpreter) -> list[Use]:
 
 
 def search(root: Path) -> list[Use]:
-    """Every use below `root`. Raises SyntaxError for a file that is not Python."""
+    """Every use below `root`. Raises SyntaxError for invalid Python."""
     found = {
         *_search(root, PYTHON, _of_python),
         *_search(root, SHELL, _of_shell),
@@ -112,7 +113,7 @@ def _of_python(text: str) -> Iterator[tuple[str, int]]:
 
 
 def _constants(tree: ast.Module) -> Iterator[tuple[str, str]]:
-    """The strings that the module itself gives a name: `VARIABLE = "DEV_ENGINE"`."""
+    """String constants of the module: `VARIABLE = "DEV_ENGINE"`."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
             for target in node.targets:
@@ -121,13 +122,13 @@ def _constants(tree: ast.Module) -> Iterator[tuple[str, str]]:
 
 
 def _read_by(node: ast.AST, named: dict[str, str]) -> Iterator[str]:
-    """The names of variables that this one expression reads."""
+    """The names of variables that an expression reads."""
     if isinstance(node, ast.Subscript) and _is_mapping(node.value):
         yield _string(node.slice, named)
     elif isinstance(node, ast.Call) and node.args:
         function = node.func
         called = getattr(function, "attr", getattr(function, "id", ""))
-        # env.get("X"), env.bool("X"); and env("X"), as django-environ's are called.
+        # env.get("X"), env.bool("X"); and env("X"), as with django-environ.
         of_mapping = _is_mapping(getattr(function, "value", function))
         if called in _FUNCTIONS or of_mapping:
             yield _string(node.args[0], named)

@@ -1,4 +1,4 @@
-"""The values that are in force for one service, and where each is from."""
+"""The values in force for a service, and their sources."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HIDDEN = "********"
 NOT_KNOWN = "not known"
 
 _EFFECTIVE = ("python", "-m", "core.env", "effective")
-# Of these a password is the only secret, and it has a known place. Of any other nothing is shown.
+# In these only the password is secret, and it can be located. Other secrets are hidden whole.
 _SCHEME = r"(?:postgres(?:ql)?|rediss?|smtp(?:\+\w+)?|consolemail)://"
 _PASSWORD = re.compile(rf"(?P<before>{_SCHEME}[^/\s:@?#]*):[^\s@]+@(?P<after>[^@?\s]*)\Z")
 _NO_PASSWORD = re.compile(rf"{_SCHEME}(?:\w+@)?[^@?\s]*\Z")
@@ -28,7 +28,7 @@ _NO_PASSWORD = re.compile(rf"{_SCHEME}(?:\w+@)?[^@?\s]*\Z")
 
 @dataclass(frozen=True)
 class Value:
-    """The value of one variable; `text` is None where there is none, and never a secret."""
+    """The value of a variable; `text` is None if there is none, and never a secret."""
 
     variable: Variable
     text: str | None
@@ -50,7 +50,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Report:
-    """All values. `unknown` says what cannot be known, and why; `running` is then None."""
+    """All values. `unknown` lists what is unknown, and why; `running` is then None."""
 
     deployment: str
     service: str
@@ -76,7 +76,7 @@ def in_force(
     engine: Engine,
     service: str,
 ) -> Report:
-    """What `service` sees: now if it runs, else what a start would give it."""
+    """The variables of `service`: current ones if it runs, else those that a start would set."""
     start = engine.environment_at_start(service)
     unknown = []
     now, running = None, None
@@ -84,14 +84,14 @@ def in_force(
         now = _ask(engine, service)
         running = now is not None
     except DevError as error:
-        unknown.append(f"what {service} sees now: {error}")
+        unknown.append(f"the current values of {service}: {error}")
     if running is False:
         unknown.append(f"{service} does not run: these are the values that a start would give it")
     path = (start or {}).get("SSM_PARAMETER_PATH")
     if now is None and path:
         unknown.append(f"what SSM holds under {path} is not known before {service} runs")
     if start is None:
-        unknown.append("what the next start gives is decided outside this container")
+        unknown.append("the values of the next start are decided outside this container")
     deployment = LOCAL_EMBEDDED if engine.name == "embedded" else LOCAL_COMPOSE
     look = _Look(checkout, file, service, start, now, engine.filled_in())
     values = [look.at(variable, deployment) for variable in contract.values()]
@@ -100,7 +100,7 @@ def in_force(
 
 @dataclass(frozen=True)
 class _Look:
-    """One look at the variables of a service: from its files, and from its process."""
+    """Reads the variables of a service from its files and from its process."""
 
     checkout: Checkout
     file: ComposeFile
@@ -126,7 +126,7 @@ class _Look:
             return _value(variable, text, f"SSM {path}/{variable.name}")
         if self.start is not None and text != coming:
             shown = mask(variable, coming) or "nothing"
-            return _value(variable, text, "the start of what runs", f"./dev up gives {shown}")
+            return _value(variable, text, "the start of what runs", f"./dev up would set {shown}")
         return _value(variable, text, source, self._overruled(variable, source))
 
     def _of_the_files(self, variable: Variable) -> Value:
@@ -138,7 +138,7 @@ class _Look:
         return _value(variable, variable.default, "default")
 
     def _at_start(self, variable: Variable) -> tuple[str | None, str]:
-        """The text that a start gives, and where that is from."""
+        """The value that a start would set, and its source."""
         name = variable.name
         text = (self.start or {}).get(name) or variable.default
         written = self.file.environment(self.service).get(name)
@@ -150,7 +150,7 @@ class _Look:
         return text, ".env" if from_dotenv else "./dev"
 
     def _written(self, name: str, written: str) -> str:
-        """Where a value of the Compose file is from."""
+        """The source of a value in the Compose file."""
         named = references(written)
         chosen = {
             reference.name: self.checkout.where_chosen(reference.name)
@@ -164,12 +164,12 @@ class _Look:
         return f"{place} with {', '.join(parts)}" if parts else place
 
     def _overruled(self, variable: Variable, source: str) -> str:
-        """What somebody chose and `service` does not see."""
+        """A value that the user set but `service` does not get."""
         name = variable.name
         if self.start is None:
             return ""
         if name in self.checkout.dotenv.values and source.startswith(LOCAL):
-            return f".env gives it too; {LOCAL} overrules that"
+            return f".env sets it too, but {LOCAL} overrides it"
         if self.checkout.variables.get(name) and source != "the environment":
             return f"this shell's value is not seen by {self.service}: put it into .env"
         return ""
@@ -189,7 +189,7 @@ def listed(report: Report, terminal: Terminal) -> Iterator[str]:
 
 
 def explained(report: Report) -> Iterator[str]:
-    """Everything about each value, one thing a line."""
+    """All details of each value, one on each line."""
     for value in report.values:
         variable = value.variable
         facts = {
@@ -208,7 +208,7 @@ def explained(report: Report) -> Iterator[str]:
 
 
 def mask(variable: Variable, text: str | None) -> str | None:
-    """`text` as it may be shown: of a secret only what is an address."""
+    """`text` for display: without the password, or hidden if it is not an address."""
     if not variable.secret or not text or _NO_PASSWORD.match(text):
         return text
     found = _PASSWORD.match(text)
@@ -233,7 +233,7 @@ def _in_production(variable: Variable) -> str:
     if PRODUCTION not in variable.deployments:
         return ""
     if variable.production_default is None:
-        return "must be given"
+        return "required"
     return mask(variable, variable.production_default) or "empty"
 
 
@@ -242,5 +242,5 @@ def _ask(engine: Engine, service: str) -> Mapping[str, Mapping[str, str]] | None
     if answer is None:
         return None
     if not answer.ok:
-        raise DevError(f"it runs, but answers: {answer.last_words}")
+        raise DevError(f"it runs, but printed: {answer.last_words}")
     return json.loads(answer.output)

@@ -1,4 +1,4 @@
-"""The declared variables, as the backend prints them: ./dev does not import it."""
+"""The declared variables, read by running the backend's contract, which ./dev cannot import."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .compose import ComposeFile
 
 FILE = "backend/core/env/contract.py"
 
-# What a Python needs that reads the declarations and the Compose files.
+# The packages that reading the declarations and the Compose files needs.
 MODULES = ("environ", "yaml")
 
 LOCAL_COMPOSE = "local-compose"
@@ -27,8 +27,8 @@ PRODUCTION = "production"
 class Variable:
     """One declared variable; the fields are those of `Variable` in FILE.
 
-    `default` and `production_default` are None where a value must be given; `line` is where it
-    is declared.
+    `default` and `production_default` are None if a value is required; `line` is the line of the
+    declaration.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Variable:
 
     @property
     def stand_in(self) -> str:
-        """A valid value, for a check of something whose real value only its user knows."""
+        """A valid value, for checks where only the user knows the real one."""
         return self.example.replace("{random}", hashlib.sha256(self.name.encode()).hexdigest())
 
     @property
@@ -57,9 +57,9 @@ class Variable:
 def load(
     checkout: Checkout, python: Interpreter, files: Mapping[str, ComposeFile]
 ) -> dict[str, Variable]:
-    """Every declared variable by name. Raises DevError if the declaration is faulty.
+    """Every declared variable by name. Raises DevError if the declaration is invalid.
 
-    What only Compose `files` read exists where they name it.
+    Variables that only Compose `files` read exist where these name them.
     """
     printed = ask(checkout, python, "contract")
     lines = _lines(checkout)
@@ -79,20 +79,20 @@ def load(
 def verify(
     checkout: Checkout, python: Interpreter, environments: Mapping[str, Mapping[str, str]]
 ) -> dict[str, list[str]]:
-    """What the backend would refuse in each of `environments`, by label."""
+    """The problems that the backend finds in each of `environments`, by label."""
     return json.loads(ask(checkout, python, "verify", json.dumps(environments)))
 
 
 def example(checkout: Checkout, python: Interpreter) -> str:
-    """The text that `.env.example` should have."""
+    """The generated text of `.env.example`."""
     return ask(checkout, python, "example")
 
 
 def ask(checkout: Checkout, python: Interpreter, *arguments: str) -> str:
-    """What `python -m core.env` prints. Raises DevError if it fails."""
+    """The output of `python -m core.env`. Raises DevError if it fails."""
     done = python.run(checkout, "-m", "core.env", *arguments, directory="backend")
     if not done.ok:
-        raise DevError(f"{FILE} cannot be asked: {done.last_words}", f"git diff {FILE}")
+        raise DevError(f"{FILE} cannot be run: {done.last_words}", f"git diff {FILE}")
     return done.output
 
 
@@ -107,7 +107,7 @@ def _named(name: str, files: Mapping[str, ComposeFile]) -> Iterator[str]:
 
 
 def _lines(checkout: Checkout) -> dict[str, int]:
-    """Where each variable is declared."""
+    """The line of each variable's declaration."""
     text = (checkout.root / FILE).read_text("utf-8")
     found = re.finditer(r'\bVariable\(\s*"(\w+)"', text)
     return {match.group(1): text.count("\n", 0, match.start()) + 1 for match in found}

@@ -1,1 +1,1 @@
-"""How ./dev talks to Docker: the daemon, the Compose project of this checkout, its image."""
+"""Access to Docker: the daemon, the Compose project of this checkout, its image."""

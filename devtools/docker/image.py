@@ -1,4 +1,4 @@
-"""The stack's own image: built only when what goes into it has changed."""
+"""The stack's image: rebuilt only when its inputs have changed."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from .project import PROJECT_LABEL, Project, Service
 
 SUBJECT = "images"
 LAST_LINES = 30
-# Where the development image has the checkout.
+# The path of the checkout in the development image.
 MOUNT = "/app"
 
 _STAGE = re.compile(r"#\d+ \[(?:\S+ )?(\S+ +\d+/\d+)\] (.*)")
 
 
 def ids(project: Project) -> dict[str, str]:
-    """The id of each image of the stack that is on this machine, by image name."""
+    """The id of each of the stack's images on this machine, by image name."""
     names = sorted({service.image for service in project.services.values()})
-    # Told apart by what was asked for: an image that is absent prints no line.
+    # Matched by name: `docker images` prints no line for a missing one.
     found = project.docker("image", "inspect", *names)
     present = json.loads(found.output or "[]")
     by_tag = {tag: image["Id"] for image in present for tag in image.get("RepoTags") or ()}
@@ -36,8 +36,8 @@ def ids(project: Project) -> dict[str, str]:
 
 
 def made(project: Project) -> list[str]:
-    """Every image that was built for the project, newest first: by name, or by id where a newer
-    one has its name. A dev container's is made from one of them and so among them."""
+    """All images built for the project, newest first: by name, or by id if a newer image has the
+    name. This includes a dev container's image, which is based on one of them."""
     found = project.docker(
         *("image", "ls", "--no-trunc", "--filter", f"label={PROJECT_LABEL}={project.name}"),
         *("--format", "{{.ID}} {{.Repository}}:{{.Tag}}"),
@@ -47,23 +47,23 @@ def made(project: Project) -> list[str]:
 
 
 def remove(project: Project) -> list[Problem]:
-    """Delete all that were `made`; what stays, and why."""
+    """Delete all that were `made`; return the failures."""
     kept = []
     for image in made(project):
         removed = project.docker("image", "rm", image)
         if not removed.ok:
-            kept.append(Problem(f"{image} stays: {removed.last_words}"))
+            kept.append(Problem(f"{image} was not deleted: {removed.last_words}"))
     return kept
 
 
 def up_to_date(project: Project, present: dict[str, str]) -> bool:
-    """Whether every image is present and every built one was built from what is here now."""
+    """Whether every image is present and every built one matches its inputs."""
     absent = [one for one in project.services.values() if one.image not in present]
     return not absent and not outdated(project, present)
 
 
 def outdated(project: Project, present: dict[str, str]) -> list[str]:
-    """The names of the images that are present and were built from something else."""
+    """The names of the present images that do not match their inputs."""
     known = project.checkout.recall(SUBJECT)
     return [
         service.image
@@ -74,14 +74,14 @@ def outdated(project: Project, present: dict[str, str]) -> list[str]:
 
 
 def built_names(project: Project) -> list[str]:
-    """The names of the images that are built here."""
+    """The names of the images that are built locally."""
     return [service.image for service in _built(project)]
 
 
 def ensure(project: Project, terminal: Terminal, force: bool = False) -> None:
-    """Pull and build what is missing or outdated, or build anyway with `force`.
+    """Pull and build missing or outdated images; with `force` build in any case.
 
-    Raises DevError with the last lines of the build if that fails.
+    Raises DevError with the last lines of the build if it fails.
     """
     present = ids(project)
     if up_to_date(project, present) and not force:
@@ -91,7 +91,7 @@ def ensure(project: Project, terminal: Terminal, force: bool = False) -> None:
 
 
 def build_outdated(project: Project, terminal: Terminal, force: bool = False) -> None:
-    """Build what is missing or outdated, or all with `force`. Raises DevError as `ensure`."""
+    """Build missing or outdated images, or all with `force`. Raises DevError as `ensure`."""
     present = ids(project)
     known = project.checkout.recall(SUBJECT)
     for service in _built(project):
@@ -106,7 +106,7 @@ def build_outdated(project: Project, terminal: Terminal, force: bool = False) ->
 
 
 def missing_packages(project: Project, image: str, container: str = "") -> list[str]:
-    """What is locked and `image` has not, or `container`, which runs; as `name version`."""
+    """The locked packages that `image`, or the running `container`, lacks; as `name version`."""
     if container:
         in_backend = ("--workdir", f"{MOUNT}/backend")
         return named(project.docker("exec", *in_backend, container, "python", *COMPARE))
@@ -115,7 +115,7 @@ def missing_packages(project: Project, image: str, container: str = "") -> list[
 
 
 class ImagePython(Interpreter):
-    """The Python of an image: each run has a container of its own, without a network."""
+    """The Python of an image; each run uses a new container without a network."""
 
     def __init__(self, project: Project, image: str) -> None:
         self._project = project
@@ -133,7 +133,7 @@ class ImagePython(Interpreter):
 
 
 def fingerprint(project: Project, service: Service) -> str:
-    """A digest of what the service's image is built from."""
+    """A digest of the inputs of the service's image."""
     build = service.declaration["build"]
     context = Path(build["context"])
     digest = hashlib.sha256(json.dumps(build, sort_keys=True).encode())
@@ -145,7 +145,7 @@ def fingerprint(project: Project, service: Service) -> str:
 
 
 def _inputs(project: Project, context: Path, dockerfile: Path) -> Iterator[Path]:
-    # The code is mounted, not copied: only what is installed makes an image old.
+    # The code is mounted, not copied, so only installed files make an image outdated.
     yield dockerfile
     yield context / ".dockerignore"
     yield Path(f"{dockerfile}.dockerignore")
@@ -157,7 +157,7 @@ def _record(project: Project, service: Service, image_id: str) -> dict[str, str]
 
 
 def _built(project: Project) -> list[Service]:
-    """One service for each image that is built here."""
+    """One service for each image that is built locally."""
     building = [s for s in project.services.values() if "build" in s.declaration]
     return list({service.image: service for service in building}.values())
 
@@ -170,9 +170,9 @@ def _pull_missing(project: Project, terminal: Terminal, present: dict[str, str])
             pulled = project.compose("pull", "--quiet", service.name, timeout=1800)
             if not pulled.ok:
                 raise DevError(
-                    f"the image {service.image} is not on this machine and cannot be pulled: "
+                    f"the image {service.image} is missing and cannot be pulled: "
                     f"{pulled.last_words}",
-                    f"is the registry reachable? try: docker pull {service.image}",
+                    f"check the access to the registry: docker pull {service.image}",
                 )
         present[service.image] = ""
 
@@ -192,7 +192,7 @@ def _build(project: Project, service: Service, terminal: Terminal, title: str) -
             if line.strip():
                 tail.append(line)
             stage = _STAGE.match(line)
-            # BuildKit names a stage again at every change between parallel ones.
+            # BuildKit repeats a stage's name whenever it switches between parallel ones.
             if stage and stage.group(1) not in shown:
                 shown.add(stage.group(1))
                 step.note(f"[{stage.group(1)}] {' '.join(stage.group(2).split())[:60]}")
@@ -209,8 +209,8 @@ def _build(project: Project, service: Service, terminal: Terminal, title: str) -
         terminal.say(f"  {line}")
     raise DevError(
         f"the image {service.image} could not be built (exit status {status})",
-        f"mend what the lines above name, then run ./dev up again\n"
-        f"the whole build is in {log.relative_to(project.checkout.root)}",
+        f"fix the errors in the lines above, then run ./dev up again\n"
+        f"the log of the build: {log.relative_to(project.checkout.root)}",
     )
 
 

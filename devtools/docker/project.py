@@ -1,4 +1,4 @@
-"""The Compose project of this checkout: what its files declare and what runs of it."""
+"""The Compose project of this checkout: its declaration and its containers."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from ..process import Result, capture
 from ..services import by_dependency, one_shots, port_variable, with_builds
 
 FILE = "docker-compose.yml"
-# Where Compose looks for what a developer adds; the first that is there counts.
+# The override files that Compose looks for; the first one that exists is used.
 OVERRIDES = (
     *("compose.override.yml", "compose.override.yaml"),
     *("docker-compose.override.yml", "docker-compose.override.yaml"),
 )
 PROJECT_LABEL = "com.docker.compose.project"
 VOLUME_LABEL = "com.docker.compose.volume"
-# Whose data a volume holds: the checkout that made it, by identifier and by folder.
+# Labels of a volume: the checkout that created it, by identifier and by folder.
 CHECKOUT_LABEL = "homeport.checkout"
 ROOT_LABEL = "homeport.root"
 
@@ -55,7 +55,7 @@ class Begun(NamedTuple):
 
 @dataclass(frozen=True)
 class Service:
-    """A service as the Compose files declare it."""
+    """A service as declared in the Compose files."""
 
     name: str
     image: str
@@ -64,11 +64,11 @@ class Service:
     declaration: Mapping[str, Any]
 
     def fulfilled_by(self, replicas: Sequence[Container]) -> bool:
-        """Whether there are containers, all in the state that the service aims at."""
+        """Whether there are containers and all are in the state that the service should reach."""
         return bool(replicas) and all(map(self.reached_by, replicas))
 
     def reached_by(self, container: Container) -> bool:
-        """Whether one container is in the state that the service aims at."""
+        """Whether a container is in the state that the service should reach."""
         if self.one_shot:
             return container.state == "exited" and container.exit_status == 0
         return container.well
@@ -90,7 +90,7 @@ class Service:
 
 @dataclass(frozen=True)
 class Container:
-    """A container of the project as the daemon sees it."""
+    """A container of the project as the daemon reports it."""
 
     id: str
     service: str
@@ -103,13 +103,13 @@ class Container:
     started_at: str
     image_id: str
     directory: str
-    # What it was given: its web server, the port of its debugger (0: none), whether an edit
-    # restarts it, the Compose files that declared it.
+    # From its environment and labels: its web server, the port of its debugger (0: none),
+    # whether it reloads, the Compose files that declared it.
     server: str = ""
     debug_port: int = 0
     reload: bool = False
     files: str = ""
-    # Its ports that this machine has now, by port in the container.
+    # Its published ports, by port in the container.
     published: Mapping[int, PublishedPort] = field(default_factory=dict)
 
     @property
@@ -118,22 +118,22 @@ class Container:
 
     @property
     def well(self) -> bool:
-        """Running, and healthy where it has a health check."""
+        """Running, and healthy if it has a health check."""
         return self.running and self.health in ("healthy", "")
 
     @property
     def is_workspace(self) -> bool:
-        """Whether it runs for an editor that is inside it."""
+        """Whether it is a dev container."""
         return self.running and ".devcontainer/" in self.files
 
     @property
     def run(self) -> tuple[str, str]:
-        """This one start of this container: changes when it is started again."""
+        """Identifies this start of the container: changes when it restarts."""
         return self.id, self.started_at
 
 
 class Project:
-    """Asks the `docker` command. Everything it declares is read once and kept."""
+    """Calls `docker`. Declarations are read once and cached."""
 
     def __init__(self, checkout: Checkout) -> None:
         self.checkout = checkout
@@ -141,25 +141,25 @@ class Project:
         self._given: dict[str, str] = {}
 
     def add(self, file: str) -> None:
-        """Have `file` of the checkout add to what the Compose files declare."""
+        """Add a Compose file of the checkout."""
         self._added.append(file)
         self.forget_configuration()
 
     def give(self, variable: str, value: str) -> None:
-        """Have the Compose files see this value of `variable`, whatever `.env` says."""
+        """Set `variable` for the Compose files, overriding `.env`."""
         self._given[variable] = value
         self.forget_configuration()
 
-    # What is declared
+    # Declarations
 
     @cached_property
     def configuration(self) -> dict[str, Any]:
-        """The Compose files with every variable filled in. Raises DevError if they are faulty."""
+        """The Compose files with variables interpolated. Raises DevError if they are invalid."""
         return json.loads(self._configured.output)
 
     @property
     def warnings(self) -> list[Problem]:
-        """What Compose warns of in its files; `.env` has warnings of its own, with lines."""
+        """Compose's warnings about its files; warnings about `.env` are separate, with lines."""
         known = " ".join(problem.what for problem in self.checkout.dotenv.warnings)
         found = dict.fromkeys(_WARNING.findall(self._configured.errors))
         texts = [text.replace('\\"', '"') for text in found]
@@ -176,7 +176,7 @@ class Project:
 
     @cached_property
     def services(self) -> dict[str, Service]:
-        """The services that `up` starts, in the order of what they wait for."""
+        """The services that `up` starts, in the order of their dependencies."""
         declared = with_builds(self.configuration["services"])
         awaited = one_shots(declared)
         return {
@@ -192,7 +192,7 @@ class Project:
 
     @property
     def long_running(self) -> list[str]:
-        """The names of the services that stay."""
+        """The names of the long-running services."""
         return [name for name, service in self.services.items() if not service.one_shot]
 
     def published(self, services: Sequence[str] | None = None) -> list[PublishedPort]:
@@ -206,7 +206,7 @@ class Project:
 
     @cached_property
     def port_variables(self) -> dict[tuple[str, int], str]:
-        """For (service, port in the container): the variable that moves it on this machine."""
+        """The variable that sets the port on this machine, by service and port in the container."""
         found = self.compose("config", "--no-interpolate", "--format", "json")
         if not found.ok:
             return {}
@@ -218,17 +218,17 @@ class Project:
         }
 
     def digest(self, service: Service) -> str:
-        """A digest of all that is declared for `service`: changes when its container must.
+        """A digest of the declaration of `service`: changes when its container must be recreated.
 
-        Compose has a hash of its own, but `docker compose config --hash` does not print the
-        one that it compares for services with an `env_file`.
+        Compose also has a hash, but for services with an `env_file`, `docker compose config --hash`
+        does not print the one that Compose compares.
         """
         return hashlib.sha256(json.dumps(service.declaration, sort_keys=True).encode()).hexdigest()
 
-    # What runs
+    # Containers and volumes
 
     def replicas(self) -> dict[str, list[Container]]:
-        """The containers of each service that has any, several of one that is scaled."""
+        """The containers by service; several if a service is scaled."""
         found: dict[str, list[Container]] = {}
         for container in self.all_containers():
             if not container.one_off:
@@ -236,18 +236,18 @@ class Project:
         return found
 
     def containers(self) -> dict[str, Container]:
-        """A container of each service that has any: of a scaled one the first that runs."""
+        """One container for each service that has any; the first running one if it is scaled."""
         return one_each(self.replicas())
 
     def all_containers(self) -> list[Container]:
-        """Every container of the project, those of single commands included."""
+        """All containers of the project, including those of one-off commands."""
         listed = self.docker(
             "ps", "-aq", "--no-trunc", "--filter", f"label={PROJECT_LABEL}={self.name}"
         )
         identifiers = listed.output.split()
         if not identifiers:
             return []
-        # One that vanishes in between is left out of the answer and sets the exit status.
+        # A container that disappears meanwhile is omitted and changes the exit status.
         inspected = self.docker("inspect", "--type", "container", *identifiers)
         found = [_container(facts) for facts in json.loads(inspected.output or "[]")]
         return sorted(found, key=lambda one: one.number)
@@ -258,10 +258,10 @@ class Project:
         return sorted(found.output.split())
 
     def make_volumes(self) -> None:
-        """Make the declared volumes that do not exist, labelled as this checkout's.
+        """Create the declared volumes that do not exist, with labels of this checkout.
 
-        A volume that Compose makes does not tell which checkout it belongs to, once the
-        containers are removed. Compose itself makes those with options of their own.
+        A volume created by Compose does not record its checkout once the containers are removed.
+        Volumes with options are left to Compose.
         """
         there = self.volumes()
         for key, declared in (self.configuration.get("volumes") or {}).items():
@@ -285,13 +285,13 @@ class Project:
         found = self.docker("volume", "ls", "--filter", label, "--format", form)
         return {Begun(*line.split("\t", 2)) for line in found.output.splitlines()}
 
-    # How to ask
+    # Calling docker
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that every `docker` command of this checkout gets."""
+        """The environment of every `docker` command."""
         environment = dict(self.checkout.variables)
-        # Which profiles run is for the commands to say: with the tests' profile in the
+        # Clear COMPOSE_PROFILES; commands choose the profiles. With the tests' profile in the
         # environment or `.env`, `up` would run the tests.
         environment["COMPOSE_PROFILES"] = ""
         environment.update(self._given)
@@ -311,12 +311,12 @@ class Project:
 
     @property
     def _default_files(self) -> list[str]:
-        """What Compose reads where nobody names files."""
+        """The files that Compose reads by default."""
         there = [name for name in OVERRIDES if (self.checkout.root / name).is_file()]
         return [FILE, *there[:1]]
 
     def docker(self, *arguments: str, timeout: float = 60) -> Result:
-        """Run `docker` to its end."""
+        """Run `docker`; return the result."""
         return capture(
             ["docker", *arguments],
             directory=self.checkout.root,
@@ -325,11 +325,11 @@ class Project:
         )
 
     def compose(self, *arguments: str, timeout: float = 60) -> Result:
-        """Run `docker compose` to its end."""
+        """Run `docker compose`; return the result."""
         return self.docker("compose", *arguments, timeout=timeout)
 
     def forget_configuration(self) -> None:
-        """Read the declarations anew: a variable has changed."""
+        """Read the declarations again, because a variable has changed."""
         for read in ("_configured", "configuration", "services"):
             self.__dict__.pop(read, None)
 
@@ -338,7 +338,7 @@ class Project:
         found = self.compose("config", "--format", "json")
         if not found.ok:
             raise DevError(
-                f"the Compose files, or variables they use, are faulty: {found.last_words}",
+                f"the Compose files, or variables that they use, are invalid: {found.last_words}",
                 self._configuration_remedy(),
             )
         return found
@@ -353,13 +353,13 @@ class Project:
         if self.checkout.chosen("COMPOSE_FILE"):
             wrong.append(
                 f"COMPOSE_FILE={self.checkout.chosen('COMPOSE_FILE')} "
-                f"(in {self.checkout.where_chosen('COMPOSE_FILE')}) decides which files are read"
+                f"(in {self.checkout.where_chosen('COMPOSE_FILE')}) selects the files"
             )
-        return "\n".join(wrong) or "see all of it with: docker compose config"
+        return "\n".join(wrong) or "see all errors with: docker compose config"
 
 
 def one_each(replicas: Mapping[str, Sequence[Container]]) -> dict[str, Container]:
-    """The first container that runs of each service, else its first."""
+    """The first running container of each service, else its first."""
     return {
         name: next((one for one in group if one.running), group[0])
         for name, group in replicas.items()
@@ -367,7 +367,7 @@ def one_each(replicas: Mapping[str, Sequence[Container]]) -> dict[str, Container
 
 
 def _named_after(root: Path) -> bool:
-    """Whether Compose can name a project after this folder: by its Latin letters and digits."""
+    """Whether Compose can name a project after this folder: by Latin letters and digits."""
     return re.search(r"[a-zA-Z0-9]", root.name) is not None
 
 

@@ -1,4 +1,4 @@
-"""What runs of the Compose project, and where to open it."""
+"""The status of the Compose project, with addresses."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ..services import AWS, CACHE, COGNITO, DATABASE, WEB
 from ..status import Debugger, ServiceStatus, StackStatus
 from .project import Container, Project, PublishedPort, Service, one_each
 
-# The container knows its own names: they are not repeated here.
+# The container's environment has the names, so they are not repeated here.
 PSQL = 'exec psql --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" "$@"'
-# The same for every program of PostgreSQL.
+# For all of PostgreSQL's programs.
 SUPERUSER = 'export PGUSER="$POSTGRES_USER" PGDATABASE="$POSTGRES_DB"; '
 
 
 def status(project: Project, engine: str) -> StackStatus:
-    """The whole stack now."""
+    """The current status of the whole stack."""
     replicas = project.replicas()
     containers = one_each(replicas)
     ports = {name: port(project, containers, name) for name in containers}
@@ -42,13 +42,13 @@ def status(project: Project, engine: str) -> StackStatus:
 
 
 def ask_health(project: Project, containers: Mapping[str, Container]) -> health.Health | None:
-    """What web says about itself; None if it does not answer."""
+    """Web's health report; None if web does not answer."""
     number = port(project, containers, WEB)
     return health.ask(number) if number else None
 
 
 def _debugger(project: Project, container: Container) -> Debugger:
-    """Asked in the container: on its own network its ports are its own."""
+    """Looked up inside the container, because its ports belong to its network."""
     tables = project.docker("exec", container.id, "cat", "/proc/net/tcp", "/proc/net/tcp6")
     number = container.debug_port
     published = container.published.get(number)
@@ -57,20 +57,20 @@ def _debugger(project: Project, container: Container) -> Debugger:
 
 
 def runs(containers: Mapping[str, Container], service: str) -> bool:
-    """Whether `service` has a container that runs."""
+    """Whether `service` has a running container."""
     return service in containers and containers[service].running
 
 
 def port(project: Project, containers: Mapping[str, Container], service: str) -> int:
-    """The first port that `service` has on this machine; 0 if it has none."""
+    """The first port of `service` on this machine; 0 if it has none."""
     published = _published(project, containers.get(service))
     return published.port if published else 0
 
 
 def _published(project: Project, container: Container | None) -> PublishedPort | None:
-    """The first port of a container, its debugger's apart, as it was published.
+    """The first published port of a container, except its debugger's.
 
-    Another one may be declared by now, on which another checkout may answer.
+    The declaration may have changed since, to a port on which another checkout may answer.
     """
     if container is None:
         return None
@@ -83,7 +83,7 @@ def _published(project: Project, container: Container | None) -> PublishedPort |
 def _service_status(
     project: Project, service: Service, replicas: Sequence[Container]
 ) -> ServiceStatus:
-    # A fault of any replica is one of the service.
+    # A problem of any replica counts for the service.
     container = min(replicas, key=service.reached_by, default=None)
     started = _moment(container.started_at) if container else None
     running = container is not None and container.running
@@ -136,7 +136,7 @@ def _addresses(project: Project, ports: Mapping[str, int]) -> dict[str, str]:
 def _tenants(
     project: Project, containers: Mapping[str, Container], ports: Mapping[str, int]
 ) -> dict[str, str]:
-    """The address of each tenant in the database; none while that does not answer."""
+    """The address of each tenant in the database; none if it does not answer."""
     if not (ports.get(WEB) and runs(containers, DATABASE)):
         return {}
     psql = ("sh", "-c", PSQL, "psql", "-Atc", addresses.TENANTS_QUERY)

@@ -1,4 +1,4 @@
-"""Following containers until every one of them is where it should be, or one fails."""
+"""Waiting until all containers reach their state, or one fails."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..readiness import Verdict
 from ..terminal import Mark, Terminal
 from .project import Container, Project, Service
 
-# A service that crashes once at a start may still come up; one that does so again does not.
+# A service that crashes once during a start may recover; one that crashes twice does not.
 CRASHES = 3
 _WORST_FIRST = (Mark.BAD, Mark.WAITING, Mark.BUSY, Mark.GOOD)
 
@@ -20,10 +20,10 @@ _WORST_FIRST = (Mark.BAD, Mark.WAITING, Mark.BUSY, Mark.GOOD)
 def judge(
     service: Service, container: Container | None, before: Container | None, settled: bool
 ) -> Verdict:
-    """Where `service` stands on its way up.
+    """The verdict on `service` during a start.
 
-    `before` is its container as it was when the work began; `settled` says that the command
-    that starts the services has ended, so that what did not change will not.
+    `before` is its container before the start; `settled` tells that the command that starts the
+    services has ended, so that an unchanged container will not change any more.
     """
     if container is None or container.state == "created":
         return Verdict(Mark.WAITING, "waiting")
@@ -41,7 +41,7 @@ def judge_all(
     before: Mapping[str, Container],
     settled: bool,
 ) -> Verdict:
-    """Where `service` stands with all its `replicas`: where the worst of them does.
+    """The verdict on `service` with all its `replicas`: that of the worst one.
 
     `before` is as in `judge`, by the id of the container.
     """
@@ -61,18 +61,18 @@ def follow(
     timeout: float,
     arrived: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Show how `names` come up while `command` starts them, until all are well.
+    """Show progress of `names` while `command` starts them, until all are healthy.
 
     `before` is as in `judge_all`.
-    `arrived` may end the waiting sooner: a server answers before its next health check is due.
-    Raises DevError, after the failing service's last log lines, if one fails, if the command
-    does, or if `timeout` seconds pass. On Ctrl-C says where things stand and raises it on.
+    `arrived` may end the wait early: a server answers before its next health check is due.
+    Raises DevError, after the failing service's last log lines, if a service or the command fails,
+    or after `timeout` seconds. On Ctrl-C it prints the current states and re-raises.
     """
     status: int | None = None
 
     def look() -> dict[str, Verdict]:
         nonlocal status
-        # Asked first: what the containers say afterwards is then final.
+        # Checked first, so that the containers' states are final if the command has ended.
         status = command.status
         now = project.replicas()
         return {
@@ -98,14 +98,14 @@ def follow(
 
 
 def failure(project: Project, terminal: Terminal, name: str, state: str) -> DevError:
-    """The error for a service that failed; prints its last log lines."""
+    """The error for a failed service; prints its last log lines."""
     lines = str(readiness.LAST_LINES)
     logs = project.compose("logs", "--no-color", "--no-log-prefix", "--tail", lines, name)
     return readiness.failure(terminal, name, state, plain(logs.output + logs.errors))
 
 
 def plain(text: str) -> str:
-    """Log lines without the sequence that Compose writes before each, even into a pipe."""
+    """Log lines without the escape sequence that Compose writes before each, even into a pipe."""
     return text.replace("\x1b[2K", "")
 
 
@@ -133,5 +133,5 @@ def _command_failure(output: str) -> DevError:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     return DevError(
         f"docker compose could not start the stack: {lines[-1] if lines else 'no output'}",
-        "see it at work with: docker compose up",
+        "watch the start with: docker compose up",
     )

@@ -1,1 +1,1 @@
-"""Task definitions for ECS on Fargate, made from docker-compose.prod.yml and the contract."""
+"""Task definitions for ECS on Fargate, generated from docker-compose.prod.yml and the contract."""

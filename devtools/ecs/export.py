@@ -1,4 +1,4 @@
-"""Writing task definitions into a directory, checked first, and comparing what is there."""
+"""Validating task definitions, writing them into a directory, and comparing existing ones."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def made(
     contract: Mapping[str, Variable],
     target: Target,
 ) -> list[Task]:
-    """The tasks for `target`, not yet judged.
+    """The tasks for `target`, not yet validated.
 
-    Raises DevError with all that is wrong with its options or the production Compose file.
+    Raises DevError with all problems of its options and the production Compose file.
     """
     if compose.PRODUCTION not in files:
         raise DevError(f"there is no {compose.PRODUCTION}", f"git checkout {compose.PRODUCTION}")
@@ -43,7 +43,7 @@ def made(
 
 
 def default_image(files: Mapping[str, ComposeFile]) -> str:
-    """The image that production's Compose file names where none was chosen."""
+    """The default image of production's Compose file."""
     file = files.get(compose.PRODUCTION)
     if file is None:
         return ""
@@ -56,13 +56,13 @@ def default_image(files: Mapping[str, ComposeFile]) -> str:
 def judge(
     checkout: Checkout, python: Interpreter, contract: Mapping[str, Variable], found: Sequence[Task]
 ) -> list[Problem]:
-    """Everything that the rules, the backend, botocore and cfn-lint say against `found`."""
+    """All errors that the rules, the backend, botocore and cfn-lint report for `found`."""
     definitions = json.dumps([task.definition for task in found])
     done = python.run(checkout, "-m", "devtools.ecs.judge", definitions, timeout=300)
     if not done.ok:
         raise DevError(
             f"the task definitions cannot be checked: {done.last_words}",
-            "see the whole error: ./dev --engine embedded export ecs",
+            "show the whole error: ./dev --engine embedded export ecs",
         )
     others = json.loads(done.output)
     refused = variables.verify(
@@ -80,7 +80,7 @@ def judge(
 
 
 def environment(definition: Mapping[str, Any], contract: Mapping[str, Variable]) -> dict[str, str]:
-    """What the containers of `definition` see, with valid stand-ins for what SSM holds."""
+    """The environment of the containers of `definition`, with valid stand-ins for SSM values."""
     found = {}
     for container in definition.get("containerDefinitions") or ():
         for entry in container.get("environment") or ():
@@ -92,12 +92,12 @@ def environment(definition: Mapping[str, Any], contract: Mapping[str, Variable])
 
 
 def text(task: Task) -> str:
-    """The file of a task: the same for the same input, byte by byte."""
+    """The contents of a task's file; deterministic."""
     return json.dumps(task.definition, indent=2) + "\n"
 
 
 def write(checkout: Checkout, directory: Path, found: Sequence[Task]) -> list[Path]:
-    """Write one file for each task. Raises DevError if that fails."""
+    """Write one file for each task. Raises DevError on failure."""
     paths = []
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -114,7 +114,7 @@ def write(checkout: Checkout, directory: Path, found: Sequence[Task]) -> list[Pa
 
 
 def differences(directory: Path, found: Sequence[Task]) -> list[Problem]:
-    """What in `directory` is not what an export would write there."""
+    """The differences between `directory` and a new export."""
     problems = []
     wanted = {f"{task.name}.json": text(task) for task in found}
     for name, content in wanted.items():
@@ -133,8 +133,8 @@ def differences(directory: Path, found: Sequence[Task]) -> list[Problem]:
             problems.append(Problem(what, _AGAIN))
     for path in sorted(directory.glob("*.json")):
         if path.name not in wanted:
-            problems.append(Problem(f"{path} is of no task any more", f"rm {path}"))
+            problems.append(Problem(f"{path} does not belong to any task", f"rm {path}"))
     return problems
 
 
-_AGAIN = "write it anew, with the same options: ./dev export ecs"
+_AGAIN = "update it, with the same options: ./dev export ecs"

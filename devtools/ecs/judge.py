@@ -1,9 +1,9 @@
-"""Ask botocore and cfn-lint about task definitions. Run by a Python that has both:
+"""Validate task definitions with botocore and cfn-lint. Run by a Python that has both:
 
     python -m devtools.ecs.judge JSON
 
-JSON is a list of definitions. Prints a list with one list of sentences for each. Nothing is asked
-over the network.
+JSON is a list of definitions. Prints a list with one list of errors for each definition. Uses no
+network.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import botocore.validate
 from cfnlint.api import lint
 from cfnlint.config import ManualArgs
 
-# Keys that CloudFormation spells otherwise than with a first capital.
+# Keys that CloudFormation does not spell with just a capital first letter.
 _SPELLED = {
     "efsVolumeConfiguration": "EFSVolumeConfiguration",
     "fileSystemId": "FilesystemId",
@@ -28,7 +28,7 @@ _SPELLED = {
 
 
 def judge(definitions: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """Return what botocore and cfn-lint find wrong with each definition."""
+    """Return the errors that botocore and cfn-lint find in each definition."""
     linted = _cfn_lint(definitions)
     return [[*_botocore(one), *linted[number]] for number, one in enumerate(definitions)]
 
@@ -41,7 +41,7 @@ def _botocore(definition: Mapping[str, Any]) -> list[str]:
 
 
 def _cfn_lint(definitions: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """Put all into one template: starting cfn-lint takes longer than what it does."""
+    """Put all definitions into one template, because starting cfn-lint takes most of the time."""
     template = {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Resources": {
@@ -55,7 +55,7 @@ def _cfn_lint(definitions: Sequence[Mapping[str, Any]]) -> list[list[str]]:
         said = f"cfn-lint {match.rule.id}: {match.message}"
         at = [str(part) for part in match.path or ()]
         of = [int(part[4:]) for part in at if part.startswith("Task") and part[4:].isdigit()]
-        # What is said of no definition is said of all.
+        # Findings without a location apply to every definition.
         for number in of or range(len(definitions)):
             found[number].append(said)
     return found
@@ -63,7 +63,7 @@ def _cfn_lint(definitions: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 
 def _capitalised(value: Any, key: str = "") -> Any:
     if isinstance(value, Mapping) and key == "options":
-        return dict(value)  # a map of the log driver's own
+        return dict(value)  # a map of options of the log driver
     if isinstance(value, Mapping):
         return {
             _SPELLED.get(name, name[:1].upper() + name[1:]): _capitalised(inner, name)

@@ -1,6 +1,6 @@
-"""What would fail at the registration, the start or the stop of a task, and no other check sees.
+"""Errors at registration, start or stop of a task that no other check finds.
 
-Emulators accept nearly anything here, and so does the schema; each rule says what AWS refuses.
+Emulators and the schema accept nearly anything here; each rule covers something that AWS rejects.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ Rule = Callable[[Definition, Contract], Iterator[str]]
 
 _FAMILY = re.compile(r"[A-Za-z0-9_-]{1,255}\Z")
 _ROLE = re.compile(r"arn:aws[\w-]*:iam::\d{12}:role/\S+\Z")
-# A parameter by name, in the task's region, or by ARN. The name of a version may follow.
+# A parameter by name, in the task's region, or by ARN. A version may follow.
 _NAME = r"(?:/[\w.-]+){1,15}"
 _VALUE_FROM = re.compile(rf"(?:{_NAME}|arn:aws[\w-]*:ssm:[a-z0-9-]+:\d{{12}}:parameter{_NAME})\Z")
 
 
 def broken(definition: Definition, contract: Contract) -> list[str]:
-    """Every rule that `definition` breaks, in sentences that begin with the key at fault."""
+    """Every rule that `definition` violates, in sentences that begin with the key."""
     return [said for rule in RULES for said in rule(definition, contract)]
 
 
 def _family(definition: Definition, _contract: Contract) -> Iterator[str]:
     if not _FAMILY.match(str(definition.get("family", ""))):
-        yield "family: letters, digits, _ and -, 255 at most"
+        yield "family: only letters, digits, _ and -, at most 255"
 
 
 def _containers(definition: Definition, _contract: Contract) -> Iterator[str]:
     containers = _of(definition)
     if not any(container.get("essential", True) for container in containers):
-        yield "containerDefinitions: none is essential, so the task would never be up"
+        yield "containerDefinitions: none is essential, so the task would stop at once"
     for name, count in Counter(container.get("name") for container in containers).items():
         if count > 1:
             yield f"containerDefinitions: {count} are called {name}"
@@ -45,9 +45,9 @@ def _containers(definition: Definition, _contract: Contract) -> Iterator[str]:
 
 def _network(definition: Definition, _contract: Contract) -> Iterator[str]:
     if definition.get("networkMode") != "awsvpc":
-        yield "networkMode: Fargate has awsvpc only"
+        yield "networkMode: Fargate supports only awsvpc"
     if "FARGATE" not in (definition.get("requiresCompatibilities") or ()):
-        yield "requiresCompatibilities: must name FARGATE"
+        yield "requiresCompatibilities: must include FARGATE"
     for container in _of(definition):
         for port in container.get("portMappings") or ():
             if port.get("hostPort", port.get("containerPort")) != port.get("containerPort"):
@@ -57,23 +57,23 @@ def _network(definition: Definition, _contract: Contract) -> Iterator[str]:
 def _size(definition: Definition, _contract: Contract) -> Iterator[str]:
     cpu, memory = str(definition.get("cpu", "")), str(definition.get("memory", ""))
     if not (cpu.isdigit() and int(cpu) in SIZES):
-        yield f"cpu: {cpu or 'nothing'} is none of {', '.join(map(str, SIZES))}"
+        yield f"cpu: {cpu or 'nothing'} is not one of {', '.join(map(str, SIZES))}"
     elif not (memory.isdigit() and int(memory) in SIZES[int(cpu)]):
         choices = SIZES[int(cpu)]
-        yield f"memory: with cpu {cpu} it is {choices[0]} to {choices[-1]}, not {memory}"
+        yield f"memory: with cpu {cpu} it must be {choices[0]} to {choices[-1]}, not {memory}"
 
 
 def _roles(definition: Definition, _contract: Contract) -> Iterator[str]:
     for key in ("executionRoleArn", "taskRoleArn"):
         if key in definition and not _ROLE.match(str(definition[key])):
-            yield f"{key}: {definition[key]!r} is no role"
+            yield f"{key}: {definition[key]!r} is not a role"
     needs_role = [
         container.get("name")
         for container in _of(definition)
         if container.get("secrets") or container.get("logConfiguration")
     ]
     if needs_role and not definition.get("executionRoleArn"):
-        yield "executionRoleArn: needed to read secrets and to write logs"
+        yield "executionRoleArn: required to read secrets and to write logs"
 
 
 def _secrets(definition: Definition, _contract: Contract) -> Iterator[str]:
@@ -92,14 +92,14 @@ def _variables(definition: Definition, contract: Contract) -> Iterator[str]:
         secret = [entry.get("name") for entry in container.get("secrets") or ()]
         for name, count in Counter(plain + secret).items():
             if count > 1:
-                yield f"environment: {name} is given {count} times"
+                yield f"environment: {name} is set {count} times"
             variable = contract.get(name)
             if variable is None:
                 yield f"environment: {name} is not declared"
             elif PRODUCTION not in variable.deployments:
                 yield f"environment: {name} does not exist in production"
             elif variable.secret and name in plain:
-                yield f"environment: {name} is a secret: it belongs into secrets"
+                yield f"environment: {name} is a secret: move it to secrets"
 
 
 def _safety(definition: Definition, _contract: Contract) -> Iterator[str]:
@@ -108,11 +108,11 @@ def _safety(definition: Definition, _contract: Contract) -> Iterator[str]:
         if str(container.get("user", "")).partition(":")[0] in ("", "0", "root"):
             yield f"user: {name} would run as root"
         if container.get("privileged"):
-            yield f"privileged: {name}: Fargate has no such containers"
+            yield f"privileged: {name}: Fargate does not support privileged containers"
         if container.get("readonlyRootFilesystem") is not True:
             yield f"readonlyRootFilesystem: {name} could write into its image"
         if str(container.get("image", "")).rpartition("/")[2].partition(":")[2] in ("", "latest"):
-            yield f"image: {container.get('image')!r} names no version"
+            yield f"image: {container.get('image')!r} has no version"
 
 
 def _timing(definition: Definition, _contract: Contract) -> Iterator[str]:
@@ -135,7 +135,7 @@ def _logs(definition: Definition, _contract: Contract) -> Iterator[str]:
     for container in _of(definition):
         logs = container.get("logConfiguration") or {}
         if logs.get("logDriver") != "awslogs":
-            yield f"logConfiguration: {container.get('name')} must log by awslogs"
+            yield f"logConfiguration: {container.get('name')} must use awslogs"
             continue
         for option in ("awslogs-group", "awslogs-region", "awslogs-stream-prefix"):
             if not (logs.get("options") or {}).get(option):
@@ -148,13 +148,13 @@ def _not_on_fargate(definition: Definition, _contract: Contract) -> Iterator[str
         linux = container.get("linuxParameters") or {}
         for key in ("devices", "maxSwap", "sharedMemorySize", "swappiness"):
             if key in linux:
-                yield f"linuxParameters: {name}: Fargate knows no {key}"
+                yield f"linuxParameters: {name}: Fargate does not support {key}"
         added = (linux.get("capabilities") or {}).get("add") or ()
         if set(added) - {"SYS_PTRACE"}:
-            yield f"linuxParameters: {name}: Fargate adds no capability but SYS_PTRACE"
+            yield f"linuxParameters: {name}: Fargate adds no capability except SYS_PTRACE"
         for limit in container.get("ulimits") or ():
             if limit.get("name") != "nofile":
-                yield f"ulimits: {name}: Fargate sets nofile only, not {limit.get('name')}"
+                yield f"ulimits: {name}: Fargate supports only nofile, not {limit.get('name')}"
 
 
 RULES: tuple[Rule, ...] = (

@@ -1,4 +1,4 @@
-"""The sizes that Fargate has.
+"""The task sizes of Fargate.
 
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-error.html
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-# CPU units (1024 are one CPU) to the MiB of memory that may go with them.
+# CPU units (1024 are one CPU) and the allowed memory in MiB.
 SIZES: dict[int, tuple[int, ...]] = {
     256: (512, 1024, 2048),
     512: tuple(range(1024, 4096 + 1, 1024)),
@@ -25,7 +25,7 @@ _MEMORY = re.compile(r"(\d+(?:\.\d+)?)([kmg]?)i?b?\Z", re.IGNORECASE)
 def smallest(cpus: float, memory: int) -> tuple[int, int]:
     """The smallest size with `cpus` CPUs and `memory` MiB, as CPU units and MiB.
 
-    Raises ValueError if Fargate has none that large.
+    Raises ValueError if Fargate has no size that large.
     """
     for units, choices in SIZES.items():
         enough = [choice for choice in choices if choice >= memory]
@@ -35,9 +35,9 @@ def smallest(cpus: float, memory: int) -> tuple[int, int]:
 
 
 def mebibytes(text: str) -> int:
-    """A size as Compose writes it (`512M`, `1G`) in MiB, rounded up. Raises ValueError."""
+    """A Compose size (`512M`, `1G`) in MiB, rounded up. Raises ValueError."""
     match = _MEMORY.match(text)
     if not match:
-        raise ValueError(f"{text!r} is no size of memory")
+        raise ValueError(f"{text!r} is not a memory size")
     number, unit = match.groups()
     return -int(-float(number) * _UNITS[unit.lower()] // 1024**2)

@@ -1,4 +1,4 @@
-"""Where the tasks shall run: what the files cannot know, given as options."""
+"""The target of an export: options that the files cannot contain."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from ..contract.variables import PRODUCTION, Variable
 from ..errors import Problem
 
-# Stand for what only the owner of the account knows. Valid, so that all else can be checked.
+# Placeholders for values of the account. They are valid, so that everything else can be checked.
 PLACEHOLDER_ACCOUNT = "000000000000"
 PLACEHOLDER_FILE_SYSTEM = "fs-00000000000000000"
 
-# The variable that gets the region; boto3 reads no other.
+# The variable for the region, the only one that boto3 reads.
 REGION_VARIABLE = "AWS_DEFAULT_REGION"
 
 _ROLE = re.compile(r"arn:aws[\w-]*:iam::\d{12}:role/[\w+=,.@/-]+\Z")
@@ -26,8 +26,8 @@ _IMAGE = re.compile(r"[a-z0-9][\w.:/-]*(?::[\w][\w.-]{0,127}|@sha256:[0-9a-f]{64
 
 @dataclass(frozen=True)
 class Target:
-    """The options of an export, as in `./dev export --help`. `given` are variables with their
-    values, `from_ssm` those whose values are parameters."""
+    """The options of an export, see `./dev export --help`. `given` are variables with values,
+    `from_ssm` variables that are read from parameters."""
 
     image: str
     family: str = "homeport"
@@ -40,7 +40,7 @@ class Target:
     from_ssm: Sequence[str] = ()
 
     def placeholders(self) -> Iterator[str]:
-        """The options that still have a value no account has."""
+        """The options that still have a placeholder."""
         for option in ("execution_role", "task_role"):
             if PLACEHOLDER_ACCOUNT in getattr(self, option):
                 yield _spelled(option)
@@ -50,7 +50,7 @@ class Target:
             yield _spelled("image")
 
     def problems(self, contract: Mapping[str, Variable]) -> list[Problem]:
-        """Everything that is wrong with the options."""
+        """All problems of the options."""
         return [*self._malformed(), *self._not_to_be_given(contract)]
 
     def _malformed(self) -> Iterator[Problem]:
@@ -65,8 +65,8 @@ class Target:
         ):
             value = getattr(self, option)
             if not form.match(value) or (option == "image" and value.endswith(":latest")):
-                what = f"{_spelled(option)}={value!r} cannot be used"
-                yield Problem(what, f"it has this form: {_spelled(option)} {example}")
+                what = f"{_spelled(option)}={value!r} is invalid"
+                yield Problem(what, f"use this form: {_spelled(option)} {example}")
 
     def _not_to_be_given(self, contract: Mapping[str, Variable]) -> Iterator[Problem]:
         named = [*(("--set", name) for name in self.given), *(("--ssm", n) for n in self.from_ssm)]
@@ -78,8 +78,8 @@ class Target:
                 yield Problem(f"{option} {name}: the backend does not read it in production")
             elif variable.secret and option == "--set":
                 yield Problem(
-                    f"{option} {name}: a secret is not written into a task definition",
-                    f"put it into SSM as {self.prefix}/{name}, and say: --ssm {name}",
+                    f"{option} {name}: a secret must not be written into a task definition",
+                    f"store it in SSM as {self.prefix}/{name}, and use: --ssm {name}",
                 )
 
 

@@ -1,6 +1,6 @@
-"""One task definition for each process that production starts: same command, same environment.
+"""One task definition for each process of production, with the same command and environment.
 
-The shape is what `aws ecs register-task-definition --cli-input-json` takes:
+The format is that of `aws ecs register-task-definition --cli-input-json`:
 https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RegisterTaskDefinition.html
 """
 
@@ -23,15 +23,15 @@ from .target import REGION_VARIABLE, Target
 
 SCRIPTS = ("bin/web", "bin/worker", "bin/release")
 
-# Whoever sends requests on a kept connection must be the one that closes it.
+# The client side of a kept connection must close it first.
 KEEP_ALIVE = "WEB_KEEP_ALIVE"
-# Fargate ends a container at the latest then, in seconds.
+# Fargate's maximum before it kills a container, in seconds.
 LONGEST_STOP = 120
 
 
 @dataclass(frozen=True)
 class Task:
-    """A task definition, and what of the Compose file ECS cannot do, in sentences."""
+    """A task definition, and notes on what ECS does differently from the Compose file."""
 
     name: str
     service: str
@@ -49,7 +49,7 @@ def build(
     """The tasks of web, worker and release.
 
     `file` is production's Compose file, `image` the stage that its containers run. Raises
-    DevError if a service cannot be a task, or one of the three is missing.
+    DevError if a service cannot be converted, or one of the three is missing.
     """
     found, problems = [], []
     for script in SCRIPTS:
@@ -61,14 +61,14 @@ def build(
             found.append(_task(file, service, script, contract, image, target))
         except ValueError as error:
             place = f"{file.name}:{file.line('services', service)}"
-            problems.append(Problem(f"{place}: {service}: {error}", f"mend it in {file.name}"))
+            problems.append(Problem(f"{place}: {service}: {error}", f"fix it in {file.name}"))
     if problems:
         raise DevError.of(problems)
     return found
 
 
 def parameters(task: Task) -> Iterator[str]:
-    """The names in SSM that must exist before `task` starts."""
+    """The SSM parameters that must exist before `task` starts."""
     for secret in task.container["secrets"]:
         yield secret["valueFrom"]
 
@@ -90,8 +90,8 @@ def _task(
     notes = []
     if (units, mebibytes) != (cpus * 1024, memory):
         notes.append(
-            f"{name}: {cpus:g} CPUs and {memory} MiB are not sold; "
-            f"it gets {units / 1024:g} and {mebibytes}"
+            f"{name}: Fargate has no size with {cpus:g} CPUs and {memory} MiB; "
+            f"using {units / 1024:g} and {mebibytes}"
         )
     definition = {
         "family": f"{target.family}-{name}",
@@ -156,7 +156,7 @@ def _container(
         kept = plain.get(KEEP_ALIVE, contract[KEEP_ALIVE].default)
         notes.append(
             f"{name}: keeps idle connections for {kept} s ({KEEP_ALIVE}); "
-            "idle_timeout.timeout_seconds of its load balancer must be less"
+            "set idle_timeout.timeout_seconds of its load balancer lower"
         )
     check = declared.get("healthcheck") or {}
     if check.get("test"):
@@ -176,10 +176,10 @@ def _environment(
     contract: Mapping[str, Variable],
     target: Target,
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """What `service` is given: in plain text, and as names of SSM parameters.
+    """The environment of `service`: plain values, and names of SSM parameters.
 
-    What the Compose file fixes stays as it is. What its user must decide comes from SSM, a
-    secret or not. What its user may decide is left to the code's default, or to the options.
+    Values that the Compose file sets stay plain. Required variables come from SSM, secret or not.
+    Optional variables keep the code's default, or come from the options.
     """
     plain = dict(target.given)
     secret = {name: f"{target.prefix}/{name}" for name in target.from_ssm}
@@ -190,7 +190,7 @@ def _environment(
         if variable is None or PRODUCTION not in variable.deployments or name in plain:
             continue
         if variable.reader != "backend":
-            continue  # a password beside its URL: SSM has the whole URL
+            continue  # a password for a URL: SSM has the whole URL
         open_to_choice = references(written) or not written
         must_be_chosen = variable.production_default is None and open_to_choice
         if must_be_chosen or (variable.secret and written):
@@ -201,7 +201,7 @@ def _environment(
 
 
 def _parameter(file: ComposeFile, service: str, task: str, name: str, target: Target) -> str:
-    """The name in SSM. Of a task that is given another value than web it says whose it is."""
+    """The name in SSM. If the task's value differs from web's, the name includes the task."""
     web = next(other for other in file.services if file.script(other) == SCRIPTS[0])
     own = file.environment(service)[name] != file.environment(web).get(name)
     return "/".join([target.prefix, *([task] if own else []), name])
@@ -226,7 +226,7 @@ def _tmpfs(entry: str) -> dict[str, Any]:
 
 
 def _volumes(declared: Mapping[str, Any]) -> dict[str, str]:
-    """Named volumes and where they are mounted."""
+    """Named volumes and their mount points."""
     entries = (str(entry).split(":") for entry in declared.get("volumes") or ())
     return {source: path for source, path, *_ in entries if re.match(r"\w", source)}
 
@@ -257,9 +257,7 @@ def _health_check(check: Mapping[str, Any]) -> dict[str, Any]:
 def _stop_timeout(declared: Mapping[str, Any], name: str, notes: list[str]) -> int:
     wanted = int(seconds(declared.get("stop_grace_period", "30s")))
     if wanted > LONGEST_STOP:
-        notes.append(
-            f"{name}: stops within {LONGEST_STOP} s, not {wanted}: Fargate waits no longer"
-        )
+        notes.append(f"{name}: stops within {LONGEST_STOP} s, not {wanted}: Fargate's maximum")
     return min(wanted, LONGEST_STOP)
 
 

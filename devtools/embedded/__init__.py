@@ -1,1 +1,1 @@
-"""The parts of the engine without Docker: each service as a process of this machine."""
+"""The parts of the engine without Docker, which runs each service as a process."""

@@ -1,4 +1,4 @@
-"""Whom PostgreSQL runs as: it refuses to run as root."""
+"""The user that PostgreSQL runs as: it refuses to run as root."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from .places import OTHER_USER
 
 @dataclass(frozen=True)
 class Account:
-    """`prefix` before a command changes to it; its files belong to `uid` and `gid`."""
+    """The command `prefix` switches to the account; `uid` and `gid` own its files."""
 
     prefix: Sequence[str]
     uid: int
     gid: int
 
     def reaches(self, checkout: Checkout, *paths: Path) -> bool:
-        """Whether it may read and enter all of `paths`."""
+        """Whether the account may read and enter all of `paths`."""
         condition = 'for path; do test -r "$path" -a -x "$path" || exit 1; done'
         return _works(checkout, *self.prefix, "sh", "-c", condition, "sh", *map(str, paths))
 
     def own(self, path: Path) -> None:
-        """Make it the owner of `path` and all below. Only root gives files away."""
+        """Make the account the owner of `path` and everything below. Only root can do this."""
         if os.getuid() != 0 or path.stat().st_uid == self.uid:
             return
-        # From below: should it be interrupted, the top still says that it has to be done.
+        # Bottom up: after an interruption, the owner of `path` shows that work remains.
         for directory, _, files in os.walk(path, topdown=False):
             for name in [*files, "."]:
                 os.chown(Path(directory, name), self.uid, self.gid, follow_symlinks=False)
@@ -46,7 +46,7 @@ def choose(checkout: Checkout) -> Account:
     inside = (
         *("unshare", "--user", f"--map-user={other.pw_uid}", f"--map-group={other.pw_gid}", "--"),
     )
-    # Another user only in its own view: its files stay root's, wherever the checkout is.
+    # The other user exists only in the namespace: outside, root owns its files, wherever they are.
     if _works(checkout, *inside, "true"):
         return Account(inside, 0, 0)
     changed = (

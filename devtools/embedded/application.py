@@ -1,4 +1,4 @@
-"""The checkout's own services: release, web, worker and whatever else runs its code."""
+"""The checkout's own services: release, web, worker and others that run its code."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from .stack import MARK, MARK_SERVICE, Program, Stack
 
 
 def program(stack: Stack, service: Service, installed: str) -> Program:
-    """`service` as a process. `installed` names the state of .venv: when that changes, so does
-    the script, and the process is started anew."""
+    """`service` as a process. `installed` identifies the state of .venv and is part of the script,
+    so that a change restarts the process."""
     return Program(
         service,
         f"{_script(stack, service)}# .venv: {installed}\n",
         ready=lambda since: _ready(stack, service, since),
         prepare=lambda: _prepare(stack, service),
-        # Its reloader's child outlives runserver. The worker's own processes must not be
-        # stopped with it: they would drop what they are doing.
+        # The child of runserver's reloader outlives it. The worker's processes must not get the
+        # signal: they would drop their tasks.
         stop_group=service.name != WORKER,
-        # Importing the application takes longer than a second; a crash there is one at start.
+        # Importing the application takes over a second; an earlier exit is a failed start.
         steady=0 if service.one_shot else 5,
         fault=lambda: _fault(stack) if service.name == WEB else "",
     )
@@ -33,7 +33,7 @@ def program(stack: Stack, service: Service, installed: str) -> Program:
 def _script(stack: Stack, service: Service) -> str:
     if service.name != WEB:
         return stack.script(service, stack.backend, shlex.join(service.command))
-    # Below a supervisor that `./dev serve` talks to: see devtools/workspace.
+    # Runs below the supervisor that `./dev serve` controls: see devtools/workspace.
     supervisor = [str(stack.python), "-B", "-m", "devtools.workspace.supervisor"]
     command = [*supervisor, "--socket", str(stack.places.web_socket), *service.command]
     return stack.script(service, stack.checkout.root, shlex.join(command))
@@ -41,7 +41,7 @@ def _script(stack: Stack, service: Service) -> str:
 
 def _prepare(stack: Stack, service: Service) -> None:
     stack.make_places(service)
-    # A debugger's adapter, say, that an editor is still connected to.
+    # For example a debugger's adapter with an editor still connected.
     leftovers.end({MARK: str(stack.checkout.root), MARK_SERVICE: service.name})
 
 
@@ -56,7 +56,7 @@ def _fault(stack: Stack) -> str:
 
 
 def _ready(stack: Stack, service: Service, since: float) -> bool:
-    """Ask the declared health check, once it can succeed: each costs a start of Python."""
+    """Run the declared health check when it can succeed: each run starts a Python."""
     if not _shows_itself(stack, service, since):
         return False
     check = stack.filled(service.health_check)
@@ -68,7 +68,7 @@ def _shows_itself(stack: Stack, service: Service, since: float) -> bool:
         return True
     heartbeat = stack.settings(service)["WORKER_HEARTBEAT_FILE"]
     try:
-        # One that is older is of a process before this one.
+        # An older one belongs to an earlier process.
         return (stack.backend / heartbeat).stat().st_mtime >= since
     except OSError:
         return False

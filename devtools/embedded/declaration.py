@@ -1,7 +1,7 @@
-"""What docker-compose.yml declares, for processes of this machine in place of containers.
+"""The services of docker-compose.yml, to run as processes instead of containers.
 
-Commands, environments, defaults, ports, health checks and who waits for whom are read from
-there, so that both engines run one stack.
+Commands, environments, defaults, ports, health checks and dependencies are read from that file,
+so that both engines run the same stack.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ READER = "yaml"
 _READ = "import json, sys, yaml; json.dump(yaml.safe_load(open(sys.argv[1])), sys.stdout)"
 _SECONDS = {"h": 3600, "m": 60, "s": 1, "ms": 0.001}
 
-# What has no process of its own here, but is a part of another's.
+# Services without a process here, because another service's process includes them.
 HOSTED = {COGNITO: AWS}
 
 
 @dataclass(frozen=True)
 class Port:
-    """A port of a service: `target` in its container, moved on this machine by `variable`.
+    """A port of a service: `target` in its container, set on this machine by `variable`.
 
-    Other containers ask for it at `host`; here the process of `service` listens on it.
+    Other containers reach it at `host`; here the process of `service` listens on it.
     """
 
     host: str
@@ -49,7 +49,7 @@ class Port:
 
 @dataclass(frozen=True)
 class Service:
-    """One service as it is declared; variables are not yet filled in."""
+    """A service as declared, before variables are interpolated."""
 
     name: str
     one_shot: bool
@@ -57,12 +57,12 @@ class Service:
 
     @property
     def built(self) -> bool:
-        """Whether it runs this checkout's own code."""
+        """Whether it runs this checkout's code."""
         return "build" in self.declaration
 
     @property
     def needs(self) -> Sequence[str]:
-        """What must be well before it starts; no image has to be built here."""
+        """The services that must be healthy before it starts, without image builds."""
         declared = self.declaration.get("depends_on") or {}
         found = dict.fromkeys(HOSTED.get(name, name) for name in declared)
         return [name for name in found if name not in (self.name, IMAGE)]
@@ -77,22 +77,22 @@ class Service:
 
     @property
     def command(self) -> list[str]:
-        """What is run, entrypoint first, as words."""
+        """The words of the command, entrypoint first."""
         return _words(self.declaration.get("entrypoint")) + _words(self.declaration.get("command"))
 
     @property
     def health_check(self) -> str:
-        """The shell command that ends with 0 while it is healthy; empty if there is none."""
+        """The shell command that exits with 0 while it is healthy; empty if there is none."""
         return str((self.declaration.get("healthcheck") or {}).get("test", ""))
 
     @property
     def start_period(self) -> float:
-        """Seconds that it may take to become healthy."""
+        """The time limit in seconds for becoming healthy."""
         return seconds((self.declaration.get("healthcheck") or {}).get("start_period", "0s"))
 
     @property
     def stop_grace_period(self) -> float:
-        """Seconds that it may take to stop."""
+        """The time limit in seconds for stopping."""
         return seconds(self.declaration.get("stop_grace_period", "10s"))
 
     @property
@@ -107,16 +107,16 @@ class Service:
 
     @property
     def volumes(self) -> dict[str, str]:
-        """What is mounted: path in the container to volume or path of the checkout."""
+        """The mounts: path in the container to volume or path of the checkout."""
         entries = (entry.split(":") for entry in self.declaration.get("volumes") or ())
         return {target: source for source, target, *_ in entries}
 
 
 @dataclass(frozen=True)
 class Declaration:
-    """All services, in the order of what they wait for.
+    """All services, in the order of their dependencies.
 
-    `extra` are those of profiles, `hosted` those that are a part of another's process here.
+    `extra` are services with profiles; `hosted` are parts of another service's process here.
     """
 
     services: Mapping[str, Service]
@@ -133,7 +133,7 @@ class Declaration:
 
     @property
     def addresses(self) -> list[Port]:
-        """The ports, also those that only other containers know by a name of their own."""
+        """The ports, including those that other containers reach by an alias."""
         hosted = [port for service in self.hosted.values() for port in service.ports]
         return [*self.ports, *hosted]
 
@@ -164,7 +164,7 @@ def load_with(checkout: Checkout, find: Callable[[], Interpreter | None]) -> Dec
 
 
 def parse(declared: Mapping[str, Any]) -> Declaration:
-    """The declaration that the `services` of a Compose file make."""
+    """The declaration for the `services` of a Compose file."""
     awaited = one_shots(declared)
     declared = with_builds(declared)
     ordered = {
@@ -180,7 +180,7 @@ def parse(declared: Mapping[str, Any]) -> Declaration:
 
 
 def seconds(duration: str) -> float:
-    """A duration of Compose (`1m30s`) in seconds."""
+    """A Compose duration (`1m30s`) in seconds."""
     parts = re.findall(r"([\d.]+)(ms|h|m|s)", str(duration))
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)
 
@@ -188,7 +188,7 @@ def seconds(duration: str) -> float:
 def _read(checkout: Checkout, python: Interpreter) -> dict[str, Any]:
     done = python.run(checkout, "-c", _READ, FILE)
     if not done.ok:
-        raise DevError(f"{FILE} is faulty: {done.last_words}", f"git diff {FILE}")
+        raise DevError(f"{FILE} is invalid: {done.last_words}", f"git diff {FILE}")
     return json.loads(done.output)["services"]
 
 

@@ -1,4 +1,4 @@
-"""Printing the log files of several services as one, each line with its service."""
+"""Printing the log files of several services together, each line with its service."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..terminal import Terminal
 
-INTERVAL = 0.2  # seconds between two looks
+INTERVAL = 0.2  # seconds between two reads
 COLOURS = ("36", "33", "32", "35", "34", "31")
 
 
@@ -24,7 +24,7 @@ class LogFile:
         self._rest = b""
 
     def read(self) -> list[str]:
-        """The complete lines since the last time; a file that was replaced begins anew."""
+        """The complete lines since the last call; a replaced file is read from its beginning."""
         try:
             with self._path.open("rb") as file:
                 found = os.fstat(file.fileno())
@@ -33,7 +33,7 @@ class LogFile:
                 file.seek(self._read)
                 new = file.read()
         except OSError:
-            return []  # not made yet, or being replaced
+            return []  # not created yet, or being replaced
         self._read += len(new)
         *lines, self._rest = (self._rest + new).split(b"\n")
         return [line.decode("utf-8", errors="replace") for line in lines]

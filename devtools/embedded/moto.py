@@ -1,4 +1,4 @@
-"""S3, Parameter Store and Cognito: one moto on this machine in place of two containers."""
+"""S3, Parameter Store and Cognito: one moto process instead of two containers."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ PROGRAM = "init-scripts/aws/emulator.py"
 
 
 class Moto:
-    """Says how the server is started. It keeps nothing, and fills itself at each start."""
+    """Defines how the server is started. It stores nothing, and seeds itself at each start."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self.service = stack.declaration.services[AWS]
 
     def program(self) -> Program:
-        """The server as a process, with the variables that are declared for its container."""
+        """The server as a process, with the variables of its container."""
         port = self.stack.ports[AWS]
         program = self.stack.checkout.root / PROGRAM
         command = [str(self.stack.python), "-B", str(program)]
@@ -57,5 +57,5 @@ def answers(port: int) -> bool:
 
 
 def _must_exist(program: Path) -> None:
-    if not program.exists():  # named now, not by a crash later
+    if not program.exists():  # reported here, not by a crash later
         raise DevError(f"{PROGRAM} is missing", f"git checkout {PROGRAM}")

@@ -1,12 +1,12 @@
-"""End the processes of a checkout that no supervisor looks after any more.
+"""Stop the processes of a checkout whose supervisor is gone.
 
-Runs on its own, with the Python of .venv, because only psutil sees the environment of
+A separate script for the Python of .venv, because only psutil can read the environment of
 processes on every system:
 
     orphans.py '["MARK", "value", "SERVICE"]' '["web", "TERM"]' '["db", "INT"]'
 
-ends, service by service in the given order and with the given signal, what has MARK=value and
-SERVICE=web, SERVICE=db in its environment, and prints the names of the services that it found.
+stops, service by service in the given order and with the given signal, the processes that have
+MARK=value and SERVICE=web, SERVICE=db in their environment, and prints the services it found.
 """
 
 import json
@@ -21,7 +21,7 @@ PATIENCE = 8  # seconds for each service
 
 def main(arguments: list[str]) -> int:
     mark, *services = map(json.loads, arguments)
-    # A supervisor that lives but cannot be asked would only start them again.
+    # A running supervisor that does not answer would only restart them.
     end(marked(mark, ""), signal.SIGKILL)
     for service, name in services:
         found = marked(mark, service)
@@ -47,11 +47,11 @@ def marked(mark: list[str], service: str) -> list[psutil.Process]:
 
 
 def end(processes: list[psutil.Process], number: int) -> None:
-    """Tell the topmost of `processes` to stop, and kill what is left after PATIENCE."""
+    """Signal the topmost of `processes`, and kill those that remain after PATIENCE."""
     numbers = {process.pid for process in processes}
     for process in processes:
         try:
-            # The others are its own to stop: a pool's process would drop its task.
+            # The topmost one stops the others: a signalled pool process would drop its task.
             if process.ppid() not in numbers:
                 process.send_signal(number)
         except psutil.NoSuchProcess:
@@ -65,7 +65,7 @@ def end(processes: list[psutil.Process], number: int) -> None:
 
 
 def wait(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Wait until all of `processes` have ended, at most PATIENCE; return those that have not."""
+    """Wait until all of `processes` have exited, at most PATIENCE; return those that have not."""
     end = time.monotonic() + PATIENCE
     while True:
         alive = [process for process in processes if not ended(process)]
@@ -75,7 +75,7 @@ def wait(processes: list[psutil.Process]) -> list[psutil.Process]:
 
 
 def ended(process: psutil.Process) -> bool:
-    """Whether it runs no more, even if its new parent has not taken notice yet."""
+    """Whether it has exited, even if its new parent has not reaped it yet."""
     try:
         return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

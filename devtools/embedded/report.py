@@ -1,4 +1,4 @@
-"""What runs of the embedded stack, and where to open it."""
+"""The status of the embedded stack, with addresses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .supervisor import State
 def status(
     stack: Stack, programs: Mapping[str, Program], runner: Runner, engine: str
 ) -> StackStatus:
-    """The whole stack now."""
+    """The current status of the whole stack."""
     states = runner.states
     services = [
         _service_status(stack, program, states.get(name)) for name, program in programs.items()
@@ -43,7 +43,7 @@ def status(
 
 
 def left_over(declared: Declaration, runner: Runner, engine: str) -> StackStatus:
-    """What runs and will be ended by the next start, as far as it is known."""
+    """The orphaned processes, which the next start stops, as far as they are known."""
     states = runner.states
     services = []
     for name in dict.fromkeys([*declared.services, *states]):
@@ -87,7 +87,7 @@ def _addresses(stack: Stack, reached: set[str]) -> dict[str, str]:
     if DATABASE in reached:
         postgres = Postgres(stack)
         port = stack.ports[DATABASE]
-        # The role of the release: the superuser may not come by TCP.
+        # As the release's role: the superuser cannot log in by TCP.
         release = stack.settings(stack.declaration.services[RELEASE])
         owner = urlsplit(release["DATABASE_URL"]).username or ""
         found[DATABASE] = addresses.database(owner, port, postgres.database)
@@ -99,7 +99,7 @@ def _addresses(stack: Stack, reached: set[str]) -> dict[str, str]:
 
 
 def _tenants(stack: Stack, reached: set[str]) -> dict[str, str]:
-    """The address of each tenant in the database; none while that does not answer."""
+    """The address of each tenant in the database; none if it does not answer."""
     if not {WEB, DATABASE} <= reached:
         return {}
     postgres = Postgres(stack)

@@ -1,4 +1,4 @@
-"""Bringing programs up under the supervisor, each when what it needs is well, and down again."""
+"""Starting programs under the supervisor in the order of their dependencies, and stopping them."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from .postgres import STOP_SIGNAL
 from .stack import Program, Stack
 from .supervisor import State, Supervisor
 
-# The ports of what was started last, by service.
+# The ports of the last start, by service.
 SUBJECT = "embedded"
 
 
 class Runner:
-    """What runs of this checkout, and how that is changed."""
+    """Starts, stops and inspects the processes of this checkout."""
 
     def __init__(self, checkout: Checkout, terminal: Terminal, places: Places) -> None:
         self.checkout = checkout
@@ -38,16 +38,16 @@ class Runner:
         self.places = places
         self.supervisor = Supervisor(places, environment.python(checkout))
 
-    # What there is
+    # State
 
     @property
     def states(self) -> dict[str, State]:
-        """Every process that the supervisor knows, by service; none without a supervisor."""
+        """Every process that the supervisor manages, by service; none without a supervisor."""
         return self.supervisor.states() if self.supervisor.answers else {}
 
     @property
     def ports_in_use(self) -> dict[str, int]:
-        """The ports of the services that run, by service."""
+        """The ports of the running services, by service."""
         recorded = self._recorded_ports
         return {
             name: recorded[name]
@@ -65,13 +65,13 @@ class Runner:
 
     @property
     def leftover(self) -> Problem | None:
-        """What is wrong with processes that the next start has to end; None if there are none."""
+        """The problem with orphaned processes that the next start must stop; None without any."""
         if self.supervisor.answers:
             if not self._deleted:
                 return None
             return Problem(
                 f"deleted while the stack was up: {', '.join(self._deleted)}",
-                "./dev up   ends what still runs and starts anew on the same ports",
+                "./dev up   stops the remaining processes and restarts on the same ports",
             )
         if not self.left_alone_since:
             return None
@@ -79,20 +79,20 @@ class Runner:
         return Problem(
             f"the stack was up while this folder was moved from {moved_from}"
             if moved_from
-            else "the supervisor was killed: what it had started runs on, or its remains are here",
-            "./dev up   ends what still runs and starts anew; ./dev down only ends it",
+            else "the supervisor was killed: its processes still run, or their files remain",
+            "./dev up   stops them and starts again; ./dev down only stops them",
         )
 
     @property
     def _deleted(self) -> list[str]:
-        """What a running stack needs of the checkout and is gone."""
+        """The deleted paths of the checkout that a running stack needs."""
         needed = (self.supervisor.configuration, environment.python(self.checkout))
         root = self.checkout.root
         return [path.relative_to(root).parts[0] for path in needed if not path.exists()]
 
     @property
     def left_alone_since(self) -> float:
-        """When the supervisor was started that is gone without having stopped; 0 if none is."""
+        """When a supervisor that was killed had started; 0 if none was."""
         if self.supervisor.answers:
             return 0
         sockets = (supervisor.socket for supervisor in self._supervisors)
@@ -100,7 +100,7 @@ class Runner:
 
     @property
     def _supervisors(self) -> list[Supervisor]:
-        """Those that may have processes of this checkout: the one where it was moved from, too."""
+        """The supervisors that may own this checkout's processes, including its old path's."""
         moved_from = self.checkout.identity.moved_from
         if moved_from is None:
             return [self.supervisor]
@@ -108,7 +108,7 @@ class Runner:
         return [self.supervisor, Supervisor(before, environment.python(self.checkout))]
 
     def all_well(self, stack: Stack, programs: Mapping[str, Program]) -> bool:
-        """Whether exactly `programs` run, as they are now and well."""
+        """Whether exactly `programs` run, in their current version and healthy."""
         states = self.states
         return (
             set(states) == set(programs)
@@ -120,10 +120,10 @@ class Runner:
             )
         )
 
-    # Up
+    # Starting
 
     def supervise(self, stack: Stack, programs: Mapping[str, Program]) -> None:
-        """See to a supervisor that knows `programs` and no others."""
+        """Ensure that a supervisor runs that manages exactly `programs`."""
         listed = list(programs.values())
         if self.supervisor.answers and self.supervisor.configured_otherwise(listed):
             self.stop_all(stack.declaration)
@@ -143,9 +143,9 @@ class Runner:
         anew: bool = True,
         arrived: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Start what of `programs` does not run as it should and follow all until they are well.
+        """Start the `programs` that do not run as they should; wait until all are healthy.
 
-        Without `anew` each is started as it was the last time. `arrived` as `readiness.follow`.
+        Without `anew`, each starts as it did last time. `arrived` as in `readiness.follow`.
         """
         going = self._as_they_should(stack, programs, anew)
         for name, program in programs.items():
@@ -166,7 +166,7 @@ class Runner:
                 if name not in going:
                     verdicts[name] = Verdict(Mark.WAITING, "waiting")
                 elif name in well and well[name][0] == state.pid:
-                    verdicts[name] = well[name][1]  # asking it again costs time
+                    verdicts[name] = well[name][1]  # checking it again costs time
                 else:
                     verdicts[name] = verdict(stack, program, state)
                     well.pop(name, None)
@@ -187,7 +187,7 @@ class Runner:
     def _as_they_should(
         self, stack: Stack, programs: Mapping[str, Program], anew: bool
     ) -> set[str]:
-        """The names of what can stay; what runs otherwise than it should is stopped."""
+        """The names of the programs that can keep running; stops those that have changed."""
         states = self.states
         at_work = [name for name in programs if states[name].at_work]
         wrong = [
@@ -202,7 +202,7 @@ class Runner:
         return set(at_work) - set(wrong)
 
     def keep(self, program: Program) -> None:
-        """Have the next start of `program` be as it is now."""
+        """Make the next start of `program` use its current version."""
         self.places.write(self.places.script(program.service.name), program.script, mode=0o700)
 
     def _prepare(self, program: Program, anew: bool) -> None:
@@ -214,7 +214,7 @@ class Runner:
 
     @property
     def debug_ports(self) -> dict[str, int]:
-        """Where the debuggers of services are that run under one, by service."""
+        """The debugger's port of each service that runs under a debugger."""
         served = Control(self.places.web_socket).look()
         found = {WEB: served.debug_port if served else None}
         worker = self._started_with(WORKER, debuggers.PORT_VARIABLE)
@@ -223,7 +223,7 @@ class Runner:
         return {n: port for n, port in found.items() if port and n in states and states[n].at_work}
 
     def _started_with(self, name: str, variable: str) -> str:
-        """What `variable` was when the service `name` was last started; empty if it was unset."""
+        """The value of `variable` at the last start of the service `name`; empty if unset."""
         try:
             script = self.places.script(name).read_text()
         except OSError:
@@ -232,7 +232,7 @@ class Runner:
         return "".join(shlex.split(found[1])) if found else ""
 
     def _differs(self, program: Program) -> bool:
-        """Whether it was last started in another way."""
+        """Whether its last start used another script."""
         try:
             return self.places.script(program.service.name).read_text() != program.script
         except OSError:
@@ -250,12 +250,12 @@ class Runner:
             log = ""
         return readiness.failure(self.terminal, name, state, log)
 
-    # Down
+    # Stopping
 
     def stop(self, declared: Declaration, names: Iterable[str]) -> None:
-        """Stop `names`, one after the other, each as long as it may take."""
+        """Stop `names`, one after the other, each within its grace period."""
         names = list(names)
-        # Of a service that is declared no more only the name is known.
+        # A service that is no longer declared is known only by name.
         grace = {name: 10.0 for name in names if name not in declared.services}
         for service in stopping(declared):
             if service.name in names:
@@ -264,13 +264,13 @@ class Runner:
             self.supervisor.stop(grace)
 
     def stop_all(self, declared: Declaration) -> None:
-        """Stop everything, and the supervisor."""
+        """Stop everything, including the supervisor."""
         self.stop(declared, [name for name, state in self.states.items() if state.at_work])
         self.supervisor.shut_down()
         self._forget()
 
     def end_leftover(self, declared: Declaration, leftover: Problem | None) -> list[str]:
-        """End what `leftover` is about, and say so; return the services' names."""
+        """Stop the processes of `leftover` and report that; return the services' names."""
         if leftover is None:
             self.checkout.settle()
             return []
@@ -286,13 +286,13 @@ class Runner:
         return found
 
     def _end_orphans(self, declared: Declaration) -> list[str]:
-        """End what runs without its supervisor."""
+        """Stop processes without a supervisor."""
         signals = [
             (service.name, STOP_SIGNAL.get(service.name, "TERM")) for service in stopping(declared)
         ]
         found = [name for one in self._supervisors for name in one.end_orphans(signals)]
         if found:
-            self.terminal.mark(Mark.WARNING, f"ended: {', '.join(found)}")
+            self.terminal.mark(Mark.WARNING, f"stopped: {', '.join(found)}")
         self._forget()
         return found
 
@@ -303,7 +303,7 @@ class Runner:
 
 
 def verdict(stack: Stack, program: Program, state: State) -> Verdict:
-    """Where a service stands that was started."""
+    """The verdict on a started service."""
     service = program.service
     if service.one_shot:
         if state.at_work:
@@ -328,12 +328,12 @@ def verdict(stack: Stack, program: Program, state: State) -> Verdict:
 
 
 def listens(stack: Stack, state: State) -> bool:
-    """Whether a service listens on its port, if it has one: another program may answer there."""
+    """Whether a service itself listens on its port, if it has one: another program might."""
     port = stack.ports.get(state.name)
     return not port or ports.held_by(state.pid, port)
 
 
 def stopping(declared: Declaration) -> list[Service]:
-    """Services in the order in which they stop: the application first, then what it uses."""
+    """Services in stop order: the application first, then its dependencies."""
     services = list(declared.services.values())
     return [s for s in services if s.built] + [s for s in reversed(services) if not s.built]

@@ -1,4 +1,4 @@
-"""The declared stack placed on this machine: which ports, which paths, which environment."""
+"""The declared stack with the ports, paths and environments of this machine."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ from ..process import Result, capture
 from .declaration import Declaration, Service
 from .places import Places
 
-# What a process keeps of the caller's environment. Like a container, it sees nothing else of
-# it: a variable that a shell happens to have must not change what the stack does.
+# The variables of the caller's environment that a process inherits. Like a container, it gets
+# no others: a variable that happens to be set in a shell must not affect the stack.
 KEPT = (
     *("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "SHELL", "TMPDIR", "TZ", "USER"),
     *("COLORTERM", "COLUMNS", "LINES", "NO_COLOR", "TERM"),
 )
-# How a process that this checkout started is told from every other one, even when the
-# supervisor that knew it is gone.
+# Identifies the processes that this checkout started, even after their supervisor is gone.
 MARK = "HOMEPORT_CHECKOUT"
 MARK_SERVICE = "HOMEPORT_SERVICE"
 
@@ -34,11 +33,11 @@ _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z").match
 
 @dataclass(frozen=True)
 class Program:
-    """A service as a process: `script` starts it, `prepare` is done before, `ready` asks it.
+    """A service as a process: run `prepare`, start `script`, poll `ready`.
 
-    `preparation` says what takes a while in `prepare`, if something does. `ready` gets the time
-    of its start in seconds since the epoch. `steady` is how many seconds
-    it must run for an end to count as a crash of something that had come up.
+    `preparation` describes a slow `prepare`, for the progress display. `ready` gets the start time
+    in seconds since the epoch. A process that exits after `steady` seconds counts as one
+    that had started before it crashed.
     """
 
     service: Service
@@ -49,14 +48,14 @@ class Program:
     stop_signal: str = "TERM"
     stop_group: bool = False
     steady: int = 1
-    # What is wrong although the process runs; empty if nothing is known.
+    # A problem of the running process; empty if none is known.
     fault: Callable[[], str] = lambda: ""
 
 
 class Stack:
-    """The declaration on the ports `given` by service, run by `python` of `.venv`.
+    """The declaration with ports `given` by service, run by `python` of `.venv`.
 
-    `variables`, by service, win over all that is declared.
+    `variables`, by service, override the declared ones.
     """
 
     def __init__(
@@ -80,19 +79,19 @@ class Stack:
         return self.checkout.root / BACKEND
 
     def value(self, variable: str) -> str | None:
-        """What stands for `variable` in the declaration, before its default; None if nothing."""
+        """The value of `variable` in the declaration without its default; None if unset."""
         for port in self.declaration.ports:
-            # Also one that was picked because another was taken.
+            # Including a port that was chosen because another was taken.
             if port.variable == variable and port.service in self.ports:
                 return str(self.ports[port.service])
         return self.checkout.set_to(variable)
 
     def filled(self, text: object) -> str:
-        """A declared text with its variables filled in."""
+        """A declared text with its variables interpolated."""
         return fill_in(str(text), self.value)
 
     def settings(self, service: Service) -> dict[str, str]:
-        """The variables that a container of `service` would see, with the places of here."""
+        """The variables of a container of `service`, with the paths of this machine."""
         values = self.checkout.dotenv.as_env_file(self.value) if service.reads_dotenv else {}
         if service.built:
             values = {**self._of_this_checkout(service), **values}
@@ -101,17 +100,17 @@ class Stack:
         return {**values, **self._variables.get(service.name, {})}
 
     def environment(self, service: Service) -> dict[str, str]:
-        """The whole environment of a command that runs as `service` does."""
+        """The whole environment of a command that runs as `service`."""
         return {**self.kept(), **self.settings(service), "PATH": self._path()}
 
     def kept(self) -> dict[str, str]:
-        """What of the caller's environment every process sees."""
+        """The caller's variables that every process inherits."""
         return {name: value for name, value in self.checkout.variables.items() if name in KEPT}
 
     def script(self, service: Service, directory: Path, command: str) -> str:
-        """A shell script that becomes `command`, in `directory`, as `service`."""
+        """A shell script that runs `command` in `directory`, as `service`."""
         variables = {**self.settings(service), MARK_SERVICE: service.name}
-        # A shell cannot export what is no identifier, as `A.B`; such a name begins the command.
+        # A shell cannot export names such as `A.B`; `env` sets them.
         odd = {name: variables.pop(name) for name in list(variables) if not _IDENTIFIER(name)}
         if odd:
             command = f"env {' '.join(shlex.quote(f'{n}={v}') for n, v in odd.items())} {command}"
@@ -124,7 +123,7 @@ class Stack:
         )
 
     def make_places(self, service: Service) -> None:
-        """Make the directories that `service` has as volumes."""
+        """Create the directories for the volumes of `service`."""
         for source in service.volumes.values():
             try:
                 self.place(source).mkdir(parents=True, exist_ok=True)
@@ -132,7 +131,7 @@ class Stack:
                 raise self.checkout.unwritable(error) from error
 
     def run(self, service: Service, *command: str, timeout: float = 60) -> Result:
-        """Run `command` to its end as `service` does."""
+        """Run `command` as `service`; return the result."""
         return capture(
             command,
             directory=self.backend,
@@ -141,12 +140,12 @@ class Stack:
         )
 
     def run_as_started(self, name: str, *command: str) -> Result:
-        """Run `command` to its end with the variables that the service `name` was started with."""
+        """Run `command` with the variables of the last start of `name`; return the result."""
         environment = self.environment_as_started(name)
         return capture(command, directory=self.backend, environment=environment)
 
     def environment_as_started(self, name: str) -> dict[str, str]:
-        """The whole environment of a command that runs as the service `name` was started."""
+        """The whole environment of a command with the variables of the last start of `name`."""
         script = self.places.script(name).read_text(encoding="utf-8")
         exported = re.findall(r"^export (\w+)=(.*?)$(?=\n(?:export|cd) )", script, re.M | re.S)
         started = {key: "".join(shlex.split(value)) for key, value in exported}
@@ -156,14 +155,14 @@ class Stack:
         return f"{self.python.parent}:{self.checkout.variables.get('PATH', '')}"
 
     def _of_this_checkout(self, service: Service) -> dict[str, str]:
-        """What a container has for itself, and a process shares with the whole machine."""
+        """Variables that a container has separately, while processes share the machine."""
         limits = service.declaration.get("deploy", {}).get("resources", {}).get("limits", {})
         cpus = float(self.filled(limits.get("cpus", "1.0")))
         return {
             "PYTHONUNBUFFERED": "1",
             "WORKER_HEARTBEAT_FILE": str(self.places.heartbeat),
-            # As many as Gunicorn starts in a container with the declared limit: without one it
-            # would count every processor of this machine.
+            # As many as Gunicorn starts in a container with the declared limit; without a limit
+            # it would count every processor of this machine.
             "WEB_CONCURRENCY": str(int(2 * cpus + 1)),
         }
 
@@ -178,7 +177,7 @@ class Stack:
         return text
 
     def place(self, source: str) -> Path:
-        """Where a volume, or a mounted path, of the declaration is on this machine."""
+        """The path on this machine of a declared volume or mount."""
         if source.startswith("."):
             return (self.checkout.root / source).resolve()
         return self.places.data / source.removesuffix("_data")

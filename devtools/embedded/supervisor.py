@@ -1,4 +1,4 @@
-"""The supervisor of this checkout: its configuration, how it is started and asked.
+"""Configuring, starting and calling supervisord for this checkout.
 
 http://supervisord.org/configuration.html, http://supervisord.org/api.html
 """
@@ -33,7 +33,7 @@ _ORPHANS = Path(__file__).with_name("orphans.py")
 
 @dataclass(frozen=True)
 class State:
-    """One process as the supervisor sees it; `since` is its last start, 0 if it had none."""
+    """A process as the supervisor reports it; `since` is its last start, 0 if it had none."""
 
     name: str
     word: str
@@ -48,12 +48,12 @@ class State:
 
     @property
     def at_work(self) -> bool:
-        """Whether the supervisor runs it, or will do so by itself."""
+        """Whether the supervisor runs it, or will restart it."""
         return self.running or self.word in ("BACKOFF", "STOPPING")
 
 
 class Supervisor:
-    """Talks to one supervisord, which may be there or not."""
+    """A client of one supervisord, which may be absent."""
 
     def __init__(self, places: Places, python: Path) -> None:
         self._places = places
@@ -63,7 +63,7 @@ class Supervisor:
 
     @property
     def answers(self) -> bool:
-        """Whether it runs. Raises NoAnswer if it is there and does not answer."""
+        """Whether it runs. Raises NoAnswer if it runs but does not answer."""
         if not self.socket.exists():
             return False
         try:
@@ -90,14 +90,14 @@ class Supervisor:
         self._ask("startProcess", name, False)
 
     def stop(self, patience: Mapping[str, float]) -> None:
-        """Stop processes, one after the other; each may take its `patience` in seconds."""
+        """Stop processes, one after the other; each has its `patience` in seconds."""
         for name, seconds in patience.items():
             if not self.states()[name].at_work:
                 continue
             with contextlib.suppress(_NotRunning):
                 self._ask("stopProcess", name, False)
-            # The supervisor ends what does not stop in time. It looks once a second, or
-            # whenever it is asked.
+            # The supervisor kills processes that do not stop in time. It checks once a second, and
+            # at each request.
             readiness.wait_until(
                 functools.partial(self._rests, name),
                 seconds + 5,
@@ -110,21 +110,21 @@ class Supervisor:
     # The supervisor itself
 
     def configure(self, programs: Iterable[Program]) -> None:
-        """Write what the next supervisor shall know."""
+        """Write the configuration of the next supervisor."""
         self._places.write(self.configuration, _configuration(list(programs)))
 
     def configured_otherwise(self, programs: Iterable[Program]) -> bool:
-        """Whether the present one knows other programs."""
+        """Whether the running supervisor manages other programs."""
         try:
             return self.configuration.read_text() != _configuration(list(programs))
         except OSError:
             return True
 
     def launch(self, environment: Mapping[str, str]) -> None:
-        """Start it in the background, with nothing started yet. Raises DevError if it fails."""
+        """Start it in the background without any process. Raises DevError on failure."""
         self.socket.unlink(missing_ok=True)
         started = capture(
-            # By the link that no strange character is in: see Places.
+            # Through the link, whose path has no special characters: see Places.
             [
                 *(str(self._python), "-m", "supervisor.supervisord"),
                 *("-c", f"{self._places.sockets}/dev/run/{self.configuration.name}"),
@@ -137,14 +137,14 @@ class Supervisor:
         readiness.wait_until(lambda: self.answers, 20, "the supervisor did not answer")
 
     def shut_down(self) -> None:
-        """End it, once its processes are stopped."""
+        """Stop it, after its processes have been stopped."""
         self._ask("shutdown")
-        readiness.wait_until(lambda: not self.socket.exists(), 20, "the supervisor did not end")
+        readiness.wait_until(lambda: not self.socket.exists(), 20, "the supervisor did not stop")
 
     def end_orphans(self, programs: Sequence[tuple[str, str]]) -> list[str]:
-        """End what a supervisor that is gone left behind; return the services' names.
+        """Stop processes whose supervisor is gone; return the services' names.
 
-        `programs` are services with their stop signals, in the order in which they stop.
+        `programs` are services with their stop signals, in stop order.
         """
         done = capture(
             [
@@ -156,7 +156,7 @@ class Supervisor:
             timeout=120,
         )
         if not done.ok:
-            raise DevError(f"what an earlier supervisor left could not be ended: {done.last_words}")
+            raise DevError(f"orphaned processes could not be stopped: {done.last_words}")
         return done.output.split()
 
     @property
@@ -164,8 +164,8 @@ class Supervisor:
         return {MARK: str(self._places.checkout.root)}
 
     def _ask(self, method: str, *arguments: object) -> Any:
-        # A connection for each question: doctor's checks ask side by side, and one connection
-        # serves only one thread.
+        # A new connection for each call: doctor's checks run concurrently, and a connection serves
+        # only one thread.
         transport = _UnixTransport(str(self.socket))
         try:
             with xmlrpc.client.ServerProxy("http://supervisor", transport=transport) as server:
@@ -173,10 +173,10 @@ class Supervisor:
         except xmlrpc.client.Fault as fault:
             if fault.faultCode == _NOT_RUNNING:
                 raise _NotRunning(fault.faultString) from fault
-            raise DevError(f"the supervisor refused {method}: {fault.faultString}") from fault
+            raise DevError(f"the supervisor rejected {method}: {fault.faultString}") from fault
         except SLOW as error:
             raise NoAnswer(
-                f"the supervisor does not answer: {error}", "look again: is the machine overloaded?"
+                f"the supervisor does not answer: {error}", "try again: is the machine overloaded?"
             ) from error
         except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
             raise _Absent(
@@ -188,25 +188,25 @@ _NOT_RUNNING = 70  # http://supervisord.org/api.html#xml-rpc-api-documentation
 
 
 class _Absent(DevError):
-    """Nobody listens on its socket."""
+    """No supervisor listens on its socket."""
 
 
 class _NotRunning(DevError):
-    """It ended before it was told to."""
+    """It exited before it was told to stop."""
 
 
 def _configuration(programs: Sequence[Program]) -> str:
     sections: list[dict[str, object]] = [
         {
             "": "supervisord",
-            # %(here)s is the link in the directory of sockets: no character in it is special.
+            # %(here)s is the link in the directory of sockets, which has no special characters.
             "logfile": "%(here)s/../logs/supervisor.log",
             "logfile_maxbytes": _LOG_BYTES,
             "logfile_backups": 1,
             "pidfile": "%(here)s/supervisord.pid",
             "directory": "/",
             "nocleanup": "true",
-            # Said, or it warns at each start.
+            # Set explicitly to silence a start-up warning.
             **({"user": "root"} if os.getuid() == 0 else {}),
         },
         {"": "unix_http_server", "file": "%(here)s/../../supervisor.sock", "chmod": "0700"},
@@ -243,7 +243,7 @@ def _configuration(programs: Sequence[Program]) -> str:
 
 
 class _UnixTransport(xmlrpc.client.Transport):
-    """XML-RPC through a socket file."""
+    """XML-RPC over a Unix socket."""
 
     def __init__(self, path: str) -> None:
         super().__init__()

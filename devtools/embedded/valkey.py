@@ -1,4 +1,4 @@
-"""Cache, queues and results: a Valkey of this machine, which speaks Redis's protocol."""
+"""Cache, queues and results: a Valkey process, which speaks Redis's protocol."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DATA = "/data"
 
 
 class Valkey:
-    """Says how the server is started; it makes its files by itself."""
+    """Defines how the server is started; it creates its own files."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
@@ -28,13 +28,13 @@ class Valkey:
         self._directory = stack.place(self.service.volumes[_DATA])
 
     def program(self) -> Program:
-        """The server as a process, with the options that are declared for the container's."""
+        """The server as a process, with the declared options of its container."""
         _, *options = self.service.command
         port = self.stack.ports[CACHE]
         command = [
             *(str(self.server), *options),
             *("--bind", ports.LOOPBACK, "--port", str(port), "--dir", str(self._directory)),
-            # It writes its title over its environment, and with it the mark it is found by.
+            # It overwrites its environment with its title, and with it the mark that identifies it.
             *("--set-proc-title", "no"),
         ]
         return Program(
@@ -45,9 +45,9 @@ class Valkey:
         )
 
     def prepare(self) -> None:
-        """Make the directory of its data."""
+        """Create its data directory."""
         self._directory.mkdir(exist_ok=True)
-        self._directory.chmod(0o700)  # sessions and queued tasks
+        self._directory.chmod(0o700)  # contains sessions and queued tasks
 
     @cached_property
     def server(self) -> Path:
@@ -67,7 +67,7 @@ class Valkey:
 
 
 def answers(port: int) -> bool:
-    """Whether a server on `port` answers and has read its data."""
+    """Whether a server on `port` answers and has loaded its data."""
     with contextlib.suppress(OSError), socket.create_connection((ports.LOOPBACK, port), 1) as link:
         link.sendall(b"PING\r\n")
         return link.recv(16).startswith(b"+PONG")

@@ -1,5 +1,5 @@
-"""What can run the stack. `choice` imports them all, and only what runs one needs that."""
+"""The engines. `choice` imports all of them; code for one engine imports only that one."""
 
 AUTO = "auto"
-# In the order of `engines.choice.ENGINES`, for what only names them.
+# The names in the order of `engines.choice.ENGINES`, for code that needs no engine.
 NAMES = ("compose", "embedded", "workspace")

@@ -1,4 +1,4 @@
-"""What every engine can do: the one interface between the commands and what runs the stack."""
+"""The interface of the engines, which run the stack for the commands."""
 
 from __future__ import annotations
 
@@ -17,57 +17,57 @@ from ..terminal import Terminal
 
 
 class Engine(ABC):
-    """Runs the stack. Every method raises DevError where it cannot do its work;
-    those that hand the terminal to a program return its exit status."""
+    """Runs the stack. All methods raise DevError on failure; those that hand the terminal to a
+    program return its exit status."""
 
     name: str
-    # Why it is this engine that runs the stack, in words.
+    # Why this engine was chosen.
     reason = ""
-    # Until when `serve` holds.
+    # How long the choice of `serve` lasts.
     serves_until = "the next ./dev up"
 
     def __init__(self, checkout: Checkout, terminal: Terminal) -> None:
         self.checkout = checkout
         self.terminal = terminal
-        # Entered by what starts services.
+        # Engines enter it before they start services.
         self.claims = ports.Claims()
 
     @property
     def debug_port(self) -> int:
-        """Where an editor attaches to web, if that runs under a debugger."""
+        """The port for an editor to attach to web, if it runs under a debugger."""
         return debuggers.port(self.checkout, WEB)
 
     # The stack
 
     @abstractmethod
     def up(self, *, auto_ports: bool, build: bool, debug: bool, timeout: float) -> bool:
-        """Bring every service up and wait, at most `timeout` seconds, until all are healthy.
+        """Start every service and wait, at most `timeout` seconds, until all are healthy.
 
-        With `debug` web and worker run under debuggers, a server that does already as it is.
-        Returns whether there was anything to do.
+        With `debug`, web and worker run under debuggers; a server that already does is kept.
+        Returns whether anything had to be done.
         """
 
     @abstractmethod
     def down(self, *, volumes: bool) -> None:
-        """Stop and remove what runs; the data too with `volumes`."""
+        """Stop and remove the services; with `volumes` delete the data too."""
 
     @abstractmethod
     def status(self) -> StackStatus:
-        """What runs now."""
+        """The current status."""
 
     @abstractmethod
     def logs(self, services: Sequence[str], *, follow: bool, tail: int | None) -> int:
-        """Print the logs of `services`, or of all."""
+        """Print the logs of `services`, or of all services."""
 
     @abstractmethod
     def restart(self, services: Sequence[str], *, timeout: float) -> None:
-        """Restart `services`, or all that stay, and wait until they are healthy."""
+        """Restart `services`, or all long-running ones, and wait until they are healthy."""
 
     @abstractmethod
     def serve(self, server: str, *, debug: bool, timeout: float) -> bool:
-        """Put `server` in place of the web server that runs; touch nothing else.
+        """Replace the web server by `server`; touch nothing else.
 
-        With `debug` it runs under a debugger. Returns whether there was anything to do.
+        With `debug` it runs under a debugger. Returns whether anything had to be done.
         """
 
     @abstractmethod
@@ -76,21 +76,21 @@ class Engine(ABC):
 
     @abstractmethod
     def data(self) -> list[str]:
-        """What of `remains` holds data that cannot be made again, by name."""
+        """The names of the items in `remains` with data that cannot be recreated."""
 
     @abstractmethod
     def clean(self) -> None:
-        """Delete all of `remains`."""
+        """Delete everything in `remains`."""
 
     # Commands inside it
 
     @abstractmethod
     def manage(self, arguments: Sequence[str], *, writes_code: bool = False) -> int:
-        """Run manage.py as the database's owner; with `writes_code` its files are the caller's."""
+        """Run manage.py as the database's owner; with `writes_code` the caller owns new files."""
 
     @abstractmethod
     def release(self) -> int:
-        """Run the release that a start-up runs: migrations and missing tenants."""
+        """Run the release, like a start: migrations and missing tenants."""
 
     @abstractmethod
     def shell(self, arguments: Sequence[str]) -> int:
@@ -98,37 +98,37 @@ class Engine(ABC):
 
     @abstractmethod
     def execute(self, service: str, command: Sequence[str]) -> int:
-        """Run `command` in `service`, which runs, with the environment that it has."""
+        """Run `command` in the running service `service`, with its environment."""
 
     @abstractmethod
     def psql(self, arguments: Sequence[str]) -> int:
         """Open psql on the application's database, as superuser."""
 
     def in_database(self, script: str, *arguments: str, timeout: float = 60) -> Result:
-        """Run a shell script to its end where PostgreSQL's programs log in as superuser.
+        """Run a shell script where PostgreSQL's programs log in as superuser; return its result.
 
-        They work in the application's database unless they are told another.
+        The programs use the application's database by default.
         """
-        raise DevError(f"the {self.name} engine does not reach the database's own programs")
+        raise DevError(f"the {self.name} engine cannot run PostgreSQL's programs")
 
-    # Where web's packages are locked.
+    # The lock file of web's packages.
     lock = environment.LOCK_OF_IMAGE
 
     def missing_packages(self) -> list[str]:
-        """What `lock` has and web, where it runs now, has not, as `name version`."""
+        """The packages of `lock` that the running web lacks, as `name version`."""
         return environment.named(self.ask(WEB, ["python", *environment.COMPARE]))
 
     def image_python(self, *modules: str) -> Interpreter | None:
-        """The Python of the stack's image, if there is one and it can import `modules`."""
+        """The Python of the stack's image, if there is one that can import `modules`."""
         return None
 
     def install_python(self, terminal: Terminal) -> Interpreter:
-        """Make a Python that has what ./dev asks it for, and show that on `terminal`."""
+        """Install a Python for ./dev's own scripts; show progress on `terminal`."""
         return Local(environment.ensure(self.checkout, terminal))
 
     def empty_cache(self) -> None:
-        """Delete all that the application has in its cache, sessions included."""
-        raise DevError(f"the {self.name} engine does not reach the cache")
+        """Delete everything in the application's cache, including sessions."""
+        raise DevError(f"the {self.name} engine cannot access the cache")
 
     @abstractmethod
     def test(self, arguments: Sequence[str], *, auto_ports: bool, build: bool) -> int:
@@ -136,32 +136,32 @@ class Engine(ABC):
 
     @abstractmethod
     def test_environment(self) -> Mapping[str, str]:
-        """The variables with which this machine's Python, or this container's, runs the tests.
+        """The variables for running the tests with the Python of this machine or container.
 
-        Raises DevError if the database or Redis is not there.
+        Raises DevError if the database or Redis is not available.
         """
 
-    # What it gives the processes. An engine that does not decide that need not say.
+    # The processes' environment. Optional: only engines that set it override these methods.
 
     def environment_at_start(self, service: str) -> Mapping[str, str] | None:
-        """The variables that a start would give `service`; None if somebody else decides."""
+        """The variables of a start of `service`; None if this engine does not set them."""
         return None
 
     def filled_in(self) -> Mapping[str, str]:
-        """The variables of Compose files that ./dev itself gave a value, not the user."""
+        """The variables in Compose files that ./dev set, not the user."""
         return MappingProxyType({})
 
     def ask(self, service: str, command: Sequence[str]) -> Result | None:
-        """Run `command` in backend to its end, with the variables that `service` runs with now.
+        """Run `command` in backend with the variables of the running `service`; return its result.
 
-        None if it does not run. Raises DevError where that cannot be known.
+        None if the service is not running. Raises DevError if that is unknown.
         """
-        raise DevError("this engine cannot ask it")
+        raise DevError("this engine cannot run a command as a service")
 
 
 def runs_once(service: str) -> DevError:
-    """The error for a command in a service that has ended its work."""
+    """The error for running a command in a service that has exited."""
     return DevError(
-        f"{service} runs once, at each start, and has ended",
+        f"{service} runs once, at each start, and has exited",
         f"in web: ./dev exec {WEB} COMMAND\nas the database's owner: ./dev manage COMMAND",
     )

@@ -1,4 +1,4 @@
-"""Which engine runs the stack here."""
+"""Choosing the engine."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ ENGINES: dict[str, Callable[[Checkout, Terminal], Engine]] = {
 
 
 def choose(asked: str, checkout: Checkout, terminal: Terminal) -> Engine:
-    """The engine that `--engine` asks for, else DEV_ENGINE, else the one that fits this machine.
+    """The engine from `--engine`, else from DEV_ENGINE, else the one that fits this machine.
 
-    Its `reason` says why it is this one. Raises UsageError for a name that is none.
+    Its `reason` explains the choice. Raises UsageError for an unknown name.
     """
     name = asked or checkout.chosen(VARIABLE) or AUTO
-    reason = "--engine says so" if asked else f"{VARIABLE} says so"
+    reason = "--engine" if asked else VARIABLE
     if not asked and WorkspaceEngine(checkout, terminal).runs:
-        name = AUTO  # a choice that .env makes for the machine outside
+        name = AUTO  # .env chooses for the machine outside the container
     if name == AUTO:
         name, reason = _fitting(checkout, terminal)
     if name not in ENGINES:
@@ -42,15 +42,15 @@ def choose(asked: str, checkout: Checkout, terminal: Terminal) -> Engine:
 
 def _fitting(checkout: Checkout, terminal: Terminal) -> tuple[str, str]:
     if WorkspaceEngine(checkout, terminal).runs:
-        return WorkspaceEngine.name, "this is its container"
+        return WorkspaceEngine.name, "this is the dev container"
     if EmbeddedEngine(checkout, terminal).runs:
-        return EmbeddedEngine.name, "the stack is up on it"
+        return EmbeddedEngine.name, "the stack is running on it"
     try:
         problem = docker.silence(checkout)
     except NoAnswer:
-        raise  # a daemon that is slow may have the stack up
+        raise  # the stack may be running on a slow daemon
     except DevError as error:
         problem = error.problems[0]
     if problem:
         return EmbeddedEngine.name, problem.what
-    return ComposeEngine.name, "a Docker daemon answers"
+    return ComposeEngine.name, "the Docker daemon answers"

@@ -1,4 +1,4 @@
-"""The engine with Docker: the stack as docker-compose.yml declares it."""
+"""The engine with Docker: runs the stack of docker-compose.yml."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ..terminal import Mark, Terminal
 from .base import Engine, runs_once
 
 SERVER = "SERVER"
-# Publishes the debuggers' ports on loopback, and only then is there a debugger.
+# Publishes the debuggers' ports on loopback. There is no debugger without it.
 DEBUG_FILE = "docker-compose.debug.yml"
 
 SUBJECT = "stack"
@@ -39,7 +39,7 @@ _PORT_RACE = re.compile(r":(\d+)(?: failed: port is already allocated|: bind: ad
 
 
 class ComposeEngine(Engine):
-    """Talks to `docker compose`; keeps nothing but what Project keeps."""
+    """Calls `docker compose`; has no state except Project's cache."""
 
     name = "compose"
 
@@ -63,7 +63,7 @@ class ComposeEngine(Engine):
             self._warn_of_disk()
             self._prepare(auto_ports=auto_ports, build=build)
             self._stop_unwell()
-            # Compose would make a web anew that `serve` made, because it made it alone.
+            # Compose would recreate the web of `serve`, which was created without dependencies.
             kept = self._standing() & {WEB}
             names = [name for name in self.project.services if name not in kept]
             self._start(["up", "--detach", "--no-build"], names, timeout)
@@ -76,7 +76,7 @@ class ComposeEngine(Engine):
         with self.checkout.lock(self.terminal, "down"):
             there = [container.service for container in self.project.all_containers()]
             if not there and not volumes:
-                self.terminal.mark(Mark.GOOD, "nothing was up")
+                self.terminal.mark(Mark.GOOD, "nothing was running")
                 return
             with self.terminal.step("stopping and removing " + (", ".join(there) or "volumes")):
                 self._down(*(["--volumes"] if volumes else []))
@@ -108,7 +108,7 @@ class ComposeEngine(Engine):
             self._must_exist(names)
             self._hold_ports(names)
             for wave in self._waves(names):
-                # Without it, what depends on them would restart too.
+                # Without it, Compose would restart the dependents too.
                 self._start(["restart", "--no-deps"], wave, timeout)
 
     def serve(self, server: str, *, debug: bool, timeout: float) -> bool:
@@ -126,7 +126,7 @@ class ComposeEngine(Engine):
             self._settle_ports(False, [WEB])
             self._stop_unwell(only=WEB)
             self._start(
-                # Alone, so that nothing it depends on is touched or run again.
+                # Without dependencies, so that Compose neither touches nor reruns them.
                 ["up", "--detach", "--no-deps", "--no-build"],
                 [WEB],
                 timeout,
@@ -188,7 +188,7 @@ class ComposeEngine(Engine):
         web = self.project.containers().get(WEB)
         if web is None:
             return []
-        # In another container where this one does not run: it may be for want of a package.
+        # If web is not running, ask the image: web may have failed because of a missing package.
         where = web.id if web.running else ""
         return image.missing_packages(self.project, web.image_id, where)
 
@@ -216,7 +216,7 @@ class ComposeEngine(Engine):
 
     def test_environment(self) -> Mapping[str, str]:
         self._check_docker()
-        # As the embedded engine places it: on the ports that the containers publish.
+        # Like the embedded engine: on the ports that the containers publish.
         given = {
             name: report.port(self.project, self._must_run(name), name)
             for name in (DATABASE, CACHE)
@@ -252,7 +252,7 @@ class ComposeEngine(Engine):
     # Before a start
 
     def _check(self) -> None:
-        """Raise one DevError with all that would keep the stack from starting."""
+        """Raise one DevError with all problems that prevent a start."""
         files = [*line_endings.problems(self.checkout), *permissions.problems(self.checkout)]
         self._check_docker(files)
         environment_file.warn(self.checkout, self.terminal)
@@ -260,7 +260,7 @@ class ComposeEngine(Engine):
             self.terminal.warn(problem)
 
     def _check_docker(self, others: Sequence[Problem] = ()) -> None:
-        """Raise one DevError with `others` and all that keeps Docker from being asked."""
+        """Raise one DevError with `others` and all problems with Docker."""
         if self._docker_answers and not others:
             return
         found = [
@@ -268,7 +268,7 @@ class ComposeEngine(Engine):
             *others,
             *docker.problems(self.checkout),
         ]
-        # Only then can the project be read, and only then is it known whose it is.
+        # Only then can the project be read and its owner be determined.
         found = found or project_name.problems(self.project)
         if found:
             raise DevError.of(found)
@@ -279,14 +279,14 @@ class ComposeEngine(Engine):
             self._keep_ports()
 
     def _keep_ports(self) -> None:
-        """Remember the ports that containers have: `.dev`, or what chose them, was deleted."""
+        """Remember the containers' ports: `.dev`, or the configuration that chose them, is gone."""
         declared = {(port.service, port.target): port.port for port in self.project.published()}
         found = {}
         for container in self.project.containers().values():
             for port in container.published.values():
                 place = port.service, port.target
                 variable = self.project.port_variables.get(place, "")
-                moved = declared.get(place, 0) not in (0, port.port)  # 0: any that is free
+                moved = declared.get(place, 0) not in (0, port.port)  # 0: any free port
                 if variable and moved and not self.checkout.chosen(variable):
                     found[variable] = str(port.port)
         if found:
@@ -302,7 +302,7 @@ class ComposeEngine(Engine):
         build: bool = False,
         services: Sequence[str] | None = None,
     ) -> None:
-        """Free ports and a current image for `services`, or for all, and the volumes."""
+        """Ensure free ports and a current image for `services`, or for all, and the volumes."""
         self._settle_ports(auto_ports, services)
         self.project.make_volumes()
         image.ensure(self.project, self.terminal, force=build)
@@ -333,12 +333,12 @@ class ComposeEngine(Engine):
         self.project.forget_configuration()
 
     def _hold_ports(self, services: Sequence[str] | None) -> None:
-        """Hold the ports of `services`, or of all, in use or not: a container may start anew."""
+        """Reserve the ports of `services`, or of all: a container may be recreated."""
         for port in self.project.published(services):
             self.claims.hold(port.port)
 
     def _nothing_changed(self) -> bool:
-        """Whether the last `up` still stands: as declared, healthy, migrated, image current."""
+        """Whether the stack needs no `up`: as declared, healthy, migrated, image current."""
         return (
             self._standing() == set(self.project.services)
             and image.up_to_date(self.project, image.ids(self.project))
@@ -346,7 +346,7 @@ class ComposeEngine(Engine):
         )
 
     def _standing(self) -> set[str]:
-        """The services that are healthy, as declared now, and from the image that is there."""
+        """The services that are healthy, match the declaration and run the current image."""
         replicas = self.project.replicas()
         first = one_each(replicas)
         known = self.checkout.recall(SUBJECT)
@@ -360,12 +360,12 @@ class ComposeEngine(Engine):
         }
 
     def _record(self, container: Container) -> dict[str, str]:
-        """Which container runs which declaration: either one that was replaced shows."""
+        """The container's id and its declaration, so that a change of either is detected."""
         service = self.project.services[container.service]
         return {"container": container.id, "declaration": self.project.digest(service)}
 
     def _remember(self, names: Iterable[str]) -> None:
-        """Keep what the containers of `names` were started as."""
+        """Record the declarations that the containers of `names` were started with."""
         containers = self.project.containers()
         started = {name: self._record(containers[name]) for name in names}
         self.checkout.remember(SUBJECT, {**self.checkout.recall(SUBJECT), **started})
@@ -383,8 +383,8 @@ class ComposeEngine(Engine):
         timeout: float,
         arrived: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Run `docker compose` with `arguments` on `names` and follow until they are well,
-        or until `arrived` says that waiting may end sooner."""
+        """Run `docker compose` with `arguments` on `names` and wait until they are healthy,
+        or until `arrived` ends the wait early."""
         before = {one.id: one for one in self.project.all_containers()}
         with background(
             ["docker", "compose", "--progress", "plain", *arguments, *names],
@@ -398,15 +398,15 @@ class ComposeEngine(Engine):
                 raise
 
     def _explain_port_race(self, output: str) -> None:
-        """Raise the better error if a port was taken in between, or where it cannot be seen."""
+        """Raise a better error if another program took a port meanwhile, or invisibly."""
         numbers = set(map(int, _PORT_RACE.findall(output)))
         lost = [port for port in self.project.published() if port.port in numbers]
         if lost:
             raise DevError.of(port_checks.explain(self.project, port) for port in lost)
 
     def _waves(self, names: Sequence[str]) -> list[list[str]]:
-        """`names` in groups, each after those that it waits for: a restart of all at once would
-        have web and worker crash until the emulators are filled."""
+        """`names` in groups, each after its dependencies: web and worker would crash until the
+        emulators are seeded if all restarted at once."""
         waves: list[list[str]] = []
         left = list(names)
         while left:
@@ -419,7 +419,7 @@ class ComposeEngine(Engine):
         return waves
 
     def _stop_unwell(self, only: str = "") -> None:
-        """Stop what crashes or is unhealthy: the start then begins anew, without its back-off."""
+        """Stop crashing and unhealthy services, so that the start is not delayed by back-off."""
         names = [
             name
             for name, group in self.project.replicas().items()
@@ -427,18 +427,18 @@ class ComposeEngine(Engine):
             and name == (only or name)
         ]
         if names:
-            with self.terminal.step("stopping what does not work: " + ", ".join(names)):
+            with self.terminal.step("stopping unhealthy services: " + ", ".join(names)):
                 self.project.compose("stop", *names)
 
     def _down(self, *options: str) -> None:
-        # Every profile: containers of single commands and of the tests go too.
+        # All profiles: containers of one-off commands and of the tests too.
         found = self.project.compose(
             "--profile", "*", "down", "--remove-orphans", *options, timeout=180
         )
         if not found.ok:
             raise DevError(
-                f"docker compose could not take the stack down: {found.last_words}",
-                "see what is left with: ./dev status",
+                f"docker compose could not stop the stack: {found.last_words}",
+                "see what is still running: ./dev status",
             )
 
     # Commands inside
@@ -451,12 +451,12 @@ class ComposeEngine(Engine):
         auto_ports: bool = False,
         build: bool = False,
     ) -> int:
-        """Run `command` in a container of its own, with the database and Redis beside it."""
+        """Run `command` in a separate container, with the database and Redis available."""
         if self.checkout.variables.get("DEBUGPY_RUNNING"):
             raise DevError(
-                "no breakpoint would be hit: a debugger of this machine does not follow a command "
+                "breakpoints would not work: a debugger on this machine cannot follow a command "
                 "into its container",
-                "debug it in the dev container, or without Docker: ./dev down, then put "
+                "debug the command in the dev container, or without Docker: ./dev down, then put "
                 "DEV_ENGINE=embedded in .env",
             )
         self._check()
@@ -467,7 +467,7 @@ class ComposeEngine(Engine):
             services = self.project.services
             if not all(services[name].fulfilled_by(there.get(name, ())) for name in needed):
                 self._start(["up", "--detach", "--no-deps"], needed, timeout=60)
-                self.terminal.say(f"  {' and '.join(needed)} stay up; ./dev down stops them")
+                self.terminal.say(f"  {' and '.join(needed)} keep running; ./dev down stops them")
         options = (*_no_tty(), *options)
         return self._hand_over(*_QUIETLY, "run", "--rm", "--no-deps", *options, service, *command)
 
@@ -496,32 +496,32 @@ class ComposeEngine(Engine):
         return list(services)
 
     def _must_run(self, service: str) -> dict[str, Container]:
-        """The containers. Raises DevError if the one of `service` does not run."""
+        """The containers. Raises DevError if `service` has no running one."""
         containers = self.project.containers()
         if not report.runs(containers, service):
             raise DevError(f"{service} is not running", "start the stack: ./dev up")
         return containers
 
     def _keep_debugged_server(self) -> None:
-        """Leave a web alone that is under a debugger already: an editor may be attached."""
+        """Keep a web that already runs under a debugger: an editor may be attached."""
         web = self.project.containers().get(WEB)
         if web and web.running and web.debug_port and SERVER not in self.checkout.variables:
             self.project.give(SERVER, web.server)
 
     def _must_not_be_a_workspace(self, command: str) -> None:
-        """Raise DevError if a dev container runs: a new one in its place would end the editor."""
+        """Raise DevError if a dev container runs: replacing it would disconnect the editor."""
         web = self.project.containers().get(WEB)
         if web and web.is_workspace:
             raise DevError(
                 "web is a dev container, with an editor in it",
-                f"run the same inside it: {command}\nor end it first: ./dev down",
+                f"run the same command inside it: {command}\nor stop it first: ./dev down",
             )
 
     def _serve_in_workspace(self, server: str, *, debug: bool) -> bool:
         options = ["--debug"] if debug else []
         inside = ("sh", "-c", 'exec ../dev "$@"', "dev", "serve", server, *options)
         if self._exec(WEB, *inside):
-            raise DevError(f"{server} does not serve in the dev container", "./dev logs web")
+            raise DevError(f"{server} did not start in the dev container", "./dev logs web")
         return True
 
     def _must_exist(self, services: Sequence[str]) -> None:
@@ -539,7 +539,7 @@ class ComposeEngine(Engine):
 
 
 def _no_tty() -> list[str]:
-    """Compose asks for a terminal by itself, and fails where only one end is one."""
+    """Compose allocates a terminal by default, and fails if stdin or stdout is not one."""
     return [] if sys.stdin.isatty() and sys.stdout.isatty() else ["-T"]
 
 

@@ -1,4 +1,4 @@
-"""The engine without Docker: the same services as processes of this machine."""
+"""The engine without Docker: runs the services as processes of this machine."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ STAND_INS: Mapping[str, type[Postgres | Valkey | Moto]] = {
 
 
 class EmbeddedEngine(Engine):
-    """Sets `.venv` up and has the declared services run by a supervisor in it."""
+    """Creates `.venv` and runs the declared services under a supervisor in it."""
 
     name = "embedded"
     lock = environment.REQUIREMENTS
@@ -51,7 +51,7 @@ class EmbeddedEngine(Engine):
 
     @property
     def runs(self) -> bool:
-        """Whether something of the stack is up on this engine, or was left over."""
+        """Whether any process of the stack runs on this engine, or was orphaned."""
         return self.runner.supervisor.answers or self.runner.leftover is not None
 
     # The stack
@@ -73,7 +73,7 @@ class EmbeddedEngine(Engine):
     def down(self, *, volumes: bool) -> None:
         with self.checkout.lock(self.terminal, "down"):
             if not self._bring_down() and not volumes:
-                self.terminal.mark(Mark.GOOD, "nothing was up")
+                self.terminal.mark(Mark.GOOD, "nothing was running")
             if volumes:
                 with self.terminal.step("deleting the data"):
                     self._delete(_inside(self.places.data))
@@ -102,7 +102,7 @@ class EmbeddedEngine(Engine):
                 self.claims.hold(port)
             names = self._known(stack.declaration, services) or stack.declaration.long_running
             self.runner.stop(stack.declaration, names)
-            # As they were: a server that `serve` chose stays.
+            # Unchanged: keeps a server that `serve` chose.
             self.runner.start(stack, _only(self._programs(stack), names), timeout, anew=False)
 
     def serve(self, server: str, *, debug: bool, timeout: float) -> bool:
@@ -118,7 +118,7 @@ class EmbeddedEngine(Engine):
                 self.places.log(WEB),
                 timeout,
             )
-            # A restart shall start it as it is now.
+            # So that a restart starts this server.
             given = {SERVER: server, **debuggers.variables(debug_port)}
             stack = self._stack(self._declared(), self._ports_now(), {WEB: given})
             self.runner.keep(self._programs(stack)[WEB])
@@ -131,7 +131,7 @@ class EmbeddedEngine(Engine):
 
     def data(self) -> list[str]:
         found = sorted(_inside(self.places.data))
-        # Collected static files are made again.
+        # Collected static files can be recreated.
         kept = [path for path in found if path.is_dir() and path.name != "static"]
         return [self._short(path) for path in kept]
 
@@ -154,7 +154,7 @@ class EmbeddedEngine(Engine):
         return port_choice.taken(self.checkout, self._declared().ports, self.runner.ports_in_use)
 
     def database_version(self) -> tuple[int, Path]:
-        """The major version of PostgreSQL that would start, and where its data is, or will be."""
+        """The major version of PostgreSQL that a start would use, and its data directory."""
         postgres = Postgres(self._present())
         return postgres.version, postgres.cluster
 
@@ -217,7 +217,7 @@ class EmbeddedEngine(Engine):
         stack = self._reached(DATABASE, CACHE)
         return stack.settings(stack.declaration.extra[TESTS])
 
-    # What it gives the processes
+    # The processes' environment
 
     def environment_at_start(self, service: str) -> Mapping[str, str] | None:
         stack = self._present()
@@ -241,7 +241,7 @@ class EmbeddedEngine(Engine):
     # Before a start
 
     def _check(self) -> None:
-        """Raise one DevError with all that would keep the stack from starting."""
+        """Raise one DevError with all problems that prevent a start."""
         found = [
             *environment_file.problems(self.checkout),
             *line_endings.problems(self.checkout),
@@ -252,11 +252,11 @@ class EmbeddedEngine(Engine):
         environment_file.warn(self.checkout, self.terminal)
 
     def _set_up(self, *, anew: bool = False) -> Declaration:
-        """See to the directories and a `.venv` with all it needs; read what is declared.
+        """Create the directories and `.venv`; read the declaration.
 
-        What an earlier stack left is ended.
+        Stops orphans of an earlier stack.
         """
-        leftover = self.runner.leftover  # before what was deleted is made again
+        leftover = self.runner.leftover  # before deleted files are recreated
         self.places.make()
         environment.ensure(self.checkout, self.terminal, anew=anew)
         declared = self._declared()
@@ -276,11 +276,11 @@ class EmbeddedEngine(Engine):
         return Stack(self.checkout, self.places, declared, python, given, variables)
 
     def _present(self) -> Stack:
-        """The stack as it is, without making anything: for commands that only look."""
+        """The stack as it is, for read-only commands; creates nothing."""
         return self._stack(self._declared(), self._ports_now())
 
     def _programs(self, stack: Stack) -> dict[str, Program]:
-        """Every service as a process, in the order of what they wait for."""
+        """Every service as a process, in the order of their dependencies."""
         installed = environment.installed(self.checkout)
         programs = {}
         for name, service in stack.declaration.services.items():
@@ -290,20 +290,20 @@ class EmbeddedEngine(Engine):
                 programs[name] = application.program(stack, service, installed)
             else:
                 raise DevError(
-                    f"the embedded engine has nothing that stands for {name}",
+                    f"the embedded engine cannot run {name}",
                     "use Docker: ./dev --engine compose up",
                 )
         return programs
 
     def _settle(self, declared: Declaration, names: Sequence[str]) -> dict[str, int]:
-        """Ports for `names` that are free or theirs; for the others what they would get."""
+        """Ports for `names` that are free or already theirs; for other services the likely ones."""
         needed = [port for port in declared.ports if port.service in names]
         own = self.runner.ports_in_use
         settled = port_choice.settle(self.checkout, self.terminal, self.claims, needed, own)
         return {**self._ports_now(), **settled}
 
     def _ports_now(self) -> dict[str, int]:
-        """The port of each service that runs, and the one that each other would want."""
+        """The port of each running service, and the configured port of every other."""
         declared = self._declared().ports
         wanted = {port.service: port_choice.wanted(self.checkout, port) for port in declared}
         return {**wanted, **self.runner.ports_in_use}
@@ -314,24 +314,24 @@ class EmbeddedEngine(Engine):
             raise DevError.of([leftover])
         states = self.runner.states
         if not states:
-            raise DevError("the stack is not up", "start it: ./dev up")
+            raise DevError("the stack is not running", "start it: ./dev up")
         if name and not states[name].running:
             raise DevError(f"{name} is not running", "start the stack: ./dev up")
 
     def _reached(self, *names: str) -> Stack:
-        """The stack, in which `names` listen. Raises DevError unless they do."""
+        """The stack. Raises DevError unless all of `names` listen on their ports."""
         stack = self._present()
         for name in names:
             self._must_run(name)
             if not runner.listens(stack, self.runner.states[name]):
                 raise DevError(
                     f"{name} does not listen on port {stack.ports[name]}",
-                    "start the stack anew: ./dev down, then ./dev up",
+                    "restart the stack: ./dev down, then ./dev up",
                 )
         return stack
 
     def _debugged(self) -> dict[str, dict[str, str]]:
-        """What web and worker are given to run under debuggers, by service."""
+        """The variables that run web and worker under debuggers, by service."""
         own = self.runner.debug_ports
         given = {}
         for name in debuggers.PORTS:
@@ -341,11 +341,11 @@ class EmbeddedEngine(Engine):
                 raise DevError(
                     f"port {port} for the debugger of {name} ({variable}) is taken by "
                     f"{ports.holder(port) or 'another program'}",
-                    f"end that program, or choose another port: {variable}=... in .env",
+                    f"stop that program, or choose another port: {variable}=... in .env",
                 )
             given[name] = debuggers.variables(port)
         served = Control(self.places.web_socket).look()
-        # It stays if it is under a debugger already: an editor may be attached.
+        # A server that already runs under a debugger is kept: an editor may be attached.
         if served and served.debug_port and SERVER not in self.checkout.variables:
             given[WEB][SERVER] = served.server
         return given
@@ -374,7 +374,7 @@ class EmbeddedEngine(Engine):
         return self._hand_over(stack, service, command or [*service.command, *arguments])
 
     def _with_what_it_needs(self, declared: Declaration, service: Service) -> Stack:
-        """The stack, with the long-running services up that `service` waits for."""
+        """The stack, with the long-running dependencies of `service` started."""
         needed = [name for name in declared.long_running if name in service.needs]
         states = self.runner.states
         if all(name in states and states[name].running for name in needed):
@@ -383,11 +383,11 @@ class EmbeddedEngine(Engine):
         programs = self._programs(stack)
         self.runner.supervise(stack, programs)
         self.runner.start(stack, _only(programs, needed), timeout=60)
-        self.terminal.say(f"  {' and '.join(needed)} stay up; ./dev down stops them")
+        self.terminal.say(f"  {' and '.join(needed)} keep running; ./dev down stops them")
         return stack
 
     def variables_of(self, name: str) -> dict[str, str]:
-        """The environment of a command that runs as the service `name` does."""
+        """The environment of a command that runs as the service `name`."""
         stack = self._present()
         return stack.environment(stack.declaration.services[name])
 
@@ -408,16 +408,16 @@ class EmbeddedEngine(Engine):
                 raise UsageError(f"there is no service {name!r}", nearest(name, declared.services))
         return list(dict.fromkeys(names))
 
-    # Down, and what is left
+    # Stopping, and remaining files
 
     def _bring_down(self) -> bool:
-        """Stop all that runs; return whether anything did."""
+        """Stop everything; return whether anything was running."""
         leftover = self.runner.leftover
         if self.runner.supervisor.answers and not leftover:
             self.runner.stop_all(self._declared())
             return True
         if leftover and not environment.runs(self.checkout):
-            environment.ensure(self.checkout, self.terminal)  # only from there they can be found
+            environment.ensure(self.checkout, self.terminal)  # finding them needs its packages
         return bool(self.runner.end_leftover(self._declared(), leftover))
 
     def _made(self) -> list[Path]:

@@ -1,7 +1,7 @@
-"""The engine inside the dev container: the services are there, this is one of them.
+"""The engine inside the dev container, which is the container of web.
 
-Compose runs them, from the machine that the container is on; no daemon is reachable here, and
-none is needed for what a day's work takes.
+Compose runs the services, on the machine that hosts the container. The Docker daemon is not
+reachable here, and daily work does not need it.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from ..workspace import protocol, switch
 from ..workspace.protocol import Control
 from .base import Engine
 
-HERE = (WEB,)  # the services that this container holds
+HERE = (WEB,)  # the services in this container
 _CONNECT_WITHIN = 5  # seconds
 _REACHABLE, _SILENT = _KNOWN = ("reachable", "silent")
 
 
 class WorkspaceEngine(Engine):
-    """Asks the supervisor, which is the container's main process, and the services by name."""
+    """Calls the supervisor, which is the container's main process, and services by host name."""
 
     name = "workspace"
-    serves_until = "the container starts anew"
+    serves_until = "the container restarts"
 
     def __init__(self, checkout: Checkout, terminal: Terminal) -> None:
         super().__init__(checkout, terminal)
@@ -50,12 +50,12 @@ class WorkspaceEngine(Engine):
 
     @property
     def runs(self) -> bool:
-        """Whether this is a workspace, and its checkout this one."""
+        """Whether this is a dev container of this checkout."""
         return protocol.inside(self.checkout.root)
 
     @property
     def debug_port(self) -> int:
-        # What moves it elsewhere is there to keep checkouts of one machine apart.
+        # The variables that move it only separate the checkouts of one machine.
         return debuggers.PORTS[WEB][1]
 
     # The stack
@@ -74,13 +74,13 @@ class WorkspaceEngine(Engine):
             return True
         if switch.arrived(state, self._port):
             return False
-        # What it crashed for may be there now: its crashes are counted anew, and no pause is left.
+        # The cause of its crashes may be fixed: reset their count and the pause.
         start = switch.restart if state.crashes else switch.follow
         start(self.control, self.terminal, self._port, protocol.LOG, timeout)
         return True
 
     def down(self, *, volumes: bool) -> None:
-        _outside("the stack, with this container in it, cannot be taken down", "./dev down")
+        _outside("the stack cannot be stopped, because it includes this container", "./dev down")
 
     def status(self) -> StackStatus:
         state = self._state()
@@ -120,13 +120,13 @@ class WorkspaceEngine(Engine):
         )
 
     def remains(self) -> list[str]:
-        _outside("the stack, with this container in it, cannot be deleted", "./dev clean")
+        _outside("the stack cannot be deleted, because it includes this container", "./dev clean")
 
     def data(self) -> list[str]:
-        _outside("the stack, with this container in it, cannot be taken down", "./dev down")
+        _outside("the stack cannot be stopped, because it includes this container", "./dev down")
 
     def clean(self) -> None:
-        _outside("the stack, with this container in it, cannot be deleted", "./dev clean")
+        _outside("the stack cannot be deleted, because it includes this container", "./dev clean")
 
     # Commands inside it
 
@@ -177,14 +177,14 @@ class WorkspaceEngine(Engine):
         return capture(list(command), directory=place, environment=self.checkout.variables)
 
     def _install(self) -> bool:
-        """Install what this container's packages lack of the lock; return whether any did."""
+        """Install the locked packages that this container lacks; return whether there were any."""
         missing = self.missing_packages()
         if missing:
             environment.install_here(self.checkout, self.terminal, missing)
-            self.terminal.say("  the worker's container installs the same, and starts it anew")
+            self.terminal.say("  the worker's container installs the same packages and restarts it")
         return bool(missing)
 
-    # What is where
+    # Services and their addresses
 
     @property
     def _declared(self) -> Declaration:
@@ -192,7 +192,7 @@ class WorkspaceEngine(Engine):
 
     @property
     def _services(self) -> Mapping[str, Service]:
-        """All services; each has a container of its own here."""
+        """All services; here each runs in a separate container."""
         return {**self._declared.services, **self._declared.hosted}
 
     @property
@@ -201,15 +201,15 @@ class WorkspaceEngine(Engine):
 
     @property
     def _port(self) -> int:
-        """The port that web listens on in this container."""
+        """The port of web in this container."""
         return self._services[WEB].ports[0].target
 
     def _state(self) -> protocol.State:
         state = self.control.look()
         if state is None:
             raise DevError(
-                "this is not a workspace: no supervisor of a web server runs here",
-                "open the checkout in its dev container, or leave --engine out",
+                "this is not a dev container: no supervisor of a web server is running",
+                "open the checkout in its dev container, or omit --engine",
             )
         return state
 
@@ -222,13 +222,13 @@ class WorkspaceEngine(Engine):
         return list(HERE)
 
     def _address(self, name: str) -> tuple[str, int]:
-        """Where a service listens on the network that it shares with this container."""
+        """The address of a service on the network that it shares with this container."""
         return name, self._services[name].ports[0].target
 
     def _wait_for_dependencies(self, timeout: float) -> None:
-        """Wait for what web needs: after a restart of the machine all containers start at once.
+        """Wait for web's dependencies: after a reboot, all containers start at once.
 
-        Raises DevError with the first that is not ready after `timeout` seconds, or cannot be.
+        Raises DevError for the first one that is not ready after `timeout` seconds or has failed.
         """
         needed = [name for name in (DATABASE, CACHE, *EMULATORS) if name in self._services]
 
@@ -239,7 +239,7 @@ class WorkspaceEngine(Engine):
             readiness.follow(self.terminal, needed, look, _not_ready, timeout)
 
     def _readiness(self, name: str) -> Verdict:
-        """Whether a service can be used: an emulator, once it is filled."""
+        """Whether a service is usable; for an emulator, whether it is seeded."""
         if name in EMULATORS:
             state = emulators.state(*self._address(name), EMULATORS[name])
         else:
@@ -255,12 +255,12 @@ class WorkspaceEngine(Engine):
         silent = [name for name in names if found[name] == _SILENT]
         if silent:
             raise DevError(
-                f"{' and '.join(silent)} cannot be reached from here",
-                "start what is missing on the machine that this container runs on: ./dev up",
+                f"{' and '.join(silent)} cannot be reached",
+                "start the stack on the machine that hosts this container: ./dev up",
             )
 
     def _reach(self, name: str) -> str:
-        """Whether a connection to a service can be made, in the words of `./dev status`."""
+        """Whether a service accepts connections, in the words of `./dev status`."""
         try:
             socket.create_connection(self._address(name), timeout=_CONNECT_WITHIN).close()
         except TimeoutError:
@@ -282,7 +282,7 @@ class WorkspaceEngine(Engine):
             word = self._reach(name)
             address = ":".join(map(str, self._address(name)))
             return ServiceStatus(name, word, word == _REACHABLE, None, None, address)
-        # What has no port is known by what web hears of it.
+        # Services without a port are judged by what web reports.
         well = found is not None and name in found.checks and name not in found.failing
         return ServiceStatus(name, "heard from" if well else "silent", well, None, None, None)
 
@@ -290,8 +290,8 @@ class WorkspaceEngine(Engine):
         found = {}
         if state.debug_port:
             found[WEB] = debuggers.look(state.debug_port)
-        # Of another container's ports only whether somebody listens can be told, and not even
-        # that may be asked of a debugger: it would take the question for an editor.
+        # In another container we only see whether its port is open, and must not connect to a
+        # debugger's port: it would take the connection for an editor.
         return found
 
     def _tenants(self) -> dict[str, str]:
@@ -304,26 +304,26 @@ class WorkspaceEngine(Engine):
         )
         return addresses.tenants(found.output.split() if found.ok else (), self._port)
 
-    # Running as a service does
+    # Running commands as a service
 
     def _run(self, name: str, *command: str) -> int:
         service = {**self._declared.services, **self._declared.extra}[name]
         return self._hand_over(list(command), {**os.environ, **self._settings(service)}, "backend")
 
     def _settings(self, service: Service) -> dict[str, str]:
-        """The variables that a container of `service` would see."""
+        """The variables of a container of `service`."""
         known = self.checkout.set_to
         values = self.checkout.dotenv.as_env_file(known) if service.reads_dotenv else {}
         for name, declared in service.environment.items():
             values[name] = fill_in(declared, known)
         if "EXPORT_ROOT" in values:
-            # The volume of exports is not mounted here, and what is not in one is lost.
+            # The volume of exports is not mounted here, and files outside a volume would be lost.
             values["EXPORT_ROOT"] = str(self.checkout.state / "exports")
-        # Of this process alone: the debugger's port is web's.
+        # Only for this process: web uses the debugger's port.
         return {**values, debuggers.PORT_VARIABLE: "", debuggers.RELOAD_VARIABLE: ""}
 
     def _superuser(self) -> Mapping[str, str]:
-        """The variables with which psql reaches the database as its superuser."""
+        """The variables for psql to log in as the database's superuser."""
         settings = self._settings(self._declared.services[DATABASE])
         host, port = self._address(DATABASE)
         return {
@@ -348,11 +348,11 @@ class WorkspaceEngine(Engine):
 
 
 def _not_ready(name: str, state: str) -> DevError:
-    remedy = "./dev up   starts what is missing"
+    remedy = "./dev up   starts missing services"
     if name in EMULATORS:
-        remedy = f"./dev logs {name}   names the fault\n./dev restart {name}"
+        remedy = f"./dev logs {name}   shows the error\n./dev restart {name}"
     return DevError(f"{name}: {state}", f"on your machine:\n{remedy}")
 
 
 def _outside(what: str, command: str) -> NoReturn:
-    raise DevError(f"{what} from inside the workspace", f"on your machine: {command}")
+    raise DevError(f"{what} from inside the dev container", f"on your machine: {command}")

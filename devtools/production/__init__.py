@@ -1,1 +1,1 @@
-"""What the production stack needs around it: docker-compose.prod.yml itself needs no ./dev."""
+"""Tools for the production stack; docker-compose.prod.yml itself does not need ./dev."""

@@ -1,4 +1,4 @@
-"""Known weaknesses of the locked packages, as the advisory service lists them."""
+"""Known vulnerabilities of the locked packages, from the advisory service."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 from ..checkout import Checkout
 from ..process import capture
 
-# The checkout's own environment holds the packages of every other lock, in the same versions.
+# The lock of `.venv` includes the packages of every other lock, in the same versions.
 LOCK = "requirements/embedded.txt"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A weakness: the package and its version, the advisory's name, versions that mend it."""
+    """A vulnerability: the package and its version, the advisory, the versions that fix it."""
 
     package: str
     version: str
@@ -25,7 +25,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Audit:
-    """How many packages were looked up, what was found, and which could not be looked up."""
+    """How many packages were looked up, the findings, and the packages not looked up."""
 
     looked_up: int
     findings: list[Finding]
@@ -33,10 +33,10 @@ class Audit:
 
 
 def audit(checkout: Checkout, python: Path) -> Audit:
-    """Look every package of LOCK up.
+    """Look up every package of LOCK.
 
-    A service that cannot be reached is no error: pip-audit then reports every package as
-    skipped, and ends well. So what was skipped is returned, for the caller to say.
+    An unreachable service is not an error: pip-audit then reports every package as skipped and
+    succeeds. The skipped packages are returned, for the caller to report.
     """
     done = capture(
         [

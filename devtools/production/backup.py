@@ -1,9 +1,9 @@
 """Backup and restore of the production stack: roles, database, uploaded and exported files.
 
 A backup is a directory. Its manifest is written last and has the digest of each file, so that
-a backup that was cut off is recognized. It has no password: the roles of the restored database
-have those of the new stack's environment file. A restore wants new volumes, and ends with the
-database, which takes its name when it is whole, so that one that failed serves nobody.
+an incomplete backup is detected. It contains no password: the roles of the restored database
+get those of the new stack's environment file. A restore requires new volumes. It restores the
+database last and renames it when it is complete, so that a failed restore is never served.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ SELECT json_build_object(
         WHERE schemaname NOT IN ('pg_catalog', 'information_schema')),
     'roles', (SELECT count(*) FROM pg_roles WHERE starts_with(rolname, 'tenant_')))
 """
-# Where the release runs, because web and worker do not see exported tenants.
+# Run where the release runs, because web and worker cannot read exported tenants.
 _IN_RELEASE = ("run", "--rm", "-T", "--no-deps", "migrate")
-# Status 1: a file changed or went while it was read. The database of the backup has no such file
-# yet, or has one that its owner deleted.
+# Status 1: a file changed or disappeared while it was read. The database in the backup does not
+# refer to a new file yet, and a deleted one is missing anyway.
 _PACK = "tar --create --directory /data media exports || test $? -eq 1"
 
 
@@ -49,28 +49,28 @@ def back_up(stack: ProductionStack, target: Path, terminal: Terminal) -> dict[st
     """Write a backup of the running stack to `target`, a new directory; return its manifest.
 
     Raises:
-        DevError: when something fails. Nothing is then left of the backup.
+        DevError: on failure. The incomplete backup is deleted.
     """
     if not stack.containers("db"):
         command = " ".join([*stack.command, "up --detach --wait"])
         raise DevError("the database is not running", f"start the stack: {command}")
     before = _facts(stack)
     try:
-        target.mkdir(mode=0o700)  # the data of all tenants is in it
+        target.mkdir(mode=0o700)  # it contains the data of all tenants
     except FileExistsError:
-        raise DevError(f"{target} exists", "name a directory that does not exist yet") from None
+        raise DevError(f"{target} exists", "choose a directory that does not exist") from None
     except OSError as error:
-        raise DevError(f"{target} cannot be made: {error.strerror}") from error
+        raise DevError(f"{target} cannot be created: {error.strerror}") from error
     try:
         with terminal.step("roles and database"):
             _write(stack, target / DATABASE, "exec", "-T", "db", "/scripts/dump")
-        # After the database, so that each file which it names has been written.
+        # After the database, so that every file it refers to exists.
         with terminal.step("files"):
             _write(stack, target / FILES, *_IN_RELEASE, "sh", "-c", _PACK)
         if _facts(stack) != before:
             raise DevError(
-                "tenants or tables were made or dropped meanwhile, and would be there in part",
-                f"again: ./dev backup {target}",
+                "tenants or tables were created or dropped during the backup",
+                f"try again: ./dev backup {target}",
             )
         manifest = {
             "format": FORMAT,
@@ -87,13 +87,13 @@ def back_up(stack: ProductionStack, target: Path, terminal: Terminal) -> dict[st
 
 
 def restore(stack: ProductionStack, source: Path, terminal: Terminal) -> dict[str, Any]:
-    """Fill the stack's new volumes from a backup; return its manifest. Only `db` then runs.
+    """Restore a backup into the stack's new volumes; return its manifest. Only `db` runs then.
 
     Raises:
-        DevError: when the backup is not whole, and before anything is changed when the volumes
-            are not new or PostgreSQL is another; when it fails.
+        DevError: if the backup is incomplete; before any change if the volumes are not new or
+        PostgreSQL has another major version; if the restore fails.
     """
-    with terminal.step("look at the backup"):
+    with terminal.step("checking the backup"):
         manifest = read(source)
     with terminal.step("database"):
         stack.compose("up", "--detach", "--wait", "db", timeout=_STARTED_WITHIN)
@@ -107,33 +107,33 @@ def restore(stack: ProductionStack, source: Path, terminal: Terminal) -> dict[st
         if facts != {name: manifest[name] for name in facts}:
             raise DevError("the database has other tenants or tables than the backup")
     except DevError as error:
-        raise DevError.of([*error.problems, Problem("it is not restored", _anew(stack))]) from None
+        raise DevError.of([*error.problems, Problem("restore failed", _anew(stack))]) from None
     return manifest
 
 
 def read(source: Path) -> dict[str, Any]:
-    """Return the manifest of a whole backup. Raises DevError with all that is wrong with it."""
+    """Return the manifest of a complete backup. Raises DevError with all its problems."""
     try:
         manifest = json.loads((source / MANIFEST).read_text(encoding="utf-8"))
         made_as, expected = manifest["format"], manifest["files"]
     except FileNotFoundError:
         raise DevError(
-            f"{source} has no {MANIFEST}: it is no backup, or one that was cut off",
-            "name another: ./dev restore DIRECTORY",
+            f"{source} has no {MANIFEST}: it is not a backup, or an incomplete one",
+            "choose another: ./dev restore DIRECTORY",
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DevError(f"{source / MANIFEST} cannot be read: {error!r}") from error
     if made_as != FORMAT:
         raise DevError(
             f"{source} has the format {made_as}, and this checkout reads {FORMAT}",
-            "restore it with a checkout of the release that made it",
+            "restore it with a checkout of the release that wrote it",
         )
     problems = []
     for name in (DATABASE, FILES):
         if not (source / name).is_file():
             problems.append(Problem(f"{source / name} is missing"))
         elif _described(source / name) != expected.get(name):
-            problems.append(Problem(f"{source / name} is not as the backup wrote it"))
+            problems.append(Problem(f"{source / name} was changed after the backup"))
     if problems:
         problems[-1] = Problem(problems[-1].what, "copy the backup again, or restore another")
         raise DevError.of(problems)
@@ -141,7 +141,7 @@ def read(source: Path) -> dict[str, Any]:
 
 
 def _refuse_another_target(stack: ProductionStack, manifest: dict[str, Any]) -> None:
-    """Refuse volumes that hold anything, and another major version of PostgreSQL."""
+    """Refuse volumes that are not empty, and another major version of PostgreSQL."""
     facts, problems = _facts(stack), []
     if facts["postgres"] != manifest["postgres"]:
         problems.append(
@@ -150,7 +150,7 @@ def _refuse_another_target(stack: ProductionStack, manifest: dict[str, Any]) -> 
                 f"restore it where docker-compose.prod.yml runs postgres:{manifest['postgres']}",
             )
         )
-    # One table is the init script's.
+    # One table comes from the init script.
     if facts["tenants"] or facts["tables"] > 1 or facts["roles"]:
         problems.append(
             Problem(f"the database is not new: it has {facts['tables']} tables", _anew(stack))
@@ -174,7 +174,7 @@ def _facts(stack: ProductionStack) -> dict[str, Any]:
 
 
 def _bucket(stack: ProductionStack) -> str | None:
-    """The bucket that has the uploaded files in place of the volume, if any."""
+    """The bucket with the uploaded files, if they are not in the volume."""
     return stack.configuration["services"]["web"]["environment"].get(BUCKET) or None
 
 
@@ -184,7 +184,7 @@ def _write(stack: ProductionStack, path: Path, *command: str) -> None:
 
 
 def _new(path: Path) -> Path:
-    """`path`, an empty file that is readable to its owner alone."""
+    """`path`, a new file that only its owner can read."""
     path.touch(mode=0o600)
     return path
 

@@ -1,4 +1,4 @@
-"""A bill of materials of an image, CycloneDX 1.6: the locked packages, as the image has them."""
+"""A bill of materials of an image, CycloneDX 1.6: the locked packages that the image has."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ print(json.dumps({
 def bill_of_materials(checkout: Checkout, python: Path, image: str) -> dict[str, Any]:
     """Return the CycloneDX document of an image.
 
-    Hashes come from the lock; what the lock has for other platforms is left out; the packages
-    of Debian and Python itself are added.
+    Hashes come from the lock; packages that the lock has for other platforms are omitted; Debian's
+    packages and Python itself are added.
 
     Raises:
-        DevError: when the image cannot be run, or holds another package than the lock.
+        DevError: if the image cannot be run, or has a package that is not locked.
     """
     found = _inside(checkout, image)
     document = _locked(checkout, python)
@@ -47,7 +47,7 @@ def bill_of_materials(checkout: Checkout, python: Path, image: str) -> dict[str,
     ]
     if strangers:
         raise DevError(
-            f"{image} holds what {LOCK} does not: {', '.join(strangers)}",
+            f"{image} has packages that {LOCK} does not: {', '.join(strangers)}",
             "build it from this checkout: docker compose -f docker-compose.prod.yml build",
         )
     version = found["python"]
@@ -63,7 +63,7 @@ def bill_of_materials(checkout: Checkout, python: Path, image: str) -> dict[str,
         **document.get("metadata", {}),
         "component": {"type": "container", "name": image, "bom-ref": "image"},
     }
-    # It spoke of the lock's lines, which are not what is listed now.
+    # It refers to the lock's lines, which the document does not contain.
     document.pop("dependencies", None)
     return document
 
@@ -83,7 +83,7 @@ def _inside(checkout: Checkout, image: str) -> dict[str, Any]:
     )
     if not done.ok:
         raise DevError(
-            f"{image} cannot be looked into: {done.last_words}",
+            f"{image} cannot be inspected: {done.last_words}",
             "build it: docker compose -f docker-compose.prod.yml build; or name another: --image",
         )
     return json.loads(done.output)

@@ -1,7 +1,7 @@
-"""Replacing web and worker without a failed request or a lost task.
+"""Replacing web and worker without failed requests or lost tasks.
 
-The new containers come up beside the old ones. An old web is first taken out of the proxy's
-rotation (backend/bin/drain), then stopped; an old worker ends the task it has.
+The new containers start next to the old ones. An old web is first removed from the proxy's
+rotation (backend/bin/drain), then stopped; an old worker finishes its current task.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from .stack import ProductionStack
 SERVICES = ("web", "worker")
 HEALTHY_WITHIN = 180  # seconds
 MIGRATED_WITHIN = 3600  # seconds
-# The proxy probes every half second; a probe and its answer must have passed.
+# The proxy probes every half second; allow a probe and its answer.
 UNTIL_NOTICED = 2.0  # seconds
 
 
 def roll(stack: ProductionStack, terminal: Terminal) -> None:
-    """Bring the database up to the new image, then replace web and worker by it.
+    """Migrate the database with the new image, then replace web and worker.
 
     Raises:
-        DevError: when something fails. The old containers then still serve: new ones that do
-            not become healthy are removed again.
+        DevError: on failure. The old containers still serve then: new ones that do not become
+        healthy are removed.
     """
     _refuse_a_fixed_port(stack)
     old = {service: stack.containers(service) for service in SERVICES}
@@ -35,10 +35,10 @@ def roll(stack: ProductionStack, terminal: Terminal) -> None:
         raise DevError(f"not running: {', '.join(missing)}", f"start the stack: {command}")
     with terminal.step("release"):
         _release(stack)
-    with terminal.step("new web and worker beside the old"):
+    with terminal.step("starting new web and worker"):
         _add(stack, old)
     for service, containers in old.items():
-        with terminal.step(f"old {service} away"):
+        with terminal.step(f"stopping old {service}"):
             _remove(stack, service, containers)
 
 
@@ -47,16 +47,16 @@ def _refuse_a_fixed_port(stack: ProductionStack) -> None:
     fixed = [str(port["published"]) for port in ports if port.get("published") not in (None, "0")]
     if fixed and not any("-" in port for port in fixed):
         raise DevError(
-            f"web is published on port {fixed[0]}, which the old and the new cannot both have",
-            f"put WEB_PORT=0 into {stack.environment_file} and a proxy in front: "
+            f"web is published on port {fixed[0]}, which the old and the new web cannot share",
+            f"set WEB_PORT=0 in {stack.environment_file} and put a proxy in front: "
             "--profile proxy, see docs/production.md",
         )
 
 
 def _release(stack: ProductionStack) -> None:
-    """Look at the environment and migrate, with the new image."""
-    # Not --no-deps, here and below: Compose takes what was made so for something else, and
-    # makes it anew at the next `up`.
+    """Check the environment and migrate, with the new image."""
+    # Not --no-deps, here and below: Compose would take the container for an outdated one, and
+    # recreate it at the next `up`.
     stack.compose("up", "--detach", "--no-build", "migrate", timeout=HEALTHY_WITHIN)
     (container,) = _all_containers(stack, "migrate")
     if stack.docker("wait", container, timeout=MIGRATED_WITHIN).output.strip() != "0":
@@ -81,8 +81,8 @@ def _add(stack: ProductionStack, old: dict[str, list[str]]) -> None:
             for new in set(_all_containers(stack, service)) - set(containers):
                 words = stack.docker("logs", "--tail", "20", new)
                 stack.docker("rm", "--force", new)
-                problems.append(Problem(f"the last words of the new {service}:", _text(words)))
-        what = Problem("the new containers did not come up, and are removed; the old serve on")
+                problems.append(Problem(f"the last log lines of the new {service}:", _text(words)))
+        what = Problem("the new containers failed and were removed; the old ones still serve")
         raise DevError.of([what, *problems]) from None
 
 
@@ -95,6 +95,6 @@ def _remove(stack: ProductionStack, service: str, containers: list[str]) -> None
         for container in containers:
             stack.docker("exec", container, "bin/drain")
         time.sleep(UNTIL_NOTICED)
-    # As long as Compose would wait; the containers remember it.
+    # The stop timeout that Compose would use; the containers store it.
     stack.docker("stop", *containers, timeout=400)
     stack.docker("rm", *containers)

@@ -1,4 +1,4 @@
-"""The environment file of a new production stack: random secrets, and what a person must add."""
+"""The environment file of a new production stack: random secrets, and values to fill in."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ PASSWORD_BYTES = 32  # 43 characters, of which none needs quoting in a URL
 
 _TEXT = """\
 # Environment of the production stack, docker-compose.prod.yml. Every variable: .env.example.
-# Keep a copy where you keep secrets, and this file readable to nobody but you: the passwords
-# count when the volumes are made, and cannot be found out afterwards.
+# Keep a copy where you keep secrets, and this file readable only by you: the passwords are set
+# when the volumes are created, and cannot be recovered later.
 
 SECRET_KEY={key}
 POSTGRES_PASSWORD={postgres}
@@ -36,14 +36,14 @@ EMAIL_FROM={sender}
 
 
 def write(checkout: Checkout, domain: str = "") -> list[str]:
-    """Write ENVIRONMENT_FILE with new secrets; return the variables that are left to fill in.
+    """Write ENVIRONMENT_FILE with new secrets; return the variables that must be filled in.
 
     Args:
-        domain: the tenants' base domain, from which the names of hosts follow; may be empty.
+        domain: the tenants' base domain, from which host names are derived; may be empty.
 
     Raises:
-        DevError: when there is such a file. Other passwords than those the database was made
-            with would shut the application out.
+        DevError: if the file exists. With new passwords the application could not log in to the
+        existing database.
     """
     text = _TEXT.format(
         key=secrets.token_urlsafe(KEY_BYTES),
@@ -59,8 +59,8 @@ def write(checkout: Checkout, domain: str = "") -> list[str]:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise DevError(
-            f"{ENVIRONMENT_FILE} exists, and its passwords are those of the volumes",
-            f"for a new stack move it away first: mv {ENVIRONMENT_FILE} {ENVIRONMENT_FILE}.old",
+            f"{ENVIRONMENT_FILE} exists, and existing volumes use its passwords",
+            f"for a new stack, move it away first: mv {ENVIRONMENT_FILE} {ENVIRONMENT_FILE}.old",
         ) from None
     except OSError as error:
         raise checkout.unwritable(error) from error

@@ -1,4 +1,4 @@
-"""The production stack of this machine, asked through the `docker` command."""
+"""The production stack of this machine, controlled by the `docker` command."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ENVIRONMENT_FILE = ".env.production"
 
 
 class ProductionStack:
-    """The services that COMPOSE_FILE declares, with the variables of an environment file."""
+    """The services of COMPOSE_FILE, with the variables of an environment file."""
 
     def __init__(self, checkout: Checkout, environment_file: str = ENVIRONMENT_FILE) -> None:
         self.checkout = checkout
@@ -23,12 +23,12 @@ class ProductionStack:
 
     @property
     def command(self) -> list[str]:
-        """What a user types before `up`, `ps` and the like."""
+        """The command that a user types before `up`, `ps` and so on."""
         return ["docker", "compose", "--env-file", self.environment_file, "-f", COMPOSE_FILE]
 
     @cached_property
     def configuration(self) -> dict[str, Any]:
-        """The file with every variable filled in. Raises DevError if it is faulty."""
+        """The file with variables interpolated. Raises DevError if it is invalid."""
         return json.loads(self.compose("config", "--format", "json").output)
 
     def containers(self, service: str) -> list[str]:
@@ -36,20 +36,20 @@ class ProductionStack:
         return self.compose("ps", "--quiet", service).output.split()
 
     def compose(self, *arguments: str, timeout: float = 60, **files: IO[bytes]) -> Result:
-        """Run Compose to its end, at most `timeout` seconds. Raises DevError if it fails.
+        """Run Compose, at most `timeout` seconds. Raises DevError if it fails.
 
         Args:
-            files: `given` and `into`, as process.capture takes them.
+            files: `given` and `into`, as for process.capture.
         """
         return self._run([*self.command, *arguments], timeout, **files)
 
     def docker(self, *arguments: str, timeout: float = 60) -> Result:
-        """Run `docker` to its end, at most `timeout` seconds. Raises DevError if it fails."""
+        """Run `docker`, at most `timeout` seconds. Raises DevError if it fails."""
         return self._run(["docker", *arguments], timeout)
 
     def _run(self, command: list[str], timeout: float, **files: IO[bytes]) -> Result:
         if not (self.checkout.root / self.environment_file).is_file():
-            raise DevError(f"there is no {self.environment_file}", "make one: ./dev secrets")
+            raise DevError(f"there is no {self.environment_file}", "create it: ./dev secrets")
         done = capture(
             command,
             directory=self.checkout.root,

@@ -1,1 +1,1 @@
-"""The web server under a supervisor of its own, so that it can be replaced in place."""
+"""The supervised web server of the dev container, which can be replaced in place."""

@@ -1,11 +1,11 @@
-"""What is said over the supervisor's socket: one JSON object each way, then it is closed.
+"""The protocol of the supervisor's socket: one JSON object in each direction, then it is closed.
 
-    {"do": "look"}                                      what runs now
+    {"do": "look"}                                      get the state
     {"do": "serve", "server": "gunicorn", "debug_port": 5678}   replace it; null: no debugger
-    {"do": "restart"}                                   the same server anew
+    {"do": "restart"}                                   restart the same server
 
-Each is answered with a `State`, once an old server has ended and the new one was started, or
-with {"error": "..."}.
+The answer is a `State`, after an old server has ended and the new one was started, or
+{"error": "..."}.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import Any, NoReturn
 
 from ..errors import DevError, NoAnswer
 
-PATIENCE = 60  # seconds; an old server may have requests to end
+PATIENCE = 60  # seconds; an old server may have to finish requests
 LOOK_PATIENCE = 20  # seconds; it answers between two switches
-# What is raised where somebody listens who is busy: its queue of connections may be full, too.
+# Raised if the supervisor exists but is busy: its queue of connections may be full, too.
 SLOW = (TimeoutError, BlockingIOError)
 
-# Where the main process of a dev container listens and writes. Nothing else of the container
-# has to know: whoever runs in it finds them here.
+# The socket and log of a dev container's main process. The paths are fixed, so that programs in
+# the container find them without configuration.
 HOME = Path("/tmp/homeport-workspace")
 SOCKET = HOME / "supervisor.sock"
 LOG = HOME / "web.log"
@@ -32,10 +32,10 @@ LOG = HOME / "web.log"
 
 @dataclass(frozen=True)
 class State:
-    """The server now. `phase` is running, crashed (it is started again after a pause) or ending.
+    """The server's state. `phase` is running, crashed (will restart after a pause) or ending.
 
-    `since` is when it was last started, in seconds since the epoch; `crashes` how often it has
-    ended by itself since it was asked for; `checkout` the path of the code that it runs.
+    `since` is its last start, in seconds since the epoch; `crashes` counts its crashes since the
+    request that started it; `checkout` is the path of its code.
     """
 
     server: str
@@ -50,32 +50,32 @@ class State:
 
 
 def inside(checkout: Path) -> bool:
-    """Whether this process runs in a dev container, and `checkout` is the one it is for."""
+    """Whether this process runs in a dev container of `checkout`."""
     state = Control(SOCKET).look()
     return state is not None and Path(state.checkout) == checkout
 
 
 class Control:
-    """Talks to the supervisor behind `path`, which may be there or not."""
+    """A client of the supervisor at `path`, which may be absent."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def look(self) -> State | None:
-        """What runs; None if there is no supervisor. Raises NoAnswer if it does not answer."""
+        """The state; None if there is no supervisor. Raises NoAnswer if it does not answer."""
         try:
             return self._ask({"do": "look"}, LOOK_PATIENCE)
         except SLOW as error:
-            raise _silent(error, "look again: is the machine overloaded?") from error
+            raise _silent(error, "try again: is the machine overloaded?") from error
         except (OSError, ValueError):
             return None
 
     def serve(self, server: str, debug_port: int | None) -> State:
-        """Replace the server. Raises DevError if that cannot be."""
+        """Replace the server. Raises DevError on failure."""
         return self._tell({"do": "serve", "server": server, "debug_port": debug_port})
 
     def restart(self) -> State:
-        """Start the same server anew. Raises DevError if that cannot be."""
+        """Restart the same server. Raises DevError on failure."""
         return self._tell({"do": "restart"})
 
     def _tell(self, request: dict[str, Any]) -> State:
@@ -97,7 +97,7 @@ class Control:
 
 
 def encode(message: dict[str, Any] | State) -> bytes:
-    """A message as it is sent."""
+    """The encoded message."""
     return json.dumps(asdict(message) if isinstance(message, State) else message).encode() + b"\n"
 
 

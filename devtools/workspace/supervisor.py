@@ -1,13 +1,12 @@
-"""The main process of a workspace: one web server at a time, replaced on request.
+"""The main process of a dev container: runs one web server and replaces it on request.
 
     python -m devtools.workspace.supervisor [--socket PATH] [--log FILE] [COMMAND ...]
 
-runs COMMAND (bin/web) in `backend` with SERVER, DEBUGPY_PORT and RELOAD as they were asked for,
-and listens for requests (see `protocol`). It holds the socket of WEB_BIND, whose file descriptor
-is COMMAND's argument: what a browser asks while one server is replaced by another waits for the
-new one and is not refused. It never ends with a server: one that ends by itself
-is started again after a growing pause. As the first process of
-a container it also takes in what others leave behind.
+runs COMMAND (bin/web) in `backend` with the requested SERVER, DEBUGPY_PORT and RELOAD, and
+listens for requests (see `protocol`). It owns the socket of WEB_BIND, whose file descriptor is
+COMMAND's argument, so a request that arrives while the server is replaced waits for the new one
+and is not refused. The supervisor outlives its servers: it restarts a server that exits, after
+a growing pause. As the first process of a container it also reaps orphaned processes.
 """
 
 from __future__ import annotations
@@ -34,27 +33,27 @@ from . import leftovers, protocol
 from .protocol import State
 
 BACKEND = ROOT / "backend"
-# How whatever descends from a server is known.
+# The mark in the environment of all descendants of a server.
 MARK = "HOMEPORT_SUPERVISOR"
 SERVERS = ("gunicorn", "runserver")
 
 PAUSES = (0.5, 1, 2, 4, 8, 10)  # seconds before the first, second, ... start after a crash
-STEADY = 10  # seconds that a server must have run for its end to count as the first crash
-SWITCH_PATIENCE = 5  # seconds a replaced server has to end its requests
-END_PATIENCE = 25  # the same at the end of the workspace; below the container's grace period
-TURN = 0.01  # seconds between two looks at something that ends
+STEADY = 10  # seconds; a server that ran longer resets the count of crashes
+SWITCH_PATIENCE = 5  # seconds for a replaced server to finish its requests
+END_PATIENCE = 25  # the same when the supervisor stops; below the container's grace period
+TURN = 0.01  # seconds between two polls
 
 _LOG_BYTES = 10_000_000
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
 class Supervisor:
-    """One server, what was asked of it, and how it went."""
+    """One server, the last request for it, and its crashes."""
 
     def __init__(self, command: Sequence[str], path: Path, environment: Mapping[str, str]) -> None:
         self._command = list(command)
         self._path = path
-        # By its socket: one supervisor must not end what another's server left.
+        # Derived from the socket: a supervisor must not kill processes of another one's server.
         self._mark = {MARK: str(path)}
         self._environment = {**environment, **self._mark}
         self._server = environment.get("SERVER") or SERVERS[0]
@@ -70,7 +69,7 @@ class Supervisor:
         self._ending = False
 
     def run(self) -> int:
-        """Serve until told to end; return the exit status."""
+        """Serve until told to stop; return the exit status."""
         _adopt_orphans()
         with _wakened_by_signals(self._end) as wakeup, self._listening() as listener:
             leftovers.end(self._mark)
@@ -110,7 +109,7 @@ class Supervisor:
 
     def _answer(self, listener: socket.socket) -> None:
         connection, _ = listener.accept()
-        connection.settimeout(1)  # one that asks nothing must not hold up the rest
+        connection.settimeout(1)  # a silent client must not block the others
         with connection, contextlib.suppress(OSError):
             try:
                 with connection.makefile("rb") as request:
@@ -118,7 +117,7 @@ class Supervisor:
             except _Refused as refused:
                 answer = {"error": str(refused), "remedy": refused.remedy}
             except (ValueError, KeyError, TypeError, AttributeError) as error:
-                answer = {"error": f"not understood: {error!r}"}
+                answer = {"error": f"invalid request: {error!r}"}
             connection.sendall(protocol.encode(answer))
 
     def _do(self, request: dict[str, Any]) -> State:
@@ -147,7 +146,7 @@ class Supervisor:
     def _refuse_taken(self, port: int) -> None:
         raise _Refused(
             f"port {port} for the debugger is taken by {ports.holder(port) or 'another program'}",
-            "end that program, then try again",
+            "stop that program, then try again",
         )
 
     def _state(self) -> State:
@@ -167,7 +166,7 @@ class Supervisor:
 
     @property
     def _asks_reload(self) -> str:
-        # Under the debugger always: a breakpoint in code that is no more helps nobody.
+        # Always under a debugger: breakpoints need the current code.
         return "true" if self._debug_port else self._reload
 
     def _start(self) -> None:
@@ -179,7 +178,7 @@ class Supervisor:
         }
         debugger = f", debugger on port {self._debug_port}" if self._debug_port else ""
         _say(f"starting {self._server}{debugger}")
-        # Another program may have the port now, and not at the next start.
+        # Another program may use the port now, and release it before the next start.
         self._web = self._web or _web_socket(self._environment.get("WEB_BIND", ""))
         handed = [self._web.fileno()] if self._web else []
         try:
@@ -189,7 +188,7 @@ class Supervisor:
                 cwd=BACKEND,
                 env={**self._environment, **chosen},
                 stdin=subprocess.DEVNULL,
-                start_new_session=True,  # and with it a process group of its own
+                start_new_session=True,  # and with it a new process group
             )
         except OSError as error:
             _say(f"{self._command[0]} cannot be run: {error.strerror}")
@@ -197,7 +196,7 @@ class Supervisor:
 
     @property
     def _time_left(self) -> float | None:
-        """Seconds until a server is started again; None while one runs."""
+        """Seconds until the server is restarted; None while it runs."""
         return None if self._child else max(0.0, self._start_at - time.monotonic())
 
     def _start_if_due(self) -> None:
@@ -215,10 +214,10 @@ class Supervisor:
         self._crashes += 1
         self._start_at = time.monotonic() + pause
         how = f"{self._server} ended (exit status {exit_status})"
-        _say(f"{how}; it is started again in {pause} s")
+        _say(f"{how}; restarting in {pause} s")
 
     def _stop(self, patience: float) -> None:
-        """End the server with all that it started, and wait until that is so."""
+        """Stop the server and all its descendants, and wait until they are gone."""
         child, self._child = self._child, None
         if child:
             # A process paused at a breakpoint waits for its request to end.
@@ -230,7 +229,7 @@ class Supervisor:
         self._clear()
 
     def _clear(self) -> None:
-        """End what left the server's group, as the debugger's adapter does, and its listener."""
+        """Kill processes outside the server's group, such as the debugger's adapter."""
         leftovers.end(self._mark, self._reap)
         if self._debug_port:
             port = self._debug_port
@@ -242,12 +241,12 @@ class Supervisor:
             os.killpg(group, 0)
         except ProcessLookupError:
             return True
-        except PermissionError:  # how macOS speaks of a group of zombies
+        except PermissionError:  # macOS raises this for a group of zombies
             return True
         return False
 
     def _reap(self) -> None:
-        """Take in every process that has ended, the server and what others left behind."""
+        """Reap all processes that have exited: the server and orphans."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -259,7 +258,7 @@ class Supervisor:
                 child, self._child = self._child, None
                 child.returncode = os.waitstatus_to_exitcode(status)
                 with contextlib.suppress(ProcessLookupError):
-                    os.killpg(pid, signal.SIGKILL)  # its children, which outlived it
+                    os.killpg(pid, signal.SIGKILL)  # its orphaned children
                 self._clear()
                 self._crashed(child.returncode)
 
@@ -270,18 +269,18 @@ class _Refused(Exception):
         self.remedy = remedy
 
 
-# What surrounds it
+# Set-up
 
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="supervisor")
     parser.add_argument("--socket", type=Path, default=protocol.SOCKET)
-    parser.add_argument("--log", type=Path, help="a copy of all output; without --socket a file")
+    parser.add_argument("--log", type=Path, help="file for a copy of all output; needs no --socket")
     parser.add_argument("command", nargs="*", default=["bin/web"])
     options = parser.parse_args(arguments)
     log = options.log
     if options.socket == protocol.SOCKET:
-        # Anybody may make a directory in /tmp: one that is not ours cannot be closed to others.
+        # Anyone can create a directory in /tmp, but only its owner can change its mode.
         protocol.HOME.mkdir(mode=0o700, exist_ok=True)
         protocol.HOME.chmod(0o700)
         log = log or protocol.LOG
@@ -290,7 +289,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _web_socket(address: str) -> socket.socket | None:
-    """A socket that listens on `address`; None if it has to be left to the server."""
+    """A socket that listens on `address`; None if the server has to open it."""
     host, _, port = address.rpartition(":")
     if not (host and ports.valid(port)):
         return None
@@ -298,19 +297,19 @@ def _web_socket(address: str) -> socket.socket | None:
     try:
         return socket.create_server((host.strip("[]"), int(port)), family=family, backlog=2048)
     except OSError as error:
-        _say(f"{address} cannot be listened on: {error.strerror}")
+        _say(f"cannot listen on {address}: {error.strerror}")
         return None
 
 
 def _adopt_orphans() -> None:
-    """Become the parent of whatever loses its own below this process, as process 1 is anyway."""
+    """Become a child subreaper, which process 1 is anyway."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 @contextlib.contextmanager
 def _wakened_by_signals(end: Callable[[], None]) -> Iterator[socket.socket]:
-    """A socket that can be read after a signal; SIGTERM and SIGINT also call `end`."""
+    """A socket that becomes readable after a signal; SIGTERM and SIGINT also call `end`."""
     reading, writing = socket.socketpair()
     for side in (reading, writing):
         side.setblocking(False)
@@ -327,7 +326,7 @@ def _wakened_by_signals(end: Callable[[], None]) -> Iterator[socket.socket]:
 
 @contextlib.contextmanager
 def _copied_output(log: Path) -> Iterator[None]:
-    """Have all that this process and those below it write copied into `log`."""
+    """Copy all output of this process and its descendants into `log`."""
     reading, writing = os.pipe()
     stdout, stderr = os.dup(1), os.dup(2)
     os.dup2(writing, 1)
@@ -341,13 +340,13 @@ def _copied_output(log: Path) -> Iterator[None]:
         sys.stdout.flush()
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
-        copier.join(1)  # whoever still holds the pipe shall not hold up the end
+        copier.join(1)  # a process that still holds the pipe must not delay the exit
 
 
 def _copy(reading: int, stdout: int, log: Path) -> None:
     with log.open("wb", buffering=0) as file:
         while chunk := os.read(reading, 65536):
-            with contextlib.suppress(OSError):  # nobody reads any more: the log goes on
+            with contextlib.suppress(OSError):  # the reader is gone: continue with the log
                 os.write(stdout, chunk)
             if file.tell() > _LOG_BYTES:
                 file.truncate(0)

@@ -1,4 +1,4 @@
-"""Replacing the supervised web server, and knowing when the new one is there."""
+"""Replacing the supervised web server, and waiting for the new one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..services import WEB
 from ..terminal import Mark, Terminal
 from .protocol import Control, State
 
-# A server that fails at the start fails again; one that lost its port to the one before does not.
+# Retry once: the old server may still hold the port.
 CRASHES = 2
 
 
@@ -25,16 +25,16 @@ def serve(
     log: Path,
     timeout: float,
 ) -> bool:
-    """Have `server` answer on `web_port`; return whether anything had to be done for it.
+    """Make `server` answer on `web_port`; return whether anything had to be done.
 
-    Without a debugger it returns when the server answers, with one on `debug_port` when that
-    listens. Raises DevError if the new server does not start, after the last lines of `log`.
+    Without a debugger it returns when the server answers, with one when `debug_port` listens.
+    If the new server does not start, it prints the last lines of `log` and raises DevError.
     """
     now = control.look()
     keep = (
         now is not None
         and (now.server, now.debug_port) == (server, debug_port)
-        # One that runs and does not answer yet is slow; starting it anew takes longer.
+        # A running server that does not answer yet is slow; a restart would take longer.
         and ((now.phase == "running" and not now.crashes) or arrived(now, web_port))
     )
     if not keep:
@@ -44,13 +44,13 @@ def serve(
 
 
 def restart(control: Control, terminal: Terminal, web_port: int, log: Path, timeout: float) -> None:
-    """Start the present server anew. Returns and raises as `serve`."""
+    """Restart the current server. Returns and raises as `serve`."""
     control.restart()
     follow(control, terminal, web_port, log, timeout)
 
 
 def follow(control: Control, terminal: Terminal, web_port: int, log: Path, timeout: float) -> None:
-    """Wait until the server that was last asked for is there. Raises as `serve`."""
+    """Wait until the requested server is ready. Raises as `serve`."""
 
     def look() -> dict[str, Verdict]:
         try:
@@ -58,7 +58,7 @@ def follow(control: Control, terminal: Terminal, web_port: int, log: Path, timeo
         except NoAnswer:
             return {WEB: Verdict(Mark.BUSY, "its supervisor does not answer yet")}
         if state is None:
-            return {WEB: Verdict(Mark.BAD, "has no supervisor any more")}
+            return {WEB: Verdict(Mark.BAD, "its supervisor is gone")}
         if state.crashes >= CRASHES:
             return {WEB: Verdict(Mark.BAD, f"crashed (exit status {state.exit_status})")}
         if state.crashes:
@@ -74,7 +74,7 @@ def follow(control: Control, terminal: Terminal, web_port: int, log: Path, timeo
 
 
 def arrived(state: State, web_port: int) -> bool:
-    """Whether the server can be used: by an editor where it has a debugger, else by a browser."""
+    """Whether an editor can attach, if it has a debugger, else whether it answers requests."""
     if state.phase != "running":
         return False
     if state.debug_port:

@@ -175,14 +175,14 @@ def broken(made, change) -> dict:
         ("memory: with cpu 256", lambda d, c: d.update(cpu="256", memory="4096")),
         ("cpu: 333", lambda d, c: d.update(cpu="333")),
         ("cpu: nothing", lambda d, c: d.pop("cpu")),
-        ("executionRoleArn: needed", lambda d, c: d.pop("executionRoleArn")),
+        ("executionRoleArn: required", lambda d, c: d.pop("executionRoleArn")),
         ("executionRoleArn: 'admin'", lambda d, c: d.update(executionRoleArn="admin")),
         ("taskRoleArn:", lambda d, c: d.update(taskRoleArn="arn:aws:iam::1:user/x")),
         ("SSM parameter", lambda d, c: c["secrets"][0].update(valueFrom="no parameter")),
         ("SSM parameter", lambda d, c: c["secrets"][0].update(valueFrom="arn:aws:s3:::bucket")),
         ("SSM parameter", lambda d, c: c["secrets"][0].pop("valueFrom")),
-        ("belongs into secrets", lambda d, c: _give(c, "SECRET_KEY")),
-        ("SECRET_KEY is given 2 times", lambda d, c: _give(c, "SECRET_KEY")),
+        ("move it to secrets", lambda d, c: _give(c, "SECRET_KEY")),
+        ("SECRET_KEY is set 2 times", lambda d, c: _give(c, "SECRET_KEY")),
         ("NEW_LIMIT is not declared", lambda d, c: _give(c, "NEW_LIMIT")),
         ("DB_PORT does not exist in", lambda d, c: _give(c, "DB_PORT")),
         ("would run as root", lambda d, c: c.update(user="0:0")),
@@ -194,10 +194,10 @@ def broken(made, change) -> dict:
         ("stopTimeout:", lambda d, c: c.update(stopTimeout=310)),
         ("interval is 5 to 300", lambda d, c: c["healthCheck"].update(interval=1)),
         ("startPeriod is 0 to 300", lambda d, c: c["healthCheck"].update(startPeriod=301)),
-        ("must log by awslogs", lambda d, c: c.pop("logConfiguration")),
+        ("must use awslogs", lambda d, c: c.pop("logConfiguration")),
         ("lacks awslogs-group", lambda d, c: c["logConfiguration"].update(options={})),
         ("no sharedMemorySize", lambda d, c: c["linuxParameters"].update(sharedMemorySize=64)),
-        ("no capability but", lambda d, c: c.update(linuxParameters=ADDED)),
+        ("no capability except", lambda d, c: c.update(linuxParameters=ADDED)),
         ("sets nofile only", lambda d, c: c.update(ulimits=[{"name": "nproc"}])),
     ],
 )  # fmt: skip
@@ -293,7 +293,7 @@ def test_an_export_is_the_same_each_time_and_a_changed_file_is_found(copy):
     found = dev(copy, "export", "ecs", "--check")
     assert found.status == 1
     assert "web.json:6: " in found.errors
-    assert "old.json is of no task any more" in found.errors
+    assert "old.json does not belong to any task" in found.errors
     assert "worker.json is missing" in found.errors
 
 
@@ -303,4 +303,4 @@ def test_what_was_exported_takes_part_in_the_comparison_of_variables(copy):
     path.write_text(path.read_text().replace('"name": "WEB_BIND"', '"name": "NEW_LIMIT"'))
     found = dev(copy, "env", "--check")
     assert found.status == 1
-    assert "NEW_LIMIT is given to web (exported) but not declared" in found.errors
+    assert "NEW_LIMIT is set for web (exported) but not declared" in found.errors

@@ -193,7 +193,7 @@ def test_a_variable_of_compose_that_the_backend_reads(copy):
 def test_a_variable_that_compose_fills_in_and_nobody_declared(copy):
     line = replace(copy, LOCAL, "${WEB_CPUS:-1.0}", "${WEB_CPUS:-${NEW_LIMIT:-1.0}}")
     found = {(one.file, one.line, one.what) for one in findings(copy)}
-    assert (LOCAL, line, "NEW_LIMIT is filled in but not declared") in found
+    assert (LOCAL, line, "NEW_LIMIT is interpolated but not declared") in found
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_a_variable_that_only_the_embedded_engine_gives(copy):
     line = replace(copy, drift.EMBEDDED, '"PYTHONUNBUFFERED": "1"', '"NEW_LIMIT": "1"')
     found = [one for one in findings(copy) if one.file == drift.EMBEDDED]
     assert [one.line for one in found] == [line]
-    assert "NEW_LIMIT is given to" in found[0].what
+    assert "NEW_LIMIT is set for" in found[0].what
     assert "web (embedded)" in found[0].what
 
 
@@ -237,7 +237,7 @@ def test_a_variable_that_the_image_gives(copy):
     line = replace(copy, "backend/Dockerfile", "ENV PATH=", "ENV NEW_LIMIT=1 PATH=")
     found = [one for one in findings(copy) if one.file == "backend/Dockerfile"]
     assert {one.line for one in found} == {line}
-    assert all("NEW_LIMIT is given" in one.what for one in found)
+    assert all("NEW_LIMIT is set" in one.what for one in found)
 
 
 def test_a_variable_that_is_given_where_it_does_not_exist(copy):
@@ -295,8 +295,8 @@ def test_a_variable_of_the_dev_containers_compose_file_that_nobody_declared(copy
     text = "services:\n  web:\n    environment:\n      NEW_LIMIT: ${NEWER}\n"
     append(copy, override, text)
     said = {one.what for one in findings(copy) if one.file == override}
-    assert "NEW_LIMIT is given to web but not declared" in said
-    assert "NEWER is filled in but not declared" in said
+    assert "NEW_LIMIT is set for web but not declared" in said
+    assert "NEWER is interpolated but not declared" in said
 
 
 def test_what_a_compose_file_adds_is_judged_with_what_it_adds_to(copy):
@@ -340,7 +340,7 @@ def test_an_example_file_that_says_something_else(copy, change, said):
 def test_a_foreign_name_that_nothing_names_any_more(copy):
     line = replace(copy, "devtools/contract/foreign.py", '"TERM"', '"TERMINUS"')
     found = {(one.file, one.line): one.what for one in findings(copy)}
-    assert found["devtools/contract/foreign.py", line] == "nothing names TERMINUS any more"
+    assert found["devtools/contract/foreign.py", line] == "no file names TERMINUS any more"
     assert "TERM is read but not declared" in found.values()
 
 

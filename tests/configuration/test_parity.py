@@ -85,14 +85,14 @@ def test_a_default_that_production_changes_is_declared_by_the_contract(copy):
     change(copy, "backend/core/env/contract.py", begin, f'{begin}"LOG_LEVEL": "ERROR",')
     found = parity.compare(copy, PYTHON)
     (one,) = {d.reason for d in found.differences if d.aspect == "variable LOG_LEVEL"}
-    assert "turns local conveniences off" in one
+    assert "disables local conveniences" in one
 
 
 def test_a_reason_for_what_does_not_differ_is_found():
     declared = (*DIFFERENCES, Declared("db", "image", "it was another one once"))
     found = parity.compare(Checkout(CHECKOUT, {"PATH": ""}), PYTHON, declared)
     (problem,) = found.problems
-    assert "db image does not differ any more" in problem.what
+    assert "db image no longer differs" in problem.what
 
 
 def test_the_command_fails_with_the_difference_its_place_and_its_remedy(copy):
@@ -100,7 +100,7 @@ def test_the_command_fails_with_the_difference_its_place_and_its_remedy(copy):
     command = [str(copy.root / "dev"), "parity"]
     found = capture(command, directory=copy.root, environment=copy.variables)
     assert found.status == 1
-    assert "NO REASON IS DECLARED" in found.output
+    assert "NO DECLARED REASON" in found.output
     assert "redis: image is redis 7 in production and redis 8 here" in found.errors
     assert "docker-compose.prod.yml:" in found.errors
     assert "differences.py" in found.errors

@@ -76,11 +76,11 @@ def test_a_whole_backup_is_restored_files_first(kept):
         ("manifest.json", None, "has no manifest.json"),
         ("manifest.json", b"{", "manifest.json cannot be read"),
         ("manifest.json", b"[]", "manifest.json cannot be read"),
-        ("manifest.json", b'{"format": 1, "files": {}}', "files.tar is not as the backup wrote it"),
+        ("manifest.json", b'{"format": 1, "files": {}}', "files.tar was changed after the backup"),
         ("database.sql.gz", None, "database.sql.gz is missing"),
         ("files.tar", None, "files.tar is missing"),
-        ("files.tar", b"", "files.tar is not as the backup wrote it"),
-        ("database.sql.gz", b"x", "database.sql.gz is not as the backup wrote it"),
+        ("files.tar", b"", "files.tar was changed after the backup"),
+        ("database.sql.gz", b"x", "database.sql.gz was changed after the backup"),
     ],
 )
 def test_a_backup_that_is_not_whole_is_refused_before_anything_is_asked(kept, name, content, said):
@@ -137,7 +137,10 @@ def test_a_database_that_came_back_in_part_is_no_success(kept):
     [
         (Stack(FULL, fails="/scripts/dump"), "no space left"),
         (Stack(FULL, fails="tar"), "no space left"),
-        (Stack(FULL, {**FULL, "tenants": {"test1": "another"}}), "made or dropped meanwhile"),
+        (
+            Stack(FULL, {**FULL, "tenants": {"test1": "another"}}),
+            "created or dropped during the backup",
+        ),
     ],
 )
 def test_nothing_is_left_of_a_backup_that_fails(tmp_path, stack, said):

@@ -113,7 +113,7 @@ def test_a_command_that_no_debugger_follows_into_its_container_says_so(stack):
     stack.variables["DEBUGPY_RUNNING"] = "true"  # as debugpy tells its children
     done = stack.dev("manage", "check")
     assert done.returncode == 1
-    assert "debug it in the dev container" in done.stderr
+    assert "debug the command in the dev container" in done.stderr
 
 
 def test_status_says_what_is_down_and_up_repairs_it(stack):
@@ -433,7 +433,7 @@ def test_the_tests_arguments_and_exit_status_are_passed_through(stack, arguments
     passed = " ".join(word for word in arguments if word != "--")
     assert f"tested: {passed}" in done.stdout
     assert ("tests passed" in done.stdout) is (status == 0)
-    assert "db and redis stay up; ./dev down stops them" in done.stdout
+    assert "db and redis keep running; ./dev down stops them" in done.stdout
     assert set(_containers(stack)) == {"db", "redis"}
 
 

@@ -352,7 +352,7 @@ def test_what_cannot_be_run_or_read_is_mended(workspace, fake_docker):
     found = _one(workspace, "permissions")
     assert found["state"] == "wrong"
     assert "backend/bin/web is not executable" in found["finding"]
-    assert "init-scripts is closed to other users" in found["finding"]
+    assert "init-scripts is not readable by other users" in found["finding"]
     assert _one(workspace, "permissions", "--fix")["state"] == "ok"
     assert os.access(workspace.root / "backend" / "bin" / "web", os.X_OK)
     assert closed.stat().st_mode & 0o777 == 0o644

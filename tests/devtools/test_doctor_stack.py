@@ -203,6 +203,6 @@ def test_what_a_killed_supervisor_left(embedded):
         embedded.places.supervisor_socket.touch()
         found = _one(embedded, "orphans")
         assert found["state"] == "wrong"
-        assert "./dev down only ends it" in found["remedy"]
+        assert "./dev down only stops them" in found["remedy"]
     finally:
         shutil.rmtree(embedded.places.sockets)

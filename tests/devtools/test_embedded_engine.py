@@ -115,7 +115,7 @@ def _single_spaced(text: str) -> str:
 
 def test_up_shows_each_service_and_a_second_one_changes_nothing(stack):
     first = stack.up()
-    assert "engine: embedded (DEV_ENGINE says so)" in first
+    assert "engine: embedded (DEV_ENGINE)" in first
     for service in ("db", "redis", "web", "worker"):
         assert any(line.split()[1:3] == [service, "healthy"] for line in first.splitlines())
     assert "migrate completed" in _single_spaced(first)
@@ -470,7 +470,7 @@ def test_of_two_at_once_the_second_waits(checkout):
     assert "already up, nothing changed" in output
 
 
-@pytest.mark.parametrize("moment", ["making the database", "migrate running", "worker starting"])
+@pytest.mark.parametrize("moment", ["creating the database", "migrate running", "worker starting"])
 def test_an_interrupted_up_is_continued_by_the_next(checkout, moment):
     with checkout.start("up") as child:
         _read_until(child, moment)
@@ -729,6 +729,6 @@ def test_env_shows_what_web_sees_and_what_the_next_start_would_change(up):
     assert up.dev("serve", "runserver").returncode == 0
     try:
         assert value("SERVER")["value"] == "runserver"
-        assert value("SERVER")["note"] == "./dev up gives gunicorn"
+        assert value("SERVER")["note"] == "./dev up would set gunicorn"
     finally:
         up.dev("serve", "gunicorn")

@@ -73,7 +73,7 @@ def test_a_daemon_that_is_slow_does_not_choose_the_other_engine(checkout, tmp_pa
 def test_a_directory_that_somebody_else_made_is_not_trusted(places, tmp_path):
     places.sockets.symlink_to(tmp_path)
     try:
-        with pytest.raises(DevError, match="belongs to somebody else"):
+        with pytest.raises(DevError, match="belongs to another user"):
             places.make_sockets()
     finally:
         places.sockets.unlink()

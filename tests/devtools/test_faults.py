@@ -29,7 +29,7 @@ def without_docker(workspace, tmp_path):
 def test_without_docker_compose_says_so(workspace, without_docker):
     done = workspace.dev("--engine", "compose", "up")
     assert done.returncode == 1
-    assert done.stdout == "engine: compose (--engine says so)\n"
+    assert done.stdout == "engine: compose (--engine)\n"
     assert re.fullmatch(
         r"error: Docker is not installed\n  install Docker Engine .*https://.*\n", done.stderr
     )
@@ -44,7 +44,7 @@ def test_without_docker_the_other_engine_is_chosen_and_the_reason_said(workspace
 
 def test_a_daemon_that_answers_is_used(workspace, fake_docker):
     fake_docker(_docker())
-    assert "engine: compose (a Docker daemon answers)\n" in workspace.dev("up").stdout
+    assert "engine: compose (the Docker daemon answers)\n" in workspace.dev("up").stdout
 
 
 @pytest.mark.parametrize("where", ["option", "variable", "dotenv"])
@@ -122,13 +122,13 @@ def test_a_directory_that_the_containers_user_cannot_read_is_named(workspace):
     workspace.write("init-scripts/postgres/01.sql", "SELECT 1;", mode=0o600)
     done = workspace.dev("--engine", "compose", "up")
     assert done.returncode == 1
-    assert "error: init-scripts is closed to other users" in done.stderr
+    assert "error: init-scripts is not readable by other users" in done.stderr
     assert "chmod -R o+rX init-scripts" in done.stderr
 
 
 def test_what_a_tool_keeps_for_itself_may_be_closed(workspace):
     workspace.write("init-scripts/.cache/constants", "", mode=0o600)
-    assert "closed to other users" not in workspace.dev("up", "--engine", "compose").stderr
+    assert "not readable by other users" not in workspace.dev("up", "--engine", "compose").stderr
 
 
 def test_a_checkout_that_cannot_be_written_is_named(workspace):

@@ -120,7 +120,7 @@ def test_what_runs_counts_and_what_the_next_start_changes_is_said(look):
     report, found = look(FakeEngine(start(SERVER="gunicorn"), now))
     assert report.running
     assert found["SERVER"].text == "runserver"
-    assert found["SERVER"].note == "./dev up gives gunicorn"
+    assert found["SERVER"].note == "./dev up would set gunicorn"
 
 
 def test_what_ssm_filled_is_named_with_its_parameter(look):
@@ -135,8 +135,8 @@ def test_what_ssm_filled_is_named_with_its_parameter(look):
 def test_while_it_is_down_that_is_said_and_what_ssm_holds_is_not_known(look):
     report, _found = look(FakeEngine(start(SSM_PARAMETER_PATH="/homeport/local")))
     assert report.running is False
-    assert any("web does not run" in sentence for sentence in report.unknown)
-    assert any("SSM holds under /homeport/local" in sentence for sentence in report.unknown)
+    assert any("web is not running" in sentence for sentence in report.unknown)
+    assert any("the parameters under /homeport/local" in sentence for sentence in report.unknown)
 
 
 def test_an_engine_that_does_not_decide_the_next_start_says_so(look):

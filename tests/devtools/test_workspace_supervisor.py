@@ -156,7 +156,7 @@ def test_a_server_that_does_not_want_to_end_is_made_to(workspace):
 
 def test_what_it_does_not_understand_changes_nothing(workspace):
     before = workspace.start()
-    with pytest.raises(DevError, match="not understood"):
+    with pytest.raises(DevError, match="invalid request"):
         workspace.control.serve("apache", None)
     assert workspace.look() == before
 

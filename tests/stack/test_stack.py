@@ -235,7 +235,7 @@ def test_env_shows_what_web_sees_and_what_the_next_start_would_change(running):
     assert value("WEB_PORT")["value"] == running.ports["WEB_PORT"]
     running.dev("serve", "runserver")
     assert value("SERVER")["value"] == "runserver"
-    assert value("SERVER")["note"] == "./dev up gives gunicorn"
+    assert value("SERVER")["note"] == "./dev up would set gunicorn"
 
 
 @pytest.fixture
