@@ -1,1 +1,1 @@
-"""What ./dev runs: the workspace's own tools, standard library only (Python 3.9+)."""
+"""The implementation of ./dev: the workspace's tools, standard library only (Python 3.9+)."""

@@ -1,4 +1,4 @@
-"""The application's cache, asked in Redis's own protocol: no client is needed on this machine."""
+"""Emptying the application's cache with Redis's protocol, without a client library."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .errors import DevError
 def empty(url: str, host: str, port: int) -> None:
     """Delete every key of the database that `url` (REDIS_URL) names, in the server on `host`.
 
-    Raises DevError if the server does not do it.
+    Raises DevError if that fails.
     """
     database = urlsplit(url).path.strip("/") or "0"
     answer = b""

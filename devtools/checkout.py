@@ -1,4 +1,4 @@
-"""This checkout: where it is, which variables were chosen for it, what ./dev remembers."""
+"""This checkout: its path, the variables chosen for it, the state that ./dev remembers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .terminal import Mark, Terminal
 from .workspace.protocol import inside
 
 ROOT = Path(__file__).resolve().parent.parent
-# What a copy of a checkout makes anew: history, packages, state and choices.
+# What a copy of a checkout does not copy: history, packages, state and choices.
 _NOT_COPIED = (".git", ".venv", identity.DIRECTORY, ".env", "__pycache__")
 
 
@@ -33,52 +33,52 @@ class Checkout:
 
     @cached_property
     def dotenv(self) -> dotenv.Dotenv:
-        """What `.env` defines."""
+        """The contents of `.env`."""
         return dotenv.load(self.root / ".env", self.variables.get)
 
     def chosen(self, variable: str) -> str:
-        """The value somebody gave `variable`, by the environment or `.env`; else empty."""
+        """The value of `variable` in the environment or `.env`; empty if there is none."""
         return self.variables.get(variable) or self.dotenv.values.get(variable, "")
 
     def set_to(self, variable: str) -> str | None:
-        """What Compose fills in for `variable`; None where nobody gave it any value.
+        """The value that Compose interpolates for `variable`; None if it is not set.
 
-        Unlike with `chosen`, an empty value of the environment wins over `.env`.
+        Unlike for `chosen`, an empty value in the environment overrides `.env`.
         """
         return self.variables.get(variable, self.dotenv.values.get(variable))
 
     def where_chosen(self, variable: str) -> str:
-        """Where `chosen` found it, in words."""
+        """The source of the value of `chosen`, in words."""
         return "the environment" if self.variables.get(variable) else ".env"
 
     def copy(self, root: Path, variables: Mapping[str, str]) -> Checkout:
-        """A copy of it in `root`, as a clone is, but with what is not committed."""
+        """Copy it to `root` like a clone, but including uncommitted changes."""
         ignored = shutil.ignore_patterns(*_NOT_COPIED)
         shutil.copytree(self.root, root, symlinks=True, ignore=ignored)
         return Checkout(root, variables)
 
     @cached_property
     def identity(self) -> identity.Identity:
-        """Whose `.dev` this is."""
+        """The identity that owns `.dev`."""
         found = identity.read(self.root)
-        # A dev container has the checkout of the machine outside, at another path.
+        # In a dev container, the same checkout has another path.
         if not (found.recorded and found.moved_from is None) and inside(self.root):
             return identity.Identity(found.id, recorded=True)
         return found
 
     def settle(self) -> None:
-        """Record that this is where the checkout is, once nothing is left where it was."""
+        """Record the current path, once nothing is left at the old one."""
         if self.identity.moved_from:
             self._record()
 
     def remember(self, subject: str, facts: Mapping[str, Any]) -> None:
-        """Keep `facts` under `subject` for later commands. Raises DevError if it cannot."""
+        """Store `facts` under `subject` for later commands. Raises DevError on failure."""
         self._write(self.state / f"{subject}.json", facts)
 
     def recall(self, subject: str) -> dict[str, Any]:
-        """What was remembered under `subject`; nothing if that cannot be read."""
+        """The facts stored under `subject`; empty if they cannot be read."""
         if self.identity.copied_from and not self.identity.recorded:
-            return {}  # those are the facts of the other
+            return {}  # they are the other checkout's
         try:
             facts = json.loads((self._state / f"{subject}.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -86,13 +86,13 @@ class Checkout:
         return facts if isinstance(facts, dict) else {}
 
     def forget(self, subject: str) -> None:
-        """Drop what was remembered under `subject`."""
+        """Delete the facts stored under `subject`."""
         with contextlib.suppress(FileNotFoundError):
             (self._state / f"{subject}.json").unlink()
 
     @property
     def state(self) -> Path:
-        """The directory of what ./dev remembers, made if need be."""
+        """The directory of stored facts; creates it if necessary."""
         found = self.identity
         try:
             self._state.mkdir(exist_ok=True)
@@ -106,7 +106,7 @@ class Checkout:
 
     @contextlib.contextmanager
     def lock(self, terminal: Terminal, work: str, name: str = "stack") -> Iterator[None]:
-        """Do `work` alone: a second command that wants the same lock says so and waits."""
+        """Hold a lock during `work`; another command that needs it prints a line and waits."""
         copied_from = None if self.identity.recorded else self.identity.copied_from
         path = self.state / f"{name}.lock"
         try:
@@ -119,7 +119,7 @@ class Checkout:
             except BlockingIOError:
                 file.seek(0)
                 holder = file.read().strip() or "another ./dev"
-                terminal.mark(Mark.BUSY, f"{holder} is at work here; waiting for it to end")
+                terminal.mark(Mark.BUSY, f"waiting for {holder}, which is at work here")
                 fcntl.flock(file, fcntl.LOCK_EX)
             file.truncate(0)
             file.write(f"`./dev {work}` (process {os.getpid()})")
@@ -130,12 +130,12 @@ class Checkout:
             yield
 
     def unwritable(self, error: OSError) -> DevError:
-        """The error for a file of this checkout that `error` kept from being written."""
-        remedy = f"make the checkout yours: sudo chown -R $(id -u):$(id -g) '{self.root}'"
+        """The error for a file of this checkout that cannot be written because of `error`."""
+        remedy = f"become the owner of the checkout: sudo chown -R $(id -u):$(id -g) '{self.root}'"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            remedy = f"make room on its disk: df -h '{self.root}'"
+            remedy = f"free some space on its disk: df -h '{self.root}'"
         elif error.errno == errno.EROFS:
-            remedy = "clone it to a disk that can be written"
+            remedy = "clone it to a writable disk"
         return DevError(
             f"{error.filename or self._state} cannot be written: {error.strerror}", remedy
         )
@@ -145,9 +145,9 @@ class Checkout:
         return self.root / identity.DIRECTORY
 
     def _record(self) -> None:
-        """Make this checkout's what is in `.dev`: of a copy only its data is."""
+        """Make this checkout the owner of `.dev`: a copy keeps only the data of the original."""
         meanwhile = identity.read(self.root)
-        if meanwhile.recorded and not self.identity.recorded:  # by another command
+        if meanwhile.recorded and not self.identity.recorded:  # another command did it
             self.identity = meanwhile
             return
         if self.identity.copied_from and not self.identity.recorded:

@@ -1,4 +1,4 @@
-"""The command line of ./dev: which command is meant, what it fails with, and the help."""
+"""The command line of ./dev: dispatches commands, reports errors, prints the help."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .nearest import nearest
 from .process import INTERRUPTED, SIGNAL_BASE, capture
 from .terminal import Terminal
 
-# Commands of Docker Compose that ./dev does not have, and what does their work.
+# Commands of Docker Compose that ./dev lacks, and their replacements.
 _OF_COMPOSE = {
     "ps": "./dev status",
     "ls": "./dev status",
@@ -29,7 +29,7 @@ _OF_COMPOSE = {
     "start": "./dev up",
     "create": "./dev up",
     "build": "./dev up --build",
-    "pull": "./dev up   pulls the images that are missing",
+    "pull": "./dev up   pulls missing images",
     "watch": "./dev serve runserver   reloads the code on each edit",
     "stop": "./dev down   keeps the data",
     "kill": "./dev down   keeps the data",
@@ -43,7 +43,7 @@ _OF_COMPOSE = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status; every failure is printed with its remedy."""
+    """Run one command and return its exit status; print every error with its remedy."""
     terminal = Terminal()
     signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         terminal.say("\ninterrupted")
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader has gone, as `head` does; Python must not complain again when it ends.
+        # The reader, such as `head`, has closed the pipe; prevent Python's complaint at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return SIGNAL_BASE + signal.SIGPIPE
     except Exception as error:
@@ -102,7 +102,7 @@ def _help(terminal: Terminal, words: Sequence[str]) -> int:
         for number, example in enumerate(examples):
             lead = "" if number else "e.g."
             terminal.say(terminal.faint(f"  {lead:<{width}}  {example}"))
-    terminal.say("\n./dev COMMAND --help says more, with examples")
+    terminal.say("\n./dev COMMAND --help shows details and examples")
     return 0
 
 
@@ -112,7 +112,7 @@ def _unknown(name: str) -> UsageError:
 
 
 def _version(terminal: Terminal) -> int:
-    """The commit of this checkout, by its nearest tag: what a report of a fault should name."""
+    """The commit of this checkout, with its nearest tag, for bug reports."""
     try:
         found = capture(
             ["git", "describe", "--tags", "--always", "--dirty"],
@@ -120,12 +120,12 @@ def _version(terminal: Terminal) -> int:
             environment=os.environ,
         )
         commit = found.output.strip()
-    except DevError:  # there is no git
+    except DevError:  # git is missing
         commit = ""
     terminal.say(f"./dev {commit or 'of an unknown commit'}, Python {platform.python_version()}")
     return 0
 
 
 def _terminate(number: int, frame: object) -> NoReturn:
-    # As Ctrl-C: what was started is ended in order.
+    # As for Ctrl-C: stop child processes in an orderly way.
     raise KeyboardInterrupt

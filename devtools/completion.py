@@ -1,7 +1,7 @@
-"""What may be typed next: for bash, zsh and fish, which ask `./dev completion words`.
+"""Completions for bash, zsh and fish, which call `./dev completion words`.
 
-The shells' scripts know nothing of the commands, so they are never behind them. What may stand
-where is read from the commands' own parsers.
+The shells' scripts contain no commands, so they are never outdated. Completions come from the
+commands' own parsers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .checkout import Checkout
 SHELLS = ("bash", "zsh", "fish")
 WORDS = "words"
 
-# Only a front door like this one is run to be asked: another project may have a `dev`, too.
+# Run only a launcher like this one: another project may have a `dev` too.
 _OURS = "Homeport's front door"
 
 _BASH = f"""\
@@ -63,7 +63,7 @@ _SCRIPTS = dict(zip(SHELLS, (_BASH, _ZSH, _FISH)))
 
 
 def script(shell: str) -> str:
-    """What a shell must read to complete ./dev."""
+    """The completion script for a shell."""
     return _SCRIPTS[shell]
 
 
@@ -74,7 +74,7 @@ def candidates(
     parser: Callable[[str], argparse.ArgumentParser],
     values: Mapping[str, Callable[[], Iterable[str]]],
 ) -> list[tuple[str, str]]:
-    """What may stand in the place of the last of `words`, each with what it is.
+    """The candidates for the last of `words`, each with a description.
 
     `commands` are names with their summaries, `options` those that stand before a command,
     `parser` gives a command's parser. The `completes` of an argument gives its values, or is the
@@ -83,7 +83,7 @@ def candidates(
     *before, last = _whole(words) or [""]
     at = _command_at(before, options)
     if at is None:
-        names = {**commands, "help": "say more of a command"}
+        names = {**commands, "help": "show the help of a command"}
         found = _of_parser(options, before, last, values) or list(names.items())
     elif before[at] == "help":
         found = list(commands.items())
@@ -105,13 +105,13 @@ def services(checkout: Checkout) -> list[str]:
 
 
 def _whole(words: Sequence[str]) -> list[str]:
-    """bash takes `--engine=compose` apart; here the `=` is left out."""
+    """Undo bash's splitting of `--engine=compose`: drop the `=`."""
     whole = [word for word in words if word != "="]
     return [*whole, ""] if words and words[-1] == "=" else whole
 
 
 def _command_at(before: Sequence[str], options: argparse.ArgumentParser) -> int | None:
-    """Where the command stands; None if it is still to come."""
+    """The index of the command; None if there is none yet."""
     awaiting = False
     for number, word in enumerate(before):
         if awaiting or word.startswith("-"):
@@ -127,7 +127,7 @@ def _of_parser(
     last: str,
     values: Mapping[str, Callable[[], Iterable[str]]],
 ) -> list[tuple[str, str]]:
-    """Options, the values of the one that stands before, or those of the argument in its place."""
+    """The options, the values of the preceding option, or those of the positional argument."""
     by_option = {text: action for action in parser._actions for text in action.option_strings}
     if before and _takes_value(parser, before[-1]):
         return _values_of(by_option[before[-1]], values)
@@ -161,7 +161,7 @@ def _values_of(
 
 
 def _takes_value(parser: argparse.ArgumentParser, word: str) -> bool:
-    """Whether what follows the option `word` is its value."""
+    """Whether the word after the option `word` is its value."""
     return any(
         word in action.option_strings and action.nargs != 0 and action.option_strings
         for action in parser._actions

@@ -1,4 +1,4 @@
-"""The debuggers of web and worker: where they wait for an editor, and how they stand."""
+"""The debuggers of web and worker: their ports and their states."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from .errors import DevError
 from .services import WEB, WORKER
 from .status import Debugger
 
-# The variable that moves each on this machine, and where it is otherwise.
+# The variable that sets each port on this machine, and its default.
 PORTS = {WEB: ("WEB_DEBUG_PORT", 5678), WORKER: ("WORKER_DEBUG_PORT", 5679)}
-# What a process reads; see backend/core/env/contract.py.
+# The variable that the process reads; see backend/core/env/contract.py.
 PORT_VARIABLE = "DEBUGPY_PORT"
 RELOAD_VARIABLE = "RELOAD"
 
 
 def port(checkout: Checkout, service: str) -> int:
-    """The port of the debugger of `service` on this machine. Raises DevError if it is none."""
+    """The debugger's port of `service` on this machine. Raises DevError if it is invalid."""
     variable, default = PORTS[service]
     chosen = checkout.chosen(variable)
     if chosen and not ports.valid(chosen):
@@ -28,14 +28,14 @@ def port(checkout: Checkout, service: str) -> int:
 
 
 def variables(port: int | None) -> dict[str, str]:
-    """What a process is given to wait for an editor on `port`; None: no debugger."""
+    """The variables that make a process listen for an editor on `port`; None: no debugger."""
     if port is None:
         return {}
     return {PORT_VARIABLE: str(port), RELOAD_VARIABLE: "true"}
 
 
 def look(number: int, address: str = "", table: str | None = None) -> Debugger:
-    """How the debugger on port `number` stands, which is known as `address` elsewhere.
+    """The state of the debugger on port `number`, which others reach at `address`.
 
     `table` as in `ports.listens`.
     """

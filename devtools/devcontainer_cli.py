@@ -1,5 +1,5 @@
-"""The reference command line of Dev Containers, for those who have no editor at hand: tests and
-measurements. It comes from npm and stays in `.dev`."""
+"""The reference CLI of Dev Containers, for tests and benchmarks without an editor. It is installed
+from npm into `.dev`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .terminal import Terminal
 
 PACKAGE = "@devcontainers/cli"
 VERSION = "0.89.0"
-# The oldest that the package says it runs on.
+# The oldest version that the package supports.
 NODE = 20
 
 
 def ensure(checkout: Checkout, terminal: Terminal) -> Path:
-    """The program `devcontainer`, installed if need be.
+    """The program `devcontainer`, installed if necessary.
 
-    Raises DevError where Node.js is missing or too old, or the package cannot be fetched.
+    Raises DevError if Node.js is missing or too old, or the package cannot be downloaded.
     """
     home = checkout.state / "devcontainer-cli" / VERSION
     program = home / "node_modules" / ".bin" / "devcontainer"
@@ -47,7 +47,7 @@ def _must_have_node(checkout: Checkout) -> None:
 
 
 def _install(checkout: Checkout, home: Path) -> None:
-    # Whole or not at all: an interrupted installation must not look like one.
+    # Atomic: an interrupted installation must not look complete.
     part = home.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -58,7 +58,7 @@ def _install(checkout: Checkout, home: Path) -> None:
     if not installed.ok:
         raise DevError(
             f"{PACKAGE} {VERSION} could not be installed: {installed.last_words}",
-            "is npm's registry reachable? then run the same command again",
+            "check the access to npm's registry, then run the same command again",
         )
     part.rename(home)
 

@@ -1,4 +1,4 @@
-"""The checkout's `.env`, read as Compose reads it, with every fault named by its line.
+"""Reads the checkout's `.env` like Compose, and reports every error with its line.
 
 https://github.com/compose-spec/compose-go/blob/main/dotenv/parser.go
 """
@@ -26,7 +26,7 @@ _OCTAL = re.compile(r"0[0-3][0-7]{2}\Z")
 
 @dataclass
 class Dotenv:
-    """What a `.env` defines, the faults that keep it from being read, and what looks unintended."""
+    """The contents of a `.env`, its errors, and warnings about likely mistakes."""
 
     values: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -34,16 +34,16 @@ class Dotenv:
     content: bytes = b""
 
     def as_env_file(self, lookup: Lookup) -> dict[str, str]:
-        """What it gives a service that names it as `env_file`.
+        """The variables for a service that names it as `env_file`.
 
-        Compose reads the file a second time for that, and now takes what it fills in from all
-        that it knows: `lookup` is of the shell, and of the first reading where that is silent.
+        Compose reads the file again for that, and interpolates from everything it knows: `lookup`
+        is the shell, then the first reading.
         """
         return parse(self.content, lookup).values
 
 
 def load(path: Path, lookup: Lookup) -> Dotenv:
-    """Read `path`; a missing file defines nothing and is no fault."""
+    """Read `path`; a missing file defines nothing and is not an error."""
     try:
         return parse(path.read_bytes(), lookup, path.name)
     except FileNotFoundError:
@@ -51,28 +51,28 @@ def load(path: Path, lookup: Lookup) -> Dotenv:
     except OSError as error:
         problem = Problem(
             f"{path.name} cannot be read: {error.strerror}",
-            f"make it a file that you can read, or move it away: mv {path.name} {path.name}.old",
+            f"make it a readable file, or move it away: mv {path.name} {path.name}.old",
         )
         return Dotenv(problems=[problem])
 
 
 def parse(content: bytes, lookup: Lookup, name: str = ".env") -> Dotenv:
-    """Read the bytes of a `.env`; `lookup` wins over what it defines itself.
+    """Read the bytes of a `.env`; `lookup` takes precedence over its own definitions.
 
     `name` is used in the problems.
     """
     binary = _binary_line(content)
     if binary:
         problem = Problem(
-            f"{name}, line {binary}: not text in UTF-8",
-            f"save {name} as UTF-8 text, or begin again: cp .env.example {name}",
+            f"{name}, line {binary}: not UTF-8 text",
+            f"save {name} as UTF-8 text, or start over: cp .env.example {name}",
         )
         return Dotenv(problems=[problem])
     return _Reader(content, lookup, name).read()
 
 
 def _binary_line(content: bytes) -> int:
-    """The first line that holds a NUL or bytes that are not UTF-8; 0 if there is none."""
+    """The first line with a NUL or bytes that are not UTF-8; 0 if there is none."""
     faults = [content.index(b"\0")] if b"\0" in content else []
     try:
         content.decode("utf-8")
@@ -95,7 +95,7 @@ class _Reader:
         return self._found
 
     def _read_entry(self, number: int) -> int:
-        """Read what begins on line index `number`; return how many lines it takes."""
+        """Read the entry at line index `number`; return how many lines it takes."""
         line = self._lines[number].strip()
         if not line or line.startswith("#"):
             return 1
@@ -120,16 +120,16 @@ class _Reader:
         return 1
 
     def _inherit(self, number: int, name: str) -> None:
-        """Take the value of a bare name from outside the file."""
+        """Use the value of a bare name from outside the file."""
         if number == len(self._lines) - 1:
-            what = "a name alone, on a line that does not end"
-            self._fault(number, what, f"write NAME=value, or end the line: echo >> {self._name}")
+            what = "a name without a value, on a last line without a newline"
+            self._fault(number, what, f"write NAME=value, or add a newline: echo >> {self._name}")
         known = self._lookup(name)
         if known is not None:
             self._found.values[name] = known
 
     def _read_quoted(self, number: int, name: str, quote: str) -> int:
-        # From the first line as it is written: what stands before a line's end is part of it.
+        # From the original first line: a line's trailing spaces are part of the value.
         text = "\n".join(self._lines[number:])
         found = _QUOTED.match(text, text.index(quote))
         if not found:
@@ -150,17 +150,17 @@ class _Reader:
         return found[2].count("\n") + 1
 
     def _store(self, number: int, name: str, value: str) -> None:
-        """Keep `value` with its variables filled in."""
+        """Store `value` with its variables interpolated."""
         literal = f"write `$$` for a `$`, or put the value of {name} in single quotes"
         if invalid(value):
-            what = f"`{invalid(value)}` is no variable: `${{` needs a name and `}}`"
+            what = f"`{invalid(value)}` is not a variable: `${{` needs a name and `}}`"
             self._fault(number, what, literal)
             return
 
         def missing(reference: Reference) -> None:
             what = f"`${reference.name}` names nothing"
             if reference.operator:
-                said = reference.word or "it must be given"
+                said = reference.word or "it is required"
                 self._fault(number, f"{what}: {said}", f"set {reference.name}")
             else:
                 self._found.warnings.append(
@@ -185,14 +185,14 @@ def _unescape_quote(text: str, quote: str) -> str:
 
 
 def _unescape(match: re.Match[str]) -> str:
-    """One escape of a value in double quotes; as Go reads it, so `\\012` needs a third digit."""
+    """Unescape like Go inside double quotes: `\\012` needs three digits."""
     if match[1].startswith("0"):
         return chr(int(match[1], 8)) if _OCTAL.match(match[1]) else f"\\{match[1][1:]}"
     return _ESCAPED.get(match[1], match[0])
 
 
 def _split(line: str) -> tuple[str, str, str]:
-    """Name, separator and value; `NAME: value` is accepted as Compose accepts it."""
+    """Name, separator and value; `NAME: value` is accepted, as in Compose."""
     match = re.match(r"([^=:]*)([=:])(.*)\Z", line, re.DOTALL)
     if not match:
         return line, "", ""

@@ -1,5 +1,5 @@
-"""The checkout's own Python, `.venv`: for the embedded engine, the workspace's tests, the checks
-and the locks. In a dev container it is the image's, which has what is needed there."""
+"""The checkout's Python, `.venv`: for the embedded engine, the workspace's tests, the checks and
+the locks. In a dev container it is the image's Python, which has the same packages."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ MINIMUM = (3, 11)
 CANDIDATES = ("python3.13", "python3.12", "python3.11", "python3.14", "python3")
 
 REQUIREMENTS = "requirements/embedded.txt"
-# What the development image holds.
+# The lock of the development image.
 LOCK_OF_IMAGE = "requirements/local.txt"
-# Prints what of its lock a Python lacks; run in `backend`, by that Python.
+# Prints the packages of its lock that a Python lacks; run in `backend`, by that Python.
 COMPARE = ("-m", "development.packages")
 INSTALL = (*COMPARE, "install")
 _DIFFERS = 3
@@ -32,10 +32,10 @@ _SHOWN = 5
 
 
 def ensure(checkout: Checkout, terminal: Terminal, *, anew: bool = False) -> Path:
-    """The path of a Python with everything that REQUIREMENTS locks, installed if need be.
+    """The path of a Python with all packages of REQUIREMENTS, installed if necessary.
 
-    With `anew` everything is compared with the locks, whatever was installed before. Raises
-    DevError if this machine has no Python that will do, or an installation fails.
+    With `anew` all packages are compared with the locks, even if nothing has changed. Raises
+    DevError if this machine has no suitable Python, or an installation fails.
     """
     if inside(checkout.root):
         return python(checkout)
@@ -44,7 +44,7 @@ def ensure(checkout: Checkout, terminal: Terminal, *, anew: bool = False) -> Pat
         stamp = _home(checkout) / _STAMP
         if anew or not as_locked(checkout):
             title = f"installing {REQUIREMENTS} into .venv{added(missing(checkout))}"
-            stamp.unlink(missing_ok=True)  # an interrupted installation begins again
+            stamp.unlink(missing_ok=True)  # so that an interrupted installation is repeated
             with terminal.step(title) as step:
                 _do(checkout, step, [str(path), *_SYNC, REQUIREMENTS], "the installation")
             stamp.write_text(_stamp(checkout))
@@ -52,13 +52,13 @@ def ensure(checkout: Checkout, terminal: Terminal, *, anew: bool = False) -> Pat
 
 
 def python(checkout: Checkout) -> Path:
-    """Where the Python of `.venv` is, once it is made."""
+    """The path of `.venv`'s Python, which may not exist yet."""
     return _home(checkout) / "bin" / "python"
 
 
 def find_with(checkout: Checkout, *modules: str) -> Local | None:
-    """A Python that can import `modules`: that of `.venv`, or the image's inside a container;
-    None where neither can."""
+    """A Python that can import `modules`: `.venv`'s, or the image's inside a container;
+    None if neither can."""
     for candidate in (
         python(checkout),
         shutil.which("python", path=checkout.variables.get("PATH")),
@@ -69,17 +69,17 @@ def find_with(checkout: Checkout, *modules: str) -> Local | None:
 
 
 def imports(checkout: Checkout, candidate: Interpreter, *modules: str) -> bool:
-    """Whether `candidate` starts, and can import `modules`."""
+    """Whether `candidate` starts and can import `modules`."""
     try:
         return candidate.run(checkout, "-c", "\n".join(f"import {one}" for one in modules)).ok
     except NoAnswer:
         raise
     except DevError:
-        return False  # it is not there, or not for this user
+        return False  # it does not exist, or this user cannot run it
 
 
 def installed(checkout: Checkout) -> str:
-    """What tells one state of `.venv` from another."""
+    """Identifies the installed state of `.venv`."""
     try:
         return (_home(checkout) / _STAMP).read_text()
     except OSError:
@@ -87,58 +87,58 @@ def installed(checkout: Checkout) -> str:
 
 
 def as_locked(checkout: Checkout) -> bool:
-    """Whether `.venv` was made where it is and holds what is locked now."""
+    """Whether `.venv` was created at its path and has the locked packages."""
     return installed(checkout) == _stamp(checkout)
 
 
 def made_elsewhere(checkout: Checkout) -> bool:
-    """Whether `.venv` was moved or copied: its programs begin with the path of another Python."""
+    """Whether `.venv` was moved or copied: its programs name another path."""
     return bool(installed(checkout)) and not installed(checkout).endswith(_place(checkout))
 
 
 def missing(checkout: Checkout) -> list[str]:
-    """What `.venv` lacks of what is locked now, as `name version`, if it was installed once."""
+    """The locked packages that `.venv` lacks, as `name version`; empty if it was never set up."""
     if not installed(checkout) or as_locked(checkout):
         return []
     return named(Local(python(checkout)).run(checkout, *COMPARE, directory="backend"))
 
 
 def named(compared: Result | None) -> list[str]:
-    """What a Python printed that ran COMPARE; nothing if it could not."""
+    """The packages that a run of COMPARE printed; empty if it failed."""
     if compared is None or compared.status != _DIFFERS:
         return []
     return compared.output.splitlines()
 
 
 def not_installed(lock: str, packages: Sequence[str]) -> Problem:
-    """What is wrong where `packages` of `lock` are missing."""
+    """The problem that `packages` of `lock` are missing."""
     return Problem(
         f"{lock} locks what is not installed: {', '.join(packages)}", "install it: ./dev up"
     )
 
 
 def added(packages: Sequence[str]) -> str:
-    """What a step that installs `packages` says of them."""
+    """The end of the title of a step that installs `packages`."""
     more = f", and {len(packages) - _SHOWN} more" if len(packages) > _SHOWN else ""
     return f": {', '.join(packages[:_SHOWN])}{more}" if packages else ""
 
 
 def install_here(checkout: Checkout, terminal: Terminal, packages: Sequence[str]) -> None:
-    """Install what is locked into the Python of this container, which lacks `packages`.
+    """Install the locked packages into this container's Python, which lacks `packages`.
 
-    Raises DevError if that fails.
+    Raises DevError on failure.
     """
     with terminal.step(f"installing {LOCK_OF_IMAGE}{added(packages)}") as step:
         _do(checkout, step, [str(python(checkout)), *INSTALL], "the installation", "backend")
 
 
 def runs(checkout: Checkout) -> bool:
-    """Whether the Python of `.venv` starts."""
+    """Whether `.venv`'s Python starts."""
     return imports(checkout, Local(python(checkout)))
 
 
 def ensure_uv(checkout: Checkout, terminal: Terminal) -> Path:
-    """The path of a Python with `uv`, and maybe nothing else. Raises DevError as `ensure`."""
+    """The path of a Python that has at least `uv`. Raises DevError as `ensure`."""
     if inside(checkout.root):
         return python(checkout)
     with checkout.lock(terminal, "set-up of .venv", name="venv"):
@@ -146,7 +146,7 @@ def ensure_uv(checkout: Checkout, terminal: Terminal) -> Path:
 
 
 def activated(checkout: Checkout) -> dict[str, str]:
-    """The variables of a shell in which `.venv` is active."""
+    """The environment of a shell in which `.venv` is active."""
     programs = python(checkout).parent
     path = f"{programs}:{checkout.variables.get('PATH', '')}"
     return {**checkout.variables, "PATH": path, "VIRTUAL_ENV": str(_home(checkout))}
@@ -163,7 +163,7 @@ def _uv_ready(checkout: Checkout, terminal: Terminal) -> Path:
     if _try(checkout, [str(path), "-m", "uv", "--version"]).output.split()[1:2] == [pin]:
         return path
     if not _try(checkout, [str(path), "-m", "pip", "--version"]).ok:
-        _make(checkout, terminal)  # it was interrupted before it had its installer
+        _make(checkout, terminal)  # it was interrupted before pip was installed
     listing = _home(checkout) / "uv.txt"
     listing.write_text(block)
     with terminal.step(f"installing uv {pin} into .venv") as step:
@@ -174,12 +174,12 @@ def _uv_ready(checkout: Checkout, terminal: Terminal) -> Path:
 
 def _make(checkout: Checkout, terminal: Terminal) -> None:
     base = find_python(checkout)
-    with terminal.step(f"making .venv with {base}") as step:
+    with terminal.step(f"creating .venv with {base}") as step:
         _do(checkout, step, [base, "-m", "venv", "--clear", str(_home(checkout))], "making .venv")
 
 
 def _uv_pin(checkout: Checkout) -> tuple[str, str]:
-    """The version of uv that is locked, and its entry with the hashes."""
+    """The locked version of uv, and its entry with the hashes."""
     entry = re.search(r"^uv==([^\s;\\]+)(?:.*\\\n)*.*", _locked(checkout), re.MULTILINE)
     if not entry:
         raise DevError(f"{REQUIREMENTS} does not lock uv", f"git checkout {REQUIREMENTS}")
@@ -191,7 +191,7 @@ def _stamp(checkout: Checkout) -> str:
 
 
 def _place(checkout: Checkout) -> str:
-    """What tells a `.venv` that was made here from one that was moved or copied."""
+    """Identifies the path of `.venv`, to detect that it was moved or copied."""
     return f" {_digest(str(_home(checkout).resolve()))}"
 
 
@@ -220,7 +220,7 @@ def find_python(checkout: Checkout) -> str:
         tried.append(candidate)
         if "ensurepip" in found.errors:
             raise DevError(
-                f"{candidate} cannot make virtual environments: its venv module is not complete",
+                f"{candidate} cannot create virtual environments: its venv module is incomplete",
                 "on Debian and Ubuntu: sudo apt install python3-venv",
             )
     raise DevError(
@@ -243,7 +243,7 @@ def _do(checkout: Checkout, step: Step, command: list[str], what: str, directory
 
     def hear(line: str) -> None:
         lines.append(line)
-        if line[:1].isalpha():  # a step of the work, not one of its many packages
+        if line[:1].isalpha():  # a stage of the work, not one of its many packages
             step.note(line)
 
     status = stream(
@@ -255,10 +255,10 @@ def _do(checkout: Checkout, step: Step, command: list[str], what: str, directory
     if status:
         raise DevError(
             f"{what} failed: {Result(status, chr(10).join(lines), '').last_words}",
-            "is the package index reachable? run the same command again: it goes on from there",
+            "check the access to the package index, then run the same command again: it resumes",
         )
 
 
 def _home(checkout: Checkout) -> Path:
-    # The checkout's .venv is of the machine outside.
+    # In a container, the checkout's .venv belongs to the host.
     return Path(sys.prefix) if inside(checkout.root) else checkout.root / ".venv"

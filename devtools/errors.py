@@ -1,4 +1,4 @@
-"""The one shape in which ./dev says what is wrong: a finding, its remedy, an exit status."""
+"""The errors of ./dev: a finding, its remedy, an exit status."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ USAGE = 2
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong (`what`, a clause) and what to type against it (`remedy`)."""
+    """One problem (`what`, a clause) and how to fix it (`remedy`)."""
 
     what: str
     remedy: str = ""
 
 
 class DevError(Exception):
-    """A command cannot go on. Carries one or more problems and the exit status."""
+    """A command cannot continue. Carries one or more problems and the exit status."""
 
     def __init__(self, what: str, remedy: str = "", exit_status: int = FAILED) -> None:
         super().__init__(what)
@@ -27,7 +27,7 @@ class DevError(Exception):
 
     @classmethod
     def of(cls, problems: Iterable[Problem]) -> DevError:
-        """All of `problems` at once, so that nobody mends them one run at a time."""
+        """All of `problems` in one error, so that they can be fixed together."""
         problems = list(problems)
         error = cls(problems[0].what)
         error.problems = problems
@@ -35,11 +35,11 @@ class DevError(Exception):
 
 
 class NoAnswer(DevError):
-    """What was asked did not answer in time: nothing is known of it, not even its absence."""
+    """No answer in time: the state is unknown."""
 
 
 class UsageError(DevError):
-    """The command line was not understood."""
+    """The command line is invalid."""
 
     def __init__(self, what: str, remedy: str = "") -> None:
         super().__init__(what, remedy, exit_status=USAGE)

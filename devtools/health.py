@@ -1,4 +1,4 @@
-"""What the running application says about itself at its health address."""
+"""The health report of the running application."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .errors import NoAnswer, Problem
 from .ports import LOOPBACK
 
 PATH = "/api/v1/health/"
-# The entry that says whether the database is behind the code.
+# The entry for pending migrations.
 MIGRATIONS = "migrations"
-# The one that says whether the database, or a process, is ahead of it.
+# The entry for migrations that the code, or a process, does not know.
 UNKNOWN_MIGRATIONS = "unknown_migrations"
-# What to try for an entry whose reason names no command itself.
+# Remedies for entries whose reason names no command.
 _REMEDIES = {
     "database": "./dev restart db",
     "cache": "./dev restart redis",
@@ -25,13 +25,13 @@ _REMEDIES = {
     "files": "./dev restart localstack",
     MIGRATIONS: "./dev migrate",
 }
-# As backend/core/health.py says it.
+# As in backend/core/health.py.
 _LATE = "no answer within"
 
 
 @dataclass(frozen=True)
 class Health:
-    """One answer of the health address."""
+    """One health report."""
 
     status: str
     server: str
@@ -60,7 +60,7 @@ class Health:
 
     @property
     def late(self) -> dict[str, str]:
-        """Those of `failing` that web asked and that did not answer in time."""
+        """The `failing` entries whose checks timed out."""
         return {name: why for name, why in self.failing.items() if why.startswith(_LATE)}
 
     def as_json(self) -> dict[str, Any]:
@@ -68,7 +68,7 @@ class Health:
 
 
 def remedy(name: str, reason: str) -> str:
-    """What to try for a failing entry; nothing if its reason says it."""
+    """The remedy for a failing entry; empty if its reason contains one."""
     return "" if "./dev " in reason else _REMEDIES.get(name, "./dev logs web")
 
 
@@ -81,11 +81,11 @@ def ask(port: int, timeout: float = 3) -> Health | None:
 
 
 def answer(port: int, timeout: float) -> Health | None:
-    """As `ask`; None only without an application. Raises NoAnswer if it takes too long.
+    """As `ask`; None only without an application. Raises NoAnswer on a timeout.
 
-    It says 503 when something is down, with the same body as when all is well.
+    The status is 503 if something is down, with a body of the same format.
     """
-    # By hand, not urllib: a proxy in the environment must not stand between.
+    # Not urllib, which would use a proxy of the environment.
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=timeout)
     try:
         connection.request("GET", PATH, headers={"Host": f"localhost:{port}"})
@@ -93,7 +93,7 @@ def answer(port: int, timeout: float) -> Health | None:
         return Health(said["status"], said.get("server", ""), said.get("checks", {}))
     except TimeoutError as error:
         raise NoAnswer(
-            f"web did not answer within {timeout:.0f} s", "look again: ./dev status"
+            f"web did not answer within {timeout:.0f} s", "try again: ./dev status"
         ) from error
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -1,8 +1,8 @@
-"""Whose `.dev` this is: of the checkout that it lies in, or of another that was moved or copied.
+"""The identity of a checkout, to tell whether its `.dev` was moved or copied.
 
-`.dev/checkout.json` holds an identifier and the path for which it was made. Both go along when
-a folder is renamed or copied; the path then tells that it was, and whether that path still has
-the same identifier tells which of both.
+`.dev/checkout.json` contains an identifier and the path it was created for. Both are kept when a
+folder is renamed or copied. If the recorded path differs from the current one, the checkout was
+moved or copied: it is a copy if the recorded path still has the same identifier.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ FILE = "checkout.json"
 
 @dataclass(frozen=True)
 class Identity:
-    """`id` names what this checkout keeps outside of it; no other one has the same.
+    """`id` names what this checkout stores outside; it is unique.
 
-    `moved_from` is where the folder was before, as long as something may be left there;
-    `copied_from` is the checkout that this one was copied from. `recorded` is whether the record
-    needs no change.
+    `moved_from` is the old path of the folder, while something may be left there; `copied_from`
+    is the checkout that this one was copied from. `recorded` tells that the record needs no
+    change.
     """
 
     id: str
@@ -44,21 +44,21 @@ def read(root: Path) -> Identity:
         copied_from = Path(found["copied_from"]) if found.get("copied_from") else None
         return Identity(known, copied_from=copied_from, recorded=True)
     there = _record(before)
-    # One that another user closed may well be there.
+    # A directory that another user closed counts as present.
     if there is None or there.get("id") == known:
         return Identity(secrets.token_hex(6), copied_from=before)
-    if there:  # another checkout by now, which has ended what ran there
+    if there:  # another checkout is there now, and has stopped the old processes
         return Identity(known)
     return Identity(known, moved_from=before, recorded=True)
 
 
 def as_record(identity: Identity, root: Path) -> dict[str, str]:
-    """What FILE says of the checkout in `root`."""
+    """The contents of FILE for the checkout in `root`."""
     return {"id": identity.id, "root": str(root), "copied_from": str(identity.copied_from or "")}
 
 
 def _record(root: Path) -> dict[str, Any] | None:
-    """What is recorded in `root`: nothing where it has no record, None where it is closed."""
+    """The record in `root`: empty without a record, None if it is not readable."""
     try:
         facts = json.loads((root / DIRECTORY / FILE).read_text(encoding="utf-8"))
     except PermissionError:
@@ -69,7 +69,7 @@ def _record(root: Path) -> dict[str, Any] | None:
 
 
 def _same_folder(one: Path, other: Path) -> bool:
-    """Whether both are one folder that is mounted twice."""
+    """Whether both are the same folder, mounted twice."""
     try:
         return one.samefile(other)
     except OSError:
@@ -77,5 +77,5 @@ def _same_folder(one: Path, other: Path) -> bool:
 
 
 def _of_old(root: Path) -> str:
-    """The identifier from before there was a record: data outside is named after it."""
+    """The identifier from before records existed: data outside is named after it."""
     return hashlib.sha256(f"{os.getuid()} {root}".encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""The variables that a Compose file has filled in: `$NAME`, `${NAME:-default}` and the like.
+"""Interpolation of variables in Compose files: `$NAME`, `${NAME:-default}` and so on.
 
 https://docs.docker.com/reference/compose-file/interpolation/
 """
@@ -24,12 +24,12 @@ class Reference:
 
     @property
     def default(self) -> str | None:
-        """What stands for the variable when it is not set; None where nothing may."""
+        """The value of an unset variable; None if it is required."""
         return None if self.operator.endswith("?") else self.word
 
 
 def references(text: str) -> list[Reference]:
-    """Every variable of `text`, those inside a default included."""
+    """Every variable in `text`, including those inside defaults."""
     found = []
     for part in _parts(text):
         if isinstance(part, Reference):
@@ -38,7 +38,7 @@ def references(text: str) -> list[Reference]:
 
 
 def invalid(text: str) -> str:
-    """The first `${` of `text` that Compose refuses, with what follows; else empty."""
+    """The first `${` in `text` that Compose rejects, with the text after it; else empty."""
     for start in re.finditer(r"(?<!\$)(?:\$\$)*(\$\{)", text):
         place = start.start(1)
         name = _NAME.match(text, place + 2)
@@ -55,10 +55,10 @@ def fill_in(
     value: Callable[[str], str | None],
     missing: Callable[[Reference], None] = lambda reference: None,
 ) -> str:
-    """`text` with every variable replaced; `value` is None for what is not set.
+    """`text` with every variable replaced; `value` returns None for an unset one.
 
-    An empty value stands where the operator has no colon, as Compose has it. `missing` is called
-    for each reference that is not set and has no default.
+    As in Compose, operators without a colon keep an empty value. `missing` is called for each
+    variable that is unset and has no default.
     """
     return "".join(
         part if isinstance(part, str) else _filled(part, value, missing) for part in _parts(text)
@@ -83,7 +83,7 @@ def _filled(
 
 
 def _parts(text: str) -> Iterator[str | Reference]:
-    """`text` as plain pieces and references, in order."""
+    """`text` as literal pieces and references, in order."""
     place = 0
     while True:
         dollar = text.find("$", place)
@@ -96,7 +96,7 @@ def _parts(text: str) -> Iterator[str | Reference]:
 
 
 def _reference(text: str, place: int) -> tuple[str | Reference, int]:
-    """What stands after a dollar at `place`, and where it ends."""
+    """The piece or reference after a dollar at `place`, and its end."""
     if text[place : place + 1] == "$":
         return "$", place + 1
     braced = text[place : place + 1] == "{"
@@ -113,7 +113,7 @@ def _reference(text: str, place: int) -> tuple[str | Reference, int]:
 
 
 def _closing(text: str, place: int) -> int:
-    """Where the brace closes that was open at `place`."""
+    """The position of the brace that closes the one opened at `place`."""
     depth = 1
     while place < len(text):
         if text.startswith("${", place):

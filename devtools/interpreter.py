@@ -1,4 +1,4 @@
-"""A Python with the backend's packages, which ./dev asks what it cannot know itself."""
+"""A Python with the backend's packages, for scripts that ./dev cannot run itself."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Interpreter(ABC):
     def run(
         self, checkout: Checkout, *arguments: str, directory: str = "", timeout: float = 60
     ) -> Result:
-        """Run it to its end in `directory` of the checkout, at most `timeout` seconds."""
+        """Run it in `directory` of the checkout, at most `timeout` seconds; return the result."""
 
 
 class Local(Interpreter):

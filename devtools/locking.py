@@ -12,7 +12,7 @@ from .process import capture
 from .terminal import Terminal
 
 DIRECTORY = "requirements"
-# The oldest Python that a host may have; the locks hold for every newer one and every platform.
+# The oldest Python that a host may have; the locks are valid for newer ones and all platforms.
 PYTHON = "3.11"
 
 _COMPILE = (
@@ -22,9 +22,9 @@ _COMPILE = (
 
 
 def write(checkout: Checkout, python: Path, terminal: Terminal, *, upgrade: bool = False) -> bool:
-    """Write every lock anew; versions change only where they must, or all with `upgrade`.
+    """Write every lock; versions change only if necessary, or all with `upgrade`.
 
-    Returns whether one is another than before. Raises DevError if the requirements contradict
+    Returns whether any lock changed. Raises DevError if the requirements contradict
     each other.
     """
     directory = checkout.root / DIRECTORY
@@ -41,7 +41,7 @@ def outdated(checkout: Checkout, python: Path, terminal: Terminal) -> list[str]:
     with tempfile.TemporaryDirectory() as temporary:
         copy = Path(temporary) / DIRECTORY
         shutil.copytree(directory, copy)
-        with terminal.step("comparing the locks with what they are made from"):
+        with terminal.step("comparing the locks with their sources"):
             for source in _sources(copy):
                 _compile(checkout, python, source, upgrade=False)
         return [lock.name for lock in sorted(copy.glob("*.txt")) if not _same(lock, directory)]
@@ -60,7 +60,7 @@ def _compile(checkout: Checkout, python: Path, source: Path, upgrade: bool) -> N
     command = [str(python), *_COMPILE, "-o", lock, source.name]
     done = capture(
         [*command, *(["--upgrade"] if upgrade else [])],
-        # uv writes into the lock which file asked for what, as seen from where it runs.
+        # uv records in the lock which file requires a package, relative to its working directory.
         directory=source.parent,
         environment=checkout.variables,
         timeout=600,

@@ -1,7 +1,7 @@
-"""Ports of this machine: which are free, who holds one, which ones this checkout was given.
+"""Ports of this machine: whether they are free, who uses them, which ones this checkout uses.
 
-A command that starts services holds their ports (`Claims`) from their choice until the services
-listen, so that two starts at once never choose the same.
+A command that starts services reserves their ports (`Claims`) from their choice until the
+services listen, so that two concurrent starts never choose the same port.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .errors import DevError
 
 LOOPBACK = "127.0.0.1"
 LARGEST = 65535
-# Ports below it are for the system's own servers.
+# Lower ports are reserved for system services.
 _LOWEST = 1024
 SUBJECT = "ports"
 
@@ -35,12 +35,12 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
     """Whether a server could listen on `port` now."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # Connections that just ended keep no server from listening.
+        # Connections in TIME_WAIT do not prevent a server from listening.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            # A port below 1024 may be refused to us and yet be free for the daemon.
+            # We may not bind a port below 1024, but the daemon may.
             return error.errno != errno.EADDRINUSE
     return True
 
@@ -58,17 +58,17 @@ def next_free(
     for port in itertools.chain(range(after + 1, LARGEST + 1), range(_LOWEST, after)):
         if port not in taken and free(port, host):
             return port
-    raise DevError("no port of this machine is free", "end a program that listens: ss -ltnp")
+    raise DevError("no port of this machine is free", "stop a program that listens: ss -ltnp")
 
 
 class Claims:
-    """The ports that one command holds for services that it starts, until it leaves the context.
+    """The ports that a command reserves for services that it starts, until it leaves the context.
 
-    Each is the lock of a file, which ends with the process, however that ends.
+    Each is a file lock, which is released when the process exits for any reason.
     """
 
     def __init__(self, directory: Path | None = None) -> None:
-        # Not TMPDIR, which may differ from shell to shell.
+        # Not TMPDIR, which may differ between shells.
         self._directory = directory or Path("/tmp") / f"homeport-ports-{os.getuid()}"
         self._files = contextlib.ExitStack()
         self._held: set[int] = set()
@@ -81,12 +81,12 @@ class Claims:
         self._held.clear()
 
     def take(self, port: int, host: str = LOOPBACK) -> bool:
-        """Hold `port` if a server could listen on it and no other command holds it."""
-        # Looked at twice: whoever held it in between may have made a server listen.
+        """Reserve `port` if a server could listen on it and no other command has reserved it."""
+        # Check again: another command may have started a server before it released the port.
         return is_free(port, host) and self.hold(port) and is_free(port, host)
 
     def hold(self, port: int) -> bool:
-        """Hold `port`, whoever listens on it now; False if another command holds it."""
+        """Reserve `port`, even if it is in use; False if another command has reserved it."""
         if port in self._held:
             return True
         try:
@@ -94,7 +94,7 @@ class Claims:
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
             descriptor = os.open(self._directory / str(port), flags, 0o600)
         except OSError:
-            return True  # without a place for locks, what counts is who listens
+            return True  # without a directory for locks, only listeners count
         file = os.fdopen(descriptor, "w")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -107,9 +107,9 @@ class Claims:
 
 
 def holder(port: int) -> str:
-    """Who has `port`: the process that listens, as `name (process 123)`, or a start that holds it.
+    """Who uses `port`: the listening process, as `name (process 123)`, or a start in progress.
 
-    Empty if it is hidden.
+    Empty if it cannot be determined.
     """
     if is_free(port):
         return "a stack that is starting"
@@ -125,9 +125,9 @@ def holder(port: int) -> str:
 
 
 def held_by(ancestor: int, port: int) -> bool:
-    """Whether the process `ancestor`, or one below it, listens on `port`.
+    """Whether the process `ancestor`, or a descendant, listens on `port`.
 
-    Where a system does not say who listens: whether anybody does.
+    On systems that do not show the owner of a port: whether any process listens.
     """
     if not _TABLES[0].exists():
         return not is_free(port)
@@ -142,25 +142,25 @@ def held_by(ancestor: int, port: int) -> bool:
 
 
 def listens(port: int, table: str | None = None) -> bool:
-    """Whether anybody listens on `port`, found out without a connection: a debugger would take
-    one for an editor. `table` is what the kernel of another place says of its connections."""
+    """Whether a server listens on `port`, without connecting: a debugger would take a connection
+    for an editor. `table` is the kernel's table of connections of another network namespace."""
     if table is None and not _TABLES[0].exists():
         return not is_free(port)
     return bool(_on(port, _LISTENING, table))
 
 
 def connected(port: int, table: str | None = None) -> bool:
-    """Whether somebody is connected to the server on `port`, where the system says so."""
+    """Whether a client is connected to the server on `port`; False if that is unknown."""
     return bool(_on(port, _ESTABLISHED, table))
 
 
 def table() -> str:
-    """What the kernel says of the connections of this place; nothing where it does not."""
+    """The kernel's tables of connections of this network namespace; empty if it has none."""
     return "".join(_read(table) for table in _TABLES)
 
 
 def remembered(checkout: Checkout) -> dict[str, str]:
-    """The ports that `--auto-ports` gave this checkout, by variable, unless others were chosen."""
+    """The ports that `--auto-ports` chose for this checkout, by variable, unless overridden."""
     return {
         variable: str(port)
         for variable, port in checkout.recall(SUBJECT).items()
@@ -175,13 +175,13 @@ _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 
 
 def _listening(port: int) -> set[str]:
-    """The sockets that listen on `port`, as a process's open files name them."""
+    """The sockets that listen on `port`, in the format of a process's open files."""
     return _on(port, _LISTENING)
 
 
 def _on(port: int, state: str, among: str | None = None) -> set[str]:
     lines = (table() if among is None else among).splitlines()
-    # Each table begins with a heading.
+    # Each table begins with a header.
     rows = [line.split() for line in lines if line.lstrip()[:1].isdigit()]
     return {
         f"socket:[{row[9]}]"
@@ -191,11 +191,11 @@ def _on(port: int, state: str, among: str | None = None) -> set[str]:
 
 
 def _ancestry(process: Path) -> Iterator[int]:
-    """The numbers of a process and of all that it descends from."""
+    """The ids of a process and of its ancestors."""
     number = int(process.name)
     while number:
         yield number
-        # The second field is a name in brackets, with anything in it.
+        # The second field is a name in brackets, with arbitrary characters.
         stat = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace")
         number = int(stat.rpartition(")")[2].split()[1])
 
@@ -207,7 +207,7 @@ def _has_open(process: Path, sockets: set[str]) -> bool:
 def _target(file: Path) -> str:
     try:
         return str(file.readlink())
-    except FileNotFoundError:  # closed a moment ago
+    except FileNotFoundError:  # closed just now
         return ""
 
 

@@ -1,4 +1,4 @@
-"""The one way ./dev runs another program."""
+"""Running other programs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import IO, Callable
 
 from .errors import DevError, NoAnswer
 
-# What a shell reports for a process that a signal ended: 128 + signal number.
+# The exit status that a shell reports for a process killed by a signal: 128 + signal number.
 SIGNAL_BASE = 128
 INTERRUPTED = SIGNAL_BASE + signal.SIGINT
 
 
 @dataclass(frozen=True)
 class Result:
-    """How a program ended and what it wrote."""
+    """The exit status and the output of a program."""
 
     status: int
     output: str
@@ -33,7 +33,7 @@ class Result:
 
     @property
     def last_words(self) -> str:
-        """The line that says why it failed: the first that calls itself an error, else the last."""
+        """The line with the reason of a failure: the first error line, else the last line."""
         lines = [line.strip() for line in (self.errors or self.output).splitlines()]
         said = [line for line in lines if line.lower().startswith("error")] or lines[::-1]
         return next(filter(None, said), "no output")
@@ -48,10 +48,10 @@ def capture(
     given: IO[bytes] | None = None,
     into: IO[bytes] | None = None,
 ) -> Result:
-    """Run `command` to its end, at most `timeout` seconds, and return what it wrote.
+    """Run `command`, at most `timeout` seconds, and return its output.
 
-    It reads the file `given`, or nothing; what it writes goes `into` a file instead, if there is
-    one. Raises NoAnswer if it does not end in time, DevError if it cannot be started.
+    Its input is the file `given`, or empty; its output goes `into` a file, if there is one.
+    Raises NoAnswer on a timeout, DevError if it cannot be started.
     """
     try:
         done = subprocess.run(
@@ -77,7 +77,7 @@ def capture(
 
 
 def hand_over(command: Sequence[str], *, directory: Path, environment: Mapping[str, str]) -> int:
-    """Run `command` on this terminal and return its exit status. Ctrl-C goes to it alone."""
+    """Run `command` on this terminal and return its exit status. Only it receives Ctrl-C."""
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         child = subprocess.Popen(
@@ -85,7 +85,7 @@ def hand_over(command: Sequence[str], *, directory: Path, environment: Mapping[s
         )
         try:
             return shell_status(child.wait())
-        except KeyboardInterrupt:  # told to end, not by the terminal: the program is too
+        except KeyboardInterrupt:  # the signal was sent to us alone: forward it
             child.terminate()
             child.wait()
             raise
@@ -102,7 +102,7 @@ def stream(
     directory: Path,
     environment: Mapping[str, str],
 ) -> int:
-    """Run `command`, pass each line that it writes to `on_line`, return its exit status."""
+    """Run `command`, pass each output line to `on_line`, return its exit status."""
     with _started(command, directory, environment, subprocess.PIPE) as child:
         for line in child.stdout or ():
             on_line(line.rstrip("\n"))
@@ -110,7 +110,7 @@ def stream(
 
 
 class Background:
-    """A program that runs while ./dev watches what it does."""
+    """A program that runs while ./dev watches it."""
 
     def __init__(self, child: subprocess.Popen[str], log: IO[str]) -> None:
         self._child = child
@@ -124,7 +124,7 @@ class Background:
 
     @property
     def output(self) -> str:
-        """All that it has written so far."""
+        """Its whole output so far."""
         self._log.seek(0)
         return self._log.read()
 
@@ -137,7 +137,7 @@ def background(
     environment: Mapping[str, str],
     stop: signal.Signals = signal.SIGTERM,
 ) -> Iterator[Background]:
-    """Run `command` while the block runs; what is left of it at the end is told to `stop`."""
+    """Run `command` while the block runs; at the end, send `stop` if it still runs."""
     log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
     with log, _started(command, directory, environment, log, stop) as child:
         yield Background(child, log)
@@ -156,7 +156,7 @@ def _started(
     output: IO[str] | int,
     stop: signal.Signals = signal.SIGTERM,
 ) -> Iterator[subprocess.Popen[str]]:
-    # A process group of its own: Ctrl-C reaches ./dev only, which then ends the program in order.
+    # A separate process group: only ./dev receives Ctrl-C, and stops the program in order.
     try:
         child = subprocess.Popen(
             command,

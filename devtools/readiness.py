@@ -1,4 +1,4 @@
-"""Following things that come up until every one of them is well, or one fails."""
+"""Waiting until all services are healthy, or one fails."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .errors import DevError
 from .terminal import Mark, Terminal
 
 INTERVAL = 0.25
-# Where asking costs next to nothing.
+# For cheap checks.
 QUICK = 0.05
 LAST_LINES = 20
 
@@ -18,7 +18,7 @@ Found = TypeVar("Found")
 
 
 class Verdict(NamedTuple):
-    """Where a service stands, and the words for it."""
+    """The state of a service, with its description."""
 
     mark: Mark
     state: str
@@ -34,11 +34,11 @@ def follow(
     arrived: Callable[[], bool] = lambda: False,
     interval: float = INTERVAL,
 ) -> None:
-    """Show how `names` come up, `look` by `look`, until all are well.
+    """Show the progress of `names`, polling `look`, until all are healthy.
 
-    `arrived` may end the waiting sooner: a server answers before its next health check is due.
-    Raises what `explain` makes of a name and its state if one fails or `timeout` seconds pass,
-    and what `look` and `arrived` raise. On Ctrl-C says where things stand and raises it on.
+    `arrived` may end the wait early: a server answers before its next health check is due.
+    If a service fails or `timeout` seconds pass, raises the error that `explain` returns for its
+    name and state. `look` and `arrived` may raise. On Ctrl-C it prints the states and re-raises.
     """
     board = terminal.board(names)
     try:
@@ -65,14 +65,14 @@ def follow(
     except KeyboardInterrupt:
         standing = ", ".join(f"{name} {state}" for name, state in board.states().items())
         terminal.say(f"\nstopped watching: {standing}")
-        terminal.say("  ./dev up goes on from here, ./dev down stops it all")
+        terminal.say("  ./dev up continues from here, ./dev down stops everything")
         raise
 
 
 def wait_until(
     condition: Callable[[], Found], timeout: float, otherwise: str, interval: float = QUICK
 ) -> Found:
-    """The first true value of `condition`, asked every `interval` seconds.
+    """The first true value of `condition`, polled every `interval` seconds.
 
     Raises DevError with `otherwise` after `timeout` seconds.
     """
@@ -85,7 +85,7 @@ def wait_until(
 
 
 def failure(terminal: Terminal, name: str, state: str, log: str) -> DevError:
-    """The error for a service that failed; prints the last lines of its `log`."""
+    """The error for a failed service; prints the last lines of its `log`."""
     lines = log.rstrip().splitlines()
     if lines:
         terminal.heading(f"the last lines of {name}:")
@@ -93,5 +93,5 @@ def failure(terminal: Terminal, name: str, state: str, log: str) -> DevError:
             terminal.say(f"  {line}")
     return DevError(
         f"{name}: {state}",
-        f"./dev logs {name}   shows all it said; mend the cause, then run ./dev up again",
+        f"./dev logs {name}   shows the whole log; fix the cause, then run ./dev up again",
     )

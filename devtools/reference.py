@@ -1,5 +1,5 @@
-"""docs/reference.md and .env.example: every command, service, port and variable, written from
-where each is declared."""
+"""Generates docs/reference.md and .env.example: every command, service, port and variable, from
+their declarations."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def texts(
     python: Interpreter,
     groups: Mapping[str, Mapping[str, tuple[str, argparse.ArgumentParser]]],
 ) -> dict[str, str]:
-    """What each generated file should hold, by its path in the checkout.
+    """The text of each generated file, by its path in the checkout.
 
-    `groups` has the commands by group and name, with summary and parser. Raises DevError if what
-    the texts are made from cannot be read.
+    `groups` has the commands by group and name, with summary and parser. Raises DevError if a
+    source cannot be read.
     """
     files = compose.load(checkout, python)
     contract = variables.load(checkout, python, files)
@@ -43,9 +43,9 @@ def texts(
 
 
 def outdated(checkout: Checkout, wanted: Mapping[str, str]) -> list[Problem]:
-    """Which of the files `wanted` do not hold their text."""
+    """The files of `wanted` that do not contain their text."""
     return [
-        Problem(f"{name} is outdated", "write it anew: ./dev reference")
+        Problem(f"{name} is outdated", "update it: ./dev reference")
         for name, text in wanted.items()
         if not (checkout.root / name).exists()
         or (checkout.root / name).read_text(encoding="utf-8", errors="replace") != text
@@ -53,7 +53,7 @@ def outdated(checkout: Checkout, wanted: Mapping[str, str]) -> list[Problem]:
 
 
 def write(checkout: Checkout, wanted: Mapping[str, str]) -> None:
-    """Write the files `wanted`. Raises DevError if that fails."""
+    """Write the files `wanted`. Raises DevError on failure."""
     for name, text in wanted.items():
         try:
             (checkout.root / name).write_text(text, encoding="utf-8")
@@ -65,7 +65,7 @@ def _commands(
     groups: Mapping[str, Mapping[str, tuple[str, argparse.ArgumentParser]]],
 ) -> Iterator[str]:
     yield "## Commands\n"
-    yield "`--engine auto|compose|embedded` may stand before or after each of them."
+    yield "Each accepts `--engine auto|compose|embedded` before or after its name."
     for group, commands in groups.items():
         yield f"\n### {group}\n"
         rows = [[f"`./dev {name}`", summary] for name, (summary, _parser) in commands.items()]
@@ -130,7 +130,7 @@ def _ports(files: Mapping[str, ComposeFile]) -> Iterator[str]:
 def _variables(contract: Mapping[str, Variable]) -> Iterator[str]:
     yield "\n## Variables\n"
     yield (
-        "What is in force, and where it is from: `./dev env`. How to declare one:\n"
+        "`./dev env` shows the values in force and their sources. How to declare a variable:\n"
         "[environment.md](environment.md)."
     )
     for group in dict.fromkeys(variable.group for variable in contract.values()):
@@ -140,7 +140,7 @@ def _variables(contract: Mapping[str, Variable]) -> Iterator[str]:
             for one in contract.values()
             if one.group == group
         ]
-        yield _table(["variable", "default", "in production", "what it is for"], rows)
+        yield _table(["variable", "default", "in production", "purpose"], rows)
     yield ""
 
 
@@ -154,7 +154,7 @@ def _in_production(variable: Variable) -> str:
     if PRODUCTION not in variable.deployments:
         return "not there"
     if variable.production_default is None:
-        return "**must be given**, secret" if variable.secret else "**must be given**"
+        return "**required**, secret" if variable.secret else "**required**"
     same = variable.production_default == variable.default and len(variable.deployments) > 1
     return "the same" if same else _code(variable.production_default)
 

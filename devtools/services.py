@@ -1,4 +1,4 @@
-"""The services by their roles, and what a Compose file says of all of them, whoever runs them."""
+"""The roles of services, and helpers for Compose files that all engines share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-# The roles that the commands speak of.
+# The roles that the commands refer to.
 WEB = "web"
 WORKER = "worker"
 DATABASE = "db"
@@ -16,14 +16,14 @@ TESTS = "test"
 AWS = "localstack"
 COGNITO = "cognito"
 IMAGE = "image"
-# What stands for AWS, each with an address that tells whether it is filled.
+# The AWS emulators, each with a path that shows whether it is seeded.
 EMULATORS = {AWS: "/_localstack/init/ready", COGNITO: "/moto-api/"}
 
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 
 
 def one_shots(declared: Mapping[str, Any]) -> set[str]:
-    """The services that end by themselves: others wait for that."""
+    """The services that run once: others wait for their completion."""
     return {
         name
         for declaration in declared.values()
@@ -33,7 +33,7 @@ def one_shots(declared: Mapping[str, Any]) -> set[str]:
 
 
 def with_builds(declared: Mapping[str, Any]) -> dict[str, Any]:
-    """`declared` services, each with the `build` of the one that builds its image."""
+    """The `declared` services, each with the `build` of the one that builds its image."""
     builds = {one.get("image"): one["build"] for one in declared.values() if one.get("build")}
     return {
         name: {**one, "build": builds[one.get("image")]} if one.get("image") in builds else one
@@ -42,7 +42,7 @@ def with_builds(declared: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def by_dependency(declared: Mapping[str, Any]) -> list[str]:
-    """The names of services, each after those that it waits for."""
+    """The names of services, each after its dependencies."""
     ordered: list[str] = []
 
     def visit(name: str) -> None:
@@ -58,7 +58,7 @@ def by_dependency(declared: Mapping[str, Any]) -> list[str]:
 
 
 def port_variable(entry: Any) -> tuple[int, str]:
-    """Target and variable of a port written in Compose's short or long form."""
+    """Target and variable of a port in Compose's short or long form."""
     if isinstance(entry, dict):
         target, published = str(entry.get("target", 0)), str(entry.get("published", ""))
     else:

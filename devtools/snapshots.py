@@ -1,11 +1,11 @@
-"""Snapshots: the whole database kept under a name, and put back when it is wanted again.
+"""Snapshots: copies of the whole database under a name, which can be restored.
 
-A snapshot is a database beside the application's own, made as a copy of it by the server, which
-is several times faster than a dump (`./dev bench snapshot` compares). So it lives and dies with
-the cluster: `./dev down --volumes` deletes it. What is known of it is its comment, as JSON.
+A snapshot is another database in the same cluster, copied by the server, which is several times
+faster than a dump (`./dev bench snapshot` compares). It lasts as long as the cluster:
+`./dev down --volumes` deletes it. Its details are stored in its comment, as JSON.
 
-Roles belong to the cluster, not to a database. A tenant that is dropped keeps its role while a
-snapshot has something of it, because PostgreSQL drops no role that owns anything.
+Roles belong to the cluster, not to a database. The role of a dropped tenant is kept while a
+snapshot contains its objects, because PostgreSQL does not drop roles that own anything.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from .process import capture
 from .readiness import QUICK
 from .services import WEB
 
-# What was there before a restore is kept under this name.
+# The name of the snapshot that a restore makes of the old database.
 PREVIOUS = "previous"
-# The names of the last look, for the shell's completion.
+# The names at the last listing, for the shell's completion.
 SUBJECT = "snapshots"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
-# Whoever makes, migrates or drops schemas holds this lock: backend/tenants/exclusive.py.
+# Held while schemas are created, migrated or dropped: backend/tenants/exclusive.py.
 RELEASE_LOCK = 0x686F6D65
-_PATIENCE = 60  # seconds that a release under way may take
+_PATIENCE = 60  # time limit in seconds for a release in progress
 _TRIES = 5
 _IN_USE = "is being accessed by other users"
-_COPYING = 600  # seconds that a copy may take
+_COPYING = 600  # time limit in seconds for a copy
 
 _FACTS = """
 SELECT json_build_object(
@@ -60,10 +60,10 @@ _END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A kept database: `size` in bytes, `saved` in UTC and ISO 8601, `postgres` its major version.
+    """A snapshot: `size` in bytes, `saved` in UTC and ISO 8601, `postgres` its major version.
 
-    `lacks` and `adds` are the migrations, as `app.name`, that only the present database or only
-    the snapshot has; None where one of them is unknown.
+    `lacks` and `adds` are the migrations, as `app.name`, that only the current database or only
+    the snapshot has; None if either is unknown.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Snapshot:
 
     @property
     def migrations(self) -> str:
-        """How its migrations compare with the present ones, in words."""
+        """How its migrations compare with the current ones, in words."""
         if self.lacks is None or self.adds is None:
             return "unknown"
         words = [f"{len(self.adds)} more"] if self.adds else []
@@ -85,7 +85,7 @@ class Snapshot:
         return ", ".join(words) or "as now"
 
     def as_json(self) -> dict[str, Any]:
-        """The shape of `./dev snapshot list --json`; keys are only ever added."""
+        """The format of `./dev snapshot list --json`; keys are only ever added."""
         return {
             "name": self.name,
             "bytes": self.size,
@@ -99,7 +99,7 @@ class Snapshot:
 
 
 class Snapshots:
-    """Those of the cluster that `engine` runs."""
+    """The snapshots in the cluster of `engine`."""
 
     def __init__(self, engine: Engine, checkout: Checkout) -> None:
         self.engine = engine
@@ -118,7 +118,7 @@ class Snapshots:
         return sorted(found, key=lambda one: one.saved, reverse=True)
 
     def failing_after(self, patience: float) -> dict[str, str]:
-        """What web says is wrong, once that is migrations at most or `patience` seconds passed."""
+        """What web reports as failing, once only migrations are or `patience` seconds passed."""
         end = time.monotonic() + patience
         while True:
             answer = self.engine.status().health
@@ -130,14 +130,14 @@ class Snapshots:
             time.sleep(QUICK)
 
     def save(self, name: str, *, replace: bool = False) -> Snapshot:
-        """Keep the present database as `name`. Raises DevError if there is one and not `replace`.
+        """Save the current database as `name`. Raises DevError if it exists and not `replace`.
 
-        Connections are ended for the moment of the copy; new ones wait until it is made.
+        Connections are closed for the copy; new ones wait until it is complete.
         """
         _check(name)
         if name == PREVIOUS:
             raise UsageError(
-                f"{PREVIOUS!r} is kept for what was there before a restore", "choose another name"
+                f"{PREVIOUS!r} is reserved for the database before a restore", "choose another name"
             )
         there = [one.name for one in self.listed()]
         if name in there and not replace:
@@ -155,11 +155,11 @@ class Snapshots:
         return self.get(name)
 
     def restore(self, name: str) -> Snapshot:
-        """Put the snapshot in the database's place; what was there becomes PREVIOUS.
+        """Replace the database by the snapshot; the old database becomes PREVIOUS.
 
-        The copy is made beside the database and takes its name in one transaction, so that one
-        that fails changes nothing. Raises DevError for an unknown name and for a snapshot of
-        another major version of PostgreSQL.
+        The copy is created under another name and renamed in one transaction, so that a failed
+        restore changes nothing. Raises DevError for an unknown name and for a snapshot of another
+        major version of PostgreSQL.
         """
         snapshot = self.get(name)
         now = self._version
@@ -183,7 +183,7 @@ class Snapshots:
         ]
         try:
             self._again(lambda: self._ask(self._locked, ";".join(swap)))
-        finally:  # a copy that did not get its place goes as well
+        finally:  # delete a copy that was not used
             self._ask(*map(_drop, self._work_databases))
         return snapshot
 
@@ -200,11 +200,11 @@ class Snapshots:
             raise DevError(f"there is no snapshot {name!r}", remedy)
         return found[name]
 
-    # What they are made of
+    # Databases of snapshots
 
     @cached_property
     def _main(self) -> str:
-        """The application's own database."""
+        """The application's database."""
         return query(self.engine, "SELECT current_database()")[0]
 
     @cached_property
@@ -217,24 +217,24 @@ class Snapshots:
         return int(self._ask("SHOW server_version_num")[0]) // 10000
 
     def _database(self, name: str) -> str:
-        """The database that keeps the snapshot `name`."""
+        """The database of the snapshot `name`."""
         return f"{self._main}@{name}"
 
     @property
     def _work_databases(self) -> tuple[str, str]:
-        """One that is about to go, one that is being made. No snapshot's name begins with @."""
+        """Names for a database to be dropped and a new copy; no snapshot's name begins with @."""
         return self._database("@old"), self._database("@new")
 
     @cached_property
     def _facts(self) -> dict[str, Any]:
-        """What the comment says of the present database; less of one that was never released."""
+        """The comment's facts of the current database; fewer if it was never released."""
         try:
             return json.loads("".join(query(self.engine, _FACTS)))
         except DevError:
             return {}
 
     def _label(self, name: str) -> Sequence[str]:
-        """SQL that closes the database of `name` and says in its comment what it is."""
+        """SQL that closes the database of `name` to connections and writes its comment."""
         facts = {
             **self._facts,
             "postgres": self._version,
@@ -261,13 +261,13 @@ class Snapshots:
             adds=None if kept is None else sorted(set(kept) - present),
         )
 
-    # How they are made
+    # Copying
 
     def _copy(self, source: str, target: str) -> None:
-        """Make `target` a copy of `source`, which nobody is connected to in that moment.
+        """Create `target` as a copy of `source`, without connections to `source`.
 
-        CREATE DATABASE locks its source first, so that whoever wants to connect waits, and then
-        gives those who are connected five seconds to leave.
+        CREATE DATABASE first locks its source, so that new connections wait, and then gives
+        existing ones five seconds to close.
         """
         create = (
             f"CREATE DATABASE {identifier(target)} TEMPLATE {identifier(source)} "
@@ -285,7 +285,7 @@ class Snapshots:
 
     @property
     def _locked(self) -> str:
-        """SQL that waits for a release under way, and keeps others out until the session ends."""
+        """SQL that waits for a release in progress, and blocks others until the session ends."""
         return f"SET lock_timeout = '{_PATIENCE}s'; SELECT pg_advisory_lock({RELEASE_LOCK})"
 
     def _again(self, work: Callable[[], object]) -> None:
@@ -299,7 +299,7 @@ class Snapshots:
                 if "lock timeout" in words:
                     raise DevError(
                         f"a release has been at work for {_PATIENCE} s",
-                        "wait for its end, then run this again: ./dev logs migrate",
+                        "wait until it ends, then try again: ./dev logs migrate",
                     ) from error
                 if _IN_USE not in words or attempt == _TRIES:
                     raise
@@ -312,14 +312,14 @@ class Snapshots:
 
 
 def remembered(checkout: Checkout) -> list[str]:
-    """The names of the snapshots as they were when last looked at."""
+    """The names of the snapshots at the last listing."""
     return checkout.recall(SUBJECT).get("names", [])
 
 
 def _check(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"{name!r} cannot be a snapshot's name",
+            f"{name!r} is not a valid snapshot name",
             "use up to 40 lower-case letters, digits, `.`, `_` and `-`, a letter or digit first",
         )
 
@@ -333,7 +333,7 @@ def _end_connections(database: str) -> str:
 
 
 def _branch(checkout: Checkout) -> str:
-    """The branch that is checked out; empty where git does not say."""
+    """The current branch; empty if git does not report it."""
     if not shutil.which("git", path=checkout.variables.get("PATH")):
         return ""
     asked = capture(

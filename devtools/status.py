@@ -1,4 +1,4 @@
-"""What runs now, whatever runs it."""
+"""The status of the stack, in the same form for all engines."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .health import Health
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """One service now. `since` is when it last started, UTC in ISO 8601; None if it never did.
+    """The state of a service. `since` is its last start, UTC in ISO 8601; None if it had none.
 
-    `replicas` says of a scaled service how many are well, and how many there are; the rest is
-    then of the one that is worst off.
+    `replicas` counts the healthy and all containers of a scaled service; the other fields then
+    describe the worst of them.
     """
 
     name: str
@@ -28,15 +28,15 @@ class ServiceStatus:
 
     @property
     def words(self) -> str:
-        """Its state, with the number of replicas that are well."""
+        """Its state, with the number of healthy replicas."""
         if not self.replicas:
             return self.state
-        return "{}, {}/{} well".format(self.state, *self.replicas)
+        return "{}, {}/{} healthy".format(self.state, *self.replicas)
 
 
 @dataclass(frozen=True)
 class Debugger:
-    """The debugger of one process: where an editor attaches, and whether one is."""
+    """The debugger of a process: its address, and whether an editor is attached."""
 
     address: str
     listening: bool
@@ -44,7 +44,7 @@ class Debugger:
 
     @property
     def words(self) -> str:
-        """Where it stands."""
+        """Its state in words."""
         state = "not listening"
         if self.listening:
             state = "an editor is attached" if self.attached else "waits for an editor"
@@ -53,8 +53,8 @@ class Debugger:
 
 @dataclass(frozen=True)
 class StackStatus:
-    """The whole stack now: `addresses` by service or page, `tenants` by tenant, `debuggers` by
-    service. `reload` says whether an edit restarts the web server; None if nobody knows."""
+    """The state of the stack: `addresses` by service or page, `tenants` by tenant, `debuggers` by
+    service. `reload` tells whether an edit restarts the web server; None if unknown."""
 
     engine: str
     project: str
@@ -67,23 +67,23 @@ class StackStatus:
 
     @property
     def up(self) -> bool:
-        """Whether every service is well."""
+        """Whether every service is healthy."""
         return all(service.well for service in self.services)
 
     @property
     def down(self) -> bool:
-        """Whether nothing of it runs or should run."""
+        """Whether nothing runs or should run."""
         return all(service.since is None for service in self.services)
 
     @property
     def failing(self) -> dict[str, str]:
-        """What is wrong, by the name of the service or of the health entry."""
+        """The problems, by the name of the service or of the health entry."""
         unwell = {s.name: s.words for s in self.services if not s.well}
         return {**unwell, **(self.health.failing if self.health else {})}
 
     @property
     def problems(self) -> list[Problem]:
-        """All that keeps it from being well, each with its remedy; of what is up."""
+        """All problems of a running stack, each with its remedy."""
         unwell = [
             Problem(f"{one.name}: {one.words}", f"./dev logs {one.name}")
             for one in self.services
@@ -94,7 +94,7 @@ class StackStatus:
         return [*unwell, *self.health.problems]
 
     def as_json(self) -> dict[str, Any]:
-        """The shape of `./dev status --json`; keys are only ever added."""
+        """The format of `./dev status --json`; keys are only ever added."""
         return {
             "engine": self.engine,
             "project": self.project,

@@ -1,4 +1,4 @@
-"""What ./dev shows: marks, colour, and progress that updates in place on a terminal."""
+"""Terminal output: marks, colour, and progress that updates in place."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .errors import Problem
 
 
 class Mark(enum.Enum):
-    """How a line went: sign, its plain spelling, ANSI colour."""
+    """The outcome of a line: sign, plain spelling, ANSI colour."""
 
     GOOD = ("✔", "ok", "32")
     BAD = ("✖", "failed", "31")
@@ -26,7 +26,7 @@ class Mark(enum.Enum):
 
 
 class Terminal:
-    """The two streams of this run: `out` for results and progress, `err` for what is wrong."""
+    """The two streams of this run: `out` for results and progress, `err` for errors."""
 
     def __init__(
         self,
@@ -43,42 +43,42 @@ class Terminal:
             stream: stream.isatty() and able and not plain for stream in (self.out, self.err)
         }
         for stream in (self.out, self.err):
-            # A log line in another encoding must not end the command.
+            # A log line in another encoding must not abort the command.
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="replace")
 
     def say(self, text: str = "") -> None:
-        """Print one line of result."""
+        """Print a line of the result."""
         print(text, file=self.out, flush=True)
 
     def heading(self, text: str) -> None:
-        """Print a line that begins a part."""
+        """Print the heading of a section."""
         self.say(self.paint(text, "1"))
 
     def mark(self, mark: Mark, text: str) -> None:
-        """Print one line of progress, begun with its mark."""
+        """Print a line of progress after its mark."""
         self.say(self._marked(mark, text))
 
     def warn(self, problem: Problem) -> None:
-        """Print what is wrong but does not stop the command."""
+        """Print a problem that does not stop the command."""
         self._complain("warning", Mark.WARNING, problem)
 
     def fail(self, problem: Problem) -> None:
-        """Print what stops the command."""
+        """Print a problem that stops the command."""
         self._complain("error", Mark.BAD, problem)
 
     def paint(self, text: str, ansi: str, stream: TextIO | None = None) -> str:
-        """`text` in an ANSI colour where the stream shows colours."""
+        """`text` in an ANSI colour if the stream supports colours."""
         stream = stream or self.out
         return f"\x1b[{ansi}m{text}\x1b[0m" if self._colours[stream] else text
 
     def faint(self, text: str) -> str:
-        """`text` in the background of attention."""
+        """`text` in a faint colour."""
         return self.paint(text, "2")
 
     @contextlib.contextmanager
     def step(self, title: str) -> Iterator[Step]:
-        """A piece of work with a time: `title` while it lasts, a marked line when it ends."""
+        """A timed piece of work: shows `title` while it runs, and a marked line at the end."""
         step = Step(self, title)
         step.note("")
         try:
@@ -89,7 +89,7 @@ class Terminal:
         step.end(Mark.GOOD)
 
     def board(self, names: Sequence[str]) -> Board:
-        """A table of things that come up together, one line each."""
+        """A table of services that start together, one line each."""
         return Board(self, names)
 
     def rewrite(self, lines: Sequence[str], over: int) -> None:
@@ -99,7 +99,7 @@ class Terminal:
         print(f"{up}{body}", end="", file=self.out, flush=True)
 
     def fit(self, text: str) -> str:
-        """`text` cut to the terminal's width: a wrapped line cannot be written over."""
+        """`text` cut to the terminal's width: a wrapped line cannot be overwritten."""
         width = shutil.get_terminal_size().columns - 4
         return text if len(text) <= width else text[: width - 3] + "..."
 
@@ -118,7 +118,7 @@ class Terminal:
 
 
 class Step:
-    """One piece of work in progress."""
+    """A piece of work in progress."""
 
     def __init__(self, terminal: Terminal, title: str) -> None:
         self._terminal = terminal
@@ -127,7 +127,7 @@ class Step:
         self._printed = 0
 
     def note(self, detail: str) -> None:
-        """Say what the work is at: in place on a terminal, else as a line of its own."""
+        """Show the current detail: in place on a terminal, else on a separate line."""
         if self._terminal.live:
             line = self._terminal.fit(f"{self.title}  {seconds(self._elapsed)}  {detail}")
             self._terminal.rewrite([self._terminal._marked(Mark.BUSY, line)], self._printed)
@@ -136,7 +136,7 @@ class Step:
             self._terminal.mark(Mark.BUSY, f"{self.title}  {detail}".rstrip())
 
     def end(self, mark: Mark) -> None:
-        """Print the line that stays."""
+        """Print the final line."""
         line = self._terminal._marked(mark, f"{self.title}  {seconds(self._elapsed)}")
         self._terminal.rewrite([line], self._printed) if self._printed else self._terminal.say(line)
 
@@ -153,7 +153,7 @@ class _Row:
 
 
 class Board:
-    """Several things that change state, each with the time since the board was made."""
+    """Services that change state, each with the time since the board was created."""
 
     def __init__(self, terminal: Terminal, names: Sequence[str]) -> None:
         self._terminal = terminal
@@ -164,11 +164,11 @@ class Board:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the board was made."""
+        """Seconds since the board was created."""
         return time.monotonic() - self._began
 
     def show(self, name: str, mark: Mark, state: str) -> None:
-        """Record that `name` is in `state`; off a terminal, a change is printed at once."""
+        """Record that `name` is in `state`; without a live terminal, print a change at once."""
         row = self._rows[name]
         if (mark, state) == (row.mark, row.state):
             return
@@ -177,14 +177,14 @@ class Board:
             self._terminal.say(self._line(name, row))
 
     def draw(self) -> None:
-        """Bring a terminal's picture up to date; nothing elsewhere."""
+        """Redraw the table on a live terminal; do nothing otherwise."""
         if self._terminal.live:
             lines = [self._line(name, row) for name, row in self._rows.items()]
             self._terminal.rewrite(lines, self._printed)
             self._printed = len(lines)
 
     def states(self) -> dict[str, str]:
-        """What each was last seen as."""
+        """The last state of each service."""
         return {name: row.state for name, row in self._rows.items()}
 
     def _line(self, name: str, row: _Row) -> str:
@@ -195,14 +195,14 @@ class Board:
 
 
 def seconds(duration: float) -> str:
-    """A duration in seconds as it is shown everywhere: `1.9 s`, `2 min 5 s`."""
+    """A duration in seconds in its display format: `1.9 s`, `2 min 5 s`."""
     if duration < 60:
         return f"{duration:.1f} s"
     return f"{int(duration // 60)} min {int(duration % 60)} s"
 
 
 def megabytes(size: int) -> str:
-    """A size in bytes as it is shown."""
+    """A size in bytes in its display format."""
     return f"{size / 1e6:.0f} MB"
 
 

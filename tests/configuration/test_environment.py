@@ -201,7 +201,7 @@ def test_a_variable_that_compose_fills_in_and_nobody_declared(copy):
     [
         ("${LOG_FORMAT:-console}", "is 'console' here, but by its declaration it is 'json'"),
         ("${LOG_FORMAT}", "is '' here, but by its declaration it is 'json'"),
-        ("${LOG_FORMAT:?is needed}", "must be given here, but by its declaration it is 'json'"),
+        ("${LOG_FORMAT:?is needed}", "is required here, but by its declaration it is 'json'"),
     ],
 )
 def test_a_default_in_a_compose_file_that_is_not_the_declared_one(copy, written, said):

@@ -56,7 +56,7 @@ def test_a_second_command_says_that_it_waits_and_then_works(tmp_path):
         second.stdin.write("go\n")
         second.stdin.flush()
         waiting = second.stdout.readline()
-        assert f"`./dev up` (process {first.pid}) is at work here; waiting" in waiting
+        assert f"`./dev up` (process {first.pid}), which is at work here" in waiting
         first.communicate("done\n")
         assert second.stdout.readline() == "held\n"
         second.communicate("done\n")

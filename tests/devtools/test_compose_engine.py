@@ -144,7 +144,7 @@ def test_status_says_what_is_down_and_up_repairs_it(stack):
 def test_a_fault_of_any_replica_of_a_scaled_service_shows(stack):
     _up(stack)
     _compose(stack, "up", "--detach", "--no-recreate", "--scale", "worker=2")
-    assert "worker   healthy, 2/2 well" in stack.dev("status").stdout
+    assert "worker   healthy, 2/2 healthy" in stack.dev("status").stdout
     assert "nothing changed" in _up(stack)
     project = stack.variables["COMPOSE_PROJECT_NAME"]
     subprocess.run(["docker", "kill", f"{project}-worker-2"], check=True, capture_output=True)

@@ -68,14 +68,14 @@ REFUSED = [
     (b"A=${B\n", 1, "`${B` is no variable", "single quotes"),
     (b"A=1\nC=x${A!y}\n", 2, "`${A!y}` is no variable", "single quotes"),
     (b"A=${B:?give one}\n", 1, "`$B` names nothing: give one", "set B"),
-    (b"A=1\nB", 2, "a name alone", "echo >> .env"),
+    (b"A=1\nB", 2, "a name without a value", "echo >> .env"),
 ]
 # Compose takes these, and makes something of them that nobody means.
 REFUSED_HERE_ALONE = [
     (b"A='one' two\n", 1, "text after the closing quote: 'two'", "one pair of quotes"),
-    (b"A=1\nB=\x00\n", 2, "not text in UTF-8", "cp .env.example"),
-    (b"A=\xff\xfe\n", 1, "not text in UTF-8", "cp .env.example"),
-    ("A=1\n".encode("utf-16"), 1, "not text in UTF-8", "cp .env.example"),
+    (b"A=1\nB=\x00\n", 2, "not UTF-8 text", "cp .env.example"),
+    (b"A=\xff\xfe\n", 1, "not UTF-8 text", "cp .env.example"),
+    ("A=1\n".encode("utf-16"), 1, "not UTF-8 text", "cp .env.example"),
 ]
 OUTSIDE = {"KNOWN": "outside"}
 

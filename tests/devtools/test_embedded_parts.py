@@ -92,7 +92,7 @@ def test_a_full_disk_is_not_taken_for_a_foreign_one(places):
     with pytest.raises(OSError, match="No space left") as caught:
         Path("/dev/full").write_text("x")
     error = places.checkout.unwritable(caught.value)
-    assert "make room" in error.problems[0].remedy
+    assert "free some space" in error.problems[0].remedy
 
 
 # Who runs PostgreSQL

@@ -163,7 +163,7 @@ def test_a_name_is_not_overwritten_unless_that_is_asked_for(up):
 def test_names_that_are_none_are_refused(stack, name):
     done = stack.dev("snapshot", "save", "--", name)
     assert done.returncode == 2
-    assert "cannot be a snapshot's name" in done.stderr
+    assert "is not a valid snapshot name" in done.stderr
 
 
 def test_an_unknown_name_offers_the_nearest(up):
