@@ -79,7 +79,7 @@ def psql(run: Run) -> int:
 
 def _exec_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "-T", action="store_true", help="ignored: ./dev allocates no terminal without one"
+        "-T", action="store_true", help="ignored: a terminal is allocated only if there is one"
     )
     service = parser.add_argument("service", metavar="SERVICE", help="where it runs")
     completed_by(service, "services")

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Serve moto, filled before it answers: Cognito under Compose, all of AWS without Docker.
+"""Serve moto, seeded before it answers: Cognito under Compose, all of AWS without Docker.
 
     emulator.py --host HOST --port PORT [accounts] [store]
 
-The words are the parts that seed.py fills; without any, all of them.
+The arguments are the parts that seed.py seeds; all of them by default.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ def main() -> int:
 
 
 class OwnPages:
-    """Refuses what a web page of another site sends: emulators let anybody change anything.
+    """Rejects requests from pages of other sites, because emulators have no access control.
 
-    A page names its site in `Origin`. One that made its own name resolve to this machine names it
-    in `Host`. Programs send no `Origin`.
+    Browsers send a page's site in `Origin`. A site whose name resolves to this machine (DNS
+    rebinding) is recognized by `Host`. Programs send no `Origin`.
     """
 
     def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
@@ -68,10 +68,10 @@ class OwnPages:
 
 
 def is_own(host: str) -> bool:
-    """Whether a host is this machine, a container beside this one, or a Codespace's address."""
+    """Whether a host is this machine, another container of the stack, or a Codespace."""
     with contextlib.suppress(ValueError):
         return ip_address(host).is_loopback
-    # Every page in a sandbox has the origin "null".
+    # Every sandboxed page has the origin "null".
     own = "." not in host or host.endswith((".localhost", ".app.github.dev"))
     return own and host != "null"
 
@@ -80,10 +80,10 @@ def fill(application: Any, parts: list[str] | tuple[str, ...]) -> None:
     """Run the seed on `application` through a private port.
 
     Raises:
-        seed.NotSeeded: when that fails.
+        seed.NotSeeded: on failure.
     """
-    # The demo accounts get the same `sub` at each start, so that an account of the application
-    # stays linked to its own; what is made later gets a new one.
+    # The demo accounts get the same `sub` at each start, so that the application's accounts stay
+    # linked to them; accounts created later get random ones.
     mock_random.seed("homeport")
     with _serving(application) as port:
         for name in [name for name in os.environ if name.startswith("AWS_ENDPOINT_URL")]:
@@ -109,7 +109,7 @@ def _serving(application: Any) -> Iterator[int]:
 
 class _Quiet(MotoRequestHandler):
     def log(self, *_: Any) -> None:
-        """Log no request of the seed, which reports what it makes."""
+        """Do not log the seed's requests; the seed reports what it creates."""
 
 
 if __name__ == "__main__":

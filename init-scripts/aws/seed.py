@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Fill an emulated AWS with what the application expects: bucket, parameters, accounts.
+"""Seed an AWS emulator with the application's resources: bucket, parameters, accounts.
 
     seed.py [--wait] [accounts] [store]
 
-Each emulator runs it when it starts (emulator.py, localstack/ready.d), because emulators forget
-everything when they stop. Only what is missing is made: what somebody changed or added stays. With
---wait it waits for an emulator that does not answer yet. The real AWS is never filled: its
-addresses are refused. Ends with 0, or with 1 and a line that names the fault and its remedy.
+Each emulator runs it at its start (emulator.py, localstack/ready.d), because emulators lose
+their data when they stop. It creates only what is missing and keeps changes. With --wait it waits
+for an emulator that does not answer yet. It refuses addresses of the real AWS. Exits with 0, or with
+1 after a line that names the error and its remedy.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-# --- what there is to be ------------------------------------------------------------------
+# --- the resources ------------------------------------------------------------------------
 
 # The bucket and the path of the parameters come from the environment, as for web.
 BUCKET = os.environ.get("AWS_STORAGE_BUCKET_NAME", "")
 PARAMETER_PATH = os.environ.get("SSM_PARAMETER_PATH") or "/homeport/local"
 
 CORS = {
-    # Pages of this machine: an emulator answers requests without a signature, too.
+    # Only pages of this machine, because an emulator accepts requests without a signature.
     "AllowedOrigins": ["http://localhost:*", "http://127.0.0.1:*", "https://*.app.github.dev"],
     "AllowedMethods": ["GET", "HEAD", "PUT"],
     "AllowedHeaders": ["*"],
@@ -52,20 +52,20 @@ POOL = {
             "RequireSymbols": False,
         }
     },
-    # In tokens it is custom:tenant.
+    # custom:tenant in tokens.
     "Schema": [{"Name": "tenant", "AttributeDataType": "String", "Mutable": True}],
 }
 APP_CLIENT = {
     "ClientName": "homeport-web",
     "ExplicitAuthFlows": ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"],
-    # What a token may tell; moto leaves out what is not listed.
+    # The attributes in tokens; moto omits those that are not listed.
     "ReadAttributes": ["email", "email_verified", "given_name", "custom:tenant"],
     # Writing custom:tenant chooses a tenant, so only administrators may.
     "WriteAttributes": ["email", "given_name"],
 }
 GROUPS = ("customer", "staff")
 TENANTS = ("test1", "test2")
-# Public, and good for the emulator on this machine only.
+# Public, and valid only for the emulator on this machine.
 PASSWORD = "Homeport-local-1"  # noqa: S105
 
 
@@ -78,26 +78,26 @@ def users() -> list[tuple[str, str, str, str]]:
     ]
 
 
-# --- how it is asked ----------------------------------------------------------------------
+# --- the clients --------------------------------------------------------------------------
 
 CONFIG = Config(
     connect_timeout=2,
-    read_timeout=30,  # the first call of each service makes an emulator load it
+    read_timeout=30,  # an emulator loads a service at its first call
     retries={"total_max_attempts": 2, "mode": "standard"},
     s3={"addressing_style": "path"},
 )
 
 
 ACCOUNTS, STORE = PARTS = ("accounts", "store")
-WAIT = 1  # seconds between two tries
+WAIT = 1  # seconds between two attempts
 
 
 class NotSeeded(Exception):
-    """The emulator could not be filled; the text says why and what to do."""
+    """The emulator could not be seeded; the text names the reason and the remedy."""
 
 
 class NotYet(NotSeeded):
-    """The emulator did not answer, or refused: a later try may succeed."""
+    """The emulator did not answer, or refused: a retry may succeed."""
 
 
 def main() -> int:
@@ -123,9 +123,9 @@ def main() -> int:
 
 
 def seed(parts: Collection[str] = PARTS) -> int:
-    """Make what is missing of `parts`; return how many things that were.
+    """Create the missing resources of `parts`; return their number.
 
-    The store's parameters name the pool, so it needs the accounts: made here or by another.
+    The store's parameters name the pool, so the part `accounts` must exist or be seeded too.
 
     Raises:
         NotSeeded: on every failure.
@@ -156,18 +156,18 @@ def seed(parts: Collection[str] = PARTS) -> int:
 
 
 def connect(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return a client of each service, all of them of an emulator.
+    """Return a client for each service of the emulator.
 
     Raises:
-        NotSeeded: naming everything that is wrong with the environment.
+        NotSeeded: with all problems of the environment.
     """
     faults = []
     region = environment.get("AWS_DEFAULT_REGION", "")
     if region not in boto3.Session().get_available_regions("s3"):
-        faults.append(f"AWS_DEFAULT_REGION={region!r} is no region of AWS, e.g. eu-west-1")
-    # Without them boto3 looks for keys on this machine, and may find real ones.
+        faults.append(f"AWS_DEFAULT_REGION={region!r} is not a region of AWS, e.g. eu-west-1")
+    # Without them boto3 would search this machine for keys, and may find real ones.
     faults += [
-        f"{name} is not set; for an emulator it is test"
+        f"{name} is not set; use test for an emulator"
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
         if not environment.get(name)
     ]
@@ -180,7 +180,7 @@ def connect(environment: Mapping[str, str]) -> dict[str, Any]:
     real = [name for name, client in clients.items() if _is_aws(client.meta.endpoint_url)]
     if real:
         raise NotSeeded(
-            f"this would fill the real AWS ({', '.join(real)}), which is refused: set "
+            f"this would seed the real AWS ({', '.join(real)}), which is refused: set "
             "AWS_ENDPOINT_URL to an emulator, e.g. http://localstack:4566"
         )
     return clients
@@ -191,14 +191,14 @@ def _is_aws(url: str) -> bool:
     return host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".on.aws"))
 
 
-# --- each part: make what is missing, return how many things that were --------------------
+# --- the parts: create missing resources, return their number -----------------------------
 
 
 def _bucket(s3: Any) -> int:
     missing = _existing(s3.head_bucket, Bucket=BUCKET) is None
     if missing:
         region = s3.meta.region_name
-        # us-east-1 is the only region that may not be named.
+        # us-east-1 must not be named as a constraint.
         place = {} if region == "us-east-1" else {"LocationConstraint": region}
         configuration = {"CreateBucketConfiguration": place} if place else {}
         s3.create_bucket(Bucket=BUCKET, **configuration)
@@ -253,7 +253,7 @@ def _accounts(cognito: Any, pool: str) -> int:
                 UserAttributes=[{"Name": k, "Value": v} for k, v in attributes.items()],
                 MessageAction="SUPPRESS",
             )["User"]
-        # The password comes last: a user without one was left by a seed that was interrupted.
+        # The password is set last: a user without one was left by an interrupted seed.
         if user["UserStatus"] == "FORCE_CHANGE_PASSWORD":
             cognito.admin_add_user_to_group(**who, GroupName=group)
             cognito.admin_set_user_password(**who, Password=PASSWORD, Permanent=True)
@@ -279,7 +279,7 @@ def _parameters(ssm: Any, cognito: Any, wanted: Mapping[str, str]) -> int:
 
 
 def _name_a_lost_pool(cognito: Any, known: Mapping[str, str]) -> Collection[str]:
-    """Return the parameters that name a pool and its client, if these are not there any more."""
+    """Return the parameters that name a pool and its client, if these no longer exist."""
     names = [f"{PARAMETER_PATH}/COGNITO_{which}_ID" for which in ("USER_POOL", "APP_CLIENT")]
     if not all(known.get(name) for name in names):
         return names
@@ -298,7 +298,7 @@ MISSING = {
 
 
 def _existing(get: Any, **which: str) -> dict[str, Any] | None:
-    """Return what `get` answers, or None when that does not exist."""
+    """Return the result of `get`, or None if the resource does not exist."""
     try:
         return get(**which)
     except ClientError as error:
@@ -307,11 +307,11 @@ def _existing(get: Any, **which: str) -> dict[str, Any] | None:
         raise
 
 
-# --- what it says: JSON lines as the application's, or words ------------------------------
+# --- output: JSON lines like the application's, or text ----------------------------------
 
 
 def report(kind: str, name: str, is_new: bool) -> int:
-    """Say what became of one thing; return whether it was made, as a number."""
+    """Report one resource; return 1 if it was created, else 0."""
     say("info", "made" if is_new else "present", kind=kind, name=name)
     return int(is_new)
 

@@ -144,13 +144,13 @@ def test_words_for_people(seed, emulator):
 @pytest.mark.parametrize(
     ("variables", "fault"),
     [
-        ({"AWS_ENDPOINT_URL": ""}, "would fill the real AWS"),
-        ({"AWS_ENDPOINT_URL": "https://s3.eu-west-1.amazonaws.com"}, "would fill the real AWS"),
+        ({"AWS_ENDPOINT_URL": ""}, "would seed the real AWS"),
+        ({"AWS_ENDPOINT_URL": "https://s3.eu-west-1.amazonaws.com"}, "would seed the real AWS"),
         ({"AWS_ENDPOINT_URL_SSM": "https://ssm.eu-west-1.amazonaws.com"}, "the real AWS (ssm)"),
-        ({"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}, "would fill the real AWS"),
+        ({"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}, "would seed the real AWS"),
         ({"AWS_DEFAULT_REGION": "eu-west-99"}, "'eu-west-99' is no region"),
         ({"AWS_DEFAULT_REGION": ""}, "'' is no region"),
-        ({"AWS_ACCESS_KEY_ID": ""}, "AWS_ACCESS_KEY_ID is not set; for an emulator it is test"),
+        ({"AWS_ACCESS_KEY_ID": ""}, "AWS_ACCESS_KEY_ID is not set; use test for an emulator"),
         ({"AWS_ENDPOINT_URL": "localstack"}, "must be like http://localstack:4566"),
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "start it: ./dev up"),
         ({"AWS_ENDPOINT_URL": "http://nowhere.invalid:4566"}, "start it: ./dev up"),

@@ -1,8 +1,8 @@
-"""The environment contract: every variable Homeport knows, declared once.
+"""The environment contract: the one declaration of every variable.
 
-Settings read their values by it, `.env.example` and the reference table are generated from it,
-and `./dev env --check` compares all that names a variable with it. Adding a variable means
-adding one `Variable` to `CONTRACT`, beside the others of its group.
+Settings read their values through it, `.env.example` and the reference are generated from it, and
+`./dev env --check` compares every file that names a variable with it. To add a variable, add a
+`Variable` to `CONTRACT`, next to the others of its group.
 """
 
 from __future__ import annotations
@@ -49,25 +49,23 @@ class Variable:
     """One environment variable.
 
     Args:
-        name: as it stands in the environment.
-        group: heading it is documented under.
-        why: what it is for, in one or two lines.
-        parse: turns the text into the value settings use; raises ValueError with the fault.
-        default: the text used when the variable is unset or empty; None if there is none.
+        name: its name in the environment.
+        group: its heading in the documentation.
+        why: its purpose, in one or two lines.
+        parse: converts the text to the value for settings; raises ValueError with the reason.
+        default: the text for an unset or empty variable; None if there is none.
         example: a valid value, shown in errors and in the documentation. {random} in it
-            stands for a random value; errors show a new one.
-        required_in: modes in which the default does not count and a value must be given.
+            is replaced by a new random value in errors.
+        required_in: modes that ignore the default and require a value.
         secret: True if the value must never be printed.
-        reader: "backend" for what the application reads, "compose" for what only
-            Compose files and database containers read, "dev" for what only ./dev reads.
-        deployments: the DEPLOYMENTS it exists in. None given: EVERYWHERE for what the
-            application reads, LOCALLY for what ./dev reads, and for the rest wherever a
-            Compose file names it.
-        library: the package that reads it from the environment by itself, where no code
-            of the backend does.
-        guards: True if it decides who is answered or where data goes. Outside production the
-            parameter store is an emulator that programs of this machine can write to, so
-            such a variable is not taken from it.
+        reader: "backend" for variables that the application reads, "compose" for those that only
+            Compose files and database containers read, "dev" for those that only ./dev reads.
+        deployments: the DEPLOYMENTS it exists in. By default EVERYWHERE for "backend", LOCALLY
+            for "dev", and for "compose" those whose Compose files name it.
+        library: the package that reads it directly, if no code of the backend does.
+        guards: True if it controls access or where data goes. Such a variable is not read from
+            the parameter store outside production, where any program of the machine can write to
+            the emulated store.
     """
 
     name: str
@@ -91,7 +89,7 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "DJANGO_SETTINGS_MODULE",
         "Django",
-        "Which settings are in force. Compose sets it; nothing guesses it.",
+        "The settings module. Compose sets it; there is no default.",
         one_of(*SETTINGS.values()),
         default=None,
         example="core.settings.local",
@@ -109,7 +107,7 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "ALLOWED_HOSTS",
         "Django",
-        "Host names answered, comma separated; a leading dot includes subdomains.",
+        "Accepted host names, comma separated; a leading dot includes subdomains.",
         words,
         default=".localhost,127.0.0.1,[::1],web,.app.github.dev",
         example="app.example.com,.app.example.com",
@@ -120,7 +118,7 @@ CONTRACT: tuple[Variable, ...] = (
         "CSRF_TRUSTED_ORIGINS",
         "Django",
         "Origins whose forms are accepted, with scheme, comma separated. The Codespaces proxy\n"
-        "may report either its own name or localhost.",
+        "may send either its own name or localhost.",
         words,
         default="https://*.app.github.dev,http://localhost:8000,https://localhost:8000",
         example="https://app.example.com",
@@ -139,8 +137,8 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "PROXY_COUNT",
         "Django",
-        "Proxies in front of web that add to X-Forwarded-For. Log-ins are counted by the\n"
-        "address before them; 0 trusts no header. In production 1: something must end TLS.",
+        "Number of proxies in front of web that add to X-Forwarded-For, to find the client's\n"
+        "address for log-in limits; 0 trusts no header. 1 in production, for the TLS proxy.",
         whole_number(0, 9),
         default="0",
         example="1",
@@ -149,8 +147,8 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "PROXY_NETWORKS",
         "Django",
-        "Networks the nearest proxy connects from. What others say in X-Forwarded-* headers is\n"
-        "not believed. The default is every private network; name your proxy's own.",
+        "Networks of the nearest proxy. X-Forwarded-* headers from other addresses are not\n"
+        "trusted. The default is every private network; name your proxy's network.",
         networks,
         default="127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,::1/128,fc00::/7",
         example="10.0.1.0/24",
@@ -159,8 +157,8 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "DATABASE_URL",
         "Database",
-        "PostgreSQL, with the role to log in as: app for web and worker, app_owner for release\n"
-        "and tests. Without a password: that of APP_PASSWORD or APP_OWNER_PASSWORD.",
+        "PostgreSQL, with the log-in role: app for web and worker, app_owner for release and\n"
+        "tests. A URL without a password uses APP_PASSWORD or APP_OWNER_PASSWORD.",
         database_url,
         default="postgres://app:app@127.0.0.1:5432/homeport",
         example="postgres://app:{random}@db.internal:5432/homeport",
@@ -171,8 +169,8 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "DATABASE_CONN_MAX_AGE",
         "Database",
-        "Seconds a connection is kept. Reuse is worth about 8 ms a request; an end keeps the\n"
-        "memory that many tenants' tables cost a connection from growing for ever.",
+        "Lifetime of a connection in seconds. Reuse saves about 8 ms for each request; the limit\n"
+        "bounds a connection's memory, which grows with the tenants that it has served.",
         whole_number(0, 3600),
         default="300",
         example="300",
@@ -180,8 +178,8 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "WEB_DATABASE_LIMITS",
         "Database",
-        "Seconds that a session of web may wait for a lock, work at one statement, and do nothing\n"
-        "in a transaction; 0 is no limit. What takes longer is ended and answered 503.",
+        "Limits in seconds for a session of web: waiting for a lock, one statement, idle in a\n"
+        "transaction; 0 is no limit. A request that exceeds one is answered with 503.",
         seconds_each("lock", "statement", "idle"),
         default="lock=2,statement=20,idle=30",
         example="lock=2,statement=20,idle=30",
@@ -189,7 +187,7 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "WORKER_DATABASE_LIMITS",
         "Database",
-        "The same for the worker; a task that waited too long for a lock goes back to the queue.",
+        "The same for the worker; a task that exceeds the limit for locks is queued again.",
         seconds_each("lock", "statement", "idle"),
         default="lock=10,statement=240,idle=120",
         example="lock=10,statement=240,idle=120",
@@ -197,8 +195,8 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "RELEASE_DATABASE_LIMITS",
         "Database",
-        "The same for the release and other commands of manage.py. Who waits for a lock of a\n"
-        "table holds up all who come after; the release gives up and tries again.",
+        "The same for the release and other commands of manage.py. Waiting for a table's lock\n"
+        "blocks all later sessions, so the release gives up and retries.",
         seconds_each("lock", "statement", "idle"),
         default="lock=5,statement=0,idle=0",
         example="lock=5,statement=0,idle=0",
@@ -239,7 +237,7 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "SERVER",
         "Processes",
-        "What bin/web starts: gunicorn as in production, or runserver with reload.",
+        "The web server: gunicorn as in production, or runserver with reload.",
         one_of("gunicorn", "runserver"),
         default="gunicorn",
         example="runserver",
@@ -247,7 +245,7 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "WEB_BIND",
         "Processes",
-        "Address web listens on inside its container or machine.",
+        "Address that web listens on inside its container or machine.",
         address,
         default="127.0.0.1:8000",
         example="0.0.0.0:8000",
@@ -270,8 +268,8 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "WEB_KEEP_ALIVE",
         "Processes",
-        "Seconds that web keeps an idle connection open. More than the load balancer in front\n"
-        "keeps its own (60 at AWS), or a request can meet the close and is answered 502.",
+        "Seconds that web keeps an idle connection open. Must exceed the load balancer's idle\n"
+        "timeout (60 at AWS), or requests race with the close and get 502.",
         whole_number(1, 4000),
         default="75",
         example="130",
@@ -287,14 +285,14 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "WORKER_HEARTBEAT_FILE",
         "Processes",
-        "File the worker touches every few seconds; its health check looks at the time.",
+        "File that the worker touches every few seconds; its health check reads the time.",
         default="/tmp/homeport-worker-heartbeat",
         example="/run/homeport/worker-heartbeat",
     ),
     Variable(
         "RELOAD",
         "Processes",
-        "Whether Gunicorn and the worker are restarted after an edit; runserver always is.\n"
+        "Whether Gunicorn and the worker reload after an edit; runserver always does.\n"
         "Refused in production.",
         boolean,
         default="false",
@@ -304,8 +302,8 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "DEBUGPY_PORT",
         "Processes",
-        "Port on which the debugger of web or worker waits for an editor. Empty: no debugger.\n"
-        "Refused in production: who reaches it runs any code.",
+        "Port of the debugger of web or worker. Empty: no debugger. Refused in production,\n"
+        "because anyone who can reach it can run code.",
         optional(whole_number(1, 65535)),
         example="5678",
         deployments=LOCALLY,
@@ -313,8 +311,8 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "DEBUGPY_HOST",
         "Processes",
-        "Address that DEBUGPY_PORT is opened on. It asks for no password: 0.0.0.0 only in a\n"
-        "container whose port is not published, or on loopback alone.",
+        "Address that the debugger listens on. It has no password: use 0.0.0.0 only in a\n"
+        "container whose port is not published, or published on loopback only.",
         default="127.0.0.1",
         example="0.0.0.0",  # noqa: S104
         deployments=LOCALLY,
@@ -322,7 +320,7 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "LOG_FORMAT",
         "Logs",
-        "json: one object a line, as in production. console: coloured, for reading.",
+        "json: one object on each line, as in production. console: coloured, for humans.",
         one_of("json", "console"),
         default="json",
         example="console",
@@ -330,7 +328,7 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "LOG_LEVEL",
         "Logs",
-        "Least severe level that is written.",
+        "Minimum level of log messages.",
         one_of("DEBUG", "INFO", "WARNING", "ERROR"),
         default="INFO",
         example="DEBUG",
@@ -338,7 +336,7 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "TENANT_BASE_DOMAIN",
         "Tenants",
-        "Each tenant answers at NAME.this-domain.",
+        "Domain of the tenants: each is available at NAME.DOMAIN.",
         default="localhost",
         example="app.example.com",
         required_in=PRODUCTION,
@@ -346,8 +344,8 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "TENANT_DEFAULT",
         "Tenants",
-        "Tenant of a host that names none (localhost, a Codespaces address). Refused in\n"
-        "production: there an unknown host is answered 404.",
+        "Tenant for hosts without one (localhost, a Codespaces address). Refused in\n"
+        "production, where an unknown host gets 404.",
         optional(schema_name),
         default="test1",
         example="test1",
@@ -356,8 +354,8 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "TENANT_HEADER",
         "Tenants",
-        "Whether the X-Tenant header may choose the tenant. Refused in production, where hosts\n"
-        "decide.",
+        "Whether the X-Tenant header selects the tenant. Refused in production, where the host\n"
+        "does.",
         boolean,
         default="true",
         example="true",
@@ -366,7 +364,7 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "OPERATIONS_HOST",
         "Tenants",
-        "Host of the operators' admin, where tenants themselves are managed. Empty: none.",
+        "Host of the operators' admin, where tenants are managed. Empty: none.",
         default="public.localhost",
         example="operations.example.com",
         guards=True,
@@ -374,30 +372,30 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "STATIC_ROOT",
         "Files",
-        "Directory collectstatic writes to.",
+        "Directory that collectstatic writes to.",
         default="/tmp/homeport/static",
         example="/data/static",
     ),
     Variable(
         "MEDIA_ROOT",
         "Files",
-        "Directory uploaded files are kept in where no bucket is named.",
+        "Directory for uploaded files if there is no bucket.",
         default="/tmp/homeport/media",
         example="/data/media",
     ),
     Variable(
         "EXPORT_ROOT",
         "Files",
-        "Directory the archives of exported tenants are written to. Not for web: whoever reads\n"
-        "them reads every tenant.",
+        "Directory for the archives of exported tenants. Web must not have access, because they\n"
+        "contain all tenants' data.",
         default="/tmp/homeport/exports",
         example="/data/exports",
     ),
     Variable(
         "EMAIL_URL",
         "E-mail",
-        "Server that takes messages; smtp+tls:// and smtp+ssl:// encrypt. consolemail:// writes\n"
-        "them to the worker's log.",
+        "Mail server; smtp+tls:// and smtp+ssl:// encrypt. consolemail:// writes messages to the\n"
+        "worker's log.",
         email_url,
         default="consolemail://",
         example="smtp+tls://USER:{random}@smtp.example.com:587",
@@ -415,7 +413,7 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "AWS_DEFAULT_REGION",
         "AWS",
-        "The one region of everything: in another there is no error, only nothing to be found.",
+        "Region of all AWS resources. A wrong region gives empty results instead of errors.",
         region,
         default="eu-west-1",
         example="us-east-1",
@@ -423,15 +421,15 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "AWS_ACCESS_KEY_ID",
         "AWS",
-        "Key of the emulators, always test: only for it do they check signatures. In the cloud\n"
-        "there is none; the task's role gives short-lived ones.",
+        "Key for the emulators, always test: they check signatures only for it. In the cloud\n"
+        "there is none; the task's role provides temporary keys.",
         example="test",
         library="boto3",
     ),
     Variable(
         "AWS_SECRET_ACCESS_KEY",
         "AWS",
-        "Secret that belongs to it, also test.",
+        "The secret of that key, also test.",
         example="test",
         secret=True,
         library="boto3",
@@ -439,7 +437,7 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "AWS_ENDPOINT_URL",
         "AWS",
-        "Where AWS is emulated. Empty: the cloud.",
+        "URL of the AWS emulator. Empty: the cloud.",
         optional(endpoint),
         example="http://localstack:4566",
         deployments=LOCALLY,
@@ -447,7 +445,7 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER",
         "AWS",
-        "Where Cognito is emulated. Empty: where the rest of AWS is.",
+        "URL of the Cognito emulator. Empty: AWS_ENDPOINT_URL.",
         optional(endpoint),
         example="http://cognito:5000",
         deployments=LOCALLY,
@@ -455,7 +453,7 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "AWS_S3_PUBLIC_ENDPOINT_URL",
         "AWS",
-        "The emulator's S3 as browsers reach it: a signed address is good for one host only.\n"
+        "URL of the emulated S3 for browsers, because a presigned URL is valid for one host only.\n"
         "In Codespaces the forwarded address of port 4566. Empty: AWS_ENDPOINT_URL.",
         optional(endpoint),
         example="https://NAME-4566.app.github.dev",
@@ -464,14 +462,14 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "AWS_STORAGE_BUCKET_NAME",
         "AWS",
-        "Bucket uploaded files are kept in. Empty: the directory MEDIA_ROOT.",
+        "Bucket for uploaded files. Empty: the directory MEDIA_ROOT.",
         optional(bucket_name),
         example="homeport-local",
     ),
     Variable(
         "AWS_EC2_METADATA_DISABLED",
         "AWS",
-        "Keeps boto3 from asking a machine in the cloud who it is, which hangs outside of it.",
+        "Prevents boto3 from querying the EC2 metadata service, which hangs outside AWS.",
         boolean,
         default="false",
         example="true",
@@ -480,15 +478,15 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "SSM_PARAMETER_PATH",
         "Parameters and tokens",
-        "Path in SSM Parameter Store: PATH/NAME fills the variable NAME if nothing else sets it.\n"
-        "Empty: nothing is asked, as on ECS, whose task definitions name their parameters.",
+        "Path in SSM Parameter Store: PATH/NAME sets the variable NAME if nothing else does.\n"
+        "Empty: not used, as on ECS, whose task definitions name their parameters.",
         optional(parameter_path),
         example="/homeport/local",
     ),
     Variable(
         "API_TOKENS",
         "Parameters and tokens",
-        "Whose tokens the API accepts: its own (local), or also those of a Cognito user pool.",
+        "Tokens that the API accepts: its own (local), or also those of a Cognito user pool.",
         one_of("local", "local,cognito"),
         default="local",
         example="local,cognito",
@@ -504,14 +502,14 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "COGNITO_APP_CLIENT_ID",
         "Parameters and tokens",
-        "The pool's app client that tokens must have been made for.",
+        "The pool's app client that tokens must be issued for.",
         example="7lhlkkfbfb4q5kpp90urffao",
     ),
     Variable(
         "DEV_ENGINE",
         "Front door",
-        "What runs the stack: compose, embedded (no Docker needed), or auto: Compose where a\n"
-        "Docker daemon answers.",
+        "The engine that runs the stack: compose, embedded (without Docker), or auto: Compose if\n"
+        "the Docker daemon answers.",
         default="auto",
         example="embedded",
         reader="dev",
@@ -519,7 +517,7 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "COMPOSE_PROJECT_NAME",
         "Compose",
-        "Name of the stack; give each checkout of one machine its own. Empty: the name of the\n"
+        "Name of the stack, unique for each checkout on a machine. Empty: the name of the\n"
         "checkout's directory.",
         example="homeport-two",
         reader="compose",
@@ -559,7 +557,7 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "COGNITO_PORT",
         "Compose",
-        "Port of 127.0.0.1 that the emulated Cognito is published on. Not 5000: macOS is there.",
+        "Port of 127.0.0.1 that the emulated Cognito is published on. macOS uses 5000.",
         default="5050",
         example="5051",
         reader="compose",
@@ -567,8 +565,8 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "WEB_DEBUG_PORT",
         "Compose",
-        "Port of 127.0.0.1 for the debugger of web, where docker-compose.debug.yml publishes it\n"
-        "and where it is without Docker.",
+        "Port of 127.0.0.1 for the debugger of web: published by docker-compose.debug.yml, or\n"
+        "used directly without Docker.",
         default="5678",
         example="5688",
         reader="compose",
@@ -584,7 +582,7 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "LOCALSTACK_IMAGE",
         "Compose",
-        "What emulates S3 and Parameter Store. Later LocalStack images need an account's token.",
+        "Image that emulates S3 and Parameter Store. Later LocalStack images need a token.",
         default="localstack/localstack:4.14.0",
         example="localstack/localstack:2026.8.2",
         reader="compose",
@@ -600,7 +598,7 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "BACKEND_IMAGE",
         "Compose",
-        "Image of the application in docker-compose.prod.yml: built under this name, or pulled.",
+        "Name of the application's image in docker-compose.prod.yml, built or pulled.",
         default="homeport-backend:production",
         example="registry.example.com/homeport-backend:2026-11-20",
         reader="compose",
@@ -608,8 +606,8 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "APP_UID",
         "Compose",
-        "User id of the application in the image. ./dev gives yours, so that files it writes\n"
-        "into the checkout belong to you.",
+        "User id of the application in the image. ./dev sets yours, so that you own files that\n"
+        "it writes into the checkout.",
         default="1001",
         example="1000",
         reader="compose",
@@ -625,7 +623,7 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "WEB_CPUS",
         "Compose",
-        "CPUs web may use; also decides how many Gunicorn workers it starts.",
+        "CPU limit of web; also determines the number of Gunicorn workers.",
         default="1.0",
         example="2.0",
         reader="compose",
@@ -633,7 +631,7 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "WORKER_CPUS",
         "Compose",
-        "CPUs the worker may use.",
+        "CPU limit of the worker.",
         default="1.0",
         example="2.0",
         reader="compose",
@@ -641,7 +639,7 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "DB_CPUS",
         "Compose",
-        "CPUs PostgreSQL may use in docker-compose.prod.yml.",
+        "CPU limit of PostgreSQL in docker-compose.prod.yml.",
         default="1.0",
         example="4.0",
         reader="compose",
@@ -649,7 +647,7 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "DB_MEMORY",
         "Compose",
-        "Memory PostgreSQL may use in docker-compose.prod.yml.",
+        "Memory limit of PostgreSQL in docker-compose.prod.yml.",
         default="1G",
         example="8G",
         reader="compose",
@@ -657,8 +655,8 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "WEB_REPLICAS",
         "Compose",
-        "How many containers of web docker-compose.prod.yml runs. More than one needs WEB_PORT=0\n"
-        "and a proxy that finds them.",
+        "Number of web containers in docker-compose.prod.yml. More than one needs WEB_PORT=0\n"
+        "and a proxy that discovers them.",
         whole_number(0, 20),
         default="1",
         example="3",
@@ -668,7 +666,7 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "WORKER_REPLICAS",
         "Compose",
-        "How many containers of the worker docker-compose.prod.yml runs.",
+        "Number of worker containers in docker-compose.prod.yml.",
         whole_number(0, 20),
         default="1",
         example="3",
@@ -678,7 +676,7 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "POSTGRES_PASSWORD",
         "Compose",
-        "Password of the database's superuser. The database takes a change at its next start.",
+        "Password of the database's superuser. A change takes effect when the database restarts.",
         line,
         default="postgres",
         example="{random}",
@@ -689,8 +687,8 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "APP_PASSWORD",
         "Compose",
-        "Password of the role app, where DATABASE_URL has none; any characters, in single quotes.\n"
-        "The database takes a change at its next start.",
+        "Password of the role app if DATABASE_URL has none; any characters, in single quotes.\n"
+        "A change takes effect when the database restarts.",
         line,
         default="app",
         example="{random}",
@@ -712,7 +710,7 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "REDIS_PASSWORD",
         "Compose",
-        "Password of Redis in docker-compose.prod.yml. The local stack has none.",
+        "Password of Redis in docker-compose.prod.yml. The local stack uses none.",
         line,
         example="{random}",
         required_in=PRODUCTION,
@@ -722,8 +720,8 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "PUBLISH_ADDRESS",
         "Compose",
-        "Address of the machine on which docker-compose.prod.yml publishes web. The default is\n"
-        "for a reverse proxy on the same machine; web itself does not speak TLS.",
+        "Address of the machine on which docker-compose.prod.yml publishes web. The default fits\n"
+        "a reverse proxy on the same machine; web does not support TLS.",
         default="127.0.0.1",
         example="10.0.0.5",
         reader="compose",
@@ -740,7 +738,7 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "PROXY_HTTP_PORT",
         "Compose",
-        "Port on which that proxy sends browsers on to https://.",
+        "Port on which that proxy redirects to https://.",
         default="8080",
         example="80",
         reader="compose",
@@ -749,7 +747,7 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "PROXY_HTTPS_PORT",
         "Compose",
-        "Port on which that proxy ends TLS.",
+        "Port on which that proxy terminates TLS.",
         default="8443",
         example="443",
         reader="compose",
@@ -767,12 +765,12 @@ CONTRACT: tuple[Variable, ...] = (
 )
 
 GUESSABLE = "has a guessable password: fewer than 16 characters, or fewer than 8 different ones"
-# The variable that holds a role's password, for every URL that names the role and no password:
-# there nothing has to be encoded. Compose could not do it. Declared after the URLs.
+# The variable with a role's password, for URLs that name the role without a password. Unlike in a
+# URL, it needs no encoding, which Compose could not do.
 PASSWORDS = {
     "app": "APP_PASSWORD",
     "app_owner": "APP_OWNER_PASSWORD",
-    "default": "REDIS_PASSWORD",  # the role of Redis that has the password alone
+    "default": "REDIS_PASSWORD",  # Redis's default user
 }
 
 
@@ -787,7 +785,7 @@ def _redis_guessable(url: str) -> bool:
 def _too_wide(host: str) -> bool:
     """Whether a pattern covers a whole top-level domain: *, .com, *.com.
 
-    Not that of localhost, whose names all lead to the machine itself (RFC 6761).
+    Except localhost, whose names always resolve to the machine itself (RFC 6761).
     """
     name = host.lstrip("*.").partition(":")[0]
     covers_subdomains = host.startswith((".", "*."))
@@ -804,23 +802,27 @@ def _public(network: IPv4Network | IPv6Network) -> bool:
 
 
 def _unencrypted(url: dict[str, Any]) -> bool:
-    """Whether mail leaves this network in the clear; a name without a dot is in it."""
+    """Whether mail is sent unencrypted; hosts without a dot are in the local network."""
     host = url["EMAIL_HOST"] or ""
     encrypted = url.get("EMAIL_USE_TLS") or url.get("EMAIL_USE_SSL")
     return "smtp" in url["EMAIL_BACKEND"] and not encrypted and "." in host.replace("127.0.0.1", "")
 
 
-# What production refuses although it parses: (variable, is it refused?, reason).
+# Valid values that production refuses: (variable, is it refused?, reason).
 Refusal = tuple[str, Callable[[Any], bool], str]
 REFUSED_IN_PRODUCTION: tuple[Refusal, ...] = (
     ("SECRET_KEY", lambda key: len(key) < 50, "is shorter than 50 characters"),
     ("SECRET_KEY", lambda key: len(set(key)) < 10, "repeats a few characters"),
     ("SECRET_KEY", lambda key: LOCAL_KEY in key, "contains the local key, which is public"),
-    ("SECRET_KEY", lambda key: key.startswith("$("), "is a command that no shell has run"),
+    (
+        "SECRET_KEY",
+        lambda key: key.startswith("$("),
+        "is a command that was not expanded by a shell",
+    ),
     (
         "SECRET_KEY",
         lambda key: key.startswith("django-insecure-"),
-        "begins with django-insecure-, the mark of a key that was never secret",
+        "begins with django-insecure-, which marks a public key",
     ),
     ("ALLOWED_HOSTS", lambda hosts: any(map(_too_wide, hosts)), "answers to any name"),
     (
@@ -860,24 +862,24 @@ REFUSED_IN_PRODUCTION: tuple[Refusal, ...] = (
     (
         "EMAIL_URL",
         lambda url: "console" in url["EMAIL_BACKEND"],
-        "writes messages to the log, where nobody gets them",
+        "only writes messages to the log",
     ),
     ("EMAIL_URL", _unencrypted, "sends messages and password in the clear"),
     ("SERVER", lambda server: server != "gunicorn", "is a development server"),
     ("RELOAD", bool, "restarts the server when a file changes"),
-    ("DEBUGPY_PORT", bool, "lets everyone who reaches it run any code"),
+    ("DEBUGPY_PORT", bool, "lets anyone who can reach it run code"),
     ("TENANT_HEADER", bool, "lets any client choose its tenant"),
     ("TENANT_DEFAULT", bool, "gives an unknown host a tenant"),
 )
-# What production refuses in addition in web and worker, which must not have the owner's rights.
+# Values that production also refuses in web and worker, which must not have the owner's rights.
 REFUSED_WHERE_SERVED: tuple[Refusal, ...] = (
     (
         "DATABASE_URL",
         lambda url: url.get("USER") == "app_owner",
-        "logs web or worker in as app_owner, which only the release may",
+        "logs web or worker in as app_owner, which is only for the release",
     ),
 )
-# What the value of one variable makes necessary: (variable, does it need them?, the others).
+# Variables that a value of another requires: (variable, does it require them?, the others).
 REQUIRED_WITH: tuple[tuple[str, Callable[[Any], bool], tuple[str, ...]], ...] = (
     (
         "API_TOKENS",
@@ -885,7 +887,7 @@ REQUIRED_WITH: tuple[tuple[str, Callable[[Any], bool], tuple[str, ...]], ...] = 
         ("COGNITO_USER_POOL_ID", "COGNITO_APP_CLIENT_ID"),
     ),
 )
-# Local conveniences: off in production unless they are set.
+# Local conveniences, which are off in production by default.
 PRODUCTION_DEFAULTS = {
     "TENANT_HEADER": "false",
     "TENANT_DEFAULT": "",
