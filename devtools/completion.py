@@ -76,9 +76,9 @@ def candidates(
 ) -> list[tuple[str, str]]:
     """The candidates for the last of `words`, each with a description.
 
-    `commands` are names with their summaries, `options` those that stand before a command,
-    `parser` gives a command's parser. The `completes` of an argument gives its values, or is the
-    key of what gives them in `values`.
+    `commands` are names with their summaries, `options` the options before a command, `parser`
+    gives a command's parser. The `completes` of an argument returns its values, or is a key of
+    `values`.
     """
     *before, last = _whole(words) or [""]
     at = _command_at(before, options)

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 def check(here: Surroundings) -> Result:
-    """Is the project name this checkout's alone?"""
+    """Does only this checkout use the project name?"""
     shared = problems(here.project)
     if not shared and (left := left_behind(here.project)):
         return of(left, "", State.WARNING)
-    return of(shared, f"{here.project.name} is this checkout's alone")
+    return of(shared, f"only this checkout uses {here.project.name}")
 
 
 def left_behind(project: Project) -> list[Problem]:
-    """The data that this checkout has under other names, while it has none under this one."""
+    """The data of this checkout under other project names, if it has none under the current one."""
     here = project.checkout
     names = {
         one.project
@@ -37,8 +37,8 @@ def left_behind(project: Project) -> list[Problem]:
     return [
         Problem(
             f"the data of this checkout is in volumes of the Compose project {name}; "
-            f"it is now {project.name}, which has none",
-            f"to go on with it, put into .env: {NAME}={name}\n"
+            f"the project is now {project.name}, which has none",
+            f"to keep using it, put into .env: {NAME}={name}\n"
             f"or delete it: docker compose --project-name {name} down --volumes",
         )
         for name in sorted(names)
@@ -105,13 +105,13 @@ def _running(project: Project) -> list[Problem]:
 
 
 def _is_folder(here: Path, directory: str) -> bool | None:
-    """Whether `here` is `directory`; None where nothing is there.
+    """Whether `here` is `directory`; None if there is no such directory.
 
-    A checkout that is gone was moved or deleted: what is left of it is for another to take.
+    If a checkout was moved or deleted, another takes over its containers and volumes.
     """
     try:
         return here.samefile(directory)
-    except PermissionError:  # it is another user's
+    except PermissionError:  # it belongs to another user
         return False
     except OSError:
         return None

@@ -1,8 +1,8 @@
 """The commands of ./dev: one file for each group of `./dev help`, one function for each command,
 which parses, calls and prints.
 
-A folder of the checkout with a `commands.py` adds commands in the same way. All of them are
-imported at every start, so a function imports what only it needs.
+A `commands.py` in a folder of the checkout adds commands in the same way. All files are imported
+at every start, so a module that only one command needs is imported there.
 """
 
 from importlib import import_module

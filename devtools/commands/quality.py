@@ -141,9 +141,6 @@ def _verify_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--quick", action="store_true", help="skip criteria that take a minute or more"
     )
-    parser.add_argument(
-        "--quick", action="store_true", help="leave out what takes a minute or more"
-    )
     parser.add_argument("--list", action="store_true", help="print ids and statements; check none")
     parser.add_argument("--markdown", metavar="FILE", help="write a page with the outcomes")
     json_option(parser)

@@ -46,7 +46,7 @@ class PublishedPort(NamedTuple):
 
 
 class Begun(NamedTuple):
-    """A project with data, and the checkout that made it."""
+    """A project with data, and the checkout that created it."""
 
     project: str
     checkout: str
@@ -253,7 +253,7 @@ class Project:
         return sorted(found, key=lambda one: one.number)
 
     def volumes(self) -> list[str]:
-        """The names of the volumes that exist of this project."""
+        """The names of the existing volumes of this project."""
         found = self.docker("volume", "ls", "-q", "--filter", f"label={PROJECT_LABEL}={self.name}")
         return sorted(found.output.split())
 
@@ -278,7 +278,7 @@ class Project:
 
     @cached_property
     def begun(self) -> set[Begun]:
-        """The projects on this daemon that checkouts made volumes for, as far as it answers."""
+        """The projects with volumes labelled by checkouts; empty if the daemon does not answer."""
         labels = (PROJECT_LABEL, CHECKOUT_LABEL, ROOT_LABEL)
         form = "\t".join(f'{{{{.Label "{label}"}}}}' for label in labels)
         label = f"label={CHECKOUT_LABEL}"

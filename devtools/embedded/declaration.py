@@ -24,7 +24,7 @@ from ..services import AWS, COGNITO, IMAGE, by_dependency, one_shots, port_varia
 FILE = "docker-compose.yml"
 SUBJECT = "declaration"
 
-# YAML needs a library, which is in .venv and not in the Python that ./dev runs on.
+# YAML needs a library, which only .venv has, not the Python that runs ./dev.
 READER = "yaml"
 _READ = "import json, sys, yaml; json.dump(yaml.safe_load(open(sys.argv[1])), sys.stdout)"
 _SECONDS = {"h": 3600, "m": 60, "s": 1, "ms": 0.001}
@@ -139,15 +139,14 @@ class Declaration:
 
 
 def load(checkout: Checkout, python: Path) -> Declaration:
-    """As `load_with`, with the Python at `python`, if it is made."""
+    """As `load_with`, with the Python at `python`, if it exists."""
     return load_with(checkout, lambda: Local(python) if python.exists() else None)
 
 
 def load_with(checkout: Checkout, find: Callable[[], Interpreter | None]) -> Declaration:
-    """Read FILE with the Python that `find` returns, or return what was last read if it has not
-    changed.
+    """Read FILE with the Python that `find` returns, or from the cache if it has not changed.
 
-    Raises DevError if the file is faulty. Where there is no Python: nothing declared.
+    Raises DevError if the file is invalid. Without a Python the declaration is empty.
     """
     try:
         text = (checkout.root / FILE).read_bytes()

@@ -225,7 +225,7 @@ class ComposeEngine(Engine):
         if TESTS not in declared.extra:
             raise DevError(
                 f"neither .venv nor the image can read {declaration.FILE}",
-                "make .venv: ./dev lint",
+                "create .venv: ./dev lint",
             )
         stack = Stack(self.checkout, Places(self.checkout), declared, Path(sys.executable), given)
         return stack.settings(declared.extra[TESTS])
@@ -235,7 +235,7 @@ class ComposeEngine(Engine):
         needed = declaration.READER
         return environment.find_with(self.checkout, needed) or self.image_python(needed)
 
-    # What it gives the processes
+    # The processes' environment
 
     def environment_at_start(self, service: str) -> Mapping[str, str]:
         return self.project.services[service].declaration.get("environment") or {}

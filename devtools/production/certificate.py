@@ -1,4 +1,4 @@
-"""A certificate for the proxy of a production stack that is tried on this machine."""
+"""A self-signed certificate for the proxy of a production stack on this machine."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ..process import capture
 
 
 def make_certificate(checkout: Checkout, directory: Path) -> Path:
-    """Write a certificate for *.localhost that nobody trusts, with its key; return the file.
+    """Write a self-signed certificate for *.localhost, with its key; return the file.
 
     Raises:
-        DevError: when there is no openssl command, or it fails.
+        DevError: if openssl is missing or fails.
     """
     chain, key, both = (directory / name for name in ("chain.pem", "key.pem", "both.pem"))
     done = capture(
@@ -26,7 +26,7 @@ def make_certificate(checkout: Checkout, directory: Path) -> Path:
         environment=checkout.variables,
     )
     if not done.ok:
-        raise DevError(f"openssl made no certificate: {done.last_words}")
+        raise DevError(f"openssl created no certificate: {done.last_words}")
     both.write_text(chain.read_text() + key.read_text())
-    both.chmod(0o644)  # the proxy's user is another
+    both.chmod(0o644)  # the proxy runs as another user
     return both

@@ -198,7 +198,7 @@ def broken(made, change) -> dict:
         ("lacks awslogs-group", lambda d, c: c["logConfiguration"].update(options={})),
         ("no sharedMemorySize", lambda d, c: c["linuxParameters"].update(sharedMemorySize=64)),
         ("no capability except", lambda d, c: c.update(linuxParameters=ADDED)),
-        ("sets nofile only", lambda d, c: c.update(ulimits=[{"name": "nproc"}])),
+        ("supports only nofile", lambda d, c: c.update(ulimits=[{"name": "nproc"}])),
     ],
 )  # fmt: skip
 def test_a_definition_that_aws_would_refuse_is_refused(made, contract, said, change):

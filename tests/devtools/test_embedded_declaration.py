@@ -179,7 +179,7 @@ def test_it_is_read_once_for_each_content(tmp_path, stack):
     again = declaration.load(stack.checkout, unable)
     assert again.services.keys() == stack.declaration.services.keys()
     (tmp_path / declaration.FILE).write_text("services: [")
-    with pytest.raises(DevError, match=r"docker-compose\.yml is faulty"):
+    with pytest.raises(DevError, match=r"docker-compose\.yml is invalid"):
         declaration.load(stack.checkout, Path(sys.executable))
 
 
