@@ -31,10 +31,10 @@ _STAMP = "installed"
 _SHOWN = 5
 
 
-def ensure(checkout: Checkout, terminal: Terminal, *, anew: bool = False) -> Path:
+def ensure(checkout: Checkout, terminal: Terminal, *, recheck: bool = False) -> Path:
     """The path of a Python with all packages of REQUIREMENTS, installed if necessary.
 
-    With `anew` all packages are compared with the locks, even if nothing has changed. Raises
+    With `recheck` all packages are compared with the locks, even if nothing has changed. Raises
     DevError if this machine has no suitable Python, or an installation fails.
     """
     if inside(checkout.root):
@@ -42,7 +42,7 @@ def ensure(checkout: Checkout, terminal: Terminal, *, anew: bool = False) -> Pat
     with checkout.lock(terminal, "set-up of .venv", name="venv"):
         path = _uv_ready(checkout, terminal)
         stamp = _home(checkout) / _STAMP
-        if anew or not as_locked(checkout):
+        if recheck or not as_locked(checkout):
             title = f"installing {REQUIREMENTS} into .venv{added(missing(checkout))}"
             stamp.unlink(missing_ok=True)  # so that an interrupted installation is repeated
             with terminal.step(title) as step:

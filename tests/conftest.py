@@ -1,4 +1,4 @@
-"""What every suite of the workspace's tests has."""
+"""Fixtures and hooks of all suites of the workspace's tests."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ _interrupts: list[bool] = []
 
 
 def pytest_keyboard_interrupt(excinfo: pytest.ExceptionInfo) -> None:
-    _interrupts.append(excinfo.type is KeyboardInterrupt)  # not a file that cannot be imported
+    _interrupts.append(excinfo.type is KeyboardInterrupt)  # not an import error
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """End after Ctrl-C with the status that every shell knows; that of pytest has two meanings."""
+    """Exit with 130 after Ctrl-C, because pytest's exit status 2 is ambiguous."""
     if any(_interrupts):
         session.exitstatus = 128 + signal.SIGINT
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    """A checkout with nothing but ./dev and its commands, and what the test puts beside them."""
-    return Workspace.copied_to(tmp_path / "my checkout")  # with a space, as some have it
+    """A checkout with only ./dev and its commands, to which tests add files."""
+    return Workspace.copied_to(tmp_path / "my checkout")  # with a space

@@ -339,11 +339,11 @@ def _of_compose(
 
 def _of_embedded(checkout: Checkout, files: Mapping[str, ComposeFile]) -> Iterator[Process]:
     """The variables that the embedded engine sets by default."""
-    nobody = Checkout(checkout.root, {})
-    nobody.dotenv = Dotenv()
+    untouched = Checkout(checkout.root, {})
+    untouched.dotenv = Dotenv()
     declared = declaration.parse(files[compose.LOCAL].services)
     ports = {port.service: port.default for port in declared.ports}
-    stack = Stack(nobody, Places(nobody), declared, Path(sys.executable), ports)
+    stack = Stack(untouched, Places(untouched), declared, Path(sys.executable), ports)
     for name, service in {**declared.services, **declared.extra}.items():
         if service.built:
             yield Process(

@@ -140,17 +140,17 @@ class Runner:
         programs: Mapping[str, Program],
         timeout: float,
         *,
-        anew: bool = True,
+        as_declared: bool = True,
         arrived: Callable[[], bool] = lambda: False,
     ) -> None:
         """Start the `programs` that do not run as they should; wait until all are healthy.
 
-        Without `anew`, each starts as it did last time. `arrived` as in `readiness.follow`.
+        Without `as_declared`, each starts as it did last time. `arrived` as in `readiness.follow`.
         """
-        going = self._as_they_should(stack, programs, anew)
+        going = self._as_they_should(stack, programs, as_declared)
         for name, program in programs.items():
             if name not in going:
-                self._prepare(program, anew)
+                self._prepare(program, as_declared)
         well: dict[str, tuple[int, Verdict]] = {}
 
         def look() -> dict[str, Verdict]:
@@ -185,7 +185,7 @@ class Runner:
         )
 
     def _as_they_should(
-        self, stack: Stack, programs: Mapping[str, Program], anew: bool
+        self, stack: Stack, programs: Mapping[str, Program], as_declared: bool
     ) -> set[str]:
         """The names of the programs that can keep running; stops those that have changed."""
         states = self.states
@@ -194,7 +194,7 @@ class Runner:
             name
             for name in at_work
             if not states[name].running
-            or (anew and self._differs(programs[name]))
+            or (as_declared and self._differs(programs[name]))
             or verdict(stack, programs[name], states[name]).mark is Mark.BAD
         ]
         if wrong:
@@ -205,11 +205,11 @@ class Runner:
         """Make the next start of `program` use its current version."""
         self.places.write(self.places.script(program.service.name), program.script, mode=0o700)
 
-    def _prepare(self, program: Program, anew: bool) -> None:
+    def _prepare(self, program: Program, as_declared: bool) -> None:
         step = self.terminal.step(program.preparation) if program.preparation else None
         with step or contextlib.nullcontext():
             program.prepare()
-        if anew or not self.places.script(program.service.name).exists():
+        if as_declared or not self.places.script(program.service.name).exists():
             self.keep(program)
 
     @property

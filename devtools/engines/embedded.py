@@ -60,7 +60,7 @@ class EmbeddedEngine(Engine):
         self._check()
         with self.checkout.lock(self.terminal, "up"), self.claims:
             debugged = self._debugged() if debug else {}
-            declared = self._set_up(anew=build)
+            declared = self._set_up(recheck=build)
             given = self._settle(declared, list(declared.services))
             stack = self._stack(declared, given, debugged)
             programs = self._programs(stack)
@@ -103,7 +103,9 @@ class EmbeddedEngine(Engine):
             names = self._known(stack.declaration, services) or stack.declaration.long_running
             self.runner.stop(stack.declaration, names)
             # Unchanged: keeps a server that `serve` chose.
-            self.runner.start(stack, _only(self._programs(stack), names), timeout, anew=False)
+            self.runner.start(
+                stack, _only(self._programs(stack), names), timeout, as_declared=False
+            )
 
     def serve(self, server: str, *, debug: bool, timeout: float) -> bool:
         debug_port = self.debug_port if debug else None
@@ -211,7 +213,7 @@ class EmbeddedEngine(Engine):
         cache.empty(settings["REDIS_URL"], ports.LOOPBACK, stack.ports[CACHE])
 
     def test(self, arguments: Sequence[str], *, auto_ports: bool, build: bool) -> int:
-        return self._run(TESTS, arguments=arguments, anew=build)
+        return self._run(TESTS, arguments=arguments, recheck=build)
 
     def test_environment(self) -> Mapping[str, str]:
         stack = self._reached(DATABASE, CACHE)
@@ -251,14 +253,14 @@ class EmbeddedEngine(Engine):
             raise DevError.of(found)
         environment_file.warn(self.checkout, self.terminal)
 
-    def _set_up(self, *, anew: bool = False) -> Declaration:
+    def _set_up(self, *, recheck: bool = False) -> Declaration:
         """Create the directories and `.venv`; read the declaration.
 
         Stops orphans of an earlier stack.
         """
         leftover = self.runner.leftover  # before deleted files are recreated
         self.places.make()
-        environment.ensure(self.checkout, self.terminal, anew=anew)
+        environment.ensure(self.checkout, self.terminal, recheck=recheck)
         declared = self._declared()
         self.runner.end_leftover(declared, leftover)
         return declared
@@ -362,12 +364,12 @@ class EmbeddedEngine(Engine):
         command: Sequence[str] = (),
         *,
         arguments: Sequence[str] = (),
-        anew: bool = False,
+        recheck: bool = False,
     ) -> int:
         """Run `command`, or the declared one with `arguments`, with the database and Redis."""
         self._check()
         with self.checkout.lock(self.terminal, name), self.claims:
-            declared = self._set_up(anew=anew)
+            declared = self._set_up(recheck=recheck)
             service = {**declared.services, **declared.extra}[name]
             stack = self._with_what_it_needs(declared, service)
             stack.make_places(service)

@@ -1,4 +1,4 @@
-"""The checkout's Compose files, read the way their users do: by Compose itself."""
+"""The checkout's Compose files, as Compose reads them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 CHECKOUT = Path(__file__).parents[2]
-# Every way Compose files are used together. A Compose file that is in none fails a test.
+# All combinations of Compose files in use. A test fails for a Compose file that is in none.
 COMBINATIONS: dict[str, tuple[str, ...]] = {
     "local": ("docker-compose.yml",),
     "workspace": ("docker-compose.yml", ".devcontainer/docker-compose.yml"),
@@ -22,10 +22,10 @@ DEVELOPMENT = {name: files for name, files in COMBINATIONS.items() if name != "p
 
 
 def compose_config(files: tuple[str, ...], *options: str, **variables: str) -> dict[str, Any]:
-    """Return what Compose makes of these files: no .env, no variables but those given.
+    """Return the resolved configuration of these files, without .env and with only these variables.
 
     Raises:
-        AssertionError: with Compose's own message, when it refuses them.
+        AssertionError: with Compose's message, if it rejects them.
     """
     chosen = [part for file in files for part in ("--file", file)]
     ended = subprocess.run(

@@ -17,7 +17,7 @@ from devtools.checkout import Checkout
 
 @pytest.fixture(scope="session", params=COMBINATIONS.values(), ids=COMBINATIONS)
 def combination(request) -> tuple[str, ...]:
-    """One combination of Compose files; skipped where there is no `docker compose` to ask."""
+    """A combination of Compose files; skipped without `docker compose`."""
     if shutil.which("docker") is None:
         pytest.skip("no docker command to read Compose files with")
     return request.param
@@ -37,10 +37,10 @@ def services(config) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture
 def copy(tmp_path) -> Checkout:
-    """A copy of this checkout without its tests, to be broken."""
+    """A copy of this checkout without its tests, which a test may change."""
     names = shutil.ignore_patterns(
         ".git", ".venv", ".dev", ".env", "tests", "__pycache__", ".*_cache"
     )
     root = shutil.copytree(CHECKOUT, tmp_path / "checkout", ignore=names, symlinks=True)
-    (root / ".venv").symlink_to(sys.prefix)  # which a copy need not make
+    (root / ".venv").symlink_to(sys.prefix)  # shared, to save time
     return Checkout(root, {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")})

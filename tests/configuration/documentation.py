@@ -1,8 +1,8 @@
-"""The commands that the documentation shows, as the tests read and run them.
+"""The commands in the documentation, as the tests parse and run them.
 
-A block of commands is fenced as `console`. Where a line of it begins with `$ `, only such lines
-are commands and the others are what they print. A block under `<!-- shown only: REASON -->` is
-not run; the reason says why it cannot be.
+A block of commands is fenced as `console`. If any of its lines begins with `$ `, only these lines
+are commands and the others are output. A block under `<!-- shown only: REASON -->` is not run,
+for that reason.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ _BLOCK = re.compile(
 
 @dataclass(frozen=True)
 class Block:
-    """Commands that stand together, and why they are only shown, or nothing when they are run."""
+    """A block of commands, and the reason why it is not run; empty if it is run."""
 
     commands: tuple[str, ...]
     shown_only: str
 
 
 def pages() -> list[Path]:
-    """Return every page for people: those of the top level and those in docs."""
+    """Return all pages: those at the top level and those in docs."""
     return [*sorted(CHECKOUT.glob("*.md")), *sorted((CHECKOUT / "docs").glob("*.md"))]
 
 
 def blocks(text: str) -> list[Block]:
-    """Return the blocks of commands of a page, in its order."""
+    """Return the blocks of commands of a page, in order."""
     return [
         Block(tuple(_commands(match["lines"])), match["reason"] or "")
         for match in _BLOCK.finditer(text)
@@ -44,13 +44,13 @@ def _commands(lines: str) -> list[str]:
     joined = [line.strip() for line in lines.replace("\\\n", " ").splitlines()]
     if any(line.startswith("$ ") for line in joined):
         joined = [line.removeprefix("$ ") for line in joined if line.startswith("$ ")]
-    # A remark stands two spaces behind its command.
+    # A comment follows its command after two spaces.
     without_remarks = (re.split(r"(?:^|\s{2,})#", line)[0].strip() for line in joined)
     return [line for line in without_remarks if line]
 
 
 def dev_commands(text: str) -> set[str]:
-    """Return the NAME of every `./dev NAME`, in blocks and in running text."""
+    """Return the NAME of every `./dev NAME`, in blocks and in text."""
     shown = [command for block in blocks(text) for command in block.commands]
     inline = re.findall(r"`[^`\n]+`", text)
     return set(re.findall(r"\./dev ([a-z]+)", "\n".join([*shown, *inline])))

@@ -1,9 +1,9 @@
-"""The files of the editor and of the dev container, and what is wrong with them.
+"""The files of the editor and of the dev container, and checks of them.
 
-A team adds entries, tasks and settings of its own: only those are checked that are the workspace's.
+A team may add entries, tasks and settings, so only the workspace's are checked.
 
-Nobody's program reads them all: VS Code takes what it knows and is silent about the rest. So
-every property is checked against what is known, and every name against what it stands for.
+No program validates all of them: VS Code ignores properties that it does not know. So every
+property is compared with a list of known ones, and every name with its target.
 Sources of the lists: https://containers.dev/implementors/json_reference/, the `contributes` of
 the debugpy extension's package.json, https://code.visualstudio.com/docs/editor/tasks-appendix
 """
@@ -31,10 +31,10 @@ TASKS = ".vscode/tasks.json"
 SETTINGS = ".vscode/settings.json"
 EXTENSIONS = ".vscode/extensions.json"
 
-# What an editor outside the containers needs, and one inside has already.
+# Extensions that are needed only outside the containers.
 OUTSIDE_ONLY = {"ms-vscode-remote.remote-containers"}
 
-# The entries of launch.json, without compounds, that are the workspace's.
+# The workspace's entries of launch.json, without compounds.
 ENTRIES = {
     "runserver (reload)", "Gunicorn", "web", "worker", "Test file", "Management command",
 }  # fmt: skip
@@ -58,7 +58,7 @@ KNOWN = {
     "hostRequirements": {"cpus", "memory", "storage", "gpu"},
     "customizations": {"vscode", "codespaces"},
     "customizations.vscode": {"extensions", "settings"},
-    # https://docs.github.com/en/codespaces: permissions are asked for by whoever needs them
+    # https://docs.github.com/en/codespaces: a repository that needs permissions declares them
     "customizations.codespaces": {"openFiles", "repositories"},
     "port": {"label", "onAutoForward", "protocol", "elevateIfNeeded", "requireLocalPort"},
     "launch.json": {"version", "configurations", "compounds", "inputs"},
@@ -98,7 +98,7 @@ HOOKS = (
 
 @dataclass
 class EditorFiles:
-    """The files as parsed, and the Compose files that they speak of as written."""
+    """The parsed files, and the Compose files that they refer to, as written."""
 
     devcontainer: dict[str, Any]
     launch: dict[str, Any]
@@ -111,7 +111,7 @@ class EditorFiles:
 
     @classmethod
     def read(cls) -> EditorFiles:
-        """Read all of them. Raises ValueError for one that is no JSON with comments."""
+        """Read all of them. Raises ValueError for a file that is not JSON with comments."""
         parsed = [
             json5.loads((CHECKOUT / name).read_text())
             for name in (DEVCONTAINER, LAUNCH, TASKS, SETTINGS, EXTENSIONS)
@@ -135,7 +135,7 @@ class EditorFiles:
 
     @property
     def configurations(self) -> list[dict[str, Any]]:
-        """The workspace's own, without compounds."""
+        """The workspace's configurations, without compounds."""
         return [one for one in self.launch["configurations"] if one["name"] in ENTRIES]
 
     @property
@@ -148,13 +148,13 @@ class EditorFiles:
 
     @property
     def workspace(self) -> dict[str, Any]:
-        """The service that the editor is in, with what the override changes."""
+        """The editor's service, with the override's changes."""
         service = self.devcontainer["service"]
         return {**self.local.get(service, {}), **self.override.get(service, {})}
 
 
 def complaints(files: EditorFiles) -> list[str]:
-    """Return all that is wrong with the files, a sentence each."""
+    """Return all problems of the files, one sentence for each."""
     checks = (
         unknown_properties,
         devcontainer,
@@ -181,7 +181,7 @@ def unknown_properties(files: EditorFiles) -> Iterator[str]:
                 yield f"{kind}: {name} cannot be {thing[name]!r}"
 
 
-# Each developer's own; .devcontainer/initialize makes one that changes nothing.
+# A personal file; .devcontainer/initialize creates one without changes.
 OVERRIDE = "docker-compose.override.yml"
 
 
@@ -278,7 +278,7 @@ def launch(files: EditorFiles) -> Iterator[str]:
 
 
 def debug_ports(files: EditorFiles) -> Iterator[str]:
-    """An entry that attaches meets a process that listens there, wherever the editor is."""
+    """A process must listen where an entry attaches, inside and outside the dev container."""
     inside = files.workspace.get("environment", {})
     places = {
         "in the dev container": (inside, set(_in_the_workspace(files))),
@@ -309,7 +309,7 @@ def tasks(files: EditorFiles) -> Iterator[str]:
     for task in files.own_tasks:
         yield from _missing(task["label"], shlex.split(task["command"])[:1])
         yield from _unknown(f"{task['label']}: dependsOn", task.get("dependsOn", ()), labels)
-        if "problemMatcher" not in task:  # then VS Code asks which one, each time
+        if "problemMatcher" not in task:  # VS Code would ask for one at each run
             yield f"{task['label']}: no problemMatcher"
         for matcher in task.get("problemMatcher", ()):
             for pattern in _patterns(matcher):
@@ -328,7 +328,7 @@ def settings(files: EditorFiles) -> Iterator[str]:
         yield "settings.json: activateEnvironment would be typed into psql"
     formatter = said.get("[python]", {}).get("editor.defaultFormatter")
     yield from _unknown("settings.json: formatter", [formatter], _recommended(files))
-    for name in inside.keys() & said.keys():  # the checkout's would win
+    for name in inside.keys() & said.keys():  # the checkout's setting would win
         yield f"settings.json: {name} hides what the dev container sets"
     interpreter = Path(inside.get("python.defaultInterpreterPath", "/nowhere"))
     if (
@@ -344,7 +344,7 @@ def extensions(files: EditorFiles) -> Iterator[str]:
         yield "extensions.json and devcontainer.json name different extensions"
 
 
-# Below: how to look at them
+# Helpers
 
 
 def _things(files: EditorFiles) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -389,20 +389,20 @@ def _recommended(files: EditorFiles) -> list[str]:
 
 
 def _in_the_workspace(files: EditorFiles) -> dict[tuple[str, int], int]:
-    """Host and port of each debugger that an editor in the workspace can reach."""
+    """Host and port of each debugger that an editor in the dev container can reach."""
     found = {}
     for name, service in files.override.items():
         said = service.get("environment", {})
         if said.get("DEBUGPY_HOST") == "0.0.0.0" and said.get("DEBUGPY_PORT"):
             found[name, int(said["DEBUGPY_PORT"])] = int(said["DEBUGPY_PORT"])
-    # The workspace's own, which `./dev serve --debug` starts as docker-compose.debug.yml does.
+    # Web's debugger, which `./dev serve --debug` starts on the port of docker-compose.debug.yml.
     service = files.published.get(files.devcontainer["service"], {})
     own = int(service.get("environment", {}).get("DEBUGPY_PORT", 0))
     return {**found, ("127.0.0.1", own): own}
 
 
 def _resolved(text: str, variables: Mapping[str, str]) -> str:
-    """The text as the editor reads it with these variables in its environment."""
+    """The text with these variables interpolated by the editor."""
     return re.sub(r"\$\{env:(\w+)\}", lambda found: variables.get(found[1], ""), text)
 
 

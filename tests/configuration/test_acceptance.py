@@ -1,4 +1,4 @@
-"""The acceptance criteria: complete, chosen by id, and reported in one shape."""
+"""The acceptance criteria: complete, selectable by id, with consistent reports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from report import FAIL, LEFT_OUT, NOT_APPLICABLE, PASS, Outcome
 
 from devtools.errors import UsageError
 
-# How many criteria each chapter has; a chapter with sections: how many each section has.
+# The number of criteria in each chapter, or in each of its sections.
 COUNTS = {
     "LDE": (4, 4, 4, 4, 3, 3, 3, 3),
     "BC": 8,
@@ -72,12 +72,12 @@ def test_every_criterion_has_a_test_and_a_statement():
         ([], ["LDE-1.1", "LDE-1.2", "BP-1", "BP-10"]),
     ],
 )
-def test_criteria_are_chosen_by_id_or_by_its_beginning(words, chosen):
+def test_criteria_are_selected_by_id_or_prefix(words, chosen):
     known = {name: Criterion(name) for name in ("LDE-1.1", "LDE-1.2", "BP-1", "BP-10")}
     assert [one.id for one in choose(known, words)] == chosen
 
 
-def test_an_unknown_id_is_refused_with_the_near_one():
+def test_an_unknown_id_is_refused_with_a_suggestion():
     with pytest.raises(UsageError) as refused:
         choose({"LDE-1.1": Criterion("LDE-1.1")}, ["LDE-11"])
     assert "did you mean LDE-1.1?" in refused.value.problems[0].remedy
@@ -94,7 +94,7 @@ def test_json_has_every_outcome_and_the_verdict():
     ]  # fmt: skip
 
 
-def test_the_page_has_a_table_for_each_chapter_and_cells_stay_whole():
+def test_the_page_has_a_table_for_each_chapter_with_escaped_cells():
     page = report.as_markdown(OUTCOMES, "embedded", "2 CPUs")
     assert f"## {CHAPTERS['LDE']}" in page
     assert f"## {CHAPTERS['WS']}" not in page

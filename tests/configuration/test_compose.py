@@ -1,4 +1,4 @@
-"""What must hold for every Compose file, in every combination."""
+"""Rules for every combination of Compose files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from compose_files import CHECKOUT, COMBINATIONS, DEVELOPMENT, compose_config, read_yaml
 
 ONE_SHOT = {"check", "image", "migrate", "test"}
-# What holds for a developer's machine alone; production's own rules: test_production_compose.py.
+# Rules only for the local stack; production's are in test_production_compose.py.
 in_development = pytest.mark.parametrize(
     "combination", DEVELOPMENT.values(), ids=DEVELOPMENT, indirect=True, scope="session"
 )
@@ -79,7 +79,7 @@ def test_nothing_is_privileged(services):
         assert not [source for source in mounted if source.endswith("docker.sock")], name
 
 
-def test_no_service_asks_for_root(services):
+def test_no_service_runs_as_root(services):
     for name, service in services.items():
         assert str(service.get("user", "")).split(":")[0] not in ("root", "0"), name
 
@@ -104,7 +104,7 @@ def test_services_wait_for_what_they_need(services):
         for dependency, how in service.get("depends_on", {}).items():
             one_shot = dependency in ONE_SHOT
             wanted = "service_completed_successfully" if one_shot else "service_healthy"
-            if (name, dependency) == ("localstack", "cognito"):  # its seed waits by itself
+            if (name, dependency) == ("localstack", "cognito"):  # its seed waits for it
                 wanted = "service_started"
             assert how["condition"] == wanted, f"{name} -> {dependency}"
     for name in ("web", "worker"):
@@ -125,7 +125,7 @@ def test_every_service_has_limits_and_an_init(services):
         assert service["init"] is True, name
 
 
-def test_no_container_fills_the_disk_with_its_log(services):
+def test_the_logs_of_containers_are_bounded(services):
     for name, service in services.items():
         assert service["logging"]["options"].keys() >= {"max-size", "max-file"}, name
 
@@ -133,7 +133,7 @@ def test_no_container_fills_the_disk_with_its_log(services):
 def test_each_image_is_built_for_one_service(combination, services):
     builders = [(one["image"], name) for name, one in services.items() if "build" in one]
     if ".devcontainer/docker-compose.yml" in combination:
-        # The dev container's tools refuse a service that they cannot build.
+        # The dev container CLI rejects a service that it cannot build.
         assert services["web"]["build"] == services["image"]["build"]
         assert services["image"]["pull_policy"] == "missing"
         builders.remove((services["web"]["image"], "web"))
@@ -141,7 +141,7 @@ def test_each_image_is_built_for_one_service(combination, services):
 
 
 @in_development
-def test_our_services_wait_for_the_image_that_one_of_them_builds(services):
+def test_our_services_wait_for_the_image_build(services):
     for name, service in services.items():
         if service["image"] == services["image"]["image"] and name != "image":
             assert "image" in _awaited(services, name), name
@@ -172,7 +172,7 @@ def test_every_path_exists(services):
 
 def test_every_command_is_a_script_of_the_backend(services):
     for name, service in services.items():
-        # cognito is a library's server, with the options that it has.
+        # The command of cognito is a library's server with options.
         if name in ("test", "cognito", "image") or "-backend:" not in service["image"]:
             continue
         script, *arguments = service["command"]
@@ -188,12 +188,12 @@ def test_there_is_no_obsolete_version_key(file):
     assert "version" not in read_yaml(file)
 
 
-def test_redis_keeps_what_it_was_given(services):
+def test_redis_persists_its_data(services):
     assert "--appendonly yes" in " ".join(services["redis"]["command"])
 
 
 @in_development
-def test_gunicorn_is_the_default_and_runserver_a_variable_away(combination):
+def test_gunicorn_is_the_default_and_a_variable_selects_runserver(combination):
     def server(**variables):
         return compose_config(combination, **variables)["services"]["web"]["environment"]["SERVER"]
 
@@ -210,17 +210,17 @@ def test_web_and_worker_are_not_the_databases_owner(services):
 
 
 @in_development
-def test_web_and_worker_wait_for_a_filled_aws(services):
+def test_web_and_worker_wait_for_a_seeded_aws(services):
     for name in ("web", "worker"):
         awaited = services[name]["depends_on"]
         for emulator in ("localstack", "cognito"):
             assert awaited[emulator]["condition"] == "service_healthy", (name, emulator)
-    # Else it is healthy before its seed has run.
+    # Otherwise it would be healthy before its seed has run.
     assert "SUCCESSFUL" in str(services["localstack"]["healthcheck"]["test"])
 
 
 @in_development
-def test_nobodys_own_keys_of_aws_reach_a_container(combination):
+def test_personal_aws_keys_do_not_reach_a_container(combination):
     own = {"AWS_ACCESS_KEY_ID": "AKIAREAL", "AWS_SECRET_ACCESS_KEY": "real", "AWS_PROFILE": "real"}
     services = compose_config(combination, **own, AWS_SESSION_TOKEN="real")["services"]
     for name, service in services.items():
@@ -229,17 +229,17 @@ def test_nobodys_own_keys_of_aws_reach_a_container(combination):
 
 
 @in_development
-def test_the_backends_tests_know_of_no_aws(services):
+def test_the_backends_tests_get_no_aws_variables(services):
     given = services["test"]["environment"]
     assert not [name for name in given if name.startswith(("AWS_", "SSM_", "COGNITO_"))]
 
 
 @in_development
-def test_a_proxy_of_the_docker_client_stands_between_no_two_services(services):
+def test_services_reach_each_other_without_the_docker_clients_proxy(services):
     for name, service in services.items():
         given = service.get("environment") or {}
         asked = [value for key, value in given.items() if key.startswith("AWS_ENDPOINT_URL")]
-        # A health check asks its own container, and moto and LocalStack are asked by HTTP.
+        # Health checks call their own container; moto and LocalStack are called by HTTP.
         if not asked and name not in ("localstack", "cognito"):
             continue
         hosts = {urlsplit(value).hostname for value in asked} | {"localhost", "127.0.0.1"}
@@ -248,14 +248,14 @@ def test_a_proxy_of_the_docker_client_stands_between_no_two_services(services):
 
 
 @in_development
-def test_an_empty_endpoint_is_the_cloud(combination):
+def test_an_empty_endpoint_selects_the_cloud(combination):
     names = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER")
     web = compose_config(combination, **dict.fromkeys(names, ""))["services"]["web"]
     assert {web["environment"][name] for name in names} == {""}
 
 
 @in_development
-def test_tests_use_redis_databases_of_their_own(services):
+def test_tests_use_separate_redis_databases(services):
     names = ("REDIS_URL", "CELERY_BROKER_URL", "CELERY_RESULT_BACKEND")
     used = {
         service: {services[service]["environment"][name] for name in names}
@@ -264,10 +264,10 @@ def test_tests_use_redis_databases_of_their_own(services):
     assert not used["web"] & used["test"]
 
 
-def test_a_debugger_is_there_only_where_it_was_asked_for(combination, services):
+def test_there_is_a_debugger_only_if_requested(combination, services):
     wanted = {
         "docker-compose.debug.yml": {"web", "worker"},
-        # That of the workspace's own server comes with `./dev serve --debug`.
+        # `./dev serve --debug` starts the debugger of the dev container's server.
         ".devcontainer/docker-compose.yml": {"worker"},
     }
     debugged = {n for n, s in services.items() if "DEBUGPY_PORT" in s.get("environment", {})}

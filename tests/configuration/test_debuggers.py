@@ -1,4 +1,4 @@
-"""Debuggers are where the declarations, the Compose files and ./dev say that they are."""
+"""Declarations, Compose files and ./dev agree on the ports of the debuggers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from devtools import debuggers
 DECLARED = {variable.name: variable for variable in CONTRACT}
 
 
-def test_debuggers_are_where_the_front_door_expects_them():
+def test_declarations_compose_files_and_dev_agree_on_debug_ports():
     published = compose_config(COMBINATIONS["debug"])["services"]
     for service, (variable, default) in debuggers.PORTS.items():
         assert DECLARED[variable].default == str(default)

@@ -1,6 +1,6 @@
-"""What the documentation names exists.
+"""Everything that the documentation refers to exists.
 
-Its commands are run by tests/stack/test_documented_commands.py.
+tests/stack/test_documented_commands.py runs its commands.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ PAGES = pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
 
 
 def anchors(text: str) -> set[str]:
-    """Return the anchors of a page's headings, as GitHub makes them."""
+    """Return the anchors of a page's headings, as GitHub creates them."""
     headings = re.findall(r"^#+ (.+)$", text, re.M)
     return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
 
@@ -30,7 +30,7 @@ def test_everything_a_page_links_to_exists(page):
 
 
 @PAGES
-def test_every_command_of_the_front_door_that_a_page_names_exists(page):
+def test_every_dev_command_in_a_page_exists(page):
     printed = subprocess.run(
         [CHECKOUT / "dev", "--help"], capture_output=True, text=True, check=True
     ).stdout
@@ -46,12 +46,12 @@ def test_commands_are_written_where_a_test_runs_them(page):
 
 
 @PAGES
-def test_a_page_does_not_only_show_its_commands(page):
+def test_every_page_has_commands_that_are_run(page):
     shown = blocks(page.read_text())
     assert not shown or not all(block.shown_only for block in shown)
 
 
-def test_blocks_are_read_as_they_are_meant():
+def test_blocks_are_parsed():
     page = (
         "```console\n./dev up   # starts\n\n./dev psql -c '# not a remark'\n```\n"
         "```console\n$ ./dev test \\\n    -x\n3 passed\n```\n"
@@ -74,7 +74,7 @@ def test_messages_in_troubleshooting_are_those_that_are_printed():
         if "tests" not in path.parts
     ]
     for text in quoted:
-        # What differs stands in braces in the source.
+        # Variable parts are in braces in the source.
         pieces = [re.escape(piece.strip()) for piece in text.split("…") if piece.strip()]
         for piece in pieces:
             words = re.sub(r"(\\ )+", r"\\s+(?:f?\"\\s*)?", piece)

@@ -1,4 +1,4 @@
-"""The task definitions are production's processes, and what AWS would refuse is refused here."""
+"""The task definitions match production's processes; definitions that AWS rejects are rejected."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def made(contract, files) -> dict[str, tasks.Task]:
 
 
 def given(task: tasks.Task) -> tuple[dict[str, str], dict[str, str]]:
-    """What a task has in plain text and what from SSM, by name."""
+    """A task's plain variables and its SSM variables, by name."""
     container = task.container
     return (
         {entry["name"]: entry["value"] for entry in container["environment"]},
@@ -50,7 +50,7 @@ def given(task: tasks.Task) -> tuple[dict[str, str], dict[str, str]]:
     )
 
 
-# What is exported
+# The export
 
 
 def test_there_is_a_task_for_web_worker_and_release(made):
@@ -62,7 +62,7 @@ def test_there_is_a_task_for_web_worker_and_release(made):
     assert {task.container["image"] for task in made.values()} == {IMAGE}
 
 
-def test_the_exported_tasks_are_accepted_by_everything_that_judges_them(made, contract):
+def test_the_exported_tasks_pass_all_validators(made, contract):
     assert not export.judge(HERE, PYTHON, contract, list(made.values()))
 
 
@@ -78,13 +78,13 @@ def test_each_parameter_is_named_after_its_variable(made):
     assert secret == {name: f"/homeport/production/{name}" for name in secret}
 
 
-def test_release_logs_in_as_somebody_else_than_web(made):
+def test_release_logs_in_with_another_role_than_web(made):
     _plain, secret = given(made["release"])
     assert secret["DATABASE_URL"] == "/homeport/production/release/DATABASE_URL"
     assert given(made["worker"])[1]["DATABASE_URL"] == "/homeport/production/DATABASE_URL"
 
 
-def test_a_task_is_as_confined_as_its_container(made, files):
+def test_a_task_has_the_restrictions_of_its_container(made, files):
     for task in made.values():
         declared = files[compose.PRODUCTION].services[task.service]
         container = task.container
@@ -113,15 +113,15 @@ def test_a_task_is_at_least_as_large_as_its_container(made, files):
         assert int(task.definition["memory"]) >= sizes.mebibytes(limits["memory"])
 
 
-def test_what_fargate_cannot_do_is_said(made):
+def test_limits_of_fargate_are_reported(made):
     assert made["worker"].container["stopTimeout"] == tasks.LONGEST_STOP
     assert any("stops within 120 s" in note for note in made["worker"].notes)
 
 
-def test_what_a_load_balancer_must_keep_to_is_said(made, contract):
+def test_the_timeout_for_load_balancers_is_reported(made, contract):
     (note,) = (note for note in made["web"].notes if "idle_timeout" in note)
     assert f"{contract[tasks.KEEP_ALIVE].default} s" in note
-    assert int(contract[tasks.KEEP_ALIVE].default) > 60  # an AWS balancer's own default
+    assert int(contract[tasks.KEEP_ALIVE].default) > 60  # the default of AWS load balancers
 
 
 @pytest.mark.parametrize(
@@ -135,11 +135,11 @@ def test_what_a_load_balancer_must_keep_to_is_said(made, contract):
         (16.0, 122880, (16384, 122880)),
     ],
 )
-def test_the_smallest_size_that_holds_it_is_taken(cpus, memory, size):
+def test_the_smallest_sufficient_size_is_used(cpus, memory, size):
     assert sizes.smallest(cpus, memory) == size
 
 
-def test_what_no_size_holds_is_refused():
+def test_a_request_above_the_largest_size_is_refused():
     with pytest.raises(ValueError, match="no size with 17 CPUs"):
         sizes.smallest(17, 512)
 
@@ -147,11 +147,11 @@ def test_what_no_size_holds_is_refused():
 @pytest.mark.parametrize(
     ("text", "size"), [("512M", 512), ("1G", 1024), ("1gb", 1024), ("1.5g", 1536), ("1", 1)]
 )
-def test_memory_is_read_as_compose_writes_it(text, size):
+def test_memory_is_parsed_like_in_compose(text, size):
     assert sizes.mebibytes(text) == size
 
 
-# What is refused
+# Rejected definitions
 
 ADDED = {"capabilities": {"add": ["ALL"]}}
 
@@ -211,7 +211,7 @@ def _give(container: dict, name: str) -> None:
     container["environment"].append({"name": name, "value": "1"})
 
 
-def test_boto3_and_cfn_lint_judge_too(made):
+def test_boto3_and_cfn_lint_validate_too(made):
     found = judge.judge(
         [
             made["web"].definition,
@@ -297,7 +297,7 @@ def test_an_export_is_the_same_each_time_and_a_changed_file_is_found(copy):
     assert "worker.json is missing" in found.errors
 
 
-def test_what_was_exported_takes_part_in_the_comparison_of_variables(copy):
+def test_env_check_includes_exported_tasks(copy):
     assert dev(copy, "export", "ecs").ok
     path = copy.root / export.DIRECTORY / "web.json"
     path.write_text(path.read_text().replace('"name": "WEB_BIND"', '"name": "NEW_LIMIT"'))

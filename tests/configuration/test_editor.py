@@ -1,4 +1,4 @@
-"""The editor's files and the dev container's: everything they name exists and agrees."""
+"""Everything that the editor's and the dev container's files name exists and agrees."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ DEV_COMMANDS = [
 ]
 
 
-def test_the_files_are_right():
+def test_the_files_have_no_problems():
     assert complaints(FILES) == []
 
 
-# One of each kind taken away or spoiled: where in which file, and the word that names it.
+# One removal or change of each kind: where in which file, and a word of the complaint.
 FAULTS: dict[str, tuple[Callable[[EditorFiles], Any], str]] = {
     "a Compose file": (lambda f: f.devcontainer["dockerComposeFile"].pop(), "dockerComposeFile"),
     "the service": (lambda f: f.devcontainer.update(service="app"), "service"),
@@ -111,7 +111,7 @@ FAULTS: dict[str, tuple[Callable[[EditorFiles], Any], str]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_what_is_missing_or_wrong_is_seen(fault):
+def test_every_fault_is_found(fault):
     files = FILES.copy()
     spoil, word = FAULTS[fault]
     spoil(files)
@@ -119,7 +119,7 @@ def test_what_is_missing_or_wrong_is_seen(fault):
     assert any(word in complaint for complaint in found), found
 
 
-def test_a_team_adds_entries_tasks_and_settings_of_its_own():
+def test_a_team_may_add_entries_tasks_and_settings():
     files = FILES.copy()
     files.launch["configurations"] += [
         {"name": "Pages", "type": "chrome", "request": "launch", "url": "http://localhost:8000"},
@@ -150,11 +150,11 @@ def test_every_command_is_one_of_dev_and_knows_its_options(command):
         assert option in helped.stdout, command
 
 
-# Problem matchers, against what the tools really print.
+# Problem matchers, compared with real output.
 
 
 def matched(label: str, output: str) -> list[dict[str, str]]:
-    """Return what the matchers of a task find in the output: file, line, message and others."""
+    """Return the matches of a task's matchers in the output: file, line, message and others."""
     found = []
     for matcher in FILES.tasks_by_label[label]["problemMatcher"]:
         pattern = matcher["pattern"]
@@ -216,13 +216,13 @@ def _run(*command: str, directory: Path) -> str:
     return ended.stdout + ended.stderr
 
 
-# The script before the build
+# .devcontainer/initialize
 
 
 @pytest.mark.parametrize(
     "before", ["", "APP_UID=7\n", "export APP_UID = 7\n", "WEB_PORT=1", "WEB_PORT=1\n"]
 )
-def test_your_ids_are_noted_once_and_nothing_else_is_touched(tmp_path, before):
+def test_user_ids_are_written_once_and_other_lines_are_kept(tmp_path, before):
     environment = initialize(tmp_path, before, uid=1234)
     assert initialize(tmp_path, environment, uid=1234) == environment
     kept = before.splitlines()
@@ -230,11 +230,11 @@ def test_your_ids_are_noted_once_and_nothing_else_is_touched(tmp_path, before):
     assert sorted(environment.splitlines()) == sorted({*kept, *new})
 
 
-def test_the_ids_of_root_are_not_noted(tmp_path):
+def test_the_ids_of_root_are_not_written(tmp_path):
     assert initialize(tmp_path, "", uid=0) == ""
 
 
-def test_an_override_file_is_made_where_there_is_none(tmp_path):
+def test_a_missing_override_file_is_created(tmp_path):
     initialize(tmp_path, "", uid=0)
     override = tmp_path / "docker-compose.override.yml"
     assert override.read_text() == "services: {}\n"
@@ -252,7 +252,7 @@ def test_a_folder_without_latin_letters_gets_the_project_name_that_dev_gives_it(
 
 
 def initialize(directory: Path, before: str, uid: int) -> str:
-    """Run the script in a checkout with this .env, as if by this user; return .env then."""
+    """Run the script in a checkout with this .env, as this user; return the new .env."""
     (directory / ".devcontainer").mkdir(exist_ok=True)
     script = directory / ".devcontainer" / "initialize"
     shutil.copy(CHECKOUT / ".devcontainer" / "initialize", script)

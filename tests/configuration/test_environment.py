@@ -1,4 +1,4 @@
-"""Declarations, code and files agree on every variable; and where they do not, it is found."""
+"""Declarations, code and files agree on every variable; each disagreement is found."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Finding:
 
 
 def findings(checkout: Checkout) -> list[Finding]:
-    """What `./dev env --check` of the copy finds: the copy's own ./dev, in a process."""
+    """The findings of `./dev env --check` in the copy, run with the copy's ./dev."""
     command = [str(checkout.root / "dev"), "env", "--check", "--json"]
     done = capture(command, directory=checkout.root, environment=checkout.variables)
     assert done.output, done.errors
@@ -45,7 +45,7 @@ def findings(checkout: Checkout) -> list[Finding]:
 
 
 def append(checkout: Checkout, file: str, text: str) -> int:
-    """Add `text` to the end of `file`, made if need be; return the line it is on."""
+    """Append `text` to `file`, which may not exist; return its line."""
     path = checkout.root / file
     path.parent.mkdir(exist_ok=True)
     before = path.read_text() if path.exists() else ""
@@ -54,7 +54,7 @@ def append(checkout: Checkout, file: str, text: str) -> int:
 
 
 def replace(checkout: Checkout, file: str, old: str, new: str) -> int:
-    """Put `new` in the first place of `old` in `file`; return the line it is on."""
+    """Replace the first `old` in `file` by `new`; return its line."""
     path = checkout.root / file
     before, found, after = path.read_text().partition(old)
     assert found, f"{file} has no {old!r} any more"
@@ -76,7 +76,7 @@ def declare(checkout: Checkout, arguments: str) -> int:
 BEGIN = "CONTRACT: tuple[Variable, ...] = (\n"
 
 
-def test_doctor_says_whether_they_agree(copy):
+def test_doctor_reports_disagreements(copy):
     assert doctor(copy)["state"] == "ok"
     line = append(copy, SETTINGS, 'NEW = env["NEW_LIMIT"]\n')
     found = doctor(copy)
@@ -88,14 +88,14 @@ def test_doctor_says_whether_they_agree(copy):
 
 
 def doctor(checkout: Checkout) -> dict[str, str]:
-    """What the copy's `./dev doctor drift` finds."""
+    """The results of `./dev doctor drift` in the copy."""
     command = [str(checkout.root / "dev"), "--engine", "embedded", "doctor", "drift", "--json"]
     done = capture(command, directory=checkout.root, environment=checkout.variables)
     (found,) = json.loads(done.output)["checks"]
     return found
 
 
-def test_nothing_of_this_checkout_disagrees():
+def test_this_checkout_has_no_disagreement():
     evidence = drift.gather(Checkout(CHECKOUT, {"PATH": ""}), Local(Path(sys.executable)))
     assert not [one.problem for one in drift.findings(evidence)]
 
@@ -117,7 +117,7 @@ def test_nothing_of_this_checkout_disagrees():
         ("init-scripts/new/seed.sh", "#!/bin/sh\necho $NEW_LIMIT\n"),
     ],
 )
-def test_a_variable_that_code_reads_and_nobody_declared(copy, file, text):
+def test_an_undeclared_variable_that_code_reads(copy, file, text):
     first = append(copy, file, text)
     (found,) = findings(copy)
     assert (found.file, found.line) == (file, first + text.count("\n") - 1)
@@ -166,7 +166,7 @@ def test_other_ways_are_forbidden_outside_the_contract(tmp_path):
 
 
 @pytest.mark.parametrize("reader", ["backend", "dev", "compose"])
-def test_a_declared_variable_that_nobody_reads(copy, reader):
+def test_a_declared_variable_that_is_never_read(copy, reader):
     line = declare(copy, f'"NEW_LIMIT", "Django", "A limit.", reader="{reader}"')
     found = [one for one in findings(copy) if one.file == CONTRACT]
     assert {one.line for one in found} == {line}
@@ -190,7 +190,7 @@ def test_a_variable_of_compose_that_the_backend_reads(copy):
     assert found.what == "WEB_PORT is read by the backend but declared for compose"
 
 
-def test_a_variable_that_compose_fills_in_and_nobody_declared(copy):
+def test_an_undeclared_variable_that_compose_interpolates(copy):
     line = replace(copy, LOCAL, "${WEB_CPUS:-1.0}", "${WEB_CPUS:-${NEW_LIMIT:-1.0}}")
     found = {(one.file, one.line, one.what) for one in findings(copy)}
     assert (LOCAL, line, "NEW_LIMIT is interpolated but not declared") in found
@@ -211,7 +211,7 @@ def test_a_default_in_a_compose_file_that_is_not_the_declared_one(copy, written,
     assert said in found.what
 
 
-def test_a_variable_that_compose_gives_and_nobody_declared(copy):
+def test_an_undeclared_variable_that_compose_sets(copy):
     line = replace(copy, LOCAL, "  LOG_FORMAT: ", "  NEW_LIMIT: 1\n  LOG_FORMAT: ")
     by_file = {one.file: one for one in findings(copy)}
     assert by_file[LOCAL].line == line
@@ -225,7 +225,7 @@ def test_both_forms_of_composes_environment_are_read(form):
     assert file.environment("web") == {"A": "1", "B": "", "C": "true"}
 
 
-def test_a_variable_that_only_the_embedded_engine_gives(copy):
+def test_a_variable_that_only_the_embedded_engine_sets(copy):
     line = replace(copy, drift.EMBEDDED, '"PYTHONUNBUFFERED": "1"', '"NEW_LIMIT": "1"')
     found = [one for one in findings(copy) if one.file == drift.EMBEDDED]
     assert [one.line for one in found] == [line]
@@ -233,14 +233,14 @@ def test_a_variable_that_only_the_embedded_engine_gives(copy):
     assert "web (embedded)" in found[0].what
 
 
-def test_a_variable_that_the_image_gives(copy):
+def test_a_variable_that_the_image_sets(copy):
     line = replace(copy, "backend/Dockerfile", "ENV PATH=", "ENV NEW_LIMIT=1 PATH=")
     found = [one for one in findings(copy) if one.file == "backend/Dockerfile"]
     assert {one.line for one in found} == {line}
     assert all("NEW_LIMIT is set" in one.what for one in found)
 
 
-def test_a_variable_that_is_given_where_it_does_not_exist(copy):
+def test_a_variable_that_is_set_in_the_wrong_deployment(copy):
     replace(
         copy,
         CONTRACT,
@@ -266,7 +266,7 @@ def test_a_variable_of_compose_exists_where_compose_files_name_it(copy):
     assert found["APP_PASSWORD"].deployments == ("local-compose", "local-embedded", "production")
 
 
-def test_what_a_process_lacks_is_found_by_the_backend_itself(copy):
+def test_the_backend_finds_invalid_environments_of_processes(copy):
     replace(copy, LOCAL, "  WEB_BIND: 0.0.0.0:8000", "  WEB_BIND: everywhere")
     found = [one for one in findings(copy) if one.file == LOCAL]
     assert len(found) == 4
@@ -281,7 +281,7 @@ def test_what_a_process_lacks_is_found_by_the_backend_itself(copy):
         '{"name": "${localEnv:NEW_LIMIT}"}',
     ],
 )
-def test_a_variable_of_the_dev_container_that_nobody_declared(copy, text):
+def test_an_undeclared_variable_of_the_dev_container(copy, text):
     (copy.root / DEV_CONTAINER).parent.mkdir(exist_ok=True)
     (copy.root / DEV_CONTAINER).write_text(text)
     found = [one for one in findings(copy) if one.file == DEV_CONTAINER]
@@ -290,7 +290,7 @@ def test_a_variable_of_the_dev_container_that_nobody_declared(copy, text):
     ]
 
 
-def test_a_variable_of_the_dev_containers_compose_file_that_nobody_declared(copy):
+def test_an_undeclared_variable_of_the_dev_containers_compose_file(copy):
     override = ".devcontainer/docker-compose.new.yml"
     text = "services:\n  web:\n    environment:\n      NEW_LIMIT: ${NEWER}\n"
     append(copy, override, text)
@@ -299,7 +299,7 @@ def test_a_variable_of_the_dev_containers_compose_file_that_nobody_declared(copy
     assert "NEWER is interpolated but not declared" in said
 
 
-def test_what_a_compose_file_adds_is_judged_with_what_it_adds_to(copy):
+def test_an_override_is_validated_together_with_its_base(copy):
     override = "docker-compose.new.yml"
     append(copy, override, "services:\n  web:\n    environment:\n      WEB_THREADS: many\n")
     (found,) = findings(copy)
@@ -307,13 +307,13 @@ def test_what_a_compose_file_adds_is_judged_with_what_it_adds_to(copy):
     assert "web would not start: WEB_THREADS is not a whole number" in found.what
 
 
-def test_a_variable_of_the_dev_containers_env_file_that_nobody_declared(copy):
+def test_an_undeclared_variable_of_the_dev_containers_env_file(copy):
     line = append(copy, ".devcontainer/new.env", "# mine\nNEW_LIMIT=1\n")
     (found,) = findings(copy)
     assert (found.file, found.line) == (".devcontainer/new.env", line + 1)
 
 
-def test_a_stack_may_say_what_the_code_has_no_default_for(copy):
+def test_a_stack_may_set_a_default_that_the_code_lacks(copy):
     replace(
         copy, LOCAL, "  LOG_FORMAT: ", "  WEB_CONCURRENCY: ${WEB_CONCURRENCY-3}\n  LOG_FORMAT: "
     )
@@ -328,7 +328,7 @@ def test_a_stack_may_say_what_the_code_has_no_default_for(copy):
         (lambda text: text.replace("# WEB_PORT=8000\n", "# WEB_PORT=80\n"), "'WEB_PORT=80'"),
     ],
 )
-def test_an_example_file_that_says_something_else(copy, change, said):
+def test_an_outdated_example_file(copy, change, said):
     example = copy.root / ".env.example"
     example.write_text(change(example.read_text()))
     (found,) = findings(copy)
@@ -337,21 +337,21 @@ def test_an_example_file_that_says_something_else(copy, change, said):
     assert "./dev reference" in found.remedy
 
 
-def test_a_foreign_name_that_nothing_names_any_more(copy):
+def test_an_unused_foreign_name(copy):
     line = replace(copy, "devtools/contract/foreign.py", '"TERM"', '"TERMINUS"')
     found = {(one.file, one.line): one.what for one in findings(copy)}
     assert found["devtools/contract/foreign.py", line] == "no file names TERMINUS any more"
     assert "TERM is read but not declared" in found.values()
 
 
-def test_everything_that_disagrees_is_found_at_once(copy):
+def test_all_disagreements_are_reported_at_once(copy):
     append(copy, SETTINGS, 'NEW = env["NEW_LIMIT"]\n')
     replace(copy, LOCAL, "${WEB_CPUS:-1.0}", "${WEB_CPUS:-4.0}")
     append(copy, ".env.example", "# NEWER=1\n")
     assert {one.file for one in findings(copy)} == {SETTINGS, LOCAL, ".env.example"}
 
 
-def test_what_a_shell_script_sets_itself_is_its_own(copy):
+def test_variables_that_a_shell_script_sets_are_ignored(copy):
     append(copy, "backend/bin/web", 'OWN=1\nfor EACH in a; do echo "$OWN $EACH"; done\n')
     assert not {"OWN", "EACH"} & {use.name for use in uses.search(copy.root)}
 

@@ -85,8 +85,8 @@ def test_no_file_has_windows_line_endings():
     assert not with_crlf
 
 
-def test_yours_alone_is_never_committed():
-    # Links, too: checkouts may share a .venv.
+def test_personal_files_are_ignored_by_git():
+    # Links too: checkouts may share a .venv.
     for name in (".env", ".env.production", ".dev", ".dev/ports.json", ".venv", ".venv/bin/python"):
         ignored = subprocess.run(
             ["git", "check-ignore", "--quiet", name], cwd=CHECKOUT, check=False

@@ -1,4 +1,4 @@
-"""What GitHub runs and updates: the same steps, pinned, over directories that exist."""
+"""GitHub's workflows and updates: the same steps, pinned, with existing directories."""
 
 from __future__ import annotations
 

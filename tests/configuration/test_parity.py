@@ -1,4 +1,4 @@
-"""Local and production differ only where a reason is declared; other differences are found."""
+"""Local and production differ only for declared reasons; other differences are found."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_every_difference_of_this_checkout_has_a_reason():
     assert found.differences
 
 
-def test_what_matters_most_is_alike():
+def test_the_most_important_aspects_are_equal():
     found = parity.compare(Checkout(CHECKOUT, {"PATH": ""}), PYTHON)
     alike = {(service, aspect) for service, aspect, _value in found.alike}
     for service in ("web", "worker"):
@@ -88,7 +88,7 @@ def test_a_default_that_production_changes_is_declared_by_the_contract(copy):
     assert "disables local conveniences" in one
 
 
-def test_a_reason_for_what_does_not_differ_is_found():
+def test_a_reason_without_a_difference_is_found():
     declared = (*DIFFERENCES, Declared("db", "image", "it was another one once"))
     found = parity.compare(Checkout(CHECKOUT, {"PATH": ""}), PYTHON, declared)
     (problem,) = found.problems

@@ -1,4 +1,4 @@
-"""What must hold for docker-compose.prod.yml beyond the rules of every Compose file."""
+"""Rules for docker-compose.prod.yml, in addition to those for every Compose file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from core.env.contract import PRODUCTION
 SECRETS = {variable.name for variable in CONTRACT if variable.secret}
 ONE_SHOT = {"check", "migrate"}
 OURS = ("check", "migrate", "web", "worker")
-# What production fixes, derives or never reads.
+# Variables that production sets, derives or never reads.
 NOT_FOR_USERS = {
     *("DJANGO_SETTINGS_MODULE", "DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL"),
     *("CELERY_RESULT_BACKEND", "WEB_BIND", "STATIC_ROOT", "MEDIA_ROOT", "EXPORT_ROOT"),
@@ -39,7 +39,7 @@ in_production = pytest.mark.parametrize(
 
 
 @in_production
-def test_it_needs_no_other_file(services):
+def test_production_needs_no_other_compose_file(services):
     assert not any("extends" in service for service in read_yaml(FILE)["services"].values())
     assert "include" not in read_yaml(FILE)
 
@@ -85,7 +85,7 @@ def test_every_container_is_hardened(services):
 
 
 @in_production
-def test_database_and_redis_are_where_only_the_application_is(config, services):
+def test_only_the_application_can_reach_database_and_redis(config, services):
     assert config["networks"]["data"]["internal"] is True
     on_data = {name for name, service in services.items() if "data" in service.get("networks", {})}
     assert on_data == {"db", "redis", "migrate", "web", "worker"}
@@ -93,8 +93,8 @@ def test_database_and_redis_are_where_only_the_application_is(config, services):
 
 
 @in_production
-def test_database_and_redis_outlive_every_new_image(services):
-    # Compose makes anew whatever waits for a container that is made anew.
+def test_a_new_image_does_not_recreate_database_and_redis(services):
+    # Compose recreates the dependents of a recreated container.
     for name in ("db", "redis", "proxy"):
         assert not services[name].get("depends_on"), name
 
@@ -136,7 +136,7 @@ def test_what_is_missing_is_listed_together():
 
 
 @pytest.mark.parametrize("service", OURS)
-def test_what_is_given_makes_a_valid_environment(service):
+def test_the_generated_environment_is_valid(service):
     environment = compose_config((FILE,), **GIVEN)["services"][service]["environment"]
     source = {name: value or "" for name, value in environment.items()}
     read(source, readers=("backend", "compose") if service == "check" else ("backend",))

@@ -1,4 +1,4 @@
-"""The generated files hold what they are generated from; what their page shows can be typed."""
+"""The generated files are up to date; the commands of the page on the environment run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_every_command_is_in_it():
 
 
 @pytest.mark.parametrize("name", [PAGE, ".env.example"])
-def test_a_file_that_somebody_edited_is_found_and_written_anew(copy, name):
+def test_an_edited_file_is_found_and_regenerated(copy, name):
     current = (copy.root / name).read_text()
     (copy.root / name).write_text(current + "mine\n")
     found = dev(copy, "reference", "--check")

@@ -1,4 +1,4 @@
-"""Each command of ./dev that a message names exists and has the options that the message gives."""
+"""Each command of ./dev in a message exists and has the options in the message."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from compose_files import CHECKOUT
 from devtools.commands import COMMANDS
 from devtools.commands.parsers import parser_of
 
-# Acceptance types commands that are wrong.
+# Acceptance runs invalid commands on purpose.
 LEFT_OUT = {"tests", "acceptance"}
 SOURCES = [
     path
@@ -23,7 +23,7 @@ SOURCES = [
     if path.suffix in (".py", ".html", ".sh") and not LEFT_OUT & set(path.parts)
 ]
 NAMES = {*COMMANDS, "help"}
-# Where a command stands in a message, up to what ends it; "./dev" within a sentence is prose.
+# A command in a message, up to its end; "./dev" followed by a verb in a sentence is text.
 NAMED = re.compile(
     r"(?:^|[:;`(>] ?|  |\n|[Rr]un |with |then )\./dev (?:--engine \S+ )?"
     r"(?P<command>[a-z]+)(?P<rest>[^;:,()|`<\n]*)"
@@ -31,7 +31,7 @@ NAMED = re.compile(
 
 
 def messages(path: Path) -> Iterator[str]:
-    """The strings of a module that are not docstrings, with X for each value; else the text."""
+    """The strings of a module except docstrings, with X for each value; else the text."""
     text = path.read_text()
     if path.suffix != ".py":
         yield text

@@ -1,4 +1,4 @@
-"""Requirements are locked, with hashes, and the locks agree."""
+"""Requirements are locked with hashes, and the locks agree."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_every_pin_has_hashes(lock):
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.stem)
-def test_no_lock_names_where_packages_come_from(lock):
+def test_no_lock_names_a_package_index(lock):
     assert not re.search(r"https?://|--(index|extra-index|find-links)", lock.read_text())
 
 

@@ -1,4 +1,4 @@
-"""What faults the tests of ./dev put beside it."""
+"""Faulty programs for the tests of ./dev."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from front_door import Workspace
 
 @pytest.fixture
 def fake_docker(workspace: Workspace, tmp_path: Path):
-    """Put a `docker` first on PATH that only says what a faulty one says."""
+    """Put a fake `docker` first on PATH that only prints an error."""
 
     def install(script: str) -> None:
         programs = tmp_path / "fake"

@@ -1,4 +1,4 @@
-"""A checkout of its own for the embedded engine, and what a test asks of its stack."""
+"""A separate checkout for the embedded engine, and queries to its stack."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class EmbeddedCheckout(Workspace):
 
     @classmethod
     def make(cls, root: Path, venv: Path | None) -> EmbeddedCheckout:
-        """Copy what the stack is made of; `venv` is shared, None leaves it to be made."""
+        """Copy the files of the stack; `venv` is shared, with None it has to be created."""
         root.mkdir(parents=True)
         for part in PARTS:
             source = ROOT / part
@@ -46,7 +46,7 @@ class EmbeddedCheckout(Workspace):
         done = self.dev("clean", "--yes")
         assert done.returncode == 0, done.stdout + done.stderr
 
-    # What runs
+    # Processes
 
     @property
     def places(self) -> Places:
@@ -65,7 +65,7 @@ class EmbeddedCheckout(Workspace):
 
     @property
     def control(self) -> Control:
-        """What `./dev serve` asks."""
+        """The state that `./dev serve` reads."""
         return Control(self.places.web_socket)
 
     def port(self, service: str) -> int:
@@ -75,7 +75,7 @@ class EmbeddedCheckout(Workspace):
         answer = health.ask(self.port("web"))
         return answer is not None and answer.ok
 
-    # What is in it
+    # Data
 
     def sql(self, statement: str) -> str:
         done = self.dev("psql", "-AtX", "-c", statement)
@@ -83,7 +83,7 @@ class EmbeddedCheckout(Workspace):
         return done.stdout.strip()
 
     def python(self, code: str):
-        """What `code` prints last, as JSON, in the worker's application."""
+        """The last line that `code` prints, as JSON, run in the worker's application."""
         done = self.dev("manage", "shell", "-c", code)
         assert done.returncode == 0, done.stdout + done.stderr
         return json.loads(done.stdout.strip().splitlines()[-1])

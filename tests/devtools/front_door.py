@@ -1,4 +1,4 @@
-"""Running `./dev` of a copy of the front door, as a user would."""
+"""Running `./dev` of a copy of the tool, like a user."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass
 class Workspace:
-    """A copy of the front door in `root`; `variables` is all the environment that it gets."""
+    """A copy of the tool in `root`; `variables` is its whole environment."""
 
     root: Path
     variables: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def copied_to(cls, root: Path) -> Workspace:
-        """Copy `dev` and the folders that have its commands into `root`, which is made."""
+        """Copy `dev` and the folders with its commands into `root`, a new directory."""
         root.mkdir()
         shutil.copy(ROOT / "dev", root)
         for folder in (ROOT / "devtools", *(file.parent for file in ROOT.glob("*/commands.py"))):
@@ -60,7 +60,7 @@ class Workspace:
 
 @contextmanager
 def another_application() -> Iterator[int]:
-    """The port on which something answers as the web of another checkout does."""
+    """The port of a server that answers like the web of another checkout."""
 
     class Healthy(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

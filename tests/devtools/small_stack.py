@@ -1,4 +1,4 @@
-"""A small stack in place of the application's, for a real Docker daemon."""
+"""A small stack instead of the application's, for a real Docker daemon."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ BASE_IMAGE = (STACK / "backend" / "Dockerfile").read_text().split()[1]
 
 
 def lacks(*images: str) -> bool:
-    """Whether no daemon answers, or it has not all of `images`."""
+    """Whether the daemon does not answer or lacks any of `images`."""
     asked = ["docker", "image", "inspect", *images]
     return not shutil.which("docker") or subprocess.run(asked, capture_output=True).returncode != 0
 
 
 def put_into(workspace: Workspace) -> None:
-    """Put the small stack into `workspace`, with a project and ports of its own; it is not up."""
+    """Copy the small stack to `workspace`, with a separate project and ports; do not start it."""
     shutil.copytree(STACK, workspace.root, dirs_exist_ok=True)
     workspace.variables["COMPOSE_PROJECT_NAME"] = f"devtools-{uuid.uuid4().hex[:8]}"
     with socket.socket() as web, socket.socket() as db, socket.socket() as redis:
@@ -31,6 +31,6 @@ def put_into(workspace: Workspace) -> None:
 
 
 def clean(workspace: Workspace) -> None:
-    """Remove all that it made."""
+    """Remove everything that it created."""
     cleaned = workspace.dev("clean", "--yes")
     assert cleaned.returncode == 0, cleaned.stderr

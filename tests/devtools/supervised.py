@@ -1,12 +1,12 @@
-"""Stands in for bin/web: a server whose faults a test chooses by files in its directory.
+"""Replaces bin/web: a server whose faults a test selects by files in its directory.
 
-    broken      it ends at once, with exit status 3
-    stubborn    it does not end when it is told to, and neither does its child
-    drains      it notes in `drained` that it was told to end
-    orphans     it leaves children behind that end soon
+broken      it exits at once, with exit status 3
+stubborn    it and its child ignore signals to stop
+drains      it writes to `drained` when it is told to stop
+orphans     it leaves children behind that exit soon
 
-Under a debugger it starts an adapter as debugpy does: a process in a session of its own, which
-listens and stays when the server is gone.
+Under a debugger it starts an adapter like debugpy: a process in a separate session that listens
+and outlives the server.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""`./dev backup` and `./dev restore`: which backups and stacks are refused, and what is then left.
+"""`./dev backup` and `./dev restore`: which backups and stacks they refuse, and what remains.
 
 tests/stack/test_production.py restores a real one.
 """
@@ -20,7 +20,7 @@ FULL = {"postgres": 18, "tenants": TENANTS, "tables": 60, "roles": 2}
 
 
 class Stack:
-    """Answers as a stack whose database says `facts`, one after the other."""
+    """A fake stack whose database returns `facts`, one after the other."""
 
     command = ("docker", "compose")
     configuration = {"services": {"web": {"environment": {}}}}
@@ -47,7 +47,7 @@ class Stack:
 
 @pytest.fixture
 def kept(tmp_path):
-    """A whole backup."""
+    """A complete backup."""
     backup.back_up(Stack(FULL, FULL), tmp_path / "kept", Terminal())
     return tmp_path / "kept"
 
@@ -83,7 +83,7 @@ def test_a_whole_backup_is_restored_files_first(kept):
         ("database.sql.gz", b"x", "database.sql.gz was changed after the backup"),
     ],
 )
-def test_a_backup_that_is_not_whole_is_refused_before_anything_is_asked(kept, name, content, said):
+def test_an_incomplete_backup_is_refused_before_any_query(kept, name, content, said):
     if content is None:
         (kept / name).unlink()
     else:
@@ -93,7 +93,7 @@ def test_a_backup_that_is_not_whole_is_refused_before_anything_is_asked(kept, na
     assert stack.asked == []
 
 
-def test_all_that_is_missing_is_said_at_once(kept):
+def test_all_missing_files_are_reported_at_once(kept):
     for name in (backup.DATABASE, backup.FILES):
         (kept / name).unlink()
     assert _refusal(Stack(), kept).count("is missing") == 2
@@ -120,14 +120,14 @@ def test_a_stack_that_is_not_new_is_refused_and_left_as_it_is(kept, stack, said)
     assert _changes(stack) == []
 
 
-def test_a_restore_that_fails_says_how_to_begin_again(kept):
+def test_a_failed_restore_names_the_remedy(kept):
     stack = Stack(NEW, fails="/scripts/restore")
     said = _refusal(stack, kept)
     assert said.startswith("no space left")
     assert "docker compose --profile proxy down --volumes" in said
 
 
-def test_a_database_that_came_back_in_part_is_no_success(kept):
+def test_a_partly_restored_database_is_an_error(kept):
     assert "other tenants or tables" in _refusal(Stack(NEW, NEW), kept)
     assert "other tenants or tables" in _refusal(Stack(NEW, {**FULL, "tables": 59}), kept)
 
@@ -143,7 +143,7 @@ def test_a_database_that_came_back_in_part_is_no_success(kept):
         ),
     ],
 )
-def test_nothing_is_left_of_a_backup_that_fails(tmp_path, stack, said):
+def test_a_failed_backup_is_deleted(tmp_path, stack, said):
     with pytest.raises(DevError, match=said):
         backup.back_up(stack, tmp_path / "kept", Terminal())
     assert list(tmp_path.iterdir()) == []

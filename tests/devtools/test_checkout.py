@@ -1,4 +1,4 @@
-"""What a checkout remembers, and that one command at a time works on it."""
+"""The facts that a checkout remembers, and the lock that lets one command work at a time."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_facts_are_remembered_until_they_are_forgotten(tmp_path):
     assert checkout.recall("images") == {}
 
 
-def test_recalling_makes_nothing(tmp_path):
+def test_recalling_creates_no_file(tmp_path):
     assert Checkout(tmp_path, {}).recall("images") == {}
     assert list(tmp_path.iterdir()) == []
 
@@ -42,10 +42,10 @@ def test_the_environment_wins_over_dotenv(tmp_path):
     checkout = Checkout(tmp_path, {"A": "process", "B": ""})
     assert (checkout.chosen("A"), checkout.where_chosen("A")) == ("process", "the environment")
     assert (checkout.chosen("B"), checkout.where_chosen("B")) == ("file", ".env")
-    assert checkout.set_to("B") == ""  # what Compose fills in
+    assert checkout.set_to("B") == ""  # like Compose's interpolation
 
 
-def test_a_second_command_says_that_it_waits_and_then_works(tmp_path):
+def test_a_second_command_prints_that_it_waits_and_then_runs(tmp_path):
     code = HOLD.format(root=str(ROOT), checkout=str(tmp_path))
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with (

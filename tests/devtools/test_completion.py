@@ -1,4 +1,4 @@
-"""The shells complete commands, options and names, and `./dev` knows what was meant."""
+"""The shells complete commands, options and names, and `./dev` suggests corrections."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _words(workspace: Workspace, *words: str) -> list[str]:
         (["completion", "z"], ["zsh"]),
     ],
 )
-def test_what_may_be_typed_next(workspace, typed, offered):
+def test_completions(workspace, typed, offered):
     workspace.write("docker-compose.yml", COMPOSE)
     workspace.write(".dev/snapshots.json", '{"names": ["before", "previous"]}')
     assert _words(workspace, *typed) == offered
@@ -86,7 +86,7 @@ def shell(request) -> str:
 
 
 def _type(workspace: Workspace, command: list[str], *lines: bytes) -> str:
-    """What a shell on a terminal writes when `lines` are typed into it."""
+    """The output of a shell on a terminal when `lines` are typed into it."""
     process, terminal = pty.fork()
     if not process:
         os.chdir(workspace.root)
@@ -105,7 +105,7 @@ def _type(workspace: Workspace, command: list[str], *lines: bytes) -> str:
     try:
         read(b"$ ")
         for line in lines:
-            # Printed by the shell when it has done the line: the sum is not what was typed.
+            # Printed when the shell has run the line: the sum does not occur in the input.
             os.write(terminal, line + b"\n")
             os.write(terminal, b"echo do$((0))ne\n")
             read(b"do0ne")
@@ -159,8 +159,8 @@ def test_the_shell_can_read_its_script(workspace, shell):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_another_projects_program_of_that_name_is_not_run(tmp_path, shell):
-    """To press TAB must not run what is not this front door."""
+def test_another_projects_dev_is_not_run(tmp_path, shell):
+    """TAB must not run another project's `dev`."""
     (tmp_path / "dev").write_text("#!/bin/sh\ntouch ran\n")
     (tmp_path / "dev").chmod(0o755)
     source = f"{shlex.quote(str(ROOT / 'dev'))} completion {shell}"
@@ -173,7 +173,7 @@ def test_another_projects_program_of_that_name_is_not_run(tmp_path, shell):
     assert not (tmp_path / "ran").exists()
 
 
-# What was meant
+# Suggestions
 
 
 @pytest.mark.parametrize(
@@ -189,17 +189,17 @@ def test_another_projects_program_of_that_name_is_not_run(tmp_path, shell):
         (["completion", "bsh"], "did you mean bash?"),
     ],
 )
-def test_the_nearest_is_offered(workspace, typed, meant):
+def test_the_most_similar_word_is_suggested(workspace, typed, meant):
     done = workspace.dev(*typed)
     assert done.returncode == 2
     assert meant in done.stderr
 
 
-def test_an_option_that_is_like_none_of_its_own_is_passed_on():
+def test_an_option_unlike_those_of_dev_is_passed_on():
     command = COMMANDS["test"]
     for option in ("--stepwise", "--last-failed", "-x", "--maxfail=1", "--pdb"):
         assert parse(command, [option])[1] == [option]
-    # And anything at all, after --.
+    # And any words after --.
     assert parse(command, ["--", "--stak"])[1] == ["--stak"]
 
 

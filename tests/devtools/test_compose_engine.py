@@ -1,4 +1,4 @@
-"""The commands against a real daemon, with a small stack in place of the application's."""
+"""The commands with a real daemon, and a small stack instead of the application's."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pytestmark = [
 
 @pytest.fixture
 def stack(workspace: Workspace):
-    """The small stack in a checkout, project and ports of its own; down, and removed at the end."""
+    """The small stack in a separate checkout with its project and ports; removed at the end."""
     small_stack.put_into(workspace)
     yield workspace
     (workspace.root / "hold").unlink(missing_ok=True)
@@ -80,7 +80,7 @@ def test_up_shows_each_service_and_a_second_one_changes_nothing(stack):
     assert "already up, nothing changed" in _up(stack)
     assert _containers(stack) == before
 
-    stack.write("pending", "")  # health says that migrations are pending: release runs
+    stack.write("pending", "")  # health reports pending migrations, so the release runs
     assert "migrate  completed" in _up(stack)
     after = _containers(stack)
     assert {name for name in after if after[name] != before[name]} == {"image", "migrate"}
@@ -97,7 +97,7 @@ def test_serve_replaces_web_and_nothing_else(stack):
     assert "served by gunicorn" in _up(stack)
 
 
-def test_up_debug_leaves_a_server_alone_that_is_debugged(stack):
+def test_up_debug_keeps_a_server_that_is_debugged(stack):
     debugged = 'services: {web: {environment: {DEBUGPY_PORT: "5678", RELOAD: "true"}}}'
     stack.write("docker-compose.debug.yml", debugged)
     _up(stack)
@@ -109,8 +109,8 @@ def test_up_debug_leaves_a_server_alone_that_is_debugged(stack):
     assert "served by gunicorn" in _up(stack, "--debug")
 
 
-def test_a_command_that_no_debugger_follows_into_its_container_says_so(stack):
-    stack.variables["DEBUGPY_RUNNING"] = "true"  # as debugpy tells its children
+def test_a_command_that_cannot_be_debugged_in_its_container_is_refused(stack):
+    stack.variables["DEBUGPY_RUNNING"] = "true"  # debugpy sets this for its children
     done = stack.dev("manage", "check")
     assert done.returncode == 1
     assert "debug the command in the dev container" in done.stderr
@@ -171,7 +171,7 @@ def test_another_checkout_on_a_port_that_is_declared_now_is_not_reported(stack):
     ]
 
 
-def test_up_is_green_only_when_health_is(stack):
+def test_up_succeeds_only_if_health_is_ok(stack):
     _up(stack)
     stack.write("silent", "")
     done = stack.dev("up", "--timeout", "20")
@@ -181,7 +181,7 @@ def test_up_is_green_only_when_health_is(stack):
     assert "error: worker: not heard from\n  ./dev logs worker" in done.stderr
     with stack.start("up") as child:
         _read_until(child, "waiting for health")
-        (stack.root / "silent").unlink()  # it is late, not gone
+        (stack.root / "silent").unlink()  # it answers late
         assert "✔ up" in child.communicate(timeout=60)[0]
         assert child.returncode == 0
 
@@ -229,7 +229,7 @@ def test_ctrl_c_leaves_the_stack_as_it_is_and_says_how(stack):
     assert "./dev up goes on from here" in output
 
 
-def test_of_two_at_once_the_second_waits(stack):
+def test_the_second_of_two_concurrent_commands_waits(stack):
     stack.write("hold", "")
     with stack.start("up") as first:
         _read_until(first, "migrate  running")
@@ -255,7 +255,7 @@ def test_a_taken_port_is_explained_and_auto_ports_moves_it(stack):
         assert f"error: port {port} for web (WEB_PORT) is taken by " in done.stderr
         assert f"(process {os.getpid()})" in done.stderr
         assert "WEB_PORT=" in done.stderr
-        chosen = stack.dev("up", "--auto-ports")  # what was chosen is not moved
+        chosen = stack.dev("up", "--auto-ports")  # explicitly chosen ports are not changed
         assert chosen.returncode == 1
         assert "remove it from the environment" in chosen.stderr
 
@@ -276,7 +276,7 @@ def test_ports_outlive_a_deleted_state_and_data_is_found_under_an_earlier_name(s
     (stack.root / ".dev").mkdir()
     (stack.root / ".dev" / "ports.json").write_text(json.dumps({"WEB_PORT": port}))
     _up(stack)
-    shutil.rmtree(stack.root / ".dev")  # as `git clean -fdx` does
+    shutil.rmtree(stack.root / ".dev")  # like `git clean -fdx`
     shown = stack.dev("status")
     assert f"the ports are kept that the containers have: WEB_PORT={port}" in shown.stderr
     assert f"127.0.0.1:{port}" in shown.stdout
@@ -329,7 +329,7 @@ def test_another_checkout_of_the_same_name_is_left_alone(stack, tmp_path):
 
 
 def test_data_of_another_checkout_of_the_same_name_is_left_alone(stack, tmp_path):
-    """A clone that was given the first one's `.env`; the first is down."""
+    """A clone with the `.env` of the first checkout, whose stack is down."""
     _up(stack)
     stack.dev("down")
     other = Workspace(tmp_path / "other", stack.variables)
@@ -338,10 +338,10 @@ def test_data_of_another_checkout_of_the_same_name_is_left_alone(stack, tmp_path
         done = other.dev(*command)
         assert done.returncode == 1
         assert f"belongs to the checkout in {stack.root}" in done.stderr
-    shutil.rmtree(stack.root / ".dev")  # the first one's data is still its own
+    shutil.rmtree(stack.root / ".dev")  # the data still belongs to the first checkout
     data = f"volume {stack.variables['COMPOSE_PROJECT_NAME']}_data"
     assert data in stack.dev("clean").stdout
-    shutil.rmtree(stack.root)  # what a deleted checkout leaves is for the next one to take
+    shutil.rmtree(stack.root)  # another checkout may take over the data of a deleted one
     other.root.rename(stack.root)
     _up(stack)
 
@@ -377,7 +377,7 @@ def test_a_locked_package_that_the_image_lacks_is_named(stack):
     assert f"building {project}-backend:development: leftpad 1.2" in _up(stack)
 
 
-def test_compose_by_hand_builds_one_image_and_moves_no_name(stack):
+def test_plain_compose_builds_one_image_and_keeps_its_name(stack):
     _compose(stack, "up", "--detach")
     built = _images(stack)
     assert len(built) == 1
@@ -390,7 +390,7 @@ def test_compose_by_hand_builds_one_image_and_moves_no_name(stack):
 
 def test_clean_deletes_every_image_that_was_built(stack):
     dockerfile = stack.root / "backend" / "Dockerfile"
-    for label in ("one", "two"):  # the second takes the name of the first
+    for label in ("one", "two"):  # the second build takes over the name
         dockerfile.write_text(f"FROM {BASE_IMAGE}\nLABEL it={label}\n")
         _compose(stack, "build")
     assert len(_images(stack)) == 2
@@ -409,7 +409,7 @@ def _compose(stack: Workspace, *arguments: str) -> None:
 
 
 def _images(stack: Workspace) -> list[str]:
-    """The ids of all images that were built for the project."""
+    """The ids of all images built for the project."""
     label = f"label=com.docker.compose.project={stack.variables['COMPOSE_PROJECT_NAME']}"
     listed = subprocess.run(
         ["docker", "image", "ls", "-q", "--filter", label],
@@ -453,14 +453,14 @@ def test_a_command_inside_web_needs_web(stack):
 
 def test_exec_runs_a_command_in_a_service(stack):
     _up(stack)
-    # Options behind the service are the command's.
+    # Options after the service belong to the command.
     done = stack.dev("exec", "web", "sh", "-c", 'echo "$SERVER"; exit 3', "--engine", "x")
     assert (done.returncode, done.stdout) == (3, "gunicorn\n"), done.stderr
     assert "migrate runs once" in stack.dev("exec", "migrate", "true").stderr
     assert "did you mean worker?" in stack.dev("exec", "wrker", "true").stderr
 
 
-def test_down_keeps_the_data_and_clean_deletes_it_only_when_told(stack):
+def test_down_keeps_the_data_and_clean_deletes_it_only_with_yes(stack):
     _up(stack)
     volume = f"{stack.variables['COMPOSE_PROJECT_NAME']}_data"
     assert volume in stack.dev("down").stdout

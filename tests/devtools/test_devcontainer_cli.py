@@ -1,4 +1,4 @@
-"""The reference command line of Dev Containers: fetched once, and clear about what it needs."""
+"""The Dev Container CLI: installed once, with clear errors about its requirements."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from devtools.checkout import Checkout
 from devtools.errors import DevError
 from devtools.terminal import Terminal
 
-# A stand-in for npm: makes what the real one would, and notes that it was asked.
+# A fake npm: creates the files of the real one, and records that it was called.
 NPM = """#!/bin/sh
 while [ $# -gt 0 ]; do [ "$1" != --prefix ] || home=$2; shift; done
 mkdir -p "$home/node_modules/.bin"
@@ -61,10 +61,10 @@ def test_it_is_fetched_once(checkout):
     assert (checkout.root.parent / "programs" / "asked").read_text() == "asked\n"
 
 
-def test_what_npm_says_is_passed_on(checkout):
+def test_errors_of_npm_are_shown(checkout):
     program(checkout, "node", "#!/bin/sh\necho v22.1.0\n")
     program(checkout, "npm", "#!/bin/sh\necho 'error: no network' >&2; exit 1\n")
     with pytest.raises(DevError, match="no network"):
         ensure(checkout)
-    with pytest.raises(DevError, match="no network"):  # nothing half-made is taken for it
+    with pytest.raises(DevError, match="no network"):  # an incomplete installation is repeated
         ensure(checkout)

@@ -1,4 +1,4 @@
-"""Each check finds what it is there for, in a checkout or on a machine that has the fault."""
+"""Each check finds its problem, in a checkout or on a machine that has it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ INFO = {
 
 
 def _docker(**info) -> str:
-    """A daemon that answers, and says `info` of itself."""
+    """A fake daemon that answers and returns `info`."""
     version = json.dumps({"Server": {"Version": "26.1.5"}})
     said = json.dumps({**INFO, "SystemTime": datetime.now(UTC).isoformat(), **info})
     configuration = json.dumps({"name": "faulty", "services": {}})
@@ -50,7 +50,7 @@ def _docker(**info) -> str:
 
 
 def _examined(workspace, *arguments: str) -> tuple[dict[str, dict], int]:
-    """What `./dev doctor --json` finds, by check, and its exit status."""
+    """The results of `./dev doctor --json`, by check, and its exit status."""
     done = workspace.dev("doctor", "--json", *arguments)
     assert done.stdout, done.stderr
     return {one["name"]: one for one in json.loads(done.stdout)["checks"]}, done.returncode
@@ -60,7 +60,7 @@ def _one(workspace, name: str, *arguments: str) -> dict:
     return _examined(workspace, name, *arguments)[0][name]
 
 
-# All together
+# All checks
 
 
 def test_what_does_not_apply_is_shown_with_its_reason(workspace, fake_docker):
@@ -77,7 +77,7 @@ def test_what_does_not_apply_is_shown_with_its_reason(workspace, fake_docker):
     assert "not applicable: the stack runs on the embedded engine" in shown
 
 
-def test_each_check_is_one_line_while_all_is_well(workspace, fake_docker):
+def test_each_successful_check_is_one_line(workspace, fake_docker):
     fake_docker(_docker())
     done = workspace.dev("doctor", "line-endings", "permissions", "clock")
     assert done.returncode == 0
@@ -96,20 +96,20 @@ def test_a_fault_sets_the_exit_status_and_a_warning_does_not(workspace, fake_doc
     assert _examined(workspace, "environment-file")[1] == 1
 
 
-def test_an_unknown_check_offers_the_nearest(workspace):
+def test_an_unknown_check_gets_a_suggestion(workspace):
     done = workspace.dev("doctor", "port")
     assert done.returncode == 2
     assert "did you mean ports?" in done.stderr
 
 
-def test_every_check_has_a_file_of_its_own():
+def test_every_check_has_a_separate_file():
     files = {path.stem for path in (ROOT / "devtools" / "checks").glob("*.py")}
     assert {name.replace("-", "_") for name in doctor.CHECKS} == files - {
         *("__init__", "result", "surroundings")
     }
 
 
-def test_a_check_that_never_ends_is_said_to_be_late(monkeypatch):
+def test_a_check_that_hangs_is_reported_as_late(monkeypatch):
     never = threading.Event()
     monkeypatch.setattr(doctor, "LIMIT", 0.2)
     checks = {
@@ -153,7 +153,7 @@ def test_what_web_could_not_ask_in_time_is_unknown(check):
     assert "no answer within" in found.finding
 
 
-def test_each_failing_entry_has_a_remedy_of_its_own():
+def test_each_failing_entry_has_a_separate_remedy():
     failing = {
         "cache": {"status": "fail", "error": "gone"},
         "files": {"status": "fail", "error": "no bucket, make it: ./dev restart localstack"},
@@ -199,7 +199,7 @@ def test_checks_ask_the_supervisor_side_by_side(tmp_path):
     assert answers == [{}] * 64
 
 
-def test_a_check_that_is_at_fault_does_not_hide_the_others():
+def test_an_internal_error_of_a_check_does_not_hide_the_others():
     checks = {
         "broken": SimpleNamespace(check=lambda _: {}["gone"]),
         "quick": SimpleNamespace(check=lambda _: ok("done")),
@@ -219,7 +219,7 @@ def test_a_check_that_is_at_fault_does_not_hide_the_others():
         ('echo \'{"Server": {"Version": "24.0.7"}}\'', "Engine 24.0.7 is too old"),
     ],
 )
-def test_a_docker_that_will_not_do(workspace, fake_docker, script, finding):
+def test_an_unsuitable_docker(workspace, fake_docker, script, finding):
     fake_docker(script)
     found = _one(workspace, "docker", "--engine", "compose")
     assert found["state"] == "wrong"
@@ -227,7 +227,7 @@ def test_a_docker_that_will_not_do(workspace, fake_docker, script, finding):
     assert found["remedy"]
 
 
-def test_no_docker_is_no_fault_where_none_is_needed(workspace, fake_docker):
+def test_a_missing_docker_is_ok_if_it_is_not_needed(workspace, fake_docker):
     fake_docker("echo 'Cannot connect to the Docker daemon' >&2; exit 1")
     found = _one(workspace, "docker")
     assert found["state"] == "not applicable"
@@ -241,15 +241,15 @@ def test_a_docker_with_little_memory(workspace, fake_docker):
     assert "Docker has 1.0 GB of memory; the stack needs 2.0 GB" in found["finding"]
 
 
-def test_a_docker_without_room(workspace, fake_docker):
-    fake_docker(_docker(DockerRootDir="/proc"))  # a file system that never has any room
+def test_a_docker_without_disk_space(workspace, fake_docker):
+    fake_docker(_docker(DockerRootDir="/proc"))  # a file system without free space
     found = _one(workspace, "disk")
     assert found["state"] == "warning"
     assert "only 0.0 GB are free" in found["finding"]
     assert "docker system prune" in found["remedy"]
 
 
-def test_a_checkout_without_room():
+def test_a_checkout_without_disk_space():
     full = SimpleNamespace(embedded=SimpleNamespace(checkout=Checkout(Path("/proc"), {})))
     found = space.check(full)
     assert found.state is State.WRONG
@@ -288,7 +288,7 @@ def test_a_venv_whose_python_is_gone(workspace):
 
 @pytest.fixture
 def installed(workspace):
-    """The checkout, with a `.venv` that holds what is locked."""
+    """The checkout, with a `.venv` that has the locked packages."""
     workspace.write("requirements/embedded.txt", "uv==1.0\n")
     (workspace.root / ".venv" / "bin").mkdir(parents=True)
     (workspace.root / ".venv" / "bin" / "python").symlink_to(sys.executable)
@@ -297,7 +297,7 @@ def installed(workspace):
     return workspace
 
 
-def test_a_venv_that_is_behind_the_locks(installed):
+def test_an_outdated_venv(installed):
     installed.write("requirements/embedded.txt", "uv==2.0\n")
     found = _one(installed, "python")
     assert found["state"] == "warning"
@@ -322,21 +322,21 @@ def test_a_dotenv_that_cannot_be_read(workspace):
     assert found["remedy"]
 
 
-def test_a_dollar_in_dotenv_that_names_nothing_is_told(workspace):
+def test_a_dollar_in_dotenv_that_names_no_variable_is_reported(workspace):
     workspace.write(".env", "SECRET_KEY=a$b(c)&d\n")
     found = _one(workspace, "environment-file")
     assert found["state"] == "warning"
     assert ".env, line 1: `$b` names nothing" in found["finding"]
 
 
-def test_a_dotenv_whose_last_line_does_not_end_is_ended(workspace):
+def test_a_missing_newline_at_the_end_of_dotenv_is_added(workspace):
     path = workspace.write(".env", "A=1")
     assert _one(workspace, "environment-file")["state"] == "warning"
     assert _one(workspace, "environment-file", "--fix")["state"] == "ok"
     assert path.read_text() == "A=1\n"
 
 
-def test_windows_line_ends_are_mended(workspace):
+def test_windows_line_endings_are_fixed(workspace):
     script = workspace.write("backend/bin/web", "#!/bin/sh\r\nexec true\r\n", mode=0o755)
     assert _one(workspace, "line-endings")["state"] == "wrong"
     done = workspace.dev("doctor", "--fix", "line-endings")
@@ -345,7 +345,7 @@ def test_windows_line_ends_are_mended(workspace):
     assert script.read_bytes() == b"#!/bin/sh\nexec true\n"
 
 
-def test_what_cannot_be_run_or_read_is_mended(workspace, fake_docker):
+def test_permissions_are_fixed(workspace, fake_docker):
     fake_docker(_docker())
     workspace.write("backend/bin/web", "#!/bin/sh\n", mode=0o644)
     closed = workspace.write("init-scripts/postgres/01.sql", "SELECT 1;", mode=0o600)
@@ -358,7 +358,7 @@ def test_what_cannot_be_run_or_read_is_mended(workspace, fake_docker):
     assert closed.stat().st_mode & 0o777 == 0o644
 
 
-def test_files_of_somebody_else(workspace, monkeypatch):
+def test_files_of_another_user(workspace, monkeypatch):
     workspace.write("backend/made_by_sudo.py", "")
     monkeypatch.setattr(os, "getuid", lambda: workspace.root.stat().st_uid + 1000)
     found = ownership.check(SimpleNamespace(checkout=Checkout(workspace.root, {})))
@@ -392,7 +392,7 @@ def _service(name: str, *, since: str | None, well: bool = True) -> ServiceStatu
 
 @pytest.fixture
 def emulator():
-    """An HTTP server that says its `answer` to everything, or knows nothing."""
+    """An HTTP server that returns `answer` for every path, or 404."""
 
     class Emulator(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -414,14 +414,14 @@ def emulator():
 @pytest.mark.parametrize(
     ("port", "answer", "finding"),
     [
-        ("held", None, "answer and are seeded"),  # as moto, which answers only when filled
+        ("held", None, "answer and are seeded"),  # moto answers only after it is seeded
         ("held", {"scripts": [{"state": "SUCCESSFUL"}]}, "answer and are seeded"),
         ("held", {"scripts": [{"state": "RUNNING"}]}, "not seeded: localstack"),
         ("held", {"scripts": []}, "not seeded: localstack"),
         ("none", None, "no answer: localstack"),
     ],
 )
-def test_stand_ins_for_aws_answer_and_are_filled(emulator, port, answer, finding):
+def test_aws_emulators_answer_and_are_seeded(emulator, port, answer, finding):
     emulator.answer = answer
     here = SimpleNamespace(
         status=StackStatus("compose", "p", [_service("localstack", since="")], None),

@@ -1,4 +1,4 @@
-"""The checks of a stack find real faults of a real one: containers, volumes, images, ports."""
+"""The checks of a stack find real problems of containers, volumes, images and ports."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _one(workspace: Workspace, name: str, *arguments: str) -> dict:
 
 
 def _found_of_a_held_port(checkout: Workspace | EmbeddedCheckout, variable: str) -> dict:
-    """What doctor finds of ports while this process holds the one that `variable` names."""
+    """The result of `ports` while this process listens on the port in `variable`."""
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
@@ -53,7 +53,7 @@ def _found_of_a_held_port(checkout: Workspace | EmbeddedCheckout, variable: str)
 
 @pytest.fixture
 def stack(workspace: Workspace):
-    """The small stack in a checkout, project and ports of its own; not up."""
+    """The small stack in a separate checkout with its project and ports; not started."""
     small_stack.put_into(workspace)
     yield workspace
     small_stack.clean(workspace)
@@ -65,7 +65,7 @@ def _up(stack: Workspace) -> None:
 
 
 def _container(stack: Workspace, service: str, directory: Path) -> str:
-    """A container with the labels of one of the project; its id."""
+    """Create a container with the labels of one of the project; return its id."""
     labels = {
         "com.docker.compose.project": stack.variables["COMPOSE_PROJECT_NAME"],
         "com.docker.compose.service": service,
@@ -84,7 +84,7 @@ def test_a_port_that_another_process_holds(stack):
 
 
 @needs_docker
-def test_a_taken_port_that_nobody_chose_is_replaced(stack):
+def test_a_taken_default_port_is_replaced(stack):
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
@@ -118,7 +118,7 @@ def test_an_orphaned_container_is_removed_after_asking(stack):
     assert found["state"] == "warning"
     assert container[:12] in found["finding"]
 
-    assert _one(stack, "orphans", "--fix")["state"] == "warning"  # nobody was there to agree
+    assert _one(stack, "orphans", "--fix")["state"] == "warning"  # without a terminal to ask on
     assert container in _docker("ps", "-aq", "--no-trunc")
     assert _one(stack, "orphans", "--fix", "--yes")["state"] == "ok"
     assert container not in _docker("ps", "-aq", "--no-trunc")
@@ -126,8 +126,8 @@ def test_an_orphaned_container_is_removed_after_asking(stack):
 
 @needs_docker
 def test_a_volume_of_an_older_postgresql(stack):
-    """The declared database is PostgreSQL 18, and the volume's data was written by 17."""
-    # Not built here: what is built here is deleted with the stack.
+    """PostgreSQL 18 is declared, but 17 wrote the volume's data."""
+    # Not built here, because images that are built here are deleted with the stack.
     database = {"image": DATABASE_IMAGE, "volumes": ["data:/var/lib/postgresql"]}
     declared = {"services": {"db": database}, "volumes": {"data": {}}}
     stack.write("docker-compose.yml", json.dumps(declared))
@@ -170,7 +170,7 @@ def test_the_faults_of_a_stack_that_is_up(stack):
     found = _one(stack, "image")
     assert found["state"] == "wrong"
     assert "was built from another Dockerfile" in found["finding"]
-    # Built anew, it is not yet what the containers run.
+    # The containers do not run the rebuilt image yet.
     assert "running a replaced image" in _one(stack, "image", "--fix")["finding"]
 
 
@@ -197,7 +197,7 @@ def test_a_port_of_the_embedded_engine_that_is_held(embedded):
     assert f"(process {os.getpid()})" in found["finding"]
 
 
-def test_what_a_killed_supervisor_left(embedded):
+def test_orphans_of_a_killed_supervisor(embedded):
     embedded.places.sockets.mkdir()
     try:
         embedded.places.supervisor_socket.touch()

@@ -1,4 +1,4 @@
-"""`.env` is read as Compose reads it; every fault is named by its line and its mend."""
+"""`.env` is read like Compose reads it; every error has its line and a remedy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from devtools import dotenv
 
-# Text of a `.env`, and what it defines. `docker compose config` agrees, see below.
+# Text of a `.env`, and the variables that it defines. `docker compose config` agrees, see below.
 DEFINED = [
     ("A=1\n", {"A": "1"}),
     ("A=1\r\nB=2\r\n", {"A": "1", "B": "2"}),
@@ -51,7 +51,7 @@ DEFINED = [
     ("KNOWN=1\nA=$KNOWN\n", {"KNOWN": "1", "A": "outside"}),
     ("A='$KNOWN'\nB=$A\n", {"A": "$KNOWN", "B": "$KNOWN"}),
 ]
-# Of these Compose warns: the variable that is named is not set.
+# Compose warns about these: an interpolated variable is not set.
 WARNED = [
     ("A=django-insecure-a$b(c)&d\n", {"A": "django-insecure-a(c)&d"}, "b"),
     ('A="a$b(c)&d"\n', {"A": "a(c)&d"}, "b"),
@@ -70,7 +70,7 @@ REFUSED = [
     (b"A=${B:?give one}\n", 1, "`$B` names nothing: give one", "set B"),
     (b"A=1\nB", 2, "a name without a value", "echo >> .env"),
 ]
-# Compose takes these, and makes something of them that nobody means.
+# Compose accepts these, with results that users do not expect.
 REFUSED_HERE_ALONE = [
     (b"A='one' two\n", 1, "text after the closing quote: 'two'", "one pair of quotes"),
     (b"A=1\nB=\x00\n", 2, "not UTF-8 text", "cp .env.example"),
@@ -92,7 +92,7 @@ def test_what_it_defines(text, values):
 
 
 @pytest.mark.parametrize(("text", "values", "name"), WARNED)
-def test_a_dollar_that_names_nothing_is_told(text, values, name):
+def test_a_dollar_that_names_no_variable_is_reported(text, values, name):
     found = read(text)
     assert found.problems == []
     assert found.values == values
@@ -116,7 +116,7 @@ def test_a_service_sees_what_is_defined_later():
 
 @pytest.fixture
 def compose(tmp_path):
-    """Runs `docker compose config` on services that have one `env_file` each."""
+    """Runs `docker compose config` for services with one `env_file` each."""
     if shutil.which("docker") is None:
         pytest.skip("no docker command to read .env with")
 
@@ -139,7 +139,7 @@ def compose(tmp_path):
             text=True,
         )
         read = json.loads(done.stdout)["services"] if done.returncode == 0 else {}
-        # It writes a dollar as two.
+        # It prints a dollar as two.
         return done, [
             {key: value.replace("$$", "$") for key, value in (one.get("environment") or {}).items()}
             for one in map(read.get, services)
@@ -170,7 +170,7 @@ def test_all_faults_are_found_at_once():
     assert found.values == {"GOOD": "2"}
 
 
-def test_a_missing_file_is_fine(tmp_path):
+def test_a_missing_file_is_valid(tmp_path):
     assert dotenv.load(tmp_path / ".env", {}.get) == dotenv.Dotenv()
 
 

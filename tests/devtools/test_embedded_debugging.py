@@ -1,4 +1,4 @@
-"""Breakpoints without Docker, through launch.json's configurations."""
+"""Breakpoints without Docker, with launch.json's configurations."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from devtools.terminal import Terminal
 pytestmark = pytest.mark.stack
 
 VIEW = "backend/core/views.py"
-NOWHERE = "/api/nowhere/"  # answered by that view
+NOWHERE = "/api/nowhere/"  # handled by that view
 LIVE = "/api/v1/health/live/"
 ANSWER = 'return problem(404, f"There is nothing at {request.path}.")'
 TASK = "backend/core/celery/application.py"
@@ -49,9 +49,9 @@ def stack(tmp_path_factory):
 
 
 def editors(stack: EmbeddedCheckout, name: str) -> list[Editor]:
-    """Editors of this machine that start an entry of launch.json, its task first.
+    """Editors on this machine that start an entry of launch.json, after its task.
 
-    The configurations have the default ports, the stack others.
+    The configurations use the default ports; the stack uses others.
     """
     commands, configurations = launch.entry(name)
     for command in commands:
@@ -93,9 +93,9 @@ def answer_of(stack: EmbeddedCheckout, path: str) -> str:
 
 @contextmanager
 def asking(stack: EmbeddedCheckout) -> Iterator[Callable[[int], None]]:
-    """Ask for a page again and again, by four at once; raise if one is not answered.
+    """Request a page repeatedly from four threads; raise if any request fails.
 
-    The function that it gives waits until a request that was then begun has this status.
+    The returned function waits until a request that began after its call has this status.
     """
     done = threading.Event()
     asked: list[int] = []
@@ -106,7 +106,7 @@ def asking(stack: EmbeddedCheckout) -> Iterator[Callable[[int], None]]:
 
     def answered(status: int) -> None:
         known = len(asked) + 4
-        wait_until(lambda: len(asked) > known or failed(), 120, "nobody answers")
+        wait_until(lambda: len(asked) > known or failed(), 120, "no answer")
         assert failed() or set(asked) == {status}
 
     def failed() -> bool:
@@ -139,10 +139,10 @@ def test_a_breakpoint_is_hit_in_web(stack, server):
         stop = attached.stopped()
         assert (stop.path, stop.line) == (str(stack.root / VIEW), line_of(VIEW, ANSWER))
         assert re.fullmatch(r"'.*nowhere/'", stop.evaluate("request.path"))
-        # The other threads of the paused process serve on, whichever process is asked.
+        # The other threads and processes still answer.
         for _ in range(8):
             assert status_of(stack, LIVE) == 200
-        # One Stop: it detaches from all processes and the paused request goes on.
+        # One Stop detaches from all processes, and the paused request continues.
         attached.disconnect()
         assert answer.result(120) == 404
     assert status_of(stack, NOWHERE) == 404
@@ -198,7 +198,7 @@ def test_one_entry_starts_both_debuggers_and_attaches_to_them(stack):
         assert json.loads(sent.result(120).stdout.splitlines()[-1]) == "hello"
 
 
-def test_attaching_to_the_worker_leaves_a_server_alone_that_is_debugged(stack):
+def test_attaching_to_the_worker_keeps_a_server_that_is_debugged(stack):
     stack.up()
     with editor(stack, "runserver (reload)") as attached:
         attached.followed(1)

@@ -1,4 +1,4 @@
-"""What the embedded engine reads from docker-compose.yml is what Compose reads there."""
+"""The embedded engine reads docker-compose.yml with the same results as Compose."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ def _services(stack: Stack) -> dict[str, declaration.Service]:
     return {**declared.services, **declared.extra, **declared.hosted}
 
 
-def test_the_services_and_what_they_wait_for_are_the_same(stack, composed):
+def test_the_services_and_their_dependencies_are_the_same(stack, composed):
     assert _services(stack).keys() == composed.keys() - {"image"}
     for name, service in _services(stack).items():
         theirs = composed[name].get("depends_on", {})
         needed = {declaration.HOSTED.get(other, other) for other in theirs}
-        assert set(service.needs) == needed - {name, "image"}  # nor what it hosts
+        assert set(service.needs) == needed - {name, "image"}  # without hosted services
 
 
 def test_commands_and_variables_are_the_same(stack, composed):
@@ -75,7 +75,7 @@ def test_commands_and_variables_are_the_same(stack, composed):
         whole = [*(theirs.get("entrypoint") or []), *(theirs.get("command") or [])]
         assert service.command == whole, name
         filled = {key: stack.filled(value) for key, value in service.environment.items()}
-        # `docker compose config` writes a dollar as two.
+        # `docker compose config` prints a dollar as two.
         expected = {k: v.replace("$$", "$") for k, v in theirs.get("environment", {}).items()}
         assert filled == expected, name
 
@@ -112,7 +112,7 @@ def test_all_of_aws_is_one_process_here(tmp_path, stack):
     web = stack.settings(stack.declaration.services["web"])
     here = "http://127.0.0.1:14566"
     assert web["AWS_ENDPOINT_URL"] == web["AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER"] == here
-    # As browsers reach it, on the port that it was given and nobody chose.
+    # For browsers, on the automatically chosen port.
     assert web["AWS_S3_PUBLIC_ENDPOINT_URL"] == "http://localhost:14566"
     assert "cognito" not in stack.declaration.long_running
     script = STAND_INS["localstack"](stack).program().script
@@ -147,7 +147,7 @@ def test_dotenv_is_seen_by_the_services_that_declare_it(tmp_path, stack):
     assert "WEB_THREADS" not in stack.settings(stack.declaration.extra["test"])
 
 
-def test_dotenv_is_filled_in_from_the_stack_and_the_shell(tmp_path, stack):
+def test_dotenv_is_interpolated_from_the_stack_and_the_shell(tmp_path, stack):
     (tmp_path / ".env").write_text("A=$WEB_PORT-$LATER-$HERE\nLATER=1\n")
     stack.checkout = Checkout(tmp_path, {"HERE": "2"})
     web = stack.settings(stack.declaration.services["web"])

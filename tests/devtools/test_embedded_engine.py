@@ -52,13 +52,13 @@ print(json.dumps(done))
 
 @pytest.fixture(scope="module")
 def venv() -> Path:
-    """The `.venv` that all stacks here share."""
+    """The `.venv` that all stacks of this file share."""
     return environment.ensure(Checkout(ROOT), Terminal()).parent.parent
 
 
 @pytest.fixture(scope="module")
 def stack(venv, tmp_path_factory):
-    """A stack that is up for all tests that leave it so, in a directory with a difficult name."""
+    """A running stack for all tests that keep it running, in a directory with a difficult name."""
     checkout = EmbeddedCheckout.make(
         tmp_path_factory.mktemp("embedded") / "it's my 100% checkout; #2", venv
     )
@@ -68,14 +68,14 @@ def stack(venv, tmp_path_factory):
 
 @pytest.fixture
 def up(stack):
-    """The stack, up."""
+    """The running stack."""
     stack.up()
     return stack
 
 
 @pytest.fixture
 def checkout(venv, tmp_path):
-    """A checkout of its own for a test that needs a fresh one."""
+    """A separate checkout for a test that needs a fresh one."""
     made = EmbeddedCheckout.make(tmp_path / "own", venv)
     yield made
     made.clean()
@@ -90,7 +90,7 @@ def _listener(port: int = 0) -> socket.socket:
 
 
 def _alive(pids: dict[str, int]) -> list[str]:
-    """Those of `pids` whose process has not ended."""
+    """The processes in `pids` that still run."""
     return [
         name
         for name, pid in pids.items()
@@ -143,7 +143,7 @@ def test_status_has_the_keys_of_every_engine(up):
     assert {*found["tenants"]} == {"test1", "test2"}
 
 
-def test_the_database_sorts_and_lets_in_as_the_other_engines_does(up):
+def test_the_database_has_the_collation_and_access_rules_of_the_other_engine(up):
     locale = "SELECT datlocprovider, datlocale FROM pg_database WHERE datname = current_database()"
     assert up.sql(locale) == "b|C.UTF-8"
     assert up.sql("SELECT rolname FROM pg_roles WHERE rolname LIKE 'app%' ORDER BY 1") == (
@@ -195,7 +195,7 @@ def test_serve_replaces_the_server_and_nothing_else(up):
     assert {name for name, pid in up.pids().items() if pid != before[name]} == {"web"}
 
 
-def test_a_restart_keeps_the_server_that_was_chosen(up):
+def test_a_restart_keeps_the_chosen_server(up):
     up.dev("serve", "runserver")
     assert "restarted in" in up.dev("restart", "web").stdout
     assert up.control.look().server == "runserver"
@@ -232,7 +232,7 @@ def test_up_debug_has_both_processes_under_debuggers(up):
         assert {one["address"] for one in shown.values()} == {
             f"127.0.0.1:{port}" for port in chosen.values()
         }
-        # The task runs, in a worker of threads.
+        # The worker runs the task in a thread.
         done = up.python(COUNT.format(ids=up.python(SEND.format(count=5))))
         assert done == 5
     finally:
@@ -326,7 +326,7 @@ def test_taken_ports_are_replaced_and_remembered(checkout):
         assert moved > taken
         assert f"web gets port {moved} (WEB_PORT): {taken} is taken by " in first
         assert f"http://localhost:{moved}/" in first
-    assert "nothing changed" in checkout.up()  # remembered, though the first is free again
+    assert "nothing changed" in checkout.up()  # remembered, though the first port is free again
     assert checkout.port("web") == moved
 
     with _listener() as server:
@@ -357,7 +357,7 @@ def test_another_checkout_on_the_port_of_web_is_not_reported(up):
 
 
 def _stored(up) -> list[str]:
-    """Address and content of a file of the second tenant that was just stored."""
+    """URL and content of a file that was just stored for the second tenant."""
     return up.python(
         "import json, os, urllib.request\n"
         "from django.core.files.base import ContentFile\n"
@@ -378,7 +378,7 @@ def test_one_process_is_all_of_aws_and_keeps_files_for_browsers(up):
     assert '"event": "seeded"' in up.dev("logs", "cognito").stdout
 
 
-def test_an_aws_that_lost_everything_fills_itself_again(up):
+def test_a_reset_aws_emulator_seeds_itself_again(up):
     before = up.pids()
     os.kill(before["localstack"], signal.SIGKILL)
     wait_until(lambda: not up.healthy(), 30, "the lost bucket is not noticed")
@@ -404,7 +404,7 @@ def test_a_restart_of_everything_ends_healthy(up):
 def test_a_killed_process_comes_back_without_loss(up, service):
     up.sql("CREATE TABLE IF NOT EXISTS public.survived (service text)")
     if service == "redis":
-        up.supervisor.stop({"worker": 30})  # what is sent must be kept
+        up.supervisor.stop({"worker": 30})  # so that queued tasks are kept
     ids = up.python(SEND.format(count=100))
     up.sql(f"INSERT INTO public.survived VALUES ('{service}')")
     before = up.pids()
@@ -420,7 +420,7 @@ def test_a_killed_process_comes_back_without_loss(up, service):
     assert {name: up.pids()[name] for name in others} == {name: before[name] for name in others}
 
 
-def test_what_a_killed_supervisor_left_is_ended_and_nothing_else(up):
+def test_only_orphans_of_a_killed_supervisor_are_stopped(up):
     mark = {MARK: str(up.root.parent), MARK_SERVICE: "web"}  # of another checkout
     with subprocess.Popen(["sleep", "60"], env={**os.environ, **mark}) as stranger:
         up.sql("CREATE TABLE IF NOT EXISTS public.survived (service text)")
@@ -443,7 +443,7 @@ def test_what_a_killed_supervisor_left_is_ended_and_nothing_else(up):
     assert "database system was shut down at" in log.rpartition("starting PostgreSQL")[2]
 
 
-def test_down_ends_what_a_killed_supervisor_left(up):
+def test_down_stops_orphans_of_a_killed_supervisor(up):
     before = up.pids()
     os.kill(up.supervisor_pid, signal.SIGKILL)
     wait_until(lambda: not up.supervisor.answers, 10, "the supervisor lives")
@@ -451,15 +451,15 @@ def test_down_ends_what_a_killed_supervisor_left(up):
     assert not _alive(before)
 
 
-def test_a_lock_file_whose_server_is_gone_is_no_obstacle(up):
+def test_a_lock_file_of_a_dead_server_is_removed(up):
     up.dev("down")
     lock = up.root / ".dev" / "data" / "postgres" / "postmaster.pid"
-    # This process lives, and is no server: as if the number had been given out again.
+    # This process is not a server: its process id was reused.
     lock.write_text(f"{os.getpid()}\n{lock.parent}\n1700000000\n5432\n\n\n 1 2\nready\n")
     assert "db healthy" in _single_spaced(up.up())
 
 
-def test_of_two_at_once_the_second_waits(checkout):
+def test_the_second_of_two_concurrent_commands_waits(checkout):
     with checkout.start("up") as first:
         _read_until(first, "starting")
         with checkout.start("up") as second:
@@ -501,7 +501,7 @@ def test_a_full_disk_is_named_before_anything_is_made(venv, tmp_path):
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(disk)]
     if subprocess.run(mount, capture_output=True).returncode != 0:
-        pytest.skip("this machine lets nobody mount a small disk")
+        pytest.skip("this machine does not allow mounting a small disk")
     try:
         full = EmbeddedCheckout.make(disk / "own", venv)
         done = full.dev("up")
@@ -514,7 +514,7 @@ def test_a_full_disk_is_named_before_anything_is_made(venv, tmp_path):
 
 def test_a_checkout_that_cannot_be_written_is_named(venv, tmp_path):
     checkout = EmbeddedCheckout.make(tmp_path / "own", venv)
-    checkout.write(".dev", "")  # refuses root as well
+    checkout.write(".dev", "")  # a file, because root ignores permissions
     done = checkout.dev("up")
     assert done.returncode == 1
     assert "cannot be written" in done.stderr
@@ -539,10 +539,10 @@ def test_an_older_python_is_told_what_is_needed(tmp_path):
     assert f"needs Python 3.11 or newer; found only: {fake}" in done.stderr
 
 
-# Copied and moved
+# Copied and moved checkouts
 
 
-def test_a_copy_of_a_running_checkout_starts_with_data_and_ports_of_its_own(up, tmp_path):
+def test_a_copy_of_a_running_checkout_starts_with_separate_data_and_ports(up, tmp_path):
     up.sql("CREATE TABLE public.of_the_first ()")
     running = up.pids()
     shutil.copytree(up.root, tmp_path / "copy", symlinks=True)
@@ -577,7 +577,7 @@ def test_a_stack_that_was_up_while_its_folder_was_moved_starts_with_its_data(che
     assert not checkout.dev("status").stderr
 
 
-def test_what_is_deleted_under_a_running_stack_is_named_and_up_starts_anew(checkout):
+def test_files_deleted_under_a_running_stack_are_reported_and_up_restarts(checkout):
     checkout.up("--auto-ports")
     before = checkout.pids()
     used = {name: checkout.port(name) for name in ("web", "db", "redis", "localstack")}
@@ -594,7 +594,7 @@ def test_what_is_deleted_under_a_running_stack_is_named_and_up_starts_anew(check
     assert checkout.healthy()
 
 
-# Who runs it, and where
+# Users and permissions
 
 
 only_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
@@ -603,9 +603,9 @@ only_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become an
 @only_root
 @pytest.mark.parametrize("namespaces", [True, False])
 def test_root_brings_it_up_in_a_checkout_that_is_closed_to_others(checkout, namespaces, tmp_path):
-    assert tmp_path.stat().st_mode & 0o077 == 0  # as /root is
+    assert tmp_path.stat().st_mode & 0o077 == 0  # like /root
     if not namespaces:
-        # As where a sandbox forbids them.
+        # As in a sandbox that forbids them.
         fake = checkout.write("fake/unshare", "#!/bin/sh\nexit 1\n", mode=0o755)
         checkout.variables["PATH"] = f"{fake.parent}:{checkout.variables['PATH']}"
     checkout.up()
@@ -614,7 +614,7 @@ def test_root_brings_it_up_in_a_checkout_that_is_closed_to_others(checkout, name
     checkout.sql("CREATE TABLE public.kept (word text)")
     checkout.dev("down")
     if not namespaces:
-        # The same data in the other way.
+        # The same data with the other method.
         checkout.variables["PATH"] = checkout.variables["PATH"].partition(":")[2]
         checkout.up()
         assert checkout.sql("SELECT count(*) FROM public.kept") == "0"
@@ -624,20 +624,25 @@ def test_root_brings_it_up_in_a_checkout_that_is_closed_to_others(checkout, name
     assert not checkout.places.outside.exists()
 
 
-# A fresh machine
+# A new machine
 
-# What the set-up and the stack may use of the system: no compiler among it.
+# The system programs that the set-up and the stack may use, without a compiler.
 SYSTEM = ("cat", "dirname", "env", "grep", "ps", "sh", "test", "true")
-SYSTEM_PYTHON = "/usr/bin/python3"  # one that every user may run
-NOBODY = 65534
+SYSTEM_PYTHON = "/usr/bin/python3"  # executable by every user
+UNPRIVILEGED = 65534
 
 
 @pytest.fixture
 def as_ordinary_user():
-    """What to begin a command with, so that an ordinary user runs it."""
+    """A prefix that runs a command as an ordinary user."""
     if os.getuid() != 0:
         return []
-    prefix = [shutil.which("setpriv"), f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    prefix = [
+        shutil.which("setpriv"),
+        f"--reuid={UNPRIVILEGED}",
+        f"--regid={UNPRIVILEGED}",
+        "--clear-groups",
+    ]
     check = "import sys, ensurepip; sys.exit(sys.version_info < (3, 11))"
     if subprocess.run([*prefix, SYSTEM_PYTHON, "-c", check], check=False).returncode:
         pytest.skip(f"{SYSTEM_PYTHON} cannot make a .venv for another user")
@@ -646,7 +651,7 @@ def as_ordinary_user():
 
 @pytest.fixture
 def fresh():
-    """A checkout without a `.venv`, as an ordinary user's, in a place that all may enter."""
+    """An ordinary user's checkout without a `.venv`, in a directory that all users can enter."""
     place = Path(tempfile.mkdtemp(dir="/var/tmp"))
     place.chmod(0o755)
     made = EmbeddedCheckout.make(place / "my checkout", venv=None)
@@ -658,7 +663,7 @@ def fresh():
     made.variables |= {"PATH": str(programs), "HOME": str(place)}
     if os.getuid() == 0:
         for path in [place, *place.rglob("*")]:
-            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+            os.chown(path, UNPRIVILEGED, UNPRIVILEGED, follow_symlinks=False)
     yield made
     shutil.rmtree(place)
 
@@ -700,7 +705,7 @@ def test_an_ordinary_user_brings_up_a_fresh_clone_without_a_compiler(fresh, as_o
 
 
 def test_passwords_that_change_reach_the_roles_of_a_database_with_data(up):
-    """Each of them with characters that URLs, shells, SQL and .pgpass treat in their own ways."""
+    """Passwords with characters that are special in URLs, shells, SQL and .pgpass."""
     changed = 'p@s/s#w:rd%41?&x +"{}" $HOME \\\\'
     names = ("POSTGRES_PASSWORD", "APP_PASSWORD", "APP_OWNER_PASSWORD")
     dotenv = "".join(f"{name}='{changed.format(name)}'\n" for name in names)

@@ -1,4 +1,4 @@
-"""The parts of the embedded engine that need no stack."""
+"""Parts of the embedded engine that can be tested without a stack."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def places(checkout):
     shutil.rmtree(made.sockets, ignore_errors=True)
 
 
-# Places
+# Paths
 
 
 def test_a_socket_fits_whatever_the_path_of_the_checkout(tmp_path):
@@ -50,7 +50,7 @@ def test_two_checkouts_have_different_sockets(tmp_path):
     assert first.outside != second.outside
 
 
-def test_a_supervisor_that_is_busy_is_not_taken_for_none(places, monkeypatch):
+def test_a_busy_supervisor_is_not_reported_as_absent(places, monkeypatch):
     monkeypatch.setattr(supervisor, "_ANSWER_WITHIN", 0.1)
     places.make_sockets()
     asked = supervisor.Supervisor(places, Path(sys.executable))
@@ -60,7 +60,7 @@ def test_a_supervisor_that_is_busy_is_not_taken_for_none(places, monkeypatch):
         listener.listen()
         with pytest.raises(NoAnswer):
             _ = asked.answers
-    assert not asked.answers  # it has ended, and its socket is still there
+    assert not asked.answers  # it has exited, but its socket still exists
 
 
 def test_a_daemon_that_is_slow_does_not_choose_the_other_engine(checkout, tmp_path, monkeypatch):
@@ -70,7 +70,7 @@ def test_a_daemon_that_is_slow_does_not_choose_the_other_engine(checkout, tmp_pa
         choice.choose("auto", slow, Terminal())
 
 
-def test_a_directory_that_somebody_else_made_is_not_trusted(places, tmp_path):
+def test_a_directory_of_another_user_is_not_trusted(places, tmp_path):
     places.sockets.symlink_to(tmp_path)
     try:
         with pytest.raises(DevError, match="belongs to another user"):
@@ -79,14 +79,14 @@ def test_a_directory_that_somebody_else_made_is_not_trusted(places, tmp_path):
         places.sockets.unlink()
 
 
-def test_a_file_is_written_whole_and_for_its_owner_alone(places, tmp_path):
+def test_a_file_is_written_atomically_and_only_for_its_owner(places, tmp_path):
     for text in ("first\n", "second\n"):
         places.write(tmp_path / "secret", text)
         assert (tmp_path / "secret").read_text() == text
     assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_full_disk_is_not_taken_for_a_foreign_one(places):
+def test_a_full_disk_is_not_reported_as_a_permission_error(places):
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     with pytest.raises(OSError, match="No space left") as caught:
@@ -95,7 +95,7 @@ def test_a_full_disk_is_not_taken_for_a_foreign_one(places):
     assert "free some space" in error.problems[0].remedy
 
 
-# Who runs PostgreSQL
+# PostgreSQL's user
 
 
 def _with_programs(tmp_path: Path, **scripts: str) -> Checkout:
@@ -106,7 +106,7 @@ def _with_programs(tmp_path: Path, **scripts: str) -> Checkout:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root has to become somebody else")
-def test_root_without_any_way_is_told_so(tmp_path):
+def test_root_without_an_unprivileged_account_is_refused(tmp_path):
     checkout = _with_programs(tmp_path, unshare="exit 1", setpriv="exit 1")
     with pytest.raises(DevError, match="refuses to run as root") as caught:
         account.choose(checkout)
@@ -122,7 +122,7 @@ def test_root_prefers_a_namespace_and_can_do_without(tmp_path):
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root is no ordinary user")
-def test_an_ordinary_user_stays_who_it_is(checkout):
+def test_an_ordinary_user_runs_postgresql_directly(checkout):
     assert account.choose(checkout) == account.Account((), os.getuid(), os.getgid())
 
 
@@ -157,7 +157,7 @@ def test_a_log_is_read_as_it_grows_and_when_it_was_replaced(tmp_path):
     assert log.read() == ["new"]
 
 
-# Waiting, room, figures
+# Waiting, disk space, formatting
 
 
 def test_waiting_ends_as_soon_as_the_condition_holds():
@@ -174,13 +174,13 @@ def test_too_little_room_is_named_with_what_is_needed(checkout, monkeypatch):
     (problem,) = space.problems(checkout)
     assert "are free on the disk of" in problem.what
     monkeypatch.setattr(space.environment, "installed", lambda _: "all")
-    assert space.problems(checkout) == []  # what is made needs no more room
+    assert space.problems(checkout) == []  # an existing .venv needs no more space
 
 
-# What a killed supervisor leaves
+# Orphans of a killed supervisor
 
 
-def test_only_what_carries_the_mark_is_found(tmp_path):
+def test_only_marked_processes_are_found(tmp_path):
     script = Path(account.__file__).with_name("orphans.py")
     with (
         subprocess.Popen(["sleep", "60"], env={"MARK": "here", "NAME": "web"}) as ours,

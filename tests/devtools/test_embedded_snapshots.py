@@ -1,4 +1,4 @@
-"""Snapshots of a real database: kept, put back, refused; nothing is lost where that fails."""
+"""Snapshots of a real database: saving, restoring, refusing; failures lose no data."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def stack(tmp_path_factory):
 
 @pytest.fixture
 def up(stack):
-    """The stack, up, with the two tenants that it begins with and no snapshot."""
+    """The running stack, with its two sample tenants and no snapshot."""
     yield stack
     for name in _names(stack):
         _dev(stack, "snapshot", "delete", name, "--yes")
@@ -78,7 +78,7 @@ def _snapshots(stack) -> Snapshots:
     return Snapshots(EmbeddedEngine(checkout, Terminal()), checkout)
 
 
-def test_what_was_saved_comes_back_and_what_was_there_is_kept(up):
+def test_a_restore_brings_back_the_snapshot_and_keeps_the_old_database(up):
     _dev(up, "snapshot", "save", "before")
     _dev(up, "manage", "create_tenant", "third")
     assert _products(up, "third") == 200
@@ -94,13 +94,13 @@ def test_what_was_saved_comes_back_and_what_was_there_is_kept(up):
     assert _products(up, "third") == 200
 
 
-def test_a_tenant_that_was_dropped_since_works_again(up):
+def test_a_tenant_dropped_after_the_snapshot_works_again(up):
     _dev(up, "manage", "create_tenant", "third")
     _dev(up, "snapshot", "save", "three")
     _dev(up, "manage", "drop_tenant", "third", "--yes", "--no-export")
     _dev(up, "snapshot", "restore", "three")
     assert _products(up, "third") == 200
-    # The application may take the tenant's role, and owns nothing itself.
+    # The application may switch to the tenant's role, and owns nothing itself.
     assert up.sql("SELECT pg_has_role('app', 'tenant_third', 'SET')") == "t"
 
 
@@ -114,7 +114,7 @@ def test_the_list_says_what_a_snapshot_is(up):
     assert re.fullmatch(r"one +\d+ MB +\d{4}-\d\d-\d\d \d\d:\d\d +orders +2 +as now", line)
 
 
-def test_one_of_other_migrations_is_told_from_the_present_database(up):
+def test_the_list_compares_migrations_with_the_current_database(up):
     _dev(up, "snapshot", "save", "older")
     up.sql("INSERT INTO django_migrations (app, name, applied) VALUES ('shop', '0009_x', now())")
     try:
@@ -125,7 +125,7 @@ def test_one_of_other_migrations_is_told_from_the_present_database(up):
         up.sql("DELETE FROM django_migrations WHERE app = 'shop'")
 
 
-def test_pending_migrations_of_what_came_back_are_told(up):
+def test_pending_migrations_of_the_restored_database_are_reported(up):
     up.sql("UPDATE tenant_config SET migrations_stamp = '' WHERE schema_name = 'test2'")
     _dev(up, "snapshot", "save", "behind")
     _dev(up, "migrate")
@@ -138,7 +138,7 @@ def test_pending_migrations_of_what_came_back_are_told(up):
     assert up.healthy()
 
 
-def test_nothing_that_was_cached_before_is_left(up):
+def test_a_restore_empties_the_cache(up):
     put = "from django.core.cache import cache; cache.set('key', 'old', None); print('null')"
     get = "import json; from django.core.cache import cache; print(json.dumps(cache.get('key')))"
     _dev(up, "snapshot", "save", "one")
@@ -160,13 +160,13 @@ def test_a_name_is_not_overwritten_unless_that_is_asked_for(up):
 
 
 @pytest.mark.parametrize("name", ["Upper", "with space", "@new", "-x", "a" * 41, 'quo"te'])
-def test_names_that_are_none_are_refused(stack, name):
+def test_invalid_names_are_refused(stack, name):
     done = stack.dev("snapshot", "save", "--", name)
     assert done.returncode == 2
     assert "is not a valid snapshot name" in done.stderr
 
 
-def test_an_unknown_name_offers_the_nearest(up):
+def test_an_unknown_name_gets_a_suggestion(up):
     _dev(up, "snapshot", "save", "before-merge")
     for action in ("restore", "delete"):
         done = up.dev("snapshot", action, "before-merg")
@@ -181,7 +181,7 @@ def test_another_major_version_is_refused(up):
     done = up.dev("snapshot", "restore", "old")
     assert done.returncode == 1
     assert "was saved by PostgreSQL 17 and cannot be restored in 18" in done.stderr
-    assert _names(up) == ["old"]  # nothing was moved
+    assert _names(up) == ["old"]  # nothing was renamed
 
 
 def test_deleting_asks_first(up):
@@ -209,7 +209,7 @@ def test_a_restore_that_fails_at_the_last_moment_changes_nothing(up):
     assert _products(up, "third") == 200
 
 
-def test_a_copy_that_was_interrupted_is_no_snapshot_and_in_nobodys_way(up):
+def test_an_interrupted_copy_is_not_a_snapshot_and_blocks_nothing(up):
     up.sql('CREATE DATABASE "homeport@@new"')
     up.sql('CREATE DATABASE "homeport@@old"')
     assert _names(up) == []
@@ -233,7 +233,7 @@ def test_a_release_under_way_is_waited_for(up, monkeypatch):
     assert _names(up) == []
 
 
-def test_releases_and_snapshots_mean_the_same_lock():
+def test_releases_and_snapshots_use_the_same_lock():
     code = (ROOT / "backend" / "tenants" / "exclusive.py").read_text()
     (number,) = re.findall(r"^LOCK = (\w+)", code, re.M)
     assert int(number, 16) == snapshots.RELEASE_LOCK

@@ -1,4 +1,4 @@
-"""What keeps a stack from starting is said at once, in one shape, with the mend."""
+"""Problems that prevent a start are reported at once, in one format, with remedies."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_an_engine_can_be_asked_for(workspace, fake_docker, where):
     ],
 )
 @pytest.mark.parametrize("command", ["up", "status", "test"])
-def test_a_docker_that_will_not_do(workspace, fake_docker, script, what, remedy, command):
+def test_an_unsuitable_docker(workspace, fake_docker, script, what, remedy, command):
     fake_docker(script)
     done = workspace.dev("--engine", "compose", command)
     assert done.returncode == 1
@@ -101,13 +101,13 @@ def test_every_problem_is_named_in_one_run(workspace, fake_docker):
 
 
 @pytest.mark.parametrize("name", ["backend/bin/web", "init-scripts/postgres/01-init.sql", "dev"])
-def test_windows_line_ends_are_named_with_their_mend(workspace, fake_docker, name):
+def test_windows_line_endings_are_reported_with_a_remedy(workspace, fake_docker, name):
     fake_docker(_docker())
     path = workspace.root / name
     content = path.read_bytes() if path.exists() else b"#!/bin/sh\nexec true\n"
     workspace.write(name, content.replace(b"\n", b"\r\n"), mode=0o755)
     done = subprocess.run(
-        # By name: the kernel itself refuses a launcher with such line ends.
+        # By path: the kernel rejects a launcher with such line endings.
         [sys.executable, workspace.root / "dev", "up"],
         env=workspace.variables,
         capture_output=True,
@@ -126,20 +126,20 @@ def test_a_directory_that_the_containers_user_cannot_read_is_named(workspace):
     assert "chmod -R o+rX init-scripts" in done.stderr
 
 
-def test_what_a_tool_keeps_for_itself_may_be_closed(workspace):
+def test_hidden_files_may_be_unreadable(workspace):
     workspace.write("init-scripts/.cache/constants", "", mode=0o600)
     assert "not readable by other users" not in workspace.dev("up", "--engine", "compose").stderr
 
 
 def test_a_checkout_that_cannot_be_written_is_named(workspace):
-    # A file in the place of the state directory refuses root as well.
+    # A file instead of the state directory, because root ignores permissions.
     workspace.write(".dev", "")
     with pytest.raises(DevError, match="cannot be written"):
         Checkout(workspace.root, {}).remember("ports", {})
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "soon"])
-def test_a_timeout_that_is_none_is_a_usage_error(workspace, value):
+def test_an_invalid_timeout_is_a_usage_error(workspace, value):
     done = workspace.dev("up", f"--timeout={value}")
     assert done.returncode == 2
     assert "not a whole number above 0" in done.stderr

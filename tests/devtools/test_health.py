@@ -1,4 +1,4 @@
-"""The health address is read whatever its status, and never waited for too long."""
+"""The health report is read with any status, and with a time limit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ILL = {
 
 @pytest.fixture
 def answer():
-    """Start a server that gives one answer; return its port."""
+    """Start a server with a fixed response; return its port."""
 
     def start(status: int, body: str) -> int:
         class Handler(BaseHTTPRequestHandler):
@@ -41,21 +41,21 @@ def answer():
         yield start
 
 
-def test_all_is_well(answer):
+def test_everything_is_healthy(answer):
     found = health.ask(answer(200, json.dumps(WELL)))
     assert found == Health(**WELL)
     assert found.ok
     assert found.failing == {}
 
 
-def test_what_fails_is_named_with_its_reason(answer):
+def test_failures_have_a_reason(answer):
     found = health.ask(answer(503, json.dumps(ILL)))
     assert not found.ok
     assert found.failing == {"cache": "x"}
 
 
 @pytest.mark.parametrize("body", ["", "<html>", "[]", "{}", "null"])
-def test_another_program_on_the_port_is_no_answer(answer, body):
+def test_another_program_on_the_port_counts_as_no_answer(answer, body):
     assert health.ask(answer(200, body)) is None
 
 
@@ -64,13 +64,13 @@ def test_a_proxy_in_the_environment_is_not_asked(answer, monkeypatch):
     assert health.ask(answer(200, json.dumps(WELL))).ok
 
 
-def test_nobody_there_is_no_answer():
+def test_a_closed_port_counts_as_no_answer():
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         assert health.ask(closed.getsockname()[1]) is None
 
 
-def test_a_server_that_hangs_is_no_answer():
+def test_a_server_that_hangs_counts_as_no_answer():
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()

@@ -1,4 +1,4 @@
-"""Variables in a Compose file are filled in as Compose does."""
+"""Variables in Compose files are interpolated like Compose does it."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from devtools.interpolation import Reference, fill_in, references
         ("5 $ or ${", "5 $ or ${"),
     ],
 )
-def test_variables_are_filled_in(text, expected):
+def test_variables_are_interpolated(text, expected):
     assert fill_in(text, {"A": "1", "E": ""}.get) == expected
 
 
-def test_every_variable_is_found_with_what_stands_for_it():
+def test_every_variable_is_found_with_its_default():
     text = "${A:-1} $B ${C:?is needed} $$D ${E-${F:-2}}"
     assert references(text) == [
         Reference("A", ":-", "1"),

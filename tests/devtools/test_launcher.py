@@ -1,4 +1,4 @@
-"""`./dev` starts from anywhere, on old Pythons too, and explains itself."""
+"""`./dev` starts from any directory, with old Pythons too, and has a help."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_every_file_is_python_3_9(path):
     ast.parse(path.read_text(), feature_version=(3, 9))
 
 
-def test_the_launcher_parses_where_it_can_only_refuse():
+def test_the_launcher_can_be_parsed_by_old_pythons():
     ast.parse((ROOT / "dev").read_text(), feature_version=(3, 4))
 
 
@@ -68,7 +68,7 @@ def test_every_command_has_help_with_an_example(workspace, name):
 @pytest.mark.parametrize(
     ("typed", "meant"), [("logz", "logs"), ("statsu", "status"), ("ups", "up")]
 )
-def test_an_unknown_command_offers_the_nearest(workspace, typed, meant):
+def test_an_unknown_command_gets_a_suggestion(workspace, typed, meant):
     done = workspace.dev(typed)
     assert done.returncode == 2
     assert f"there is no command '{typed}'" in done.stderr
@@ -86,7 +86,7 @@ def test_an_unknown_command_offers_the_nearest(workspace, typed, meant):
         ("pull", "./dev up"),
     ],
 )
-def test_a_command_of_compose_names_the_one_that_does_it(workspace, typed, meant):
+def test_a_command_of_compose_names_its_replacement(workspace, typed, meant):
     for arguments in ((typed,), ("help", typed)):
         done = workspace.dev(*arguments)
         assert done.returncode == 2
@@ -122,7 +122,7 @@ def test_an_unknown_option_names_the_help(workspace):
 
 
 @pytest.mark.parametrize("where", ["option", "variable", "dotenv"])
-def test_an_unknown_engine_offers_the_nearest(workspace, where):
+def test_an_unknown_engine_gets_a_suggestion(workspace, where):
     if where == "variable":
         workspace.variables["DEV_ENGINE"] = "compos"
     if where == "dotenv":
@@ -143,7 +143,7 @@ def test_a_reader_that_leaves_early_causes_no_traceback(workspace):
     assert done.stderr == ""
 
 
-def test_a_fault_of_its_own_is_called_one(workspace):
+def test_an_internal_error_is_reported_as_one(workspace):
     workspace.write("devtools/nearest.py", "def nearest(*_):\n    raise KeyError('gone')\n")
     done = workspace.dev("nosuch")
     assert done.returncode == 1
@@ -155,7 +155,7 @@ def test_the_engines_have_the_names_that_are_shown():
 
 
 def test_a_start_imports_nothing_that_only_some_commands_need():
-    # ./dev writes no bytecode: whatever is imported is compiled at every start.
+    # ./dev writes no bytecode, so every imported module is compiled at every start.
     code = "import sys, devtools.cli; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""A checkout that was copied or moved: which data, ports and processes are its own."""
+"""Copied and moved checkouts: which data, ports and processes belong to them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _copy(root: Path, to: Path) -> Checkout:
 
 @pytest.fixture
 def first(tmp_path):
-    """A checkout that keeps its data outside, as where root's PostgreSQL cannot reach it."""
+    """A checkout with its data outside, as if root's PostgreSQL could not read the checkout."""
     made = Checkout(EmbeddedCheckout.make(tmp_path / "first", venv=None).root, {})
     made.remember(ports.SUBJECT, {"WEB_PORT": "8123"})
     places = Places(made)
@@ -42,7 +42,7 @@ def test_a_copy_deletes_nothing_of_the_first(first, tmp_path, command):
     assert (Places(first).outside / "postgres" / "PG_VERSION").exists()
 
 
-def test_a_copy_has_ports_and_places_of_its_own(first, tmp_path):
+def test_a_copy_has_separate_ports_and_paths(first, tmp_path):
     copy = _copy(first.root, tmp_path / "second")
     assert not Places(copy).leads_outside(Places(copy).data / "postgres")
     assert ports.remembered(copy) == {}
@@ -84,4 +84,4 @@ def test_a_folder_under_two_names_is_one_checkout(first, tmp_path):
 def test_data_from_before_there_was_a_record_is_still_found(first):
     (first.root / ".dev" / "checkout.json").unlink()
     places = Places(Checkout(first.root, {}))
-    assert places.outside.name == places.sockets.name  # both after the path
+    assert places.outside.name == places.sockets.name  # both are derived from the path

@@ -1,4 +1,4 @@
-"""Ports: found free or taken on real sockets, remembered for the checkout."""
+"""Ports: detected as free or taken on real sockets, and remembered for the checkout."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ def test_a_port_with_a_listener_on_all_interfaces_is_taken():
 
 def test_a_port_is_free_again_after_its_connections_ended():
     with socket.socket() as server:
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # like most servers
         server.bind((ports.LOOPBACK, 0))
         server.listen()
         port = server.getsockname()[1]
         with socket.create_connection((ports.LOOPBACK, port)):
             accepted, _ = server.accept()
-            accepted.close()  # closed by the server first: its port lingers in TIME_WAIT
+            accepted.close()  # the server closes first, so its port stays in TIME_WAIT
     assert ports.is_free(port)
 
 
-def test_the_next_free_port_is_free_and_not_spoken_for(listener):
+def test_the_next_free_port_is_free_and_not_reserved(listener):
     first = ports.next_free(listener - 1)
     assert first > listener
     assert ports.next_free(listener - 1, taken=[first]) > first
@@ -70,7 +70,7 @@ def test_a_port_that_one_start_holds_is_not_chosen_by_another(tmp_path, listener
             assert ports.holder(port) == "a stack that is starting"
             assert ports.next_free(port - 1, free=second.take) > port
             assert not first.take(listener)
-            assert first.hold(listener)  # of a service that is about to start anew
+            assert first.hold(listener)  # for a service that will restart
         assert second.take(port)
 
 
@@ -118,7 +118,7 @@ def test_two_checkouts_that_start_at_once_get_different_ports(tmp_path, listener
     assert len({port for ports_of_one in given for port in ports_of_one.values()}) == 4
 
 
-def test_without_a_place_for_locks_what_counts_is_who_listens(tmp_path, listener):
+def test_without_a_lock_directory_only_listeners_count(tmp_path, listener):
     (tmp_path / "file").touch()
     with ports.Claims(tmp_path / "file") as claims:
         assert not claims.take(listener)
@@ -133,7 +133,7 @@ def test_the_holder_of_a_port_is_named(listener):
         assert ports.holder(closed.getsockname()[1]) == ""
 
 
-def test_a_port_is_held_by_who_listens_and_by_its_ancestors(listener):
+def test_a_port_is_held_by_its_listener_and_its_ancestors(listener):
     assert ports.held_by(os.getpid(), listener)
     assert ports.held_by(os.getppid(), listener)
     with subprocess.Popen(["sleep", "30"], start_new_session=True) as other:
@@ -142,7 +142,7 @@ def test_a_port_is_held_by_who_listens_and_by_its_ancestors(listener):
 
 
 @pytest.mark.parametrize("text", ["", "0", "65536", "-1", "8000x", "८०००"])
-def test_what_is_no_port(text):
+def test_invalid_ports(text):
     assert not ports.valid(text)
 
 
@@ -158,7 +158,7 @@ def test_a_chosen_port_wins_over_a_remembered_one(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '{"WEB_PORT": "x"}', '{"WEB_PORT": null}'])
-def test_a_damaged_memory_is_no_memory(tmp_path, content):
+def test_damaged_remembered_ports_are_ignored(tmp_path, content):
     (tmp_path / ".dev").mkdir()
     (tmp_path / ".dev" / "ports.json").write_text(content)
     assert ports.remembered(Checkout(tmp_path, {})) == {}

@@ -1,4 +1,4 @@
-"""The Compose project of a checkout: which files are read, and what it is called."""
+"""The Compose project of a checkout: its files and its name."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_your_override_file_stays_in_force_with_another_file(checkout, file):
     assert set(services["web"]["environment"]) == {"BASE", "MINE", "DEBUGGED"}
 
 
-def test_what_compose_warns_of_is_kept_once(checkout):
+def test_each_warning_of_compose_is_kept_once(checkout):
     (checkout.root / ".env").write_text("A=a$unknown\n")
     (checkout.root / OVERRIDES[0]).write_text(
         "services: {web: {environment: {A: '${A}', B: '${NOWHERE}', C: '${NOWHERE}'}}}\n"
@@ -54,11 +54,11 @@ def test_what_compose_warns_of_is_kept_once(checkout):
     assert '"NOWHERE" variable is not set' in problem.what
 
 
-def test_a_copy_with_the_project_name_of_the_first_is_told_to_take_another(checkout, tmp_path):
+def test_a_copy_with_the_project_name_of_the_original_is_refused(checkout, tmp_path):
     checkout.remember("stack", {})
     root = tmp_path / "elsewhere" / checkout.root.name
     shutil.copytree(checkout.root, root)
-    variables = {**checkout.variables, "DOCKER_HOST": "unix:///nowhere"}  # whatever runs
+    variables = {**checkout.variables, "DOCKER_HOST": "unix:///nowhere"}  # no daemon needed
     [problem] = project_name.problems(Project(Checkout(root, variables)))
     assert f"this copy of {checkout.root} has the same project name" in problem.what
     (root / ".env").write_text("COMPOSE_PROJECT_NAME=another\n")
@@ -67,7 +67,7 @@ def test_a_copy_with_the_project_name_of_the_first_is_told_to_take_another(check
 
 @pytest.fixture
 def project(checkout):
-    """Its folder has been recorded: another identifier is another checkout's."""
+    """Its folder is recorded; a volume with another identifier belongs to another checkout."""
     checkout.remember("stack", {})
     return Project(
         Checkout(checkout.root, {**checkout.variables, "DOCKER_HOST": "unix:///nowhere"})

@@ -1,4 +1,4 @@
-"""The checkout's `.venv`: made with a Python that will do, from the locks alone."""
+"""The checkout's `.venv`: created with a suitable Python, only from the locks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_uv_is_installed_in_the_locked_version_with_its_hashes():
 
 
 @pytest.mark.parametrize(("lock", "what"), [(None, "cannot be read"), ("", "does not lock uv")])
-def test_a_lock_that_will_not_do_is_named(tmp_path, lock, what):
+def test_an_invalid_lock_is_reported(tmp_path, lock, what):
     if lock is not None:
         (tmp_path / "requirements").mkdir()
         (tmp_path / environment.REQUIREMENTS).write_text(lock)
@@ -32,7 +32,7 @@ def test_a_lock_that_will_not_do_is_named(tmp_path, lock, what):
         _uv_pin(Checkout(tmp_path, {}))
 
 
-def test_a_machine_without_a_python_that_will_do_is_told_which(tmp_path, monkeypatch):
+def test_a_machine_without_a_suitable_python_gets_instructions(tmp_path, monkeypatch):
     monkeypatch.setattr(environment, "MINIMUM", (9, 1))
     with pytest.raises(DevError, match=r"needs Python 9\.1 or newer; found only: /"):
         environment.find_python(Checkout(tmp_path, {"PATH": ""}))
@@ -53,11 +53,11 @@ def venv(tmp_path) -> Checkout:
     return checkout
 
 
-def test_what_venv_lacks_of_its_lock_is_known(venv):
+def test_packages_that_venv_lacks_are_found(venv):
     assert environment.missing(venv) == ["leftpad 1.2"]
 
 
-def test_a_venv_that_cannot_tell_lacks_nothing_that_is_known(venv):
+def test_a_broken_venv_reports_no_missing_packages(venv):
     environment.python(venv).write_text("#!/bin/sh\necho Traceback; exit 1\n")
     assert environment.missing(venv) == []
 
@@ -70,7 +70,7 @@ def test_a_step_names_a_few_packages():
 
 
 @pytest.mark.parametrize(("lock", "changed"), [("leftpad==1.2\n", False), ("", True)])
-def test_a_lock_that_is_written_anew_is_told_from_one_that_stays(venv, monkeypatch, lock, changed):
+def test_a_changed_lock_is_distinguished_from_an_unchanged_one(venv, monkeypatch, lock, changed):
     directory = venv.root / locking.DIRECTORY
     (directory / "embedded.in").write_text("leftpad\n")
 

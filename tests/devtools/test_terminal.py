@@ -1,4 +1,4 @@
-"""Colour and movement on a terminal only; plain lines everywhere else."""
+"""Colour and redrawing only on a terminal; plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_on_a_terminal_the_lines_are_written_over():
 )
 def test_where_colour_is_shown(screen, variables, coloured):
     out = screen()
-    Terminal(out, out, variables).fail(Problem("it broke", "mend it"))
+    Terminal(out, out, variables).fail(Problem("it broke", "fix it"))
     assert ("\x1b[31m" in out.getvalue()) is coloured
 
 
@@ -78,7 +78,7 @@ def _on_a_terminal(workspace) -> bytes:
         try:
             while part := os.read(controller, 4096):
                 shown += part
-        except OSError:  # how Linux says that the other end was closed
+        except OSError:  # Linux reports a closed other end this way
             pass
         os.close(controller)
     return shown

@@ -1,4 +1,4 @@
-"""./dev env says what is in force and where it is from, and shows no secret."""
+"""./dev env shows the values in force and their sources, and hides secrets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FILE = ComposeFile("docker-compose.yml", "", {"services": {"web": {"environment"
 
 
 class FakeEngine:
-    """Stands for an engine: it gives what it is told to and runs nothing."""
+    """A fake engine that returns given values and runs nothing."""
 
     def __init__(self, start=None, now=None, name="compose", filled=()):
         self.name = name
@@ -56,7 +56,7 @@ def contract():
 
 @pytest.fixture
 def look(contract, tmp_path):
-    """Return a function: the report, and its values by name."""
+    """Return a function that returns the report, and its values by name."""
 
     def at(engine, *, dotenv="", **shell):
         (tmp_path / ".env").write_text(dotenv)
@@ -68,17 +68,17 @@ def look(contract, tmp_path):
 
 
 def start(**changed: str) -> dict[str, str]:
-    """What a start gives web when nothing is chosen."""
+    """The variables of web at a start with defaults."""
     given = {name: compose.with_defaults(text) for name, text in WEB.items()}
     return {**given, **changed}
 
 
 def given(**changed: str) -> dict[str, dict[str, str]]:
-    """What the process of web says it has."""
+    """The variables that web's process reports."""
     return {name: {"value": text, "source": "environment"} for name, text in changed.items()}
 
 
-def test_what_nobody_set_is_the_default(look):
+def test_an_unset_variable_has_the_default(look):
     _report, found = look(FakeEngine(start()))
     assert (found["LOG_LEVEL"].text, found["LOG_LEVEL"].source) == ("INFO", "default")
     assert (found["LOG_FORMAT"].text, found["LOG_FORMAT"].source) == ("json", "default")
@@ -100,13 +100,13 @@ def test_what_the_shell_sets_for_the_compose_file_is_named(look):
     assert (found["LOG_FORMAT"].text, found["LOG_FORMAT"].source) == ("console", "the environment")
 
 
-def test_a_part_of_a_value_that_somebody_chose_is_named(look):
+def test_a_chosen_part_of_a_value_is_named(look):
     engine = FakeEngine(start(DATABASE_URL="postgres://app:hunter2@db:5432/homeport"))
     _report, found = look(engine, dotenv="APP_PASSWORD=hunter2\n")
     assert found["DATABASE_URL"].source == "docker-compose.yml:11 with APP_PASSWORD from .env"
 
 
-def test_what_has_no_effect_is_said(look):
+def test_ineffective_values_are_reported(look):
     dotenv = "REDIS_URL=redis://mine:6379/0\n"
     _report, found = look(FakeEngine(start()), dotenv=dotenv, LOG_LEVEL="DEBUG")
     assert "put it into .env" in found["LOG_LEVEL"].note
@@ -115,7 +115,7 @@ def test_what_has_no_effect_is_said(look):
     assert found["REDIS_URL"].text == "redis://redis:6379/0"
 
 
-def test_what_runs_counts_and_what_the_next_start_changes_is_said(look):
+def test_running_values_count_and_changes_of_the_next_start_are_reported(look):
     now = given(**start(), SERVER="runserver")
     report, found = look(FakeEngine(start(SERVER="gunicorn"), now))
     assert report.running
@@ -123,7 +123,7 @@ def test_what_runs_counts_and_what_the_next_start_changes_is_said(look):
     assert found["SERVER"].note == "./dev up would set gunicorn"
 
 
-def test_what_ssm_filled_is_named_with_its_parameter(look):
+def test_a_value_from_ssm_names_its_parameter(look):
     now = {
         **given(**start(), SSM_PARAMETER_PATH="/homeport/local"),
         "EMAIL_FROM": {"value": "a@example.com", "source": "ssm"},
@@ -132,32 +132,32 @@ def test_what_ssm_filled_is_named_with_its_parameter(look):
     assert found["EMAIL_FROM"].source == "SSM /homeport/local/EMAIL_FROM"
 
 
-def test_while_it_is_down_that_is_said_and_what_ssm_holds_is_not_known(look):
+def test_a_stopped_service_is_reported_and_its_parameters_are_unknown(look):
     report, _found = look(FakeEngine(start(SSM_PARAMETER_PATH="/homeport/local")))
     assert report.running is False
     assert any("web is not running" in sentence for sentence in report.unknown)
     assert any("the parameters under /homeport/local" in sentence for sentence in report.unknown)
 
 
-def test_an_engine_that_does_not_decide_the_next_start_says_so(look):
+def test_an_engine_without_control_of_the_next_start_reports_that(look):
     report, found = look(FakeEngine(None, given(**start())))
     assert found["REDIS_URL"].text == "redis://redis:6379/0"
     assert "decided outside this container" in report.unknown[0]
 
 
-def test_what_cannot_be_asked_is_said(look):
-    report, found = look(FakeEngine(None, DevError("nobody answers")))
+def test_a_failed_query_is_reported(look):
+    report, found = look(FakeEngine(None, DevError("no answer")))
     assert report.running is None
-    assert "nobody answers" in report.unknown[0]
+    assert "no answer" in report.unknown[0]
     assert found["LOG_LEVEL"].source == values.NOT_KNOWN
 
 
-def test_what_dev_gave_itself_is_named(look):
+def test_values_set_by_dev_are_named(look):
     _report, found = look(FakeEngine(start(), filled={"WEB_PORT": "8001"}))
     assert (found["WEB_PORT"].text, found["WEB_PORT"].source) == ("8001", "./dev")
 
 
-def test_what_does_not_exist_on_this_engine_has_no_value(look):
+def test_variables_of_other_deployments_have_no_value(look):
     _report, found = look(FakeEngine(start(), name="embedded"))
     assert found["APP_UID"].text is None
     assert found["APP_UID"].source == "does not exist in local-embedded"
@@ -179,7 +179,7 @@ def test_what_does_not_exist_on_this_engine_has_no_value(look):
         ("SECRET_KEY", "", ""),
     ],
 )
-def test_of_a_secret_only_an_address_is_shown(contract, name, text, shown):
+def test_only_the_address_of_a_secret_is_shown(contract, name, text, shown):
     assert values.mask(contract[name], text) == shown
 
 

@@ -1,4 +1,4 @@
-"""Where a service stands on its way up."""
+"""The verdicts on a service during a start."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_new_run_is_judged_by_its_state(service, change, mark, state):
     assert judge(service, replace(HEALTHY, **change), BEFORE, settled=False) == (mark, state)
 
 
-def test_nothing_is_said_of_an_earlier_run_while_it_may_be_replaced():
+def test_an_earlier_run_gets_no_verdict_while_it_may_be_replaced():
     assert judge(WEB, HEALTHY, HEALTHY, settled=False).mark is Mark.WAITING
     assert judge(WEB, HEALTHY, HEALTHY, settled=True).mark is Mark.GOOD
 
@@ -60,7 +60,7 @@ def test_crashes_before_the_start_do_not_count():
     assert judge(WEB, now, before, settled=False).mark is Mark.BUSY
 
 
-def test_a_scaled_service_is_where_the_worst_of_its_replicas_is():
+def test_a_scaled_service_has_the_state_of_its_worst_replica():
     waiting = replace(HEALTHY, id="2", number=2)
     crashing = replace(HEALTHY, id="3", number=3, state="restarting", restarts=CRASHES)
 

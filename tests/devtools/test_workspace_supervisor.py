@@ -1,4 +1,4 @@
-"""The supervisor of the web server: real processes, and servers with every fault they can have."""
+"""The supervisor of the web server, with real processes and servers with faults."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.skipif(
 
 
 class Workspace:
-    """A supervisor with a place of its own."""
+    """A supervisor with separate paths."""
 
     def __init__(self, place: Path) -> None:
         self.place = place
@@ -48,7 +48,7 @@ class Workspace:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, **variables: str) -> State:
-        """Start the supervisor and return what runs under it."""
+        """Start the supervisor and return its state."""
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-B", "-m", "devtools.workspace.supervisor"),
@@ -71,7 +71,7 @@ class Workspace:
         return state
 
     def eventually(self, holds, within: float = 30) -> State:
-        """Return the first state of which `holds` is true."""
+        """Return the first state for which `holds` is true."""
         found: list[State] = []
 
         def arrived() -> bool:
@@ -84,11 +84,11 @@ class Workspace:
         return found[0]
 
     def processes(self) -> list[int]:
-        """All that descends from the server."""
+        """All descendants of the server."""
         return leftovers.marked({MARK: str(self.socket)})
 
     def starts(self) -> list[list[str]]:
-        """Moment, process and RELOAD of each start of the server."""
+        """Time, process and RELOAD of each start of the server."""
         return [line.split() for line in (self.place / "started").read_text().splitlines()]
 
     def end(self) -> None:
@@ -100,7 +100,7 @@ class Workspace:
 
 @pytest.fixture
 def workspace():
-    place = Path(tempfile.mkdtemp(dir="/tmp"))  # the path of a socket must be short
+    place = Path(tempfile.mkdtemp(dir="/tmp"))  # a socket's path must be short
     made = Workspace(place)
     yield made
     made.end()
@@ -121,7 +121,7 @@ def _alive(pid: int) -> bool:
 # One server at a time
 
 
-def test_it_starts_what_its_environment_asks_for(workspace):
+def test_it_starts_the_server_of_its_environment(workspace):
     state = workspace.start(SERVER="runserver")
     assert (state.server, state.debug_port, state.phase) == ("runserver", None, "running")
     assert (state.reload, state.crashes, state.checkout) == (True, 0, str(ROOT))
@@ -144,7 +144,7 @@ def test_two_switches_in_a_row_leave_the_second(workspace):
     assert workspace.processes() == [last.pid]
 
 
-def test_a_server_that_does_not_want_to_end_is_made_to(workspace):
+def test_a_server_that_ignores_signals_is_killed(workspace):
     workspace.have("stubborn")
     before = workspace.start()
     wait_until(lambda: len(workspace.processes()) == 2, 10, "it has no child")
@@ -154,7 +154,7 @@ def test_a_server_that_does_not_want_to_end_is_made_to(workspace):
     assert workspace.processes() == [after.pid]
 
 
-def test_what_it_does_not_understand_changes_nothing(workspace):
+def test_an_invalid_request_changes_nothing(workspace):
     before = workspace.start()
     with pytest.raises(DevError, match="invalid request"):
         workspace.control.serve("apache", None)
@@ -188,7 +188,7 @@ def test_a_killed_server_comes_back(workspace):
     assert (after.crashes, after.exit_status) == (1, -signal.SIGKILL)
 
 
-def test_the_pauses_between_crashes_grow_and_the_mended_server_runs(workspace):
+def test_the_pauses_between_crashes_grow_and_the_fixed_server_runs(workspace):
     workspace.have("broken")
     workspace.start()
     state = workspace.eventually(lambda state: state.crashes == 3)
@@ -212,7 +212,7 @@ def test_children_of_a_dead_server_do_not_keep_its_place(workspace):
     assert workspace.processes() == [after.pid]
 
 
-def test_what_a_killed_supervisor_left_is_ended_by_the_next(workspace):
+def test_the_next_supervisor_stops_orphans_of_a_killed_one(workspace):
     before = workspace.start()
     workspace.process.kill()
     workspace.process.wait()
@@ -231,7 +231,7 @@ def test_a_debugged_server_reloads_and_its_adapter_goes_with_it(workspace, port)
     wait_until(lambda: ports.listens(port), 10, "no adapter listens")
     assert workspace.starts()[-1][2] == "true"
     first = set(workspace.processes())
-    # An editor that hangs on.
+    # An editor that stays connected.
     with socket.create_connection(("127.0.0.1", port)):
         assert ports.connected(port)
         state = workspace.control.serve("runserver", port)
@@ -252,10 +252,10 @@ def test_a_debuggers_port_that_is_taken_is_named_and_the_server_stays(workspace,
     assert workspace.look() == before
 
 
-# The end, and what others leave
+# Stopping, and orphans
 
 
-def test_told_to_end_it_lets_the_server_drain_and_ends_well(workspace):
+def test_sigterm_lets_the_server_drain(workspace):
     workspace.have("drains")
     state = workspace.start()
     wait_until(lambda: (workspace.place / "started").exists(), 10, "it did not start")
@@ -274,7 +274,7 @@ def _handles(pid: int, number: int) -> bool:
     return bool(int(caught.split()[1], 16) & 1 << (number - 1))
 
 
-def test_it_takes_in_orphans_and_leaves_no_zombie(workspace):
+def test_it_reaps_orphans(workspace):
     workspace.have("orphans")
     workspace.start()
     supervisor = psutil.Process(workspace.process.pid)
@@ -282,12 +282,12 @@ def test_it_takes_in_orphans_and_leaves_no_zombie(workspace):
     wait_until(lambda: len(supervisor.children()) == 1, 10, "they stay as zombies")
 
 
-# Whoever asks it
+# Clients
 
 
 @pytest.fixture
 def busy(tmp_path, monkeypatch):
-    """The socket of a supervisor that is there and does not answer in time."""
+    """The socket of a supervisor that does not answer in time."""
     monkeypatch.setattr(protocol, "LOOK_PATIENCE", 0.1)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         path = tmp_path / "s"
@@ -296,15 +296,15 @@ def busy(tmp_path, monkeypatch):
         yield path
 
 
-def test_a_supervisor_that_is_busy_is_not_taken_for_none(busy, monkeypatch):
+def test_a_busy_supervisor_is_not_reported_as_absent(busy, monkeypatch):
     with pytest.raises(NoAnswer, match="does not answer: timed out"):
         Control(busy).look()
     monkeypatch.setattr(protocol, "SOCKET", busy)
-    with pytest.raises(NoAnswer):  # another engine would be chosen
+    with pytest.raises(NoAnswer):  # otherwise another engine would be chosen
         protocol.inside(ROOT)
 
 
-def test_one_whose_queue_is_full_is_not_taken_for_none(busy):
+def test_a_supervisor_with_a_full_queue_is_not_reported_as_absent(busy):
     with contextlib.ExitStack() as waiting:
         with contextlib.suppress(BlockingIOError):
             while True:
@@ -315,7 +315,7 @@ def test_one_whose_queue_is_full_is_not_taken_for_none(busy):
             Control(busy).look()
 
 
-def test_one_that_has_ended_is_none(busy):
+def test_a_stopped_supervisor_is_absent(busy):
     assert Control(busy.with_name("nowhere")).look() is None
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as ended:
         ended.bind(str(busy.with_name("ended")))
@@ -335,11 +335,11 @@ def test_a_server_that_is_slow_is_waited_for_and_not_replaced(workspace, port):
     assert workspace.look().pid == before.pid
 
 
-# `./dev up` inside the workspace
+# `./dev up` inside the dev container
 
 
 class Emulator(http.server.BaseHTTPRequestHandler):
-    """Says of its scripts what `server.states` lists, one state after the other, then the last."""
+    """Returns the states of `server.states` for its scripts in turn, then repeats the last."""
 
     def do_GET(self):
         states = self.server.states
@@ -348,7 +348,7 @@ class Emulator(http.server.BaseHTTPRequestHandler):
             time.sleep(3 * emulators.TIMEOUT)
         self.send_response(http.HTTPStatus.OK)
         self.end_headers()
-        with contextlib.suppress(OSError):  # who asked has gone
+        with contextlib.suppress(OSError):  # the client has gone
             self.wfile.write(json.dumps({"scripts": [{"state": state}]}).encode())
 
     def log_message(self, *_):
@@ -371,8 +371,8 @@ def engine(workspace, emulator, port, tmp_path, monkeypatch):
     engine.control = workspace.control
     engine.places = dict.fromkeys(("db", "redis", "localstack", "cognito"), emulator.server_port)
     monkeypatch.setattr(engine, "_address", lambda name: ("127.0.0.1", engine.places[name]))
-    monkeypatch.setattr(engine, "missing_packages", list)  # they would be installed here
-    workspace.start(DEBUGPY_PORT=str(port))  # then it has come up when this port listens
+    monkeypatch.setattr(engine, "missing_packages", list)  # avoids an installation
+    workspace.start(DEBUGPY_PORT=str(port))  # it is ready when this port listens
     return engine
 
 
@@ -380,14 +380,14 @@ def up(engine, timeout: float = 30) -> bool:
     return engine.up(auto_ports=False, build=False, debug=False, timeout=timeout)
 
 
-def test_up_waits_for_the_emulators_to_be_filled(engine, emulator):
+def test_up_waits_until_the_emulators_are_seeded(engine, emulator):
     emulator.states = ["SLOW", "UNKNOWN", "RUNNING", "SUCCESSFUL"]
     up(engine)
     assert emulator.states == ["SUCCESSFUL"]
 
 
 @pytest.mark.parametrize("state", ["RUNNING", "SLOW"])
-def test_up_names_an_emulator_that_stays_unfilled(engine, emulator, state):
+def test_up_names_an_emulator_that_is_not_seeded(engine, emulator, state):
     emulator.states = [state]
     with pytest.raises(DevError, match="localstack: not ready") as raised:
         up(engine, timeout=0.5)
@@ -410,7 +410,7 @@ def test_up_names_a_service_that_stays_silent(engine, silent):
     assert "on your machine" in raised.value.problems[0].remedy
 
 
-def test_up_forgives_the_crashes_of_a_web_that_lacked_what_is_there_now(engine, workspace):
+def test_up_resets_the_crashes_of_a_web_whose_dependencies_were_missing(engine, workspace):
     workspace.have("broken")
     workspace.control.restart()
     workspace.eventually(lambda state: state.crashes > switch.CRASHES)

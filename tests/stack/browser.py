@@ -1,4 +1,4 @@
-"""The machine's own Chromium, and what is wrong with a page as a person would meet it."""
+"""Chromium on this machine, and checks of a page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def chromium() -> Iterator[Browser]:
     """Run Chromium without a window.
 
     Raises:
-        AssertionError: saying how to get it, when this machine has none.
+        AssertionError: with instructions if Chromium is not installed.
     """
     found = next(filter(None, map(shutil.which, NAMES)), None)
     assert found, (
@@ -27,7 +27,7 @@ def chromium() -> Iterator[Browser]:
         "on Debian and Ubuntu: sudo apt install chromium"
     )
     with sync_playwright() as playwright:
-        # Without a sandbox, because in a container there is none to be had.
+        # Without a sandbox, which is not available in containers.
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
         try:
             yield browser
@@ -36,7 +36,7 @@ def chromium() -> Iterator[Browser]:
 
 
 class Watched:
-    """What a page said to the console, and what it asked of other origins."""
+    """A page's console messages, and its requests to other origins."""
 
     def __init__(self, page: Page) -> None:
         self.said: list[str] = []
@@ -57,5 +57,5 @@ class Watched:
 
 
 def faults(page: Page) -> list[str]:
-    """Return what would hinder somebody who does not see the page, or not well."""
+    """Return the accessibility problems of a page."""
     return page.evaluate(FAULTS.read_text())

@@ -1,6 +1,6 @@
-"""A whole stack for the tests: a copy of the checkout, with a project and ports of its own.
+"""A whole stack for the tests: a copy of the checkout with a separate project and ports.
 
-Your own stack, its data and your working tree are never touched.
+The user's stack, its data and the working tree are never touched.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from running_stack import Stack, copy_checkout, free_ports
 
 
 def why_no_daemon() -> str:
-    """Return why there is no Docker daemon to test with, or nothing when there is one."""
+    """Return why the Docker daemon is not available; empty if it is."""
     if shutil.which("docker") is None:
         return "Docker is not installed"
     asked = subprocess.run(["docker", "info"], capture_output=True, text=True, check=False)
@@ -26,7 +26,7 @@ def why_no_daemon() -> str:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     reason = why_no_daemon()
-    # Given all tests of the run, not only those of this directory.
+    # pytest passes all tests of the run, not only those of this directory.
     for item in (item for item in items if item.path.is_relative_to(Path(__file__).parent)):
         item.add_marker(pytest.mark.stack)
         if reason:
@@ -35,8 +35,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory) -> Iterator[Stack]:
-    """A running stack, brought up by `./dev up` from nothing, removed at the end."""
-    # World-readable: the container's user is not the one who runs the tests.
+    """A running stack, started by `./dev up` from a fresh copy, removed at the end."""
+    # World-readable, because the container's user differs from the tests' user.
     checkout = tmp_path_factory.mktemp("stack") / "home port"
     checkout.mkdir(mode=0o755)
     copy_checkout(checkout)
@@ -58,7 +58,7 @@ def production(tmp_path_factory) -> Iterator[ProductionStack]:
 
 @pytest.fixture
 def running(stack) -> Iterator[Stack]:
-    """The stack, up and healthy before and after the test, whatever the test does to it."""
+    """The stack, started and healthy before and after the test."""
     stack.dev("up")
     yield stack
     stack.compose("unpause", check=False)

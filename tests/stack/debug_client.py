@@ -1,7 +1,7 @@
-"""An editor's debugger without an editor: attaches as a configuration of launch.json says.
+"""A debugger client without an editor: attaches with a configuration of launch.json.
 
-It speaks the Debug Adapter Protocol and follows child sessions the way VS Code does: debugpy
-announces each new process and the client attaches to it with the configuration that came along.
+It speaks the Debug Adapter Protocol and follows child sessions like VS Code: debugpy announces
+each new process, and the client attaches to it with the configuration in the announcement.
 https://microsoft.github.io/debug-adapter-protocol/specification
 """
 
@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, BinaryIO, Protocol
 
-# What the editor knows of a configuration and debugpy does not need to.
+# Properties that only the editor uses.
 OF_THE_EDITOR = {"preLaunchTask", "postDebugTask", "presentation"}
 _VARIABLE = re.compile(r"\$\{env:(\w+)\}")
 
@@ -32,10 +32,10 @@ class Connection(Protocol):
     writer: BinaryIO
 
     def cut(self) -> None:
-        """End it, without a word to the other side; the reader then finds its end."""
+        """Shut it down without a message; the reader then gets the end of its stream."""
 
     def close(self) -> None:
-        """Free what it held, once nobody reads any more."""
+        """Close it, after the reader has ended."""
 
 
 Dial = Callable[[str, int], Connection]
@@ -43,7 +43,7 @@ Dial = Callable[[str, int], Connection]
 
 @dataclass(frozen=True)
 class Stop:
-    """A thread that stands at a breakpoint; `path` is what the editor would open."""
+    """A thread that is paused at a breakpoint; `path` is the file that the editor would open."""
 
     session: Session
     thread: int
@@ -56,7 +56,7 @@ class Stop:
         self.session.request("continue", threadId=self.thread)
 
     def evaluate(self, expression: str) -> str:
-        """Return what the expression's value looks like in this frame."""
+        """Return the value of the expression in this frame, as text."""
         body = self.session.request("evaluate", expression=expression, frameId=self.frame)
         return body["result"]
 
@@ -66,9 +66,9 @@ class Editor:
 
     Args:
         configuration: one of launch.json's, `request: attach`, as written there.
-        folder: what ${workspaceFolder} is for this editor.
-        dial: how to reach the host and port that a configuration names.
-        variables: what ${env:NAME} is for this editor; empty for a NAME that is not there.
+        folder: the value of ${workspaceFolder} for this editor.
+        dial: connects to the host and port of a configuration.
+        variables: the values of ${env:NAME} for this editor; a missing NAME is empty.
     """
 
     def __init__(
@@ -96,23 +96,23 @@ class Editor:
         self.disconnect()
 
     def attach(self, configuration: Mapping[str, Any]) -> None:
-        """Open a session: the first, or one for a process that debugpy announced."""
+        """Open a session: the first one, or one for a process that debugpy announced."""
         where = configuration["connect"]
-        # As VS Code takes an empty host.
+        # VS Code treats an empty host like this.
         session = Session(self, self._dial(where["host"] or "127.0.0.1", int(where["port"])))
         with self._attaching:
             self.sessions.append(session)
             session.attach(configuration, self._breakpoints)
 
     def break_at(self, path: str, *lines: int) -> None:
-        """Set the breakpoints of a file of the checkout, in place of those it had."""
+        """Replace the breakpoints of a file of the checkout."""
         with self._attaching:
             self._breakpoints[f"{self.folder}/{path}"] = list(lines)
             for session in self.live():
                 session.set_breakpoints(f"{self.folder}/{path}", lines)
 
     def stopped(self, within: float = 120) -> Stop:
-        """Wait for a thread to stand at a breakpoint, at most `within` seconds."""
+        """Wait until a thread is paused at a breakpoint, at most `within` seconds."""
         try:
             found = self._stops.get(timeout=within)
         except queue.Empty:
@@ -122,21 +122,21 @@ class Editor:
         return found
 
     def followed(self, processes: int, after: int = 1, within: float = 120) -> None:
-        """Wait until so many processes are attached to, besides the first `after` sessions."""
+        """Wait until so many processes are attached, not counting the first `after` sessions."""
         deadline = time.monotonic() + within
         while sum(session.attached for session in self.sessions[after:]) < processes:
             assert time.monotonic() < deadline, f"no new process was announced within {within} s"
             time.sleep(0.05)
 
     def live(self) -> list[Session]:
-        """The sessions whose processes are still there."""
+        """The sessions whose processes still run."""
         return [session for session in self.sessions if session.open]
 
     def disconnect(self) -> None:
-        """End all sessions as the editor's Stop button does: the processes go on.
+        """End all sessions like the editor's Stop button: the processes continue.
 
         The extension starts the sessions of child processes with `lifecycleManagedByParent`, so
-        VS Code asks the first session alone and expects the others to end with it.
+        VS Code asks only the first session and expects the others to end with it.
         https://code.visualstudio.com/api/references/vscode-api#DebugSessionOptions
         """
         first = self.sessions[0]
@@ -150,11 +150,11 @@ class Editor:
         self.vanish()
 
     def vanish(self) -> None:
-        """Be gone without a word, as an editor that crashed or lost its network."""
+        """Disconnect without a message, like an editor that crashed or lost its network."""
         for session in self.sessions:
             session.close()
 
-    # Told by the sessions
+    # Called by the sessions
 
     def note_stop(self, stop: Stop | BaseException) -> None:
         self._stops.put(stop)
@@ -162,13 +162,13 @@ class Editor:
 
 @dataclass
 class Session:
-    """One process that is debugged. Requests may come from any thread."""
+    """One debugged process. Any thread may send requests."""
 
     editor: Editor
     connection: Connection
     open: bool = True
     attached: bool = False
-    # Whether it was told to disconnect: a second time, and the adapter may end.
+    # Whether it was told to disconnect: a second request may end the adapter.
     leaving: bool = False
     _number: int = 0
     _waiting: dict[int, queue.Queue[dict[str, Any]]] = field(default_factory=dict)
@@ -179,7 +179,7 @@ class Session:
     def attach(
         self, configuration: Mapping[str, Any], breakpoints: Mapping[str, Sequence[int]]
     ) -> None:
-        """Go through the protocol's handshake; the process runs on when it returns."""
+        """Perform the protocol's handshake; the process continues when it returns."""
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.request(
@@ -191,7 +191,7 @@ class Session:
             columnsStartAt1=True,
             supportsStartDebuggingRequest=True,
         )
-        # Answered only after the configuration is done.
+        # The answer arrives only after the configuration is done.
         attached = self.send("attach", dict(configuration))
         if not self._initialized.wait(60):
             raise ConnectionError("the debug adapter never asked for breakpoints")
@@ -209,26 +209,26 @@ class Session:
         )
 
     def request(self, command: str, **arguments: Any) -> dict[str, Any]:
-        """Send a request and return the body of its answer.
+        """Send a request and return the body of its response.
 
         Raises:
-            ConnectionError: when the session ends first, or the adapter refuses.
+            ConnectionError: if the session ends first, or the adapter refuses.
         """
         return self.answer(self.send(command, arguments))
 
     def send(self, command: str, arguments: Mapping[str, Any]) -> int:
-        """Send a request; return the number that `answer` takes."""
+        """Send a request; return its number for `answer`."""
         with self._sending:
             self._number += 1
             number = self._number
             self._waiting[number] = queue.Queue()
             self._write({"seq": number, "type": "request", "command": command}, arguments)
-        if not self.open:  # the reader has ended, and with it everybody who waited then
+        if not self.open:  # the reader has ended, and will not wake any waiter
             raise ConnectionError("the session has ended")
         return number
 
     def answer(self, number: int, within: float = 60) -> dict[str, Any]:
-        """Return the body of the answer to a request."""
+        """Return the body of the response to a request."""
         try:
             message = self._waiting[number].get(timeout=within)
         except queue.Empty:
@@ -240,20 +240,20 @@ class Session:
         return message.get("body") or {}
 
     def close(self) -> None:
-        """Leave without a word."""
+        """Disconnect without a message."""
         self.open = False
         self.connection.cut()
         if self._reader:
             self._reader.join(30)
 
-    # Below: what arrives
+    # Incoming messages
 
     def _read(self) -> None:
         try:
             while message := read_message(self.connection.reader):
                 self._take(message)
         except (OSError, ValueError):
-            pass  # cut, by either side
+            pass  # closed by either side
         finally:
             self.open = False
             self.connection.close()
@@ -285,21 +285,20 @@ class Session:
             self._aside(self._leave, body)
 
     def _aside(self, work: Callable[[Any], None], argument: Any) -> None:
-        """Do what waits for answers, while this session's reader goes on reading them."""
+        """Handle a message that needs responses, while the reader continues."""
 
         def run() -> None:
             try:
                 work(argument)
             except ConnectionError as error:
-                # A process that ends while it is attached to is no fault; a stop that cannot be
-                # looked at is.
+                # A process may end during an attach, but a pause must be inspectable.
                 if work == self._note_stop:
                     self.editor.note_stop(error)
 
         threading.Thread(target=run, daemon=True).start()
 
     def _leave(self, body: Mapping[str, Any]) -> None:
-        """Answer the end of a session as VS Code does."""
+        """Respond to the end of a session like VS Code."""
         try:
             self.request("disconnect")
         finally:
@@ -342,7 +341,7 @@ def read_message(reader: BinaryIO) -> dict[str, Any] | None:
     return json.loads(reader.read(length))
 
 
-# How to get there
+# Connections
 
 
 class Direct:
@@ -366,7 +365,7 @@ class Direct:
 
 
 class Inside:
-    """A connection from inside a container, where the editor of a workspace runs."""
+    """A connection from inside a container, where the editor of a dev container runs."""
 
     def __init__(self, container: str, host: str, port: int) -> None:
         self._process = subprocess.Popen(
@@ -378,7 +377,7 @@ class Inside:
         self.writer = self._process.stdin
 
     def cut(self) -> None:
-        # The relay sees the end of its input, and ends.
+        # The relay gets the end of its input, and exits.
         with contextlib.suppress(OSError, ValueError):
             self.writer.close()
 

@@ -1,4 +1,4 @@
-"""What the application does with the emulated AWS: an upload, a log-in."""
+"""Uses of the emulated AWS by the application: an upload, a log-in."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def use_aws(stack: Stack) -> str:
 
 
 def fetched(request: str | urllib.request.Request) -> Answer:
-    """Ask for an address from this machine, as a browser does."""
+    """Request a URL from this machine, like a browser."""
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return Answer(answer.status, dict(answer.headers), answer.read().decode())

@@ -1,4 +1,4 @@
-"""What VS Code does with an entry of launch.json: the tasks it runs, then what it attaches with."""
+"""VS Code's handling of an entry of launch.json: the tasks, then the configurations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FOLDER = Path(__file__).parents[2] / ".vscode"
 
 
 class Entry(NamedTuple):
-    """The commands of the tasks, in their order, and the configurations."""
+    """The commands of the tasks, in order, and the configurations."""
 
     commands: list[str]
     configurations: list[dict[str, Any]]

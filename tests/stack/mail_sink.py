@@ -1,4 +1,4 @@
-"""A mail server that takes everything and prints one line for each message: its subject."""
+"""A mail server that accepts everything and prints one line for each message: its subject."""
 
 import os
 import socketserver
@@ -19,8 +19,8 @@ class Sink(socketserver.StreamRequestHandler):
             elif command == b"DATA":
                 self.say("354 go on")
                 subject = self.subject()
-                # Before it is acknowledged: what was acknowledged is never missing. In one piece,
-                # which print does not do, or two messages at once would share a line.
+                # Printed before the acknowledgement, so that no acknowledged message is missing.
+                # Written at once, unlike by print, so that two messages never share a line.
                 os.write(1, f"{subject}\n".encode())
                 self.say("250 taken")
             elif command == b"QUIT":

@@ -1,4 +1,4 @@
-"""The production stack as the tests run it: from random secrets, behind its proxy."""
+"""The production stack for the tests: with random secrets, behind its proxy."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from devtools.production.certificate import make_certificate
 ENVIRONMENT_FILE = ".env.production"
 SERVICES = ("db", "redis", "web", "worker", "proxy")
 SECRETS = re.compile(r"^(SECRET_KEY|\w*PASSWORD)='?(.+?)'?$", re.M)
-# Characters that mean something in URLs, shells, SQL, Redis's configuration and Compose files.
+# Characters that are special in URLs, shells, SQL, Redis's configuration and Compose files.
 HARD_PASSWORD = r"""'\1-p@s/s#w:rd%41?&x + "{}" $HOME'"""
 
 
 class ProductionStack(Stack):
-    """The stack of docker-compose.prod.yml with its proxy, asked through TLS."""
+    """The stack of docker-compose.prod.yml with its proxy, called with TLS."""
 
     def compose(self, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
         return self.run(*self.command(*arguments), **options)
@@ -37,14 +37,14 @@ class ProductionStack(Stack):
         return ["docker", "compose", *chosen, "--profile", "proxy", *arguments]
 
     def manage(self, *arguments: str) -> str:
-        """Run a manage.py command as the database's owner; return what it printed."""
+        """Run a manage.py command as the database's owner; return its output."""
         command = ("run", "--rm", "-T", "--no-deps", "migrate", "python", "manage.py", *arguments)
         return self.compose(*command).stdout
 
     def ask(
         self, path: str, host: str = "test1.localhost", body: str | None = None, **headers: str
     ) -> Answer:
-        """Ask the proxy, with POST if there is a body; the answer's header names are lower case."""
+        """Call the proxy, with POST if there is a body; response header names are lower case."""
         context = ssl._create_unverified_context()
         port = int(self.ports["PROXY_HTTPS_PORT"])
         connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=30, context=context)
@@ -68,7 +68,7 @@ class ProductionStack(Stack):
 
 
 def project_name(name: str) -> str:
-    """Return the Compose project of the stack of this name and this run."""
+    """Return the Compose project for this name and this run."""
     return f"homeport-production-{name}-{os.getpid()}"
 
 
@@ -89,7 +89,7 @@ def production_stack(directory: Path, name: str = "test") -> Iterator[Production
     hard = re.sub(r"(?<=PASSWORD=)(.+)", HARD_PASSWORD, secrets.read_text())
     secrets.write_text(hard)
     with secrets.open("a") as file:
-        # A second origin for the port of this test, which browsers name.
+        # A second origin with this test's port, which browsers send.
         file.write(f"CSRF_TRUSTED_ORIGINS=https://*.localhost:{ports['PROXY_HTTPS_PORT']}\n")
         file.write("EMAIL_URL=smtp://mail:1025\n")
         file.write(f"COMPOSE_PROJECT_NAME={project}\nBACKEND_IMAGE={project}:production\n")

@@ -1,4 +1,4 @@
-"""Restarts of a stack, and what must be so afterwards without another command."""
+"""Restarts of a stack, after which it must recover without a command."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 
 from running_stack import Stack, eventually
 
-RECOVERY_TIMEOUT = 240  # seconds; about 40 on a machine that does nothing else
+RECOVERY_TIMEOUT = 240  # seconds; about 40 on an idle machine
 _SERVICE = "com.docker.compose.service"
 
 
 @contextlib.contextmanager
 def recovers(stack: Stack, *services: str, use: Callable[[Any], object]) -> Iterator[None]:
-    """The block restarts these services, or all; then the stack becomes healthy and stays so.
+    """The block restarts these services, or all; then the stack must become and stay healthy.
 
     Args:
-        use: what works before and after, with the same result.
+        use: works before and after, with the same result.
     """
     before, result = _started(stack), use(stack)
     yield
@@ -32,10 +32,10 @@ def recovers(stack: Stack, *services: str, use: Callable[[Any], object]) -> Iter
 
 
 def restart_machine(stack: Stack) -> None:
-    """Kill every container at once, then start those with a restart policy, in no order.
+    """Kill all containers at once, then start those with a restart policy, in no order.
 
-    That is what a Docker daemon does when it starts: it ignores `depends_on`. The daemon itself
-    is left alone, because it may run other stacks.
+    A Docker daemon does this when it starts: it ignores `depends_on`. The daemon itself keeps
+    running, because it may run other stacks.
     """
     containers = [one["Id"] for one in _long_running(stack).values()]
     stack.run("docker", "kill", *containers)
@@ -47,7 +47,7 @@ def restart_machine(stack: Stack) -> None:
 
 
 def _all_healthy(stack: Stack) -> bool:
-    """Whether each container is healthy and readiness is ok; a ValueError names what is not."""
+    """Whether each container is healthy and readiness is ok; a ValueError names the reason."""
     states = {name: one["State"] for name, one in _long_running(stack).items()}
     unhealthy = {
         name: state.get("Health", state)["Status"]
@@ -65,7 +65,7 @@ def _started(stack: Stack) -> dict[str, str]:
 
 
 def _long_running(stack: Stack) -> dict[str, dict[str, Any]]:
-    """What Docker knows of each container with a restart policy, by service."""
+    """Docker's data on each container with a restart policy, by service."""
     listed = stack.compose("ps", "--all", "--quiet").stdout.split()
     found = json.loads(stack.run("docker", "inspect", *listed).stdout)
     return {

@@ -1,4 +1,4 @@
-"""What a test does with a running stack: the commands and requests of a user."""
+"""A user's commands and requests to a running stack."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ class Answer:
 
 @dataclass
 class Stack:
-    """A checkout, the Compose project that runs from it, and the variables of its ports."""
+    """A checkout, its Compose project, and the variables of its ports."""
 
     checkout: Path
     project: str
     ports: dict[str, str]
     first_up: subprocess.CompletedProcess[str] | None = None
-    # Who runs the commands, as subprocess takes it: user, group, extra_groups; empty: the tester.
+    # The user for commands, as for subprocess: user, group, extra_groups; by default the tester.
     account: dict[str, Any] = field(default_factory=dict)
 
     def run(
         self, *command: str, check: bool = True, timeout: float = 300, **variables: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command in the checkout; its output is in the error when it fails.
+        """Run a command in the checkout; on failure the error contains its output.
 
         Args:
-            check: whether another exit status than 0 fails the test.
+            check: whether a non-zero exit status fails the test.
             timeout: seconds.
             variables: added to the environment.
         """
@@ -70,7 +70,7 @@ class Stack:
         return ended
 
     def environment(self) -> dict[str, str]:
-        """Return the variables a command runs with: project and ports are this stack's own."""
+        """Return the environment of a command, with the project and ports of this stack."""
         own = {"COMPOSE_PROJECT_NAME": self.project, **self.ports, "NO_COLOR": "1"}
         return {**os.environ, **own}
 
@@ -88,13 +88,13 @@ class Stack:
         return dict(line.split() for line in listed.splitlines())
 
     def url(self, path: str = "/", tenant: str | None = None) -> str:
-        """Return an address of web, as it is published on this machine."""
+        """Return a URL of web, as published on this machine."""
         published = self.compose("port", "web", "8000").stdout.strip()
         host = f"{tenant}.localhost" if tenant else "127.0.0.1"
         return f"http://{host}:{published.rpartition(':')[2]}{path}"
 
     def get(self, path: str = "/", timeout: float = 10, **headers: str) -> Answer:
-        """Ask web; any status is an answer, no connection is an OSError."""
+        """Call web; any status is a response, no connection is an OSError."""
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         request = urllib.request.Request(self.url(path), headers=names)
         try:
@@ -105,15 +105,15 @@ class Stack:
                 return Answer(error.code, dict(error.headers), error.read().decode())
 
     def health(self) -> dict[str, Any]:
-        """Return what readiness says."""
+        """Return the readiness report."""
         return self.get("/api/v1/health/").json()
 
     def healthy(self) -> bool:
-        """Whether readiness says that nothing is wrong."""
+        """Whether readiness is ok."""
         return self.health()["status"] == "ok"
 
     def python(self, code: str, service: str = "web") -> str:
-        """Run Python code in Django's shell of a running service; return what it printed."""
+        """Run Python code in Django's shell of a running service; return its output."""
         ended = self.compose(
             *("exec", "-T", service, "python", "manage.py", "shell", "--verbosity=0"),
             *("--command", code),
@@ -121,12 +121,12 @@ class Stack:
         return ended.stdout.strip()
 
     def log_entries(self, *services: str) -> list[dict[str, Any]]:
-        """Return the log lines of services since each was last started.
+        """Return the log lines of services since the last start of each.
 
-        A line that is not JSON fails the test. An earlier process may have ended with other lines:
-        one that starts before the emulators names the variables that it lacks, as text.
+        A line that is not JSON fails the test. Earlier processes may have written others: one that
+        starts before the emulators prints its missing variables as text.
         """
-        # From the daemon: some versions of Compose put control characters before each line.
+        # From the daemon, because some versions of Compose put control characters before each line.
         lines = []
         for container in self.compose("ps", "--all", "--quiet", *services).stdout.split():
             started = self.run(
@@ -138,7 +138,7 @@ class Stack:
 
 
 def copy_checkout(target: Path) -> None:
-    """Copy what git knows or would add: no data, no virtual environment, no .env."""
+    """Copy tracked and addable files: no data, no virtual environment, no .env."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=CHECKOUT,
@@ -146,7 +146,7 @@ def copy_checkout(target: Path) -> None:
         check=True,
     )
     for name in filter(None, listed.stdout.decode().split("\0")):
-        if (CHECKOUT / name).is_file():  # a deleted file is listed until it is committed
+        if (CHECKOUT / name).is_file():  # git lists deleted files until the commit
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(CHECKOUT / name, target / name)
 
@@ -162,13 +162,13 @@ def free_ports(*variables: str) -> dict[str, str]:
 
 
 def eventually(condition: Callable[[], Any], within: float = 60) -> Any:
-    """Return the condition's first true value; an answer that fails for now counts as false.
+    """Return the condition's first true value; a failing response counts as false.
 
     Args:
         within: seconds.
 
     Raises:
-        AssertionError: when it is not true in time.
+        AssertionError: if it is not true in time.
     """
     deadline = time.monotonic() + within
     last: object = None

@@ -1,4 +1,4 @@
-"""Customers who order steadily, and who remember what was refused, what was accepted, and when."""
+"""Customers who order continuously, and record accepted and failed requests with their times."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import uuid4
 
-PATIENCE = 20  # seconds that a customer waits for an answer
+PATIENCE = 20  # timeout of a request in seconds
 
 
 class Failure(NamedTuple):
-    """A request that was not done: when it began and ended, and its status or error."""
+    """A failed request: when it began and ended, and its status or error."""
 
     began: float
     ended: float
@@ -26,10 +26,10 @@ class Failure(NamedTuple):
 
 @dataclass
 class Shoppers:
-    """So many customers at once, each with a token, asking at the proxy of a stack.
+    """Concurrent customers, each with a token, who call the proxy of a stack.
 
-    Each fills a cart and orders it, and asks again with the same idempotency key until the order
-    is accepted, as a good client does.
+    Each fills a cart and orders it, and retries with the same idempotency key until the order is
+    accepted, like a good client.
     """
 
     port: int
@@ -55,7 +55,7 @@ class Shoppers:
             thread.join()
 
     def failed_since(self, moment: float) -> list[Failure]:
-        """Return what was not done and had not ended at this moment of the monotonic clock."""
+        """Return the requests that failed and had not ended at this monotonic time."""
         with self._lock:
             return [one for one in self.failures if one.ended >= moment]
 
@@ -74,7 +74,7 @@ class Shoppers:
                         break
 
     def note(self, began: float, why: str) -> None:
-        """Note how a request ended: `why` it failed, empty if it did not."""
+        """Record the end of a request: `why` it failed, empty if it succeeded."""
         ended = time.monotonic()
         with self._lock:
             self.slowest = max(self.slowest, ended - began)
@@ -84,7 +84,7 @@ class Shoppers:
 
 
 class _Client:
-    """One customer's connection, kept as long as it lasts."""
+    """A customer's connection, kept as long as possible."""
 
     def __init__(self, shoppers: Shoppers, token: str) -> None:
         self.shoppers = shoppers
@@ -105,7 +105,7 @@ class _Client:
         return self._ask("/api/v1/cart/add/", wanted) is not None
 
     def order(self, key: str) -> str:
-        """Return the order's number; empty if it was not accepted, as far as one can tell."""
+        """Return the order's number; empty if it was not accepted, as far as is known."""
         made = self._ask("/api/v1/orders/create/", {}, **{"Idempotency-Key": key})
         return made["number"] if made else ""
 
@@ -118,9 +118,9 @@ class _Client:
         except (OSError, http.client.HTTPException) as error:
             self.connection.close()
             self.shoppers.note(began, type(error).__name__)
-            time.sleep(0.1)  # a client that is refused does not hammer
+            time.sleep(0.1)  # do not flood the server after a refusal
             return None
-        # A cart that holds as many as it may is as good as one that was added to.
+        # A cart at its limit counts as added to.
         full = path.endswith("/add/") and answer.status == 409
         if answer.status in (200, 201) or full:
             self.shoppers.note(began, "")

@@ -1,4 +1,4 @@
-"""S3, Parameter Store and Cognito of the stack: filled, strict, lost and filled again."""
+"""S3, Parameter Store and Cognito of the stack: seeded, strict, lost and seeded again."""
 
 from __future__ import annotations
 
@@ -27,37 +27,37 @@ FETCH = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().de
 
 @pytest.fixture(params=["web", "worker"])
 def addresses(request, running) -> list[str]:
-    """Addresses of one file, signed by a service: for browsers, for containers, nearly over."""
+    """URLs of one file signed by a service: for browsers, for containers, about to expire."""
     return running.python(STORED, request.param).splitlines()[-1].split()
 
 
-# --- signed addresses ---------------------------------------------------------------------
+# --- presigned URLs -----------------------------------------------------------------------
 
 
-def test_a_signed_address_is_good_on_this_machine(running, addresses):
+def test_a_presigned_url_works_on_this_machine(running, addresses):
     public, _inside, _short = addresses
     assert public.startswith(f"http://localhost:{running.ports['LOCALSTACK_PORT']}/homeport-local/")
     assert fetched(public).text == "hello"
 
 
-def test_one_that_is_signed_for_containers_is_good_in_another_container(running, addresses):
+def test_a_presigned_url_for_containers_works_in_another_container(running, addresses):
     _public, inside, _short = addresses
     assert inside.startswith("http://localstack:4566/homeport-local/test1/")
     asked = running.compose("exec", "-T", "cognito", "python", "-c", FETCH, inside)
     assert asked.stdout.strip() == "hello"
 
 
-def test_one_that_was_changed_is_refused(addresses):
+def test_a_changed_presigned_url_is_refused(addresses):
     public, inside, short = addresses
     assert fetched(re.sub(r"Signature=\w{4}", "Signature=0000", public)).status == 403
     assert fetched(public.replace("/test1/", "/test2/")).status == 403
-    # Signed for another host: why there are two clients.
+    # Signed for another host, which is why there are two clients.
     moved = inside.replace("http://localstack:4566", public.partition("/homeport-local")[0])
     assert fetched(moved).status == 403
     eventually(lambda: fetched(short).status == 403)
 
 
-# --- the contract of the backend's own tests, here with LocalStack ------------------------
+# --- the backend's own contract tests, with LocalStack ------------------------------------
 
 
 def test_localstack_does_what_moto_does_and_refuses_forged_signatures(running):
@@ -72,16 +72,16 @@ def test_localstack_does_what_moto_does_and_refuses_forged_signatures(running):
     assert re.search(r"^\d+ passed, \d+ deselected", ended.stdout, re.M), ended.stdout
 
 
-# --- what the seed says -------------------------------------------------------------------
+# --- output of the seed -------------------------------------------------------------------
 
 
-def test_a_second_seed_makes_nothing(running):
+def test_a_second_seed_creates_nothing(running):
     ended = running.compose("exec", "-T", "localstack", "/etc/localstack/init/ready.d/seed.sh")
     last = json.loads(ended.stdout.splitlines()[-1])
     assert (last["event"], last["made"]) == ("seeded", 0)
 
 
-# --- lost, and back -----------------------------------------------------------------------
+# --- lost and recovered -------------------------------------------------------------------
 
 
 def test_a_killed_emulator_is_reported_and_everything_comes_back(running):
@@ -105,7 +105,7 @@ def test_a_killed_emulator_is_reported_and_everything_comes_back(running):
 
 
 @pytest.mark.parametrize("emulator", ["localstack", "cognito"])
-def test_an_emulator_that_is_restarted_alone_is_filled_and_keeps_its_ids(running, emulator):
-    # The pool, its client and the account's subject: who was linked stays linked.
+def test_an_emulator_restarted_alone_is_seeded_and_keeps_its_ids(running, emulator):
+    # The pool, its client and the account's subject, so that accounts stay linked.
     with recovers(running, emulator, use=use_aws):
         running.run("docker", "restart", running.containers(emulator)[emulator])

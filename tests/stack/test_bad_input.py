@@ -1,4 +1,4 @@
-"""What goes wrong is said in one message that names the fault and the mend."""
+"""Invalid input is reported in one message that names the error and the remedy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture
 def refused(running):
-    """Return a function that runs ./dev, expects it to fail, and returns what it said."""
+    """Return a function that runs ./dev, expects it to fail, and returns its output."""
 
     def dev(*arguments, **variables):
         ended = running.dev(*arguments, check=False, **variables)

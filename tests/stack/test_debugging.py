@@ -1,6 +1,6 @@
-"""Breakpoints in a workspace that `devcontainer up` made, through launch.json's configurations.
+"""Breakpoints in a dev container of `devcontainer up`, with launch.json's configurations.
 
-One workspace for the whole module; every test leaves its code as it was.
+One dev container for the whole module; every test restores the code.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ COMMANDS = [
     command for block in blocks(PAGE_OF_DEBUGGING.read_text()) for command in block.commands
 ]
 VIEW = "backend/core/views.py"
-NOWHERE = "/api/nowhere/"  # answered by that view
+NOWHERE = "/api/nowhere/"  # handled by that view
 ANSWER = 'return problem(404, f"There is nothing at {request.path}.")'
 TASK = "backend/core/celery/application.py"
 RESULT = 'return {"message": message, "tenant": connection.schema_name}'
 PAGE = "backend/tenants/templates/tenants/choose.html"
 SERVERS = ["runserver (reload)", "Gunicorn"]
-# Forked from the root process and followed: the server; Gunicorn has two workers besides.
+# Followed forks of the root process: the server; Gunicorn also has two workers.
 PROCESSES = {"runserver (reload)": 1, "Gunicorn": 3}
 
 
@@ -45,7 +45,7 @@ def workspace():
 
 @contextlib.contextmanager
 def debugging(workspace, name):
-    """An editor that started a profile, and is attached to the server's processes."""
+    """An editor that started an entry and is attached to the server's processes."""
     with workspace.editor(name) as editor:
         editor.followed(PROCESSES[name])
         serves(workspace)
@@ -60,9 +60,9 @@ def server(workspace, request):
 
 @contextlib.contextmanager
 def edited(workspace, path, old, new, editor=None):
-    """An edit as an editor saves it, taken back at the end.
+    """Edit a file like an editor, and restore it at the end.
 
-    With `editor`: each time wait until what was restarted is announced and attached to.
+    With `editor`: wait each time until it has attached to the restarted processes.
     """
     file = workspace.checkout / path
     before = file.read_text()
@@ -86,14 +86,14 @@ def line_of(path: str, text: str) -> int:
     return next(number for number, line in enumerate(lines, 1) if text in line)
 
 
-# The workspace
+# The dev container
 
 
 def test_the_dev_container_comes_up_and_the_server_answers(workspace):
     said = last_json(workspace.first_up.stdout)
     assert said["outcome"] == "success"
     assert (said["remoteUser"], said["remoteWorkspaceFolder"]) == ("django", FOLDER)
-    assert workspace.get("/").status == 200  # at once; the worker may take its time
+    assert workspace.get("/").status == 200  # web only; the worker may take longer
     assert eventually(lambda: workspace.health()["status"] == "ok", within=180)
     assert workspace.health()["server"] == "gunicorn"
 
@@ -101,7 +101,7 @@ def test_the_dev_container_comes_up_and_the_server_answers(workspace):
 def test_the_sidecars_run_beside_it(workspace):
     declared = workspace.compose("config", "--services").stdout.split()
     running = workspace.containers().keys()
-    assert set(declared) - running <= {"image", "migrate"}  # which end by themselves
+    assert set(declared) - running <= {"image", "migrate"}  # these run once
 
 
 def test_the_tests_run_in_it(workspace):
@@ -120,7 +120,7 @@ def test_doctor_finds_nothing_wrong_in_it(workspace):
     assert " wrong" not in workspace.inside("./dev", "doctor").stdout
 
 
-def test_what_a_terminal_needs_is_there(workspace):
+def test_the_programs_for_a_terminal_are_installed(workspace):
     for command in ("git status", "psql --version", "redis-cli --version", "less --version"):
         ran = workspace.devcontainer("exec", *command.split())
         assert ran.returncode == 0, command
@@ -144,7 +144,7 @@ def test_a_package_that_is_locked_later_is_installed_without_a_rebuild(workspace
         with edited(workspace, TASK, "import os\n", "import os\n\nimport leftpad\n"):
             said = "not installed here: leftpad 1.0; install it: ./dev up"
             eventually(lambda: said in workspace.compose("logs", "worker").stdout, within=180)
-            # A busy machine takes longer to start the worker than the command waits for it.
+            # On a busy machine the worker may start after the command's timeout.
             up = workspace.inside("./dev", "up", check=False).stdout
             assert "installing requirements/local.txt: leftpad 1.0" in up
             imported = ("exec", "-T", "worker", "python", "-c", "import leftpad")
@@ -158,14 +158,14 @@ def test_a_package_that_is_locked_later_is_installed_without_a_rebuild(workspace
 
 
 def missing_packages(workspace):
-    # Whether the worker is up at this moment is in the exit status, too.
+    # The exit status also depends on whether the worker runs already.
     status = workspace.inside("./dev", "status", "--json", check=False)
     return json.loads(status.stdout)["missing_packages"]
 
 
 @contextlib.contextmanager
 def locked(workspace, name, version):
-    """Have an empty package in the lock of the image, from a wheel in the checkout."""
+    """Add an empty package to the lock of the image, from a wheel in the checkout."""
     wheel = workspace.checkout / "wheels" / f"{name}-{version}-py3-none-any.whl"
     wheel.parent.mkdir()
     about = f"{name}-{version}.dist-info"
@@ -188,7 +188,7 @@ def locked(workspace, name, version):
         yield
 
 
-def test_files_belong_to_the_user_whoever_writes_them(workspace):
+def test_files_belong_to_the_user_from_every_writer(workspace):
     assert whoever_writes_files_belong_to_the_user(workspace)
     for service in ("web", "worker"):
         assert uid_in(workspace, service) == workspace.uid
@@ -304,7 +304,7 @@ def test_an_editor_that_vanished_leaves_a_server_that_another_can_attach_to(work
     server.break_at(VIEW, line_of(VIEW, ANSWER))
     _stop, answer = stops_at_the_answer(workspace, server)
     server.vanish()
-    assert answer.result(120).status == 404  # nobody holds it any more
+    assert answer.result(120).status == 404  # it was released
     name = server.configuration["name"]
     with debugging(workspace, name) as another:
         another.break_at(VIEW, line_of(VIEW, ANSWER))
@@ -330,7 +330,7 @@ def test_a_management_command_is_debugged(workspace):
         stop.resume()
 
 
-# The server is replaced, the container stays
+# Replacing the server in the same container
 
 
 def test_switching_the_server_touches_no_container(workspace):
@@ -360,15 +360,15 @@ def test_the_dev_container_opens_again_after_a_restart_of_the_machine(workspace)
     with recovers(workspace, use=use_aws):
         restart_machine(workspace)
         workspace.devcontainer("up")
-        assert workspace.healthy()  # as `./dev up`, which it ends with, has waited for
+        assert workspace.healthy()  # the restart ends with `./dev up`, which waits for this
 
 
-# Others
+# Other users and folders
 
 
 def test_a_second_clone_of_another_user_runs_beside_it(workspace):
-    # As where the image is built before the ids can be noted: the editor's tools then change the
-    # image of web, and of no other service.
+    # As if the ids were unknown at the build: the dev container CLI then changes the user id in
+    # the image of web only.
     with opened(uid=1234, env="APP_UID=1001\nAPP_GID=1001\n") as second:
         assert second.project != workspace.project
         assert eventually(lambda: second.health()["status"] == "ok", within=180)
@@ -398,7 +398,7 @@ def test_an_editor_outside_the_containers_debugs_through_published_ports(stack):
 
 
 def test_a_migration_that_fails_does_not_lock_out_the_editor(workspace):
-    """Last: it makes the containers anew."""
+    """The last test, because it recreates the containers."""
     broken = workspace.checkout / "backend/products/migrations/9999_broken.py"
     broken.write_text("this is no Python\n")
     try:
@@ -414,7 +414,7 @@ def test_a_migration_that_fails_does_not_lock_out_the_editor(workspace):
     serves(workspace)
 
 
-# Below: what the tests do again and again
+# Helpers
 
 
 def serves(workspace):
@@ -429,7 +429,7 @@ def fails(workspace) -> bool:
 
 
 def stops_in_both(stack, web: Editor, worker: Editor) -> None:
-    """Stop in a view by one editor, and in a task by the other."""
+    """Pause in a view with one editor, and in a task with the other."""
     web.break_at(VIEW, line_of(VIEW, ANSWER))
     passes_the_breakpoint(stack, web, "There is nothing at")
     worker.followed(1)
@@ -438,7 +438,7 @@ def stops_in_both(stack, web: Editor, worker: Editor) -> None:
 
 
 def stops_at_the_answer(stack, editor: Editor):
-    """Ask for what the view answers, and stop there, in the file that is open in the editor."""
+    """Request the view and pause there, in the file that the editor has open."""
     answer = asked(stack, NOWHERE)
     stop = editor.stopped()
     assert (stop.path, stop.line) == (f"{editor.folder}/{VIEW}", line_of(VIEW, ANSWER))
@@ -447,7 +447,7 @@ def stops_at_the_answer(stack, editor: Editor):
 
 
 def passes_the_breakpoint(workspace, editor: Editor, words: str) -> None:
-    """Stop at the view's answer and go on; the answer has these words."""
+    """Pause at the view's response and continue; the response has these words."""
     stop, answer = stops_at_the_answer(workspace, editor)
     stop.resume()
     assert words in answer.result(120).text
@@ -471,7 +471,7 @@ def whoever_writes_files_belong_to_the_user(workspace) -> bool:
 
 
 def echo(workspace) -> str:
-    """Send a task through web's shell and wait for its result."""
+    """Queue a task in web's shell and wait for its result."""
     code = (
         "from core.celery import echo\n"
         "from django_tenants.utils import schema_context\n"
@@ -482,7 +482,7 @@ def echo(workspace) -> str:
 
 
 def passes_the_worker(workspace, editor: Editor) -> str:
-    """Stop in the task and go on; return its result."""
+    """Pause in the task and continue; return its result."""
     result = in_background(echo, workspace)
     stop = editor.stopped()
     assert stop.line == line_of(TASK, RESULT)

@@ -1,4 +1,4 @@
-"""Every command that a page shows is run, in the page's order, as it stands there."""
+"""Runs every command of each page, in the page's order, exactly as written."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import subprocess
 import pytest
 from documentation import blocks, pages
 
-# What a command needs to be run without a person.
-ENDLESS = {"./dev logs -f web worker"}  # ended after its first line
-ASKS_FIRST = {"./dev clean"}  # refuses to go on where nobody can answer
-# The whole suite is a step of CI by itself; here it is enough that the command runs tests.
+# Commands that need special treatment without a user.
+ENDLESS = {"./dev logs -f web worker"}  # stopped after the first line
+ASKS_FIRST = {"./dev clean"}  # fails without a terminal to ask on
+# CI runs the whole suite as a separate step; here it is enough that the command runs tests.
 SHORTENED = {"./dev test": "./dev test -k health"}
 
-# Its commands are typed into a workspace; test_debugging.py runs them there.
+# Its commands run inside the dev container; test_debugging.py runs them there.
 ELSEWHERE = {"debug.md"}
 
 WITH_COMMANDS = [
@@ -26,7 +26,7 @@ WITH_COMMANDS = [
 
 @pytest.fixture
 def repository(running):
-    """The stack's checkout as a git repository, as a clone is; `./dev lint` asks git for files."""
+    """The stack's checkout as a git repository, because `./dev lint` asks git for the files."""
     if not (running.checkout / ".git").exists():
         running.run("git", "init", "--quiet")
         running.run("git", "add", "--all")

@@ -1,6 +1,6 @@
-"""The workbench in a browser: it works, looks after itself, and keeps nobody out.
+"""The workbench in a browser: it works, refreshes itself, and is accessible.
 
-Pictures of each state are left in .dev/pictures of the checkout.
+Screenshots of each state are written to .dev/pictures of the checkout.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def lively(running):
 
 @pytest.fixture
 def visit(lively, browser) -> Callable[..., Page]:
-    """Return a context manager: a page of web, as a browser with these options shows it."""
+    """Return a context manager for a page of web, in a browser with these options."""
 
     @contextmanager
     def open_page(path: str = "/", width: int = 1280, **options):
@@ -127,7 +127,7 @@ def test_it_works_without_javascript(visit):
             expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
         expect(page.locator("#requests")).to_contain_text("/api/v1/products/")
         expect(page.get_by_text("./dev serve runserver")).to_be_visible()
-        expect(page.get_by_role("button")).to_have_count(0)  # they would do nothing
+        expect(page.get_by_role("button")).to_have_count(0)  # they need JavaScript
         page.get_by_role("link", name="A letter to look at").first.click()
         expect(page.get_by_role("heading", level=1)).to_have_text("A letter to look at")
 
@@ -141,7 +141,7 @@ def test_it_can_be_used_by_keyboard_alone(visit):
         assert page.evaluate(focused) == "solid"
 
 
-def test_an_e_mail_is_shown_and_can_do_nothing(visit):
+def test_an_e_mail_is_shown_without_active_content(visit):
     with visit() as page:
         page.get_by_role("link", name="A letter to look at").first.click()
         frame = page.frame_locator("iframe")
@@ -160,7 +160,7 @@ def test_the_other_pages_say_nothing_to_the_console_either(visit, path):
 
 def test_every_panel_of_the_debug_toolbar_opens_under_both_servers(visit, lively):
     try:
-        _open_all_panels(visit)  # under Gunicorn, where any process may be asked
+        _open_all_panels(visit)  # under Gunicorn, where any process may answer
         lively.dev("serve", "runserver")
         _open_all_panels(visit)
     finally:

@@ -1,4 +1,4 @@
-"""The production stack, from random secrets: what it lets in and out, and what it survives."""
+"""The production stack with random secrets: its network access, its responses, its recovery."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from running_stack import eventually
 
 @pytest.fixture
 def running(production) -> ProductionStack:
-    """The stack, healthy before the test, whatever the one before did to it."""
+    """The stack, healthy before each test."""
     try:
         healthy = production.healthy()
     except OSError:
@@ -35,10 +35,10 @@ def running(production) -> ProductionStack:
     return production
 
 
-# --- what it is -----------------------------------------------------------------------------
+# --- containers and networks ----------------------------------------------------------------
 
 
-def test_it_is_healthy_and_begins_without_sample_tenants(running):
+def test_it_is_healthy_and_has_no_sample_tenants(running):
     health = running.ask("/api/v1/health/")
     assert health.status == 200, health.text
     assert health.json()["server"] == "gunicorn"
@@ -60,7 +60,7 @@ def test_a_second_up_changes_nothing(running):
 
 
 @pytest.mark.parametrize("service", ["web", "worker"])
-def test_our_processes_can_change_nothing(running, service):
+def test_our_processes_cannot_change_their_files(running, service):
     script = (
         'test "$(id -u)" = 1001; for place in /app/backend /opt/venv /data/static /; do '
         '! touch "$place/x" 2>/dev/null; done; grep -q "^CapEff:\\s*0*$" /proc/self/status; '
@@ -115,10 +115,10 @@ def test_the_bill_of_materials_is_that_of_the_image(running):
     assert "pytest" not in names
 
 
-# --- what it answers ------------------------------------------------------------------------
+# --- responses -------------------------------------------------------------------------------
 
 
-def test_pages_are_sent_on_to_tls_and_say_so(running):
+def test_pages_redirect_to_tls_with_hsts(running):
     port = int(running.ports["PROXY_HTTP_PORT"])
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     connection.request("GET", "/", headers={"Host": "test1.localhost"})
@@ -139,7 +139,7 @@ def test_cookies_are_for_tls_only(running):
     assert "Secure" in cookie
 
 
-def test_nobody_but_the_proxy_can_say_that_a_request_came_by_tls(running):
+def test_only_the_proxy_can_mark_a_request_as_tls(running):
     code = (
         "import urllib.request as u\n"
         "r = u.Request('http://127.0.0.1:8000/', headers={'Host': 'test1.localhost', "
@@ -160,7 +160,7 @@ def test_nobody_but_the_proxy_can_say_that_a_request_came_by_tls(running):
 
 
 @pytest.mark.parametrize("host", ["evil.example", "nosuch.localhost"])
-def test_an_unknown_host_learns_nothing(running, host):
+def test_an_unknown_host_gets_no_details(running, host):
     answer = running.ask("/", host=host)
     assert answer.status in (400, 404)
     assert "test1" not in answer.text
@@ -191,7 +191,7 @@ def test_static_files_are_hashed_compressed_and_kept(running):
 
 
 def test_the_pages_keep_their_own_security_policy_in_a_browser(running):
-    """No page asks for what its policy forbids: the browser's console stays empty."""
+    """No page violates its content security policy: the browser's console stays empty."""
     api = pytest.importorskip("playwright.sync_api")
     browser_path = shutil.which("chromium") or shutil.which("google-chrome")
     if browser_path is None:
@@ -229,7 +229,7 @@ def test_the_pages_keep_their_own_security_policy_in_a_browser(running):
 
 
 def test_no_request_of_the_schema_makes_a_server_error(running):
-    """A few examples for each operation, from outside, without and with nonsense."""
+    """A few examples for each operation, from outside, with no body and with invalid ones."""
     port = running.ports["PROXY_HTTPS_PORT"]
     ended = running.run(
         *(sys.executable, "-m", "schemathesis.cli", "run"),
@@ -244,11 +244,11 @@ def test_no_request_of_the_schema_makes_a_server_error(running):
     assert re.search(r"[1-9]\d* generated", said), said
 
 
-# --- one of many ----------------------------------------------------------------------------
+# --- fairness -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("sent", [1, 20_000], ids=["begins", "more than the proxy takes in"])
-def test_slow_senders_are_not_in_the_others_way(running, sent):
+def test_slow_senders_do_not_delay_others(running, sent):
     port = int(running.ports["PROXY_HTTPS_PORT"])
     context = ssl._create_unverified_context()
     head = (
@@ -261,15 +261,15 @@ def test_slow_senders_are_not_in_the_others_way(running, sent):
             slow = opened.enter_context(context.wrap_socket(plain, server_hostname="localhost"))
             slow.sendall(head.encode() + b" " * sent)
         assert [running.ask("/api/v1/products/").status for _ in range(10)] == [200] * 10
-        if sent > 16 * 1024:  # more uploads than one source may have under way
+        if sent > 16 * 1024:  # more concurrent uploads than one source may have
             refused = slow.recv(4096)
             assert refused.startswith(b"HTTP/1.1 429 ")
             assert b"content-type: application/problem+json" in refused
 
 
-def test_one_tenants_lock_costs_the_others_nothing(running):
+def test_a_lock_of_one_tenant_does_not_affect_others(running):
     lock = "BEGIN; LOCK TABLE test1.products_product IN ACCESS EXCLUSIVE MODE;"
-    product = "/api/v1/products/999999/"  # not from the cache
+    product = "/api/v1/products/999999/"  # not cached
 
     def ask_the_locked() -> None:
         running.ask(product)
@@ -353,7 +353,7 @@ def test_what_is_missing_or_weak_is_told_all_at_once(running, tmp_path):
     assert "Traceback" not in run.stderr
 
 
-# --- what it survives -----------------------------------------------------------------------
+# --- recovery -------------------------------------------------------------------------------
 
 
 def test_a_killed_web_comes_back_by_itself(running):
@@ -378,14 +378,14 @@ def test_it_recovers_from_a_restart_of_the_machine(running):
 def test_an_outage_is_answered_at_once_and_ends_by_itself(running, service):
     running.compose("pause", service)
     try:
-        # What it said just before is remembered for two seconds.
+        # The previous response is cached for two seconds.
         eventually(lambda: running.ask("/api/v1/health/").status == 503, within=20)
         live = running.ask("/api/v1/health/live/")
     finally:
         running.compose("unpause", service)
     assert live.status == 200
     eventually(running.healthy, within=60)
-    # Docker looks every ten seconds only; what waits for it would still find it unwell.
+    # Docker checks only every ten seconds; dependents would still see it as unhealthy.
     eventually(lambda: inspected(running, service)["State"]["Health"]["Status"] == "healthy")
 
 
@@ -435,7 +435,7 @@ def test_nothing_listens_beyond_loopback(running):
         pass
 
 
-# --- what a backup keeps --------------------------------------------------------------------
+# --- backup ---------------------------------------------------------------------------------
 
 CUSTOMER = """
 from django.core.files.base import ContentFile
@@ -450,7 +450,7 @@ with schema_context("test1"):
     print(Attachment.objects.create(message=message, file=file, name="kept.txt",
                                     content_type="text/plain", size=4).pk)
 """
-# Owner and rights of each schema and table, and which role may become which.
+# Owner and grants of each schema and table, and the memberships of each role.
 RIGHTS = """
 SELECT nspname, nspowner::regrole, ARRAY(SELECT unnest(nspacl)::text ORDER BY 1)
 FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema)'

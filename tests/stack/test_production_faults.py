@@ -1,7 +1,7 @@
-"""Faults under load: nothing that was accepted is lost, and the stack recovers by itself.
+"""Faults under load: no accepted request is lost, and the stack recovers by itself.
 
-Customers order steadily while services are killed, frozen, scaled and replaced. What is promised
-is asserted; how long it took is reported. FAULTS_PAGE=docs/faults.md writes the table there.
+Customers order continuously while services are killed, frozen, scaled and replaced. The promises
+are asserted; durations are reported. FAULTS_PAGE=docs/faults.md writes the table there.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from running_stack import CHECKOUT, eventually
 from shoppers import Shoppers
 
 BUYERS = 8
-ORDERS = 1000  # accepted while something is at fault
+ORDERS = 1000  # accepted during faults
 FROZEN = 5  # seconds
-# The goal is ten seconds; a test on a machine that others use must not fail by their work.
+# The goal is ten seconds, but other work on the machine must not fail the test.
 RECOVERS_WITHIN = 60  # seconds
 WORKERS = 3
-CONCURRENCY = 2  # tasks that one worker does at once
+CONCURRENCY = 2  # concurrent tasks of one worker
 
 PREPARE = f"""
 import json
@@ -84,7 +84,7 @@ services:
 
 @dataclass
 class Figures:
-    """What is reported of a fault; times in seconds."""
+    """The report on a fault; times in seconds."""
 
     fault: str
     requests: int = 0
@@ -97,7 +97,7 @@ class Figures:
 
 
 class Trial:
-    """A stack under load, and what was found out about it."""
+    """A stack under load, and the observations of it."""
 
     def __init__(self, stack: ProductionStack, shoppers: Shoppers, sink: str) -> None:
         self.stack = stack
@@ -105,7 +105,7 @@ class Trial:
         self.sink = sink
         self.found: list[Figures] = []
         self.summary: dict[str, int] = {}
-        self.interrupted = 0  # tasks that may have been, at most
+        self.interrupted = 0  # the maximum number of interrupted tasks
 
     def containers(self, service: str) -> list[str]:
         return self.stack.compose("ps", "--quiet", service).stdout.split()
@@ -116,7 +116,7 @@ class Trial:
         self.interrupted += workers * CONCURRENCY
 
     def kill(self, service: str, container: str) -> None:
-        """End everything in a container with SIGKILL, as the kernel does when memory is short."""
+        """Kill everything in a container with SIGKILL, like the kernel when memory is short."""
         asked = self.stack.run("docker", "inspect", "-f", "{{.State.Pid}}", container)
         ended = self.stack.run("kill", "-9", asked.stdout.strip(), check=False)
         if ended.returncode != 0:
@@ -124,7 +124,7 @@ class Trial:
         self.interrupt(service)
 
     def freeze(self, service: str, container: str) -> None:
-        """Let a container hang for FROZEN seconds: connections stay, nothing answers."""
+        """Freeze a container for FROZEN seconds: connections stay open without answers."""
         self.stack.run("docker", "pause", container)
         try:
             time.sleep(FROZEN)  # the fault itself
@@ -133,11 +133,11 @@ class Trial:
         self.interrupt(service)
 
     def report(self, fault: str, began: float, ended: float, before: int) -> Figures:
-        """Wait until all is well again; note what failed, and how long after the fault.
+        """Wait until the stack is healthy; record failures and their times after the fault.
 
         Args:
-            began, ended: of the fault, by the monotonic clock.
-            before: requests that had been answered by then.
+            began, ended: of the fault, monotonic.
+            before: number of requests answered before.
         """
         well = 0.0
 
@@ -160,14 +160,14 @@ class Trial:
         return figures
 
     def mails(self) -> Counter[str]:
-        """Return how often each order was confirmed, by its number."""
+        """Return the number of confirmations of each order, by its number."""
         lines = self.stack.run("docker", "logs", self.sink).stdout.splitlines()
         return Counter(line.rpartition(" ")[2] for line in lines if "order" in line)
 
 
 @pytest.fixture(scope="module")
 def trial(production) -> Iterator[Trial]:
-    """The stack with three webs and three workers, a mail server, and customers at work."""
+    """The stack with three webs and three workers, a mail server, and ordering customers."""
     stack = production
     image = f"{stack.project}:production"
     sink = f"{stack.project}-mail"
@@ -200,13 +200,13 @@ def kept_orders(stack: ProductionStack) -> list[list]:
 
 
 def during(trial: Trial, fault: str, work) -> Figures:
-    """Do `work`, which is the fault, and report on it."""
+    """Run `work`, which causes the fault, and report on it."""
     before, began = trial.shoppers.answered, time.monotonic()
     work()
     return trial.report(fault, began, time.monotonic(), before)
 
 
-# --- replaced and scaled --------------------------------------------------------------------
+# --- replacing and scaling ------------------------------------------------------------------
 
 
 def test_rolling_under_orders_fails_no_request(trial):
@@ -236,24 +236,24 @@ def _has_worked(stack: ProductionStack, container: str) -> bool:
     return "/api/v1/orders/create/" in logs or "orders.send_confirmation" in logs
 
 
-# --- killed and frozen ----------------------------------------------------------------------
+# --- killing and freezing -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("service", ["web", "worker", "db", "redis", "proxy"])
-def test_what_is_killed_comes_back(trial, service):
+def test_a_killed_service_recovers(trial, service):
     container = trial.containers(service)[0]
     of_three = " of three" if service in ("web", "worker") else ""
     figures = during(trial, f"kill -9, {service}{of_three}", lambda: trial.kill(service, container))
     running = trial.stack.run("docker", "inspect", "-f", "{{.RestartCount}}", container)
     assert int(running.stdout) >= 1
-    if service == "web":  # no more than what it was answering, one for each customer
+    if service == "web":  # at most its requests in progress, one for each customer
         assert sum(figures.failed.values()) <= BUYERS
     if service == "worker":
         assert figures.failed == {}
 
 
 @pytest.mark.parametrize("service", ["web", "worker", "db", "redis"])
-def test_what_hangs_is_survived(trial, service):
+def test_a_frozen_service_is_survived(trial, service):
     container = trial.containers(service)[0]
     of_three = " of three" if service in ("web", "worker") else ""
     fault = f"frozen for {FROZEN} s, {service}{of_three}"
@@ -262,14 +262,14 @@ def test_what_hangs_is_survived(trial, service):
         assert figures.failed == {}
 
 
-# --- the clock ------------------------------------------------------------------------------
+# --- clocks ---------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def clock(trial) -> Callable[[int], None]:
     """Set the clocks of all webs and workers to so many seconds ahead of the machine's.
 
-    By a library that is put between them and the clock; database and Redis keep their time.
+    A preloaded library changes their clock; database and Redis keep the machine's.
     """
     compiler = shutil.which("cc")
     if compiler is None:
@@ -289,8 +289,8 @@ def clock(trial) -> Callable[[int], None]:
     )
 
     def set_to(seconds: int) -> None:
-        offset.write_text(f"{seconds}\n")  # read again at each look at the clock
-        trial.interrupt("redis")  # tasks at work look forgotten, and are given out again
+        offset.write_text(f"{seconds}\n")  # read at each call of the clock
+        trial.interrupt("redis")  # leases of running tasks look expired, so tasks run again
 
     return set_to
 
@@ -312,7 +312,7 @@ def test_a_clock_that_jumps_harms_nothing(trial, clock, jump, seconds):
         clock(0)
 
 
-# --- what is left ---------------------------------------------------------------------------
+# --- results --------------------------------------------------------------------------------
 
 
 def test_every_accepted_order_is_there_and_confirmed(trial):
@@ -333,7 +333,7 @@ def test_every_accepted_order_is_there_and_confirmed(trial):
     assert set(by_key.values()) == {1}, "an order was made twice"
     assert all(items == 1 for _key, _number, items, _sent in kept)
 
-    # Every half hour a worker looks for what no broker took; now, so that nobody waits.
+    # A worker looks for unqueued confirmations every half hour; run that now instead of waiting.
     left = "from orders.services import send_missing_confirmations as s; print(s(after=0))"
     forgotten = len([sent for *_rest, sent in kept if not sent])
     trial.stack.python(left)
@@ -351,12 +351,12 @@ def test_every_accepted_order_is_there_and_confirmed(trial):
     }
     trial.summary = summary
     assert not missing
-    # Whoever dies after the mail server's answer and before the commit lets it be sent again.
+    # A worker that dies after the mail server's answer and before the commit sends it again.
     assert twice <= trial.interrupted
 
 
 def _confirmed(trial: Trial, numbers: set[str]) -> set[str]:
-    """Return which of these orders were not confirmed once the queue is empty."""
+    """Return the orders that are not confirmed once the queue is empty."""
     missing = set(numbers)
 
     def all_sent() -> bool:
@@ -373,7 +373,7 @@ def _confirmed(trial: Trial, numbers: set[str]) -> set[str]:
     return missing
 
 
-# --- a full disk, once the customers of the first stack have gone --------------------------------
+# --- a full disk, after the customers of the first stack have ended ------------------------------
 
 
 @pytest.fixture
@@ -384,7 +384,7 @@ def cramped(tmp_path_factory) -> Iterator[ProductionStack]:
     options = ("--opt", "type=tmpfs", "--opt", "device=tmpfs", "--opt", "o=size=400m,mode=1777")
     subprocess.run(["docker", "volume", "create", *options, volume], check=True)
     keeper = ["docker", "run", "--rm", "--detach", "--volume", f"{volume}:/kept"]
-    # Such a disk is gone with the last who uses it, and the database may start again.
+    # Such a disk disappears with its last user, and the database must be able to restart.
     asked = subprocess.run(
         [*keeper, "postgres:18-alpine", "sleep", "3600"], check=True, capture_output=True, text=True
     )
@@ -401,7 +401,7 @@ def test_a_full_disk_refuses_orders_and_loses_none(trial, cramped):
     with customers(cramped) as shoppers:
         eventually(lambda: len(shoppers.accepted) >= BUYERS, within=60)
         crowd = Trial(cramped, shoppers, trial.sink)
-        crowd.found = trial.found  # one table
+        crowd.found = trial.found  # the same table
 
         def fill_and_clear() -> None:
             fill = f"! dd if=/dev/zero of={disk}/filler bs=64k 2>/dev/null"

@@ -1,4 +1,4 @@
-"""The second day of a stack: whatever restarted it, it ends healthy and works."""
+"""Restarts of any kind: afterwards the stack is healthy and works."""
 
 from __future__ import annotations
 

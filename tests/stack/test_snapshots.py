@@ -1,4 +1,4 @@
-"""Snapshots in the running stack: what web and worker make of a database that is replaced."""
+"""Snapshots in the running stack: web and worker continue with the restored database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def snapshots(running):
         running.dev("snapshot", "delete", one["name"], "--yes")
 
 
-def test_web_and_worker_go_on_with_the_database_that_came_back(snapshots):
+def test_web_and_worker_use_the_restored_database(snapshots):
     stack = snapshots
     before = stack.containers()
     stack.dev("snapshot", "save", "two")
@@ -25,7 +25,7 @@ def test_web_and_worker_go_on_with_the_database_that_came_back(snapshots):
     assert "third" not in stack.dev("manage", "list_tenants").stdout
     assert eventually(lambda: stack.health()["status"] == "ok")
     assert stack.get("/api/products/", X_Tenant="test1").status == 200
-    # The worker, too: a task that asks the database is done.
+    # The worker too: a task that queries the database succeeds.
     sent = "from core.celery import echo; print(echo.delay('back').get(timeout=60)['message'])"
     assert stack.python(sent).endswith("back")
     assert stack.containers() == before

@@ -1,4 +1,4 @@
-"""The stack as its users meet it: one command, and everything answers."""
+"""The stack for its users: one command, and everything answers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_both_tenants_answer(running):
     assert running.get("/", X_Tenant="nosuch").status == 404
 
 
-def test_tenants_answer_at_names_of_their_own(running):
+def test_tenants_answer_at_their_own_names(running):
     port = running.url().rpartition(":")[2].strip("/")
     assert "Test Two" in running.get("/", Host=f"test2.localhost:{port}").text
 
@@ -154,7 +154,7 @@ def test_a_stopped_worker_is_named_and_comes_back(running):
 
 def test_a_killed_worker_is_restarted(running):
     running.compose("kill", "worker")
-    # A kill from outside is the user's wish; Compose leaves it. The stack brings it back.
+    # Compose respects a kill from outside as the user's wish; the stack restarts it.
     running.dev("up")
     eventually(lambda: running.health()["status"] == "ok")
 
@@ -240,7 +240,7 @@ def test_env_shows_what_web_sees_and_what_the_next_start_would_change(running):
 
 @pytest.fixture
 def not_installed(running, tmp_path):
-    """The stack's checkout without the `.venv` that a test before this one may have made."""
+    """The stack's checkout without the `.venv` that an earlier test may have created."""
     installed = running.checkout / ".venv"
     aside = tmp_path / "venv"
     if installed.exists():
@@ -250,8 +250,8 @@ def not_installed(running, tmp_path):
         aside.rename(installed)
 
 
-def test_what_only_asks_runs_in_the_image_and_installs_nothing(not_installed, tmp_path):
-    # No other Python is at hand than the one that ./dev itself runs on.
+def test_read_only_commands_run_in_the_image_and_install_nothing(not_installed, tmp_path):
+    # Only the Python that runs ./dev is available.
     (tmp_path / "python3").symlink_to(Path(sys.executable).resolve())
     for program in ("docker", "env"):
         (tmp_path / program).symlink_to(shutil.which(program))

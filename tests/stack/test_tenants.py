@@ -19,7 +19,7 @@ def address(running) -> str:
 
 
 def hammer(address: str, client: int) -> collections.Counter:
-    """Ask as both tenants in turn over one connection; count who answered whom."""
+    """Call both tenants in turn over one connection; count the responses of each."""
     seen: collections.Counter = collections.Counter()
     connection = http.client.HTTPConnection(address, timeout=30)
     for turn in range(REQUESTS // CLIENTS):

@@ -1,4 +1,4 @@
-"""The acceptance criteria against a running stack, by the command that users type."""
+"""The acceptance criteria against a running stack, with the user's command."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture
 def broken_example(running):
-    """Take a variable out of .env.example for one test."""
+    """Remove a variable from .env.example for one test."""
     file = running.checkout / ".env.example"
     original = file.read_bytes()
     file.write_bytes(original.replace(b"# LOG_LEVEL=INFO\n", b""))
@@ -50,7 +50,7 @@ def test_a_criterion_that_is_not_met_is_named_and_ends_with_1(running, broken_ex
     assert "1 passed, 1 failed" in ended.stdout
 
 
-def test_a_page_is_written(running, tmp_path):
+def test_a_report_page_is_written(running, tmp_path):
     page = tmp_path / "acceptance.md"
     running.dev("verify", "LDE-1.2", "--markdown", str(page))
     assert "| ✔ pass | LDE-1.2 |" in page.read_text()

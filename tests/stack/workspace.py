@@ -1,4 +1,4 @@
-"""A workspace as `devcontainer up` makes it, and an editor's debugger in it."""
+"""A dev container of `devcontainer up`, and an editor's debugger in it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FOLDER = "/app"
 
 @dataclass
 class Workspace(Stack):
-    """A running dev container with its sidecars. Commands run as the user who opened it."""
+    """A running dev container with its services. Commands run as the user who opened it."""
 
     home: Path = Path("/nowhere")
 
@@ -49,7 +49,7 @@ class Workspace(Stack):
         return self.run("devcontainer", command, "--workspace-folder", ".", *arguments, **options)
 
     def inside(self, *command: str, **options: Any) -> subprocess.CompletedProcess[str]:
-        """Run a command in the workspace's folder, as its terminal does."""
+        """Run a command in the workspace folder, like its terminal."""
         return self.compose("exec", "-T", "--workdir", FOLDER, "web", *command, **options)
 
     def task(self, label: str) -> subprocess.CompletedProcess[str]:
@@ -57,7 +57,7 @@ class Workspace(Stack):
         return self.inside("bash", "-c", launch.task(label))
 
     def editor(self, name: str) -> Editor:
-        """An editor in the workspace that starts an entry of launch.json, its task first."""
+        """An editor in the dev container that starts an entry of launch.json, after its task."""
         (editor,) = self.editors(name)
         return editor
 
@@ -75,9 +75,9 @@ class Workspace(Stack):
 
     @contextlib.contextmanager
     def launched(self, name: str, **values: str) -> Iterator[Editor]:
-        """An editor that starts a program by a configuration of launch.json and waits for it.
+        """An editor that starts a program with a configuration of launch.json and waits for it.
 
-        VS Code starts it in a terminal, under the same debugger. `values` stand for ${NAME}.
+        VS Code starts it in a terminal, with the same debugger. `values` replace ${NAME}.
         """
         (configuration,) = launch.entry(name).configurations
         own = ("program", "module", "args", "cwd", "console")
@@ -111,13 +111,13 @@ class Workspace(Stack):
             assert process.returncode == 0, output
 
     def listens(self, port: int) -> bool:
-        """Whether a port of the workspace is open; without knocking, which debugpy would hear."""
+        """Whether a port of the dev container is open, without a connection to debugpy."""
         line = f":{port:04X} 00000000:0000 0A"
         return not self.inside("grep", "--quiet", line, "/proc/net/tcp", check=False).returncode
 
     def remove(self) -> None:
-        """Remove containers, volumes, images and the files."""
-        # Made from the stack's own image for this folder and this user.
+        """Remove containers, volumes, images and files."""
+        # Built from the stack's image for this folder and this user.
         image = self.run(
             "docker",
             "inspect",
@@ -133,10 +133,10 @@ class Workspace(Stack):
 
 
 def outside_editors(stack: Stack, name: str) -> list[Editor]:
-    """Editors of this machine that start an entry of launch.json, its task first.
+    """Editors on this machine that start an entry of launch.json, after its task.
 
-    They reach the ports that docker-compose.debug.yml publishes. The configurations have their
-    defaults; a stack with ports of its own has others.
+    They use the ports that docker-compose.debug.yml publishes. The configurations have the default
+    ports; the test's stack uses others.
     """
     moved = {
         5678: int(stack.ports["WEB_DEBUG_PORT"]),
@@ -153,16 +153,16 @@ def outside_editors(stack: Stack, name: str) -> list[Editor]:
 
 @contextlib.contextmanager
 def opened(uid: int | None = None, env: str = "") -> Iterator[Workspace]:
-    """A clone of its own whose dev container was brought up; by another user where root may.
+    """A separate clone with its dev container started; as another user if the tests run as root.
 
     Args:
-        uid: that user's id; no account of it needs to exist.
-        env: what is in .env before.
+        uid: that user's id; it needs no account.
+        env: the initial contents of .env.
 
-    Raises DevError, which says what to install, where the reference command line cannot run.
+    Raises DevError with install instructions if the reference CLI cannot run.
     """
     program = devcontainer_cli.ensure(Checkout(CHECKOUT), Terminal())
-    # Not below pytest's directory, which is closed to other users.
+    # Not below pytest's directory, which other users cannot enter.
     base = Path(tempfile.mkdtemp(prefix="homeport-workspace-"))
     base.chmod(0o755)
     account = other_account(uid) if uid is not None and os.getuid() == 0 else {}
@@ -195,7 +195,7 @@ def opened(uid: int | None = None, env: str = "") -> Iterator[Workspace]:
 
 
 def _name_of_nobody(program: Path, uid: int) -> None:
-    """Stand in for the account that this machine may not have: the command line asks its name."""
+    """Fake the account that this machine may lack: the CLI asks for its name."""
     program.write_text(
         f'#!/bin/sh\n[ "$*" != "-u -n" ] || exec echo user{uid}\nexec {shutil.which("id")} "$@"\n'
     )
@@ -203,24 +203,24 @@ def _name_of_nobody(program: Path, uid: int) -> None:
 
 
 def other_account(uid: int) -> dict[str, Any]:
-    """A user with this id who may talk to the Docker daemon, as subprocess takes it."""
+    """A user with this id and access to the Docker daemon, as arguments for subprocess."""
     daemon = Path("/var/run/docker.sock").stat().st_gid
     return {"user": uid, "group": uid, "extra_groups": [daemon], "umask": 0o022}
 
 
 def port_variables() -> list[str]:
-    """Every variable of the Compose files that moves a port of this machine."""
+    """Every variable of the Compose files that sets a port on this machine."""
     text = "".join(path.read_text() for path in CHECKOUT.glob("docker-compose*.yml"))
     return sorted(set(re.findall(r"\$\{(\w+_PORT):", text)))
 
 
 def last_json(output: str) -> dict[str, Any]:
-    """Return the last line, which is what the command line answers to programs."""
+    """Return the last line, the CLI's output for programs."""
     return json.loads(output.strip().splitlines()[-1])
 
 
 def in_background(work, *arguments: Any) -> Future:
-    """Do the work in a thread that nobody needs to wait for."""
+    """Run the work in a daemon thread."""
     future: Future = Future()
 
     def run() -> None:
@@ -234,5 +234,5 @@ def in_background(work, *arguments: Any) -> Future:
 
 
 def asked(stack: Stack, path: str) -> Future[Answer]:
-    """Ask web for a page that somebody may keep at a breakpoint."""
+    """Request a page from web that a breakpoint may hold."""
     return in_background(lambda: stack.get(path, timeout=120))

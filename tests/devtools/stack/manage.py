@@ -1,4 +1,4 @@
-"""Leaves a file, as makemigrations does, and says how it was called."""
+"""Writes a file, like makemigrations, and records its arguments."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A web server that knows one address: its health."""
+"""A web server with one page: its health."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 class Health(BaseHTTPRequestHandler):
     def do_GET(self):
         pending = Path("pending").exists()
-        silent = Path("silent").exists()  # a worker, for one, that nobody hears from
+        silent = Path("silent").exists()  # for example, a worker without heartbeat
         checks = {
             "database": {"status": "ok", "latency_ms": 1.2},
             "migrations": {"status": "fail", "error": "pending"} if pending else {"status": "ok"},
