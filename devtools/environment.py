@@ -209,7 +209,7 @@ def _locked(checkout: Checkout) -> str:
 
 
 def find_python(checkout: Checkout) -> str:
-    """A Python that can make `.venv`. Raises DevError if this machine has none."""
+    """A Python that can create `.venv`. Raises DevError if this machine has none."""
     path = checkout.variables.get("PATH", "")
     tried = []
     for candidate in _candidates(path):

@@ -106,7 +106,7 @@ class Snapshots:
         self.checkout = checkout
 
     def listed(self) -> list[Snapshot]:
-        """All of them, the latest first."""
+        """All snapshots, the latest first."""
         rows = self._ask(f"{_SNAPSHOTS} WHERE starts_with(datname, {literal(self._database(''))})")
         present = set(self._facts.get("migrations", ()))
         found = [
@@ -289,7 +289,7 @@ class Snapshots:
         return f"SET lock_timeout = '{_PATIENCE}s'; SELECT pg_advisory_lock({RELEASE_LOCK})"
 
     def _again(self, work: Callable[[], object]) -> None:
-        """Do `work`, anew if somebody connected between the end of all connections and the copy."""
+        """Do `work`; retry if a client connected after all connections were closed."""
         for attempt in range(1, _TRIES + 1):
             try:
                 work()

@@ -25,7 +25,7 @@ def check(here: Surroundings) -> Result:
     failing = _but_migrations(status.failing)
     port = here.address(WEB)[1] if WEB not in failing else 0
     if status.health is None and port:
-        # Once more, with more time: what is slow is not wrong.
+        # Retry with more time: a slow answer is not an error.
         answer = health.answer(port, PATIENCE)
         said = answer.failing if answer else {WEB: "it does not answer at its health address"}
         failing |= _but_migrations(said)

@@ -59,7 +59,7 @@ def services_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def completed_by(action: argparse.Action, values: str | Callable[[], Iterable[str]]) -> None:
-    """Have a shell complete an argument by `values`: a function, or a name that completion has."""
+    """Set the completions of an argument: a function, or a name known to `completion`."""
     vars(action)["completes"] = values
 
 

@@ -86,10 +86,10 @@ def in_force(
     except DevError as error:
         unknown.append(f"the current values of {service}: {error}")
     if running is False:
-        unknown.append(f"{service} does not run: these are the values that a start would give it")
+        unknown.append(f"{service} is not running: these are the values of the next start")
     path = (start or {}).get("SSM_PARAMETER_PATH")
     if now is None and path:
-        unknown.append(f"what SSM holds under {path} is not known before {service} runs")
+        unknown.append(f"the parameters under {path} are unknown until {service} runs")
     if start is None:
         unknown.append("the values of the next start are decided outside this container")
     deployment = LOCAL_EMBEDDED if engine.name == "embedded" else LOCAL_COMPOSE

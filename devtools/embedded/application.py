@@ -49,7 +49,7 @@ def _fault(stack: Stack) -> str:
     try:
         state = Control(stack.places.web_socket).look()
     except NoAnswer:
-        return ""  # no fault is known
+        return ""  # no error is known
     if state is None or state.crashes < CRASHES:
         return ""
     return f"crashed (exit status {state.exit_status})"

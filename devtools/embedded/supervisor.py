@@ -107,7 +107,7 @@ class Supervisor:
     def _rests(self, name: str) -> bool:
         return not self.states()[name].at_work
 
-    # The supervisor itself
+    # The supervisor
 
     def configure(self, programs: Iterable[Program]) -> None:
         """Write the configuration of the next supervisor."""

@@ -30,7 +30,7 @@ from .base import Engine, runs_once
 
 SERVER = "SERVER"
 
-# What runs in place of the services that are not this checkout's own code.
+# The services that are not built from this checkout's code, and their replacements.
 STAND_INS: Mapping[str, type[Postgres | Valkey | Moto]] = {
     DATABASE: Postgres,
     CACHE: Valkey,
