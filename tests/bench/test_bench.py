@@ -115,7 +115,7 @@ def test_a_part_that_cannot_be_measured_is_named_and_the_run_fails(workspace):
     done = workspace.dev("--engine", "embedded", "bench", "api", "snapshot")
     assert done.returncode == 1
     assert "error: api: web is not running" in done.stderr
-    assert "error: snapshot: the stack is not up" in done.stderr
+    assert "error: snapshot: the stack is not running" in done.stderr
 
 
 def test_earlier_figures_are_shown_without_measuring(workspace, tmp_path):

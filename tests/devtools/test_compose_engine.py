@@ -226,7 +226,7 @@ def test_ctrl_c_leaves_the_stack_as_it_is_and_says_how(stack):
     assert child.returncode == 130
     assert errors == ""
     assert "db healthy, redis healthy, migrate running" in output
-    assert "./dev up goes on from here" in output
+    assert "./dev up continues from here" in output
 
 
 def test_the_second_of_two_concurrent_commands_waits(stack):

@@ -65,8 +65,8 @@ REFUSED = [
     (b'A="open\nB=1\n', 1, 'the quote " is never closed', 'with "'),
     (b"A='open\n", 1, "the quote ' is never closed", "with '"),
     (b'A="open\\"\n', 1, 'the quote " is never closed', 'with "'),
-    (b"A=${B\n", 1, "`${B` is no variable", "single quotes"),
-    (b"A=1\nC=x${A!y}\n", 2, "`${A!y}` is no variable", "single quotes"),
+    (b"A=${B\n", 1, "`${B` is not a variable", "single quotes"),
+    (b"A=1\nC=x${A!y}\n", 2, "`${A!y}` is not a variable", "single quotes"),
     (b"A=${B:?give one}\n", 1, "`$B` names nothing: give one", "set B"),
     (b"A=1\nB", 2, "a name without a value", "echo >> .env"),
 ]

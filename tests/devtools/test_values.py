@@ -111,7 +111,7 @@ def test_ineffective_values_are_reported(look):
     _report, found = look(FakeEngine(start()), dotenv=dotenv, LOG_LEVEL="DEBUG")
     assert "put it into .env" in found["LOG_LEVEL"].note
     assert found["LOG_LEVEL"].text == "INFO"
-    assert "overrules" in found["REDIS_URL"].note
+    assert "overrides" in found["REDIS_URL"].note
     assert found["REDIS_URL"].text == "redis://redis:6379/0"
 
 
