@@ -138,7 +138,7 @@ def test_without_a_bucket_files_stay_on_disk(seed):
 def test_words_for_people(seed, emulator):
     environment = {**os.environ, "AWS_DEFAULT_REGION": "mars", "LOG_FORMAT": "console"}
     ended = subprocess.run([SEED], env=environment, capture_output=True, text=True, check=False)
-    assert ended.stdout.startswith("not seeded error=AWS_DEFAULT_REGION='mars' is no region")
+    assert ended.stdout.startswith("not seeded error=AWS_DEFAULT_REGION='mars' is not a region")
 
 
 @pytest.mark.parametrize(
@@ -148,8 +148,8 @@ def test_words_for_people(seed, emulator):
         ({"AWS_ENDPOINT_URL": "https://s3.eu-west-1.amazonaws.com"}, "would seed the real AWS"),
         ({"AWS_ENDPOINT_URL_SSM": "https://ssm.eu-west-1.amazonaws.com"}, "the real AWS (ssm)"),
         ({"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}, "would seed the real AWS"),
-        ({"AWS_DEFAULT_REGION": "eu-west-99"}, "'eu-west-99' is no region"),
-        ({"AWS_DEFAULT_REGION": ""}, "'' is no region"),
+        ({"AWS_DEFAULT_REGION": "eu-west-99"}, "'eu-west-99' is not a region"),
+        ({"AWS_DEFAULT_REGION": ""}, "'' is not a region"),
         ({"AWS_ACCESS_KEY_ID": ""}, "AWS_ACCESS_KEY_ID is not set; use test for an emulator"),
         ({"AWS_ENDPOINT_URL": "localstack"}, "must be like http://localstack:4566"),
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "start it: ./dev up"),
