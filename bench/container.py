@@ -51,7 +51,7 @@ def measure(checkout: Checkout, terminal: Terminal, rounds: int) -> list[Measure
     ratios = []
     with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as running:
         trial = Trial(checkout, Path(directory), chosen)
-        with terminal.step("a production stack of its own"):
+        with terminal.step("starting a separate production stack"):
             running.enter_context(trial.up())
         with terminal.step("the same server outside a container"):
             outside = running.enter_context(_outside(trial, Path(directory)))
@@ -107,7 +107,7 @@ def _outside(trial: Trial, directory: Path) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _same_share(trial: Trial) -> Iterator[list[Path]]:
-    """Groups of processes beside the container's, for who is to compete as it does.
+    """Control groups next to the container's, for processes that compete under the same conditions.
 
     All containers together may weigh as much as one process outside: without this a machine
     that others use would be measured. None where that takes rights one does not have.

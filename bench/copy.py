@@ -1,4 +1,4 @@
-"""A copy of the checkout with a stack of its own on the embedded engine, to measure in."""
+"""A copy of the checkout with a separate stack on the embedded engine, for benchmarks."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def first_page(port: int) -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """A port without a listener."""
     with socket.socket() as probe:
         probe.bind((ports.LOOPBACK, 0))
         return probe.getsockname()[1]

@@ -57,7 +57,7 @@ def measure(checkout: Checkout, terminal: Terminal, rounds: int) -> list[Measure
     found: Found = defaultdict(list)
     with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as running:
         trial = Trial(checkout, Path(directory), chosen)
-        with terminal.step("a production stack of its own"):
+        with terminal.step("starting a separate production stack"):
             running.enter_context(trial.up())
         for number in range(1, rounds + 1):
             with terminal.step(f"round {number}"):
@@ -74,7 +74,7 @@ def measure(checkout: Checkout, terminal: Terminal, rounds: int) -> list[Measure
 
 
 def _load(trial: Trial, found: Found) -> None:
-    """Ask through the proxy and TLS, as users do."""
+    """Send requests through the proxy and TLS, like users."""
     port = trial.published("proxy", 8443)
     loads = [("products", count) for count in CONNECTIONS]
     loads += [(what, CONNECTIONS[1]) for what in PAGES if what != "products"]

@@ -20,7 +20,7 @@ _PATIENCE = 60  # seconds
 
 
 def measure(checkout: Checkout, terminal: Terminal, rounds: int) -> list[Measure]:
-    """Switch `rounds` times in each way, in a copy of `checkout` with a stack of its own.
+    """Switch `rounds` times in each way, in a copy of `checkout` with a separate stack.
 
     The supervisor is the one of the dev container.
     """

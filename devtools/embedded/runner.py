@@ -145,7 +145,7 @@ class Runner:
     ) -> None:
         """Start the `programs` that do not run as they should; wait until all are healthy.
 
-        Without `as_declared`, each starts as it did last time. `arrived` as in `readiness.follow`.
+        Without `as_declared`, each starts with its last script. `arrived` as in `readiness.follow`.
         """
         going = self._as_they_should(stack, programs, as_declared)
         for name, program in programs.items():

@@ -367,7 +367,7 @@ class Tenant:
 
 
 class Fresh(Stack):
-    """A copy of a checkout with a project, ports and data of its own."""
+    """A copy of a checkout with a separate project, ports and data."""
 
     took = 0.0  # seconds from the copy to a stack that is up
     setting = ("WORKER_CONCURRENCY", "1")  # what its .env says
@@ -382,7 +382,7 @@ class Fresh(Stack):
         return cls(copy, stack.engine, stack.tell)
 
     def bring_up(self) -> None:
-        """Start it as a new developer does, and keep how long that takes."""
+        """Start it like a new developer, and record the duration."""
         began = time.monotonic()
         self.must("up", "--auto-ports", timeout=900)
         self.took = time.monotonic() - began

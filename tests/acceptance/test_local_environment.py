@@ -276,7 +276,7 @@ def test_edits_show(stack: Stack, seen: Seen) -> None:
 def _found(stack: Stack, path: str, otherwise: str = "") -> str:
     try:
         answer = stack.api().get(path)
-    except Failed:  # between two servers nobody answers
+    except Failed:  # no server answers during the switch
         return otherwise
     return answer.text if answer.status == 200 else ""
 

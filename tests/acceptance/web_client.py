@@ -1,4 +1,4 @@
-"""Asking web as its clients do: by HTTP, by tenant, with a token, or with cookies and forms."""
+"""A client of web: by HTTP, by tenant, with a token, or with cookies and forms."""
 
 from __future__ import annotations
 
