@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def check(here: Surroundings) -> Result:
-    """Is every variable that is used, declared or set also declared, set or used elsewhere?"""
+    """Is every variable used, declared and set consistently?"""
     if not (here.checkout.root / variables.FILE).exists():
         raise NotApplicable(f"there is no {variables.FILE}")
     modules = variables.MODULES

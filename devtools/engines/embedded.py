@@ -145,14 +145,14 @@ class EmbeddedEngine(Engine):
             for subject in (runner.SUBJECT, declaration.SUBJECT, ports.SUBJECT):
                 self.checkout.forget(subject)
 
-    # What is looked at by checks
+    # For the checks
 
     def ports(self) -> dict[str, int]:
-        """The port of each service: those it has, else those it would want."""
+        """The port of each service: the current one, else the configured one."""
         return self._ports_now()
 
     def taken_ports(self) -> tuple[list[Problem], bool]:
-        """The ports that something else holds; and whether `up` may choose others for all."""
+        """The ports that another program uses; and whether `up` may replace all of them."""
         return port_choice.taken(self.checkout, self._declared().ports, self.runner.ports_in_use)
 
     def database_version(self) -> tuple[int, Path]:
