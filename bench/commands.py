@@ -17,33 +17,33 @@ command = group("Benchmarks", "./dev bench --list")
 
 
 def _bench_options(parser: argparse.ArgumentParser) -> None:
-    parts = parser.add_argument("parts", nargs="*", metavar="PART", help="only these; else all")
+    parts = parser.add_argument("parts", nargs="*", metavar="PART", help="only these; default: all")
     completed_by(parts, _names)
-    parser.add_argument("--list", action="store_true", help="name the parts and measure nothing")
+    parser.add_argument("--list", action="store_true", help="list the parts and measure nothing")
     parser.add_argument(
-        "--rounds", type=positive, default=3, metavar="N", help="how often (%(default)s)"
+        "--rounds", type=positive, default=3, metavar="N", help="number of rounds (%(default)s)"
     )
-    parser.add_argument("--json", metavar="FILE", type=Path, help="keep the figures in FILE")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures to FILE")
     parser.add_argument(
         "--from",
         dest="kept",
         metavar="FILE",
         type=Path,
-        help="show what FILE keeps; measure nothing",
+        help="print the figures in FILE; measure nothing",
     )
     parser.add_argument(
-        "--write-docs", action="store_true", help="put the figures into docs/performance.md"
+        "--write-docs", action="store_true", help="write the figures into docs/performance.md"
     )
 
 
 @command(
     "bench",
-    "measure how long things take, beside what they should",
+    "run benchmarks and compare them with their goals",
     "./dev bench --list",
     "./dev bench api snapshot --rounds 5   of the running stack",
-    "./dev bench --json all.json           every part: takes long",
+    "./dev bench --json all.json           all parts: takes long",
     "./dev bench --from all.json --write-docs",
-    "exit status: 1 when a part cannot be measured; a missed goal fails nothing",
+    "exit status: 1 if a part cannot be measured; a missed goal is not an error",
     options=_bench_options,
 )
 def bench(run: Run) -> int:
@@ -75,7 +75,7 @@ def bench(run: Run) -> int:
 
 
 def _measure(run: Run) -> tuple[dict[str, Any], int]:
-    """What was measured of the wanted parts; one that cannot be is said, and the others are."""
+    """Measure the requested parts; report the ones that fail, and continue."""
     from devtools.engines.choice import VARIABLE as DEV_ENGINE
 
     from . import run as performance

@@ -8,7 +8,12 @@ at every start, so a module that only one command needs is imported there.
 from importlib import import_module
 
 from ..checkout import ROOT
-from . import environment, help, inside, production, quality, stack  # noqa: A004, F401  in their order
+
+# The order of these imports is the order of the groups in `./dev help`.
+# isort: off
+from . import stack, inside, environment, quality, production, help  # noqa: A004, F401
+
+# isort: on
 from .registry import COMMANDS, GROUPS
 
 for _file in sorted(ROOT.glob("*/commands.py")):

@@ -54,6 +54,8 @@ def test_the_overview_names_every_command(workspace, arguments):
     assert done.returncode == 0
     for name in COMMANDS:
         assert f"  {name} " in done.stdout
+    assert done.stdout.index("The stack\n") < done.stdout.index("Inside it\n")
+    assert done.stdout.index("Inside it\n") < done.stdout.index("Environment\n")
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
