@@ -1,4 +1,4 @@
-"""Starts, restarts and debugs the processes of a developer's machine.
+"""Starts, serves, restarts and debugs the processes of a developer's machine.
 
 Not in production's image.
 """

@@ -34,7 +34,7 @@ ACCOUNT_APPS = [
 ]
 SHARED_APPS = [
     "tenants",  # before django_tenants: its commands replace those of the same name
-    "core",  # before staticfiles: its runserver replaces the one there
+    "core",
     "core.apps.AdminConfig",  # before django_tenants, whose pages of the admin style in place
     "django_tenants",
     *(app for app in ACCOUNT_APPS if app != "core.apps.AdminConfig"),

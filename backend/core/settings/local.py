@@ -20,6 +20,10 @@ from development.remedies import REMEDIES  # noqa: F401
 DEBUG = True
 breakpoints.install()
 
+# Before staticfiles: its runserver replaces the one there.
+SHARED_APPS.insert(0, "development")
+INSTALLED_APPS.insert(0, "development")
+
 # `./dev manage seed_demo`
 SHARED_APPS += ["demo"]
 INSTALLED_APPS += ["demo"]

@@ -43,3 +43,5 @@ CACHES["default"]["KEY_PREFIX"] = os.environ.get("PYTEST_XDIST_WORKER", "")
 REMEDIES = remedies.REMEDIES
 SHARED_APPS += ["demo", "workbench"]
 INSTALLED_APPS += ["demo", "workbench"]
+SHARED_APPS.insert(0, "development")
+INSTALLED_APPS.insert(0, "development")
