@@ -24,7 +24,7 @@ print(json.dumps(found))
 """
 STARTED = {
     "web": "import core.wsgi",
-    "worker": "import core.wsgi; from core.celery import app, signals;"
+    "worker": "import core.wsgi; from celery import signals; from core.celery import app;"
     " signals.worker_init.send(sender=None)",
     "release": "import django; django.setup()",
 }
