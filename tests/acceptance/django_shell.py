@@ -67,6 +67,7 @@ class DjangoShell:
                 self._process.wait(10)
             except subprocess.TimeoutExpired:
                 self._process.kill()
+                self._process.wait()
             self._process.stdout.close()
             self._process = None
 
