@@ -464,7 +464,7 @@ def test_down_keeps_the_data_and_clean_deletes_it_only_with_yes(stack):
     _up(stack)
     volume = f"{stack.variables['COMPOSE_PROJECT_NAME']}_data"
     assert volume in stack.dev("down").stdout
-    assert "nothing was up" in stack.dev("down").stdout
+    assert "nothing was running" in stack.dev("down").stdout
     for command in (("clean",), ("down", "--volumes")):
         refused = stack.dev(*command)
         assert refused.returncode == 1

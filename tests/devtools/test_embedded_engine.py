@@ -308,7 +308,7 @@ def test_down_stops_in_order_and_the_data_stays(up):
     assert database.rstrip().endswith("database system is shut down")
     down = up.dev("status", "--json")
     assert (down.returncode, json.loads(down.stdout)["state"]) == (0, "down")
-    assert "nothing was up" in up.dev("down").stdout
+    assert "nothing was running" in up.dev("down").stdout
     up.up()
     assert "before" in up.sql("SELECT word FROM public.kept")
 
