@@ -433,7 +433,7 @@ def test_only_orphans_of_a_killed_supervisor_are_stopped(up):
         assert "no supervisor" in done.stdout
         shown = up.up()
         assert "the supervisor was killed" in shown
-        assert "ended: web, worker, localstack, redis, db" in shown
+        assert "stopped: web, worker, localstack, redis, db" in shown
         assert not _alive(before)
         assert stranger.poll() is None
         stranger.kill()
@@ -447,7 +447,7 @@ def test_down_stops_orphans_of_a_killed_supervisor(up):
     before = up.pids()
     os.kill(up.supervisor_pid, signal.SIGKILL)
     wait_until(lambda: not up.supervisor.answers, 10, "the supervisor lives")
-    assert "ended: web, worker, localstack, redis, db" in up.dev("down").stdout
+    assert "stopped: web, worker, localstack, redis, db" in up.dev("down").stdout
     assert not _alive(before)
 
 
@@ -570,7 +570,7 @@ def test_a_stack_that_was_up_while_its_folder_was_moved_starts_with_its_data(che
     shown = checkout.dev("status")
     assert shown.returncode == 1
     assert f"moved from {old}" in shown.stderr
-    assert "ended: web, worker, localstack, redis, db" in checkout.up()
+    assert "stopped: web, worker, localstack, redis, db" in checkout.up()
     assert not _alive(before)
     assert checkout.sql("SELECT to_regclass('public.kept') IS NULL") == "f"
     assert {name: checkout.port(name) for name in used} == used
