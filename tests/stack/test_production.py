@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import time
 from collections import Counter
 from io import BytesIO
 
@@ -265,6 +266,23 @@ def test_slow_senders_do_not_delay_others(running, sent):
             refused = slow.recv(4096)
             assert refused.startswith(b"HTTP/1.1 429 ")
             assert b"content-type: application/problem+json" in refused
+
+
+def test_the_proxy_keeps_an_idle_connection_for_the_declared_time(running):
+    """A load balancer in front of the proxy must close first."""
+    connection = http.client.HTTPSConnection(
+        "127.0.0.1",
+        int(running.ports["PROXY_HTTPS_PORT"]),
+        timeout=30,
+        context=ssl._create_unverified_context(),
+    )
+    with contextlib.closing(connection):
+        for pause in (11, 0):  # seconds; longer than the default
+            connection.request("GET", "/api/v1/health/live/", headers={"Host": "test1.localhost"})
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status == 200
+            time.sleep(pause)  # what is tested
 
 
 def test_a_lock_of_one_tenant_does_not_affect_others(running):

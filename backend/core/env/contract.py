@@ -754,6 +754,17 @@ CONTRACT: tuple[Variable, ...] = (
         deployments=PRODUCTION,
     ),
     Variable(
+        "PROXY_KEEP_ALIVE",
+        "Compose",
+        "Seconds that proxy keeps an idle connection open. Must be longer than the idle timeout\n"
+        "of a load balancer in front of it, or a request can race with the close.",
+        whole_number(1, 3600),
+        default="10",
+        example="75",
+        reader="compose",
+        deployments=PRODUCTION,
+    ),
+    Variable(
         "PROXY_CERTIFICATE",
         "Compose",
         "File with that proxy's certificate chain and key, readable by its user; PEM.",
