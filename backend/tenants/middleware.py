@@ -13,6 +13,7 @@ from django.utils.cache import patch_vary_headers
 
 from core.errors.problem_details import problem, unavailable
 from core.errors.unavailable import as_unavailable
+from tenants.migration import migrations_on_disk
 from tenants.postgresql.base import TenantGone
 from tenants.resolution import HEADER, SuspendedTenant, UnknownTenant, forget, resolve
 
@@ -26,6 +27,9 @@ class TenantMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
         self.free_paths = re.compile("|".join(settings.TENANT_FREE_PATHS))
+        # Load them before Gunicorn forks: the health check compares them with the database, and a
+        # later read could find files that differ from the code in this process.
+        migrations_on_disk()
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self._answer(request)

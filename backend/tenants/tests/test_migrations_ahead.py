@@ -4,6 +4,7 @@ import sys
 from types import ModuleType
 
 import pytest
+from django.core.wsgi import get_wsgi_application
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
@@ -53,6 +54,12 @@ def test_a_process_that_is_older_than_its_files_is_told_to_restart(applied, monk
 
     with pytest.raises(RuntimeError, match=r"older than .*; run: \./dev restart web worker"):
         probe_unknown_migrations()
+
+
+def test_the_migrations_of_a_process_are_those_of_its_start():
+    migrations_on_disk.cache_clear()
+    get_wsgi_application()
+    assert migrations_on_disk.cache_info().currsize == 1
 
 
 def test_the_files_of_an_application_are_its_migrations():
