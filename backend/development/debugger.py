@@ -4,8 +4,8 @@
 debugpy starts its adapter, the process that editors talk to, with the Python it is told to use.
 That is this file as well: it changes two things of the adapter.
 
-- A disconnect from a process also disconnects from its children. VS Code sends Stop to the
-  session of the first process only, and relies on the adapter for the others:
+- A disconnect from one process disconnects from all. VS Code sends Stop to one session only, that
+  of the first process or that of the paused one, and relies on the adapter for the others:
   https://github.com/microsoft/debugpy/issues/1320
 - A breakpoint pauses the thread that reached it. The other threads go on serving requests.
 """
@@ -50,26 +50,25 @@ def run_adapter() -> None:
 
     @functools.wraps(disconnect)
     def disconnect_all(client: Client, request: Any) -> Any:
-        pid = client.session.pid
+        # Of a process that ended, as at a reload, the editor disconnects too.
+        ended = client.session.is_finalizing
         try:
             return disconnect(client, request)
         finally:
-            disconnect_children(pid)
+            if not ended:
+                end_sessions()
 
     Client.attach_request, Client.disconnect_request = attach_one_thread, disconnect_all
     main()
 
 
-def disconnect_children(pid: int | None) -> None:
-    """End the sessions of all processes that descend from `pid`; the processes go on."""
+def end_sessions() -> None:
+    """End the sessions of all processes; the processes go on."""
     from debugpy.adapter import servers
 
-    attached = [(found.ppid, found.server) for found in servers.connections()]
-    for session in [server.session for ppid, server in attached if server and ppid == pid]:
-        child = session.pid
+    for session in [found.server.session for found in servers.connections() if found.server]:
         with session:
-            session.finalize("the parent's session was disconnected", terminate_debuggee=False)
-        disconnect_children(child)
+            session.finalize("another session was disconnected", terminate_debuggee=False)
 
 
 if __name__ == "__main__":

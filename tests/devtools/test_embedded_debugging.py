@@ -143,7 +143,7 @@ def test_a_breakpoint_is_hit_in_web(stack, server):
         for _ in range(8):
             assert status_of(stack, LIVE) == 200
         # One Stop detaches from all processes, and the paused request continues.
-        attached.disconnect()
+        attached.disconnect(stop.session)
         assert answer.result(120) == 404
     assert status_of(stack, NOWHERE) == 404
 

@@ -132,17 +132,16 @@ class Editor:
         """The sessions whose processes still run."""
         return [session for session in self.sessions if session.open]
 
-    def disconnect(self) -> None:
+    def disconnect(self, focused: Session | None = None) -> None:
         """End all sessions like the editor's Stop button: the processes continue.
 
-        The extension starts the sessions of child processes with `lifecycleManagedByParent`, so
-        VS Code asks only the first session and expects the others to end with it.
-        https://code.visualstudio.com/api/references/vscode-api#DebugSessionOptions
+        VS Code asks one session and expects the others to end with it: the first, or while a
+        process is paused, the `focused` session of that process.
         """
-        first = self.sessions[0]
-        first.leaving = True
+        asked = focused or self.sessions[0]
+        asked.leaving = True
         with contextlib.suppress(ConnectionError):
-            first.request("disconnect", terminateDebuggee=False)
+            asked.request("disconnect", terminateDebuggee=False)
         deadline = time.monotonic() + 30
         while left := self.live():
             assert time.monotonic() < deadline, f"one Stop left {len(left)} processes attached"
