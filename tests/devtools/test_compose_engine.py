@@ -361,10 +361,10 @@ def test_the_image_is_built_when_its_inputs_change_and_only_then(stack):
 
 
 def test_a_locked_package_that_the_image_lacks_is_named(stack):
-    core = stack.root / "backend" / "core"
-    core.mkdir()
+    package = stack.root / "backend" / "development"
+    package.mkdir()
     for name in ("__init__.py", "packages.py"):
-        shutil.copy(ROOT / "backend" / "core" / name, core)
+        shutil.copy(ROOT / "backend" / "development" / name, package)
     lock = stack.write("requirements/local.txt", "")
     _up(stack)
     assert json.loads(stack.dev("status", "--json").stdout)["missing_packages"] == []
