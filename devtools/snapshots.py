@@ -36,7 +36,7 @@ PREVIOUS = "previous"
 SUBJECT = "snapshots"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
-# Held while schemas are created, migrated or dropped: backend/tenants/exclusive.py.
+# Held while schemas are created, migrated or dropped: backend/tenants/locks.py.
 RELEASE_LOCK = 0x686F6D65
 _PATIENCE = 60  # time limit in seconds for a release in progress
 _TRIES = 5

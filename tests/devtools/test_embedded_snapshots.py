@@ -234,7 +234,7 @@ def test_a_release_under_way_is_waited_for(up, monkeypatch):
 
 
 def test_releases_and_snapshots_use_the_same_lock():
-    code = (ROOT / "backend" / "tenants" / "exclusive.py").read_text()
+    code = (ROOT / "backend" / "tenants" / "locks.py").read_text()
     (number,) = re.findall(r"^LOCK = (\w+)", code, re.M)
     assert int(number, 16) == snapshots.RELEASE_LOCK
 
