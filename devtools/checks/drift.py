@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .. import environment
 from ..contract import drift, variables
 from .result import NotApplicable, Result, of
 
@@ -17,7 +16,7 @@ def check(here: Surroundings) -> Result:
     if not (here.checkout.root / variables.FILE).exists():
         raise NotApplicable(f"there is no {variables.FILE}")
     modules = variables.MODULES
-    python = environment.find_with(here.checkout, *modules) or here.engine.image_python(*modules)
+    python = here.engine.python_with(*modules)
     if python is None:
         raise NotApplicable("no Python has the needed packages; ./dev env --check installs them")
     evidence = drift.gather(here.checkout, python)

@@ -241,6 +241,8 @@ def referred(run: Run) -> int:
 
 def _python(run: Run, *modules: str) -> Interpreter:
     """A Python that can import `modules`; installs them only if there is none."""
+    # Not the engine's python_with: choosing an engine asks for a Docker daemon, which the checks of
+    # a commit need not wait for.
     return (
         environment.find_with(run.checkout, *modules)
         or run.engine.image_python(*modules)

@@ -163,11 +163,10 @@ class Project:
         known = " ".join(problem.what for problem in self.checkout.dotenv.warnings)
         found = dict.fromkeys(_WARNING.findall(self._configured.errors))
         texts = [text.replace('\\"', '"') for text in found]
-        unset = {text: match[1] for text in texts if (match := _UNSET.match(text))}
         return [
             Problem(f"docker compose warns: {text}", "docker compose config --quiet   repeats it")
             for text in texts
-            if f"`${unset.get(text)}`" not in known
+            if not _is_known(text, known)
         ]
 
     @property
@@ -364,6 +363,12 @@ def one_each(replicas: Mapping[str, Sequence[Container]]) -> dict[str, Container
         name: next((one for one in group if one.running), group[0])
         for name, group in replicas.items()
     }
+
+
+def _is_known(text: str, known: str) -> bool:
+    """Whether Compose warns of an unset variable that is among the `known` warnings."""
+    unset = _UNSET.match(text)
+    return unset is not None and f"`${unset[1]}`" in known
 
 
 def _named_after(root: Path) -> bool:

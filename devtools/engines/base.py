@@ -118,6 +118,13 @@ class Engine(ABC):
         """The packages of `lock` that the running web lacks, as `name version`."""
         return environment.named(self.ask(WEB, ["python", *environment.COMPARE]))
 
+    def python_with(self, *modules: str) -> Interpreter | None:
+        """A Python that can import `modules`: of this machine, else of the stack's image.
+
+        Nothing is installed for it; None if there is none.
+        """
+        return environment.find_with(self.checkout, *modules) or self.image_python(*modules)
+
     def image_python(self, *modules: str) -> Interpreter | None:
         """The Python of the stack's image, if there is one that can import `modules`."""
         return None

@@ -221,7 +221,9 @@ class ComposeEngine(Engine):
             name: report.port(self.project, self._must_run(name), name)
             for name in (DATABASE, CACHE)
         }
-        declared = declaration.load_with(self.checkout, self._reader)
+        declared = declaration.load_with(
+            self.checkout, lambda: self.python_with(declaration.READER)
+        )
         if TESTS not in declared.extra:
             raise DevError(
                 f"neither .venv nor the image can read {declaration.FILE}",
@@ -229,11 +231,6 @@ class ComposeEngine(Engine):
             )
         stack = Stack(self.checkout, Places(self.checkout), declared, Path(sys.executable), given)
         return stack.settings(declared.extra[TESTS])
-
-    def _reader(self) -> Interpreter | None:
-        """A Python that can read the Compose files."""
-        needed = declaration.READER
-        return environment.find_with(self.checkout, needed) or self.image_python(needed)
 
     # The processes' environment
 
