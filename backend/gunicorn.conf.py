@@ -5,6 +5,7 @@ https://docs.gunicorn.org/en/stable/settings.html
 
 import os
 from pathlib import Path
+from typing import Any
 
 from core.env import environment_or_exit
 from core.liveness import DRAIN_FILE
@@ -57,12 +58,12 @@ forwarded_allow_ips = ""
 control_socket_disable = True
 
 
-def on_starting(server) -> None:
+def on_starting(server: Any) -> None:
     """Take requests again, after a restart in the same container."""
     DRAIN_FILE.unlink(missing_ok=True)
 
 
-def post_fork(server, worker) -> None:
+def post_fork(server: Any, worker: Any) -> None:
     """Write the lines of requests together; beside a debugger, at once: it stops all threads."""
     if not debugging:
         start_batches()

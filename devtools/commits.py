@@ -24,7 +24,7 @@ def check(checkout: Checkout, python: Path, *arguments: str) -> int:
     return hand_over(
         _pre_commit(python, *arguments),
         directory=checkout.root,
-        environment=environment.activated(checkout),
+        environment={**environment.activated(checkout), "PROJECT_PYTHON": str(python)},
     )
 
 

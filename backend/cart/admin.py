@@ -1,4 +1,6 @@
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from cart.models import Cart, CartItem
 from cart.services import totals_of
@@ -20,7 +22,7 @@ class CartAdmin(admin.ModelAdmin):
     readonly_fields = ["created_at", "total"]
     inlines = [CartItemInline]
 
-    def get_queryset(self, request):
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Cart]:
         return super().get_queryset(request).prefetch_related("items__product")
 
     @admin.display

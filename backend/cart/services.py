@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from django.db import transaction
@@ -34,7 +35,7 @@ def items_of(user: User) -> QuerySet[CartItem]:
     return items.select_related("product").defer("product__search")
 
 
-def totals_of(items: list[CartItem]) -> dict[str, Decimal]:
+def totals_of(items: Iterable[CartItem]) -> dict[str, Decimal]:
     """Return what the items cost, by currency."""
     totals: dict[str, Decimal] = {}
     for item in items:

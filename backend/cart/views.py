@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
-from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from cart.serializers import AddSerializer, CartSerializer, QuantitySerializer
 from cart.services import add_item, change_item, items_of, remove_item, totals_of
+from users.authentication import SignedInRequest
 from users.models import User
 
 CART_EXAMPLE = {
@@ -34,7 +36,7 @@ cart_example = OpenApiExample("A cart", CART_EXAMPLE, response_only=True)
 conflict = OpenApiResponse(description="There are not so many, or a cart does not hold so many.")
 
 
-def cart_of(user: User) -> dict:
+def cart_of(user: User) -> dict[str, Any]:
     items = list(items_of(user))
     totals = [{"currency": code, "amount": amount} for code, amount in totals_of(items).items()]
     return CartSerializer({"items": items, "totals": totals}).data
@@ -42,7 +44,7 @@ def cart_of(user: User) -> dict:
 
 class CartView(APIView):
     @extend_schema(tags=["cart"], responses=CartSerializer, examples=[cart_example])
-    def get(self, request: Request) -> Response:
+    def get(self, request: SignedInRequest) -> Response:
         """Show the cart, at the products' present prices."""
         return Response(cart_of(request.user))
 
@@ -57,7 +59,7 @@ class AddView(APIView):
             OpenApiExample("Two mugs", {"product": 7, "quantity": 2}, request_only=True),
         ],
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: SignedInRequest) -> Response:
         """Add pieces of a product, beside those that are in the cart."""
         wanted = AddSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
@@ -75,7 +77,7 @@ update_schema = extend_schema(
 
 class UpdateView(APIView):
     @update_schema
-    def put(self, request: Request, pk: int) -> Response:
+    def put(self, request: SignedInRequest, pk: int) -> Response:
         """Set how many pieces of an item are wanted."""
         wanted = QuantitySerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
@@ -83,7 +85,7 @@ class UpdateView(APIView):
         return Response(cart_of(request.user))
 
     @update_schema
-    def patch(self, request: Request, pk: int) -> Response:
+    def patch(self, request: SignedInRequest, pk: int) -> Response:
         """Do the same as PUT; an item has nothing else to change."""
         wanted = QuantitySerializer(data=request.data, partial=True)
         wanted.is_valid(raise_exception=True)
@@ -96,7 +98,7 @@ class UpdateView(APIView):
 
 class RemoveView(APIView):
     @extend_schema(tags=["cart"], responses={204: None})
-    def delete(self, request: Request, pk: int) -> Response:
+    def delete(self, request: SignedInRequest, pk: int) -> Response:
         """Take an item out of the cart."""
         remove_item(request.user, pk)
         return Response(status=204)

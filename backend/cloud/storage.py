@@ -51,6 +51,8 @@ class TenantS3Storage(S3Storage):
         SuspiciousOperation: from every method, for a name outside the tenant's prefix.
     """
 
+    client_config: Any  # botocore's, which has no types
+
     def get_default_settings(self) -> dict[str, Any]:
         return super().get_default_settings() | {
             "public_endpoint_url": None,

@@ -1,6 +1,6 @@
 """The admin's site: a model is shown where the schema has its table, and nowhere else."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.db.models import Model
@@ -8,8 +8,13 @@ from django.http import HttpRequest
 
 from core.tenancy import has_table, in_a_tenant
 
+if TYPE_CHECKING:
+    _ModelAdmin = admin.ModelAdmin  # what it is mixed into
+else:
+    _ModelAdmin = object
 
-class ShownWhereItIs:
+
+class ShownWhereItIs(_ModelAdmin):
     """Hides a model on the sites whose schema has no table for it.
 
     `Site` adds this to every ModelAdmin.
@@ -63,7 +68,8 @@ class Site(admin.AdminSite):
 
 def _dependents_are_here(model: type[Model]) -> bool:
     """Tell whether all tables are here in which deleting a row looks for what goes with it."""
-    seen, left = set(), {model}
+    seen: set[Any] = set()
+    left: set[Any] = {model}
     while left:
         current = left.pop()
         if not has_table(current):

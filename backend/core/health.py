@@ -160,6 +160,7 @@ def _start(name: str, probe: Probe) -> Future[float]:
         _running[name] = future
 
     def run() -> None:
+        failure: Exception | None
         started = time.monotonic()
         try:
             probe()

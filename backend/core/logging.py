@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import structlog
-from structlog.typing import EventDict
+from structlog.typing import EventDict, Processor
 
 # Asked again and again, for ever: the liveness probe, and the workbench of a local stack.
 QUIET_PATHS = ("/api/v1/health/live/", "/workbench/live/")
@@ -32,7 +32,7 @@ def logging_config(log_format: str, level: str) -> dict[str, Any]:
 
     Source: https://www.structlog.org/en/stable/standard-library.html
     """
-    shared = [
+    shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
@@ -49,7 +49,7 @@ def logging_config(log_format: str, level: str) -> dict[str, Any]:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    renderers = {
+    renderers: dict[str, list[Processor]] = {
         "json": [
             structlog.processors.format_exc_info,
             put_first_things_first,
@@ -187,18 +187,20 @@ def add_access_fields(logger: Any, name: str, event: EventDict) -> EventDict:
     """
     arguments = event.pop("positional_args", ())
     if event["_record"].name == "gunicorn.access":
-        event |= {
-            "method": arguments["m"],
-            "path": arguments["U"],
-            "code": int(arguments["s"]),
-            "bytes": int(arguments["B"] or 0),
-            "duration_ms": round(int(arguments["D"]) / 1000, 1),
-            "request_id": arguments["{x-request-id}o"],
-        }
+        event.update(
+            {
+                "method": arguments["m"],
+                "path": arguments["U"],
+                "code": int(arguments["s"]),
+                "bytes": int(arguments["B"] or 0),
+                "duration_ms": round(int(arguments["D"]) / 1000, 1),
+                "request_id": arguments["{x-request-id}o"],
+            }
+        )
     return event
 
 
 def put_first_things_first(logger: Any, name: str, event: EventDict) -> EventDict:
     """Order the fields so that a line can be read from its beginning."""
     first = ("timestamp", "level", "event", "tenant", "logger")
-    return {key: event[key] for key in first if key in event} | event
+    return {**{key: event[key] for key in first if key in event}, **event}

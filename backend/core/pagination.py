@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from django.core.paginator import Paginator
+from django.core.paginator import Page, Paginator
 from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import PageNumberPagination
 from rest_framework.request import Request
@@ -17,6 +17,8 @@ class Pagination(PageNumberPagination):
     Links have no host, so that they are right behind any proxy and for every cache.
     """
 
+    page: Page  # set before a link is asked for, as is the request
+    request: Request
     page_size = 20
     page_size_query_param = "page_size"
     max_page_size = 100

@@ -1,7 +1,7 @@
 """How the API reads a body."""
 
 from io import BytesIO
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from django.conf import settings
 from django.http.multipartparser import MultiPartParser as DjangoMultiPartParser
@@ -16,7 +16,9 @@ from core.errors.problem_details import ContentTooLarge
 class JSONParser(parsers.JSONParser):
     """Reads UTF-8 JSON up to the size Django allows for a form."""
 
-    def parse(self, stream: BinaryIO, media_type: str | None = None, parser_context=None) -> Any:
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Any = None
+    ) -> Any:
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         body = stream.read(limit + 1)
         if len(body) > limit:
@@ -30,7 +32,7 @@ class JSONParser(parsers.JSONParser):
 class MultiPartParser(parsers.MultiPartParser):
     """Reads a form with files, and refuses a form of which Django would drop a part silently."""
 
-    def parse(self, stream: BinaryIO, media_type: str | None = None, parser_context=None) -> Any:
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
         request = parser_context["request"]
         meta = {**request.META, "CONTENT_TYPE": media_type}
         try:
@@ -43,6 +45,9 @@ class MultiPartParser(parsers.MultiPartParser):
 
 class _NamedFiles(DjangoMultiPartParser):
     """Django's parser, for which a name that cannot be kept and a bad header are errors."""
+
+    _input_data: Any
+    _boundary: bytes
 
     def check_headers(self) -> None:
         """Look at the headers of each part while the form is read."""
@@ -58,7 +63,7 @@ class _NamedFiles(DjangoMultiPartParser):
 class _CheckedHeaders:
     """Passes a form's bytes on as they are, and raises for a part without readable headers."""
 
-    def __init__(self, stream: BinaryIO, delimiter: bytes) -> None:
+    def __init__(self, stream: IO[bytes], delimiter: bytes) -> None:
         self._stream = stream
         self._delimiter = delimiter
         self._unchecked = b""

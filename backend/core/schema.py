@@ -36,7 +36,9 @@ PROBLEM = {
 }
 
 
-def only_the_newest_version(endpoints: list[tuple], **kwargs: Any) -> list[tuple]:
+def only_the_newest_version(
+    endpoints: list[tuple[Any, ...]], **kwargs: Any
+) -> list[tuple[Any, ...]]:
     """Leave out the alias /api/, which would describe every operation twice."""
     return [endpoint for endpoint in endpoints if endpoint[0].startswith("/api/v1/")]
 
@@ -78,7 +80,9 @@ LIVENESS = {
 }
 
 
-def describe_health(result: dict, generator: Any, request: Any, public: bool) -> dict:
+def describe_health(
+    result: dict[str, Any], generator: Any, request: Any, public: bool
+) -> dict[str, Any]:
     """Add the health addresses: plain views, which must not need what the API stands on."""
     ready = {"200": _answer("What is needed answers; `down` names the rest.", READINESS)}
     ready["503"] = _answer("Something needed is down; `down` names it.", READINESS)
@@ -105,7 +109,9 @@ def _answer(description: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"description": description, "content": {"application/json": content}}
 
 
-def document_errors(result: dict, generator: Any, request: Any, public: bool) -> dict:
+def document_errors(
+    result: dict[str, Any], generator: Any, request: Any, public: bool
+) -> dict[str, Any]:
     """Add to each operation the errors that follow from what it takes."""
     result["components"]["schemas"]["Problem"] = PROBLEM
     for path, operations in result["paths"].items():

@@ -2,12 +2,12 @@
 
 from django.conf import settings
 from django.contrib import admin
-from django.urls import include, path, re_path
+from django.urls import URLPattern, URLResolver, include, path, re_path
 from drf_spectacular.views import SpectacularAPIView
 
 from core.views import ApiPage, landing, no_such_api
 
-api = [
+api: list[URLPattern | URLResolver] = [
     path("auth/", include("users.urls")),
     path("products/", include("products.urls")),
     path("cart/", include("cart.urls")),

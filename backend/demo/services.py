@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from decimal import Decimal
 from itertools import product as combinations
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -27,7 +28,7 @@ MATERIALS = ("Oak", "Steel", "Linen", "Cork", "Enamel")
 COLOURS = ("blue", "green", "red", "white", "black")
 CATALOGUE = 40  # products of a tenant, unless more are asked for
 
-ACCOUNTS = {
+ACCOUNTS: dict[str, dict[str, Any]] = {
     "admin@example.com": {"first_name": "Ada", "is_staff": True, "is_superuser": True},
     "staff@example.com": {"first_name": "Sam", "is_staff": True},
     "customer@example.com": {"first_name": "Carla", "last_name": "Customer"},

@@ -58,7 +58,8 @@ def run_adapter() -> None:
             if not ended:
                 end_sessions()
 
-    Client.attach_request, Client.disconnect_request = attach_one_thread, disconnect_all
+    Client.attach_request = attach_one_thread  # type: ignore[method-assign]
+    Client.disconnect_request = disconnect_all  # type: ignore[method-assign]
     main()
 
 

@@ -69,7 +69,8 @@ def claim(database: dict[str, Any]) -> int:
     atexit.register(connection.close)  # the lock goes with it, however the process ends
     for number in REDIS_DATABASES:
         query = "SELECT pg_try_advisory_lock(%s, %s)"
-        if connection.execute(query, [_LOCK, number]).fetchone()[0]:
+        [(locked,)] = connection.execute(query, [_LOCK, number]).fetchall()
+        if locked:
             os.environ[RUN] = str(number)
             return number
     raise SystemExit(f"{len(REDIS_DATABASES)} runs of the tests go on already; wait for one to end")

@@ -13,7 +13,6 @@ from drf_spectacular.utils import (
     extend_schema,
 )
 from rest_framework.generics import ListAPIView, RetrieveAPIView
-from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
@@ -25,6 +24,7 @@ from orders.serializers import (
     OrderSerializer,
 )
 from orders.services import create_order, orders_of
+from users.authentication import SignedInRequest
 
 EXAMPLE = {
     "id": 5,
@@ -53,6 +53,7 @@ DETAIL_EXAMPLE = EXAMPLE | {
 class OrderListView(ListAPIView):
     """List the orders, newest first."""
 
+    request: SignedInRequest
     serializer_class = OrderSerializer
 
     def get_queryset(self) -> QuerySet[Order]:
@@ -63,6 +64,7 @@ class OrderListView(ListAPIView):
 class OrderDetailView(RetrieveAPIView):
     """Show one order with its items and history."""
 
+    request: SignedInRequest
     serializer_class = OrderDetailSerializer
 
     def get_queryset(self) -> QuerySet[Order]:
@@ -93,7 +95,7 @@ class OrderCreateView(APIView):
         },
         examples=[OpenApiExample("An order", DETAIL_EXAMPLE)],
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: SignedInRequest) -> Response:
         """Order what is in the cart; a confirmation follows by e-mail."""
         header = IdempotencyKeySerializer(data={"key": request.headers.get("Idempotency-Key", "")})
         header.is_valid(raise_exception=True)
@@ -106,7 +108,7 @@ TABLE = {(200, "text/csv"): OpenApiTypes.STR}
 
 class OrderCsvView(APIView):
     @extend_schema(tags=["orders"], responses=TABLE, operation_id="orders_csv")
-    def get(self, request: Request, pk: int) -> StreamingHttpResponse:
+    def get(self, request: SignedInRequest, pk: int) -> StreamingHttpResponse:
         """Send the items of one order as CSV."""
         order = get_object_or_404(orders_of(request.user), pk=pk)
         return csv_response(orders_of(request.user).filter(pk=pk), f"order-{order.number}")
@@ -114,6 +116,6 @@ class OrderCsvView(APIView):
 
 class OrderListCsvView(APIView):
     @extend_schema(tags=["orders"], responses=TABLE, operation_id="orders_list_csv")
-    def get(self, request: Request) -> StreamingHttpResponse:
+    def get(self, request: SignedInRequest) -> StreamingHttpResponse:
         """Send the items of all orders as CSV."""
         return csv_response(orders_of(request.user), "orders")

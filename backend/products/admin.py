@@ -1,4 +1,6 @@
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from products.models import Category, Product
 from products.services import forget_lists
@@ -24,14 +26,14 @@ class ProductAdmin(admin.ModelAdmin):
     actions = ["show", "hide"]
 
     @admin.action(description="Show selected products", permissions=["change"])
-    def show(self, request, rows) -> None:
+    def show(self, request: HttpRequest, rows: QuerySet[Product]) -> None:
         self._set_active(request, rows, True)
 
     @admin.action(description="Hide selected products", permissions=["change"])
-    def hide(self, request, rows) -> None:
+    def hide(self, request: HttpRequest, rows: QuerySet[Product]) -> None:
         self._set_active(request, rows, False)
 
-    def _set_active(self, request, rows, is_active: bool) -> None:
+    def _set_active(self, request: HttpRequest, rows: QuerySet[Product], is_active: bool) -> None:
         count = rows.update(is_active=is_active)
         forget_lists()
         self.message_user(request, f"{count} changed.")

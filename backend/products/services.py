@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterable
+from typing import TypeVar, cast
 from uuid import uuid4
 
 from django.core.cache import cache
@@ -75,7 +75,7 @@ def return_to_stock(quantities: dict[int, int]) -> None:
     _save_stock(products)
 
 
-def _save_stock(products) -> None:
+def _save_stock(products: Iterable[Product]) -> None:
     Product.objects.bulk_update(products, ["stock"])
     forget_lists()
 
@@ -90,7 +90,8 @@ def remembered(key: str, load: Callable[[], Page]) -> Page:
     version that is no longer read.
     """
     version = cache.get_or_set(VERSION_KEY, lambda: uuid4().hex, timeout=None)
-    return cache.get_or_set(f"products:{version}:{key}", load, timeout=LIST_SECONDS)
+    found = cache.get_or_set(f"products:{version}:{key}", load, timeout=LIST_SECONDS)
+    return cast("Page", found)
 
 
 def forget_lists() -> None:

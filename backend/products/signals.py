@@ -1,5 +1,7 @@
 """However a product is changed, lists show it."""
 
+from typing import Any
+
 from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 
@@ -9,5 +11,5 @@ from products.services import forget_lists
 
 @receiver([post_save, post_delete], sender=Product)
 @receiver([post_save, post_delete], sender=Category)
-def forget_lists_after_change(**kwargs) -> None:
+def forget_lists_after_change(**kwargs: Any) -> None:
     forget_lists()

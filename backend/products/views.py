@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 import re
+from typing import Any
 from urllib.parse import urlencode
 
 from django.db.models import QuerySet
@@ -65,8 +66,10 @@ class ProductListView(Catalogue, ListAPIView):
         "page_size": r"[1-9]\d?|100",
     }
 
-    def list(self, request: Request, *args, **kwargs) -> Response:
-        if not all(self._is_remembered(*item) for item in request.query_params.items()):
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        if not all(
+            self._is_remembered(name, str(value)) for name, value in request.query_params.items()
+        ):
             return super().list(request)
         key = f"{request.path}?{urlencode(sorted(request.query_params.items()))}"
         return Response(remembered(key, lambda: super(ProductListView, self).list(request).data))
@@ -90,7 +93,7 @@ class ProductImageView(Catalogue):
         product = self.get_queryset().filter(pk=pk).first()
         if product is None or not product.image:
             raise Http404
-        content_type, _encoding = mimetypes.guess_type(product.image.name)
+        content_type, _encoding = mimetypes.guess_type(product.image.name or "")
         try:
             file = product.image.open()
         except FileNotFoundError:

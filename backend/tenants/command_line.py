@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from typing import TYPE_CHECKING
 
 import django
 from django.conf import settings
@@ -16,6 +17,9 @@ from django.core.management import execute_from_command_line, get_commands
 from django.db import DatabaseError, OperationalError, connection
 
 from tenants.operators import Operators
+
+if TYPE_CHECKING:
+    from tenants.models import Tenant
 
 OPTION = "--tenant"
 
@@ -177,7 +181,7 @@ def _is_tenant_free(command: str) -> bool:
     return command in TENANT_FREE or command in settings.TENANT_FREE_COMMANDS
 
 
-def _tenant(name: str):
+def _tenant(name: str) -> Tenant | Operators:
     if name == Operators.schema_name:
         return Operators()
     from tenants.services import get_tenant  # models load only after django.setup()

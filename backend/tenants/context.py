@@ -39,7 +39,7 @@ def each_active_tenant() -> Iterator[Tenant]:
 
 
 @receiver(request_finished)
-def leave_tenant(**kwargs) -> None:
+def leave_tenant(**kwargs: Any) -> None:
     """Leave the tenant when the response has been sent.
 
     Not in the middleware: a streamed response still reads while it is being sent.
@@ -48,5 +48,5 @@ def leave_tenant(**kwargs) -> None:
 
 
 @receiver(bind_extra_task_metadata)
-def bind_tenant_of_task(**kwargs) -> None:
+def bind_tenant_of_task(**kwargs: Any) -> None:
     structlog.contextvars.bind_contextvars(tenant=connection.schema_name)

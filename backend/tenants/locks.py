@@ -35,7 +35,8 @@ def exclusive_lock() -> Iterator[None]:
     params = connection.get_connection_params()
     params |= {"dbname": MAINTENANCE_DATABASE, "options": ""}
     with connection.wrap_database_errors, psycopg.connect(**params, autocommit=True) as own:
-        if not own.execute("SELECT pg_try_advisory_lock(%s)", [LOCK]).fetchone()[0]:
+        [(locked,)] = own.execute("SELECT pg_try_advisory_lock(%s)", [LOCK]).fetchall()
+        if not locked:
             log.info("waiting for another release")
             own.execute("SELECT pg_advisory_lock(%s)", [LOCK])
         yield

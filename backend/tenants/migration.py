@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterable
 from functools import cache
+from typing import Any
 
 import structlog
 from django.apps import apps
@@ -68,7 +69,7 @@ def files_of(labels: Iterable[str]) -> set[tuple[str, str]]:
     """Return the migrations that the applications have as files now, unlike at the start."""
     found = set()
     for label in set(labels):
-        module = sys.modules.get(MigrationLoader.migrations_module(label)[0])
+        module = sys.modules.get(MigrationLoader.migrations_module(label)[0] or "")
         names = (entry.name for entry in pkgutil.iter_modules(getattr(module, "__path__", ())))
         found |= {(label, name) for name in names}
     return found
@@ -111,7 +112,9 @@ class _Migrate(Migrate):
 
     migration = ""
 
-    def migration_progress_callback(self, action, migration=None, fake=False) -> None:
+    def migration_progress_callback(
+        self, action: str, migration: Any = None, fake: bool = False
+    ) -> None:
         if action == "apply_start":
             self.migration = str(migration)
         elif action == "apply_success":

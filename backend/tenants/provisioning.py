@@ -7,6 +7,8 @@ become it: https://www.postgresql.org/docs/current/role-attributes.html
 
 from __future__ import annotations
 
+from typing import Any
+
 import structlog
 from django.db import connection, transaction
 from django_tenants.utils import get_public_schema_name
@@ -158,7 +160,7 @@ def _own_tables() -> list[str]:
         return [table for (table,) in cursor.fetchall()]
 
 
-def _table(model: type) -> str:
+def _table(model: type[Any]) -> str:
     return _quote(model._meta.db_table)
 
 

@@ -10,6 +10,7 @@ import time
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.http.request import split_domain_port
 
@@ -104,7 +105,7 @@ def _by_domain(host: str) -> Tenant | None:
     return _look_up(("domain", host), Tenant.objects.filter(domains__domain=host))
 
 
-def _look_up(key: tuple[str, str], rows) -> Tenant | None:
+def _look_up(key: tuple[str, str], rows: QuerySet[Tenant]) -> Tenant | None:
     found = _remembered.get(key)
     if found and time.monotonic() - found[0] < CACHE_SECONDS:
         return found[1]

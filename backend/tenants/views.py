@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import connection
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods
@@ -49,7 +49,7 @@ def _remember(request: HttpRequest, names: set[str]) -> HttpResponse:
     return response
 
 
-def _next(values) -> str:
+def _next(values: QueryDict) -> str:
     """Return the path to go to; one of another site is not followed."""
     path = values.get("next", "")
     return path if url_has_allowed_host_and_scheme(path, allowed_hosts=None) else "/admin/"

@@ -1,5 +1,9 @@
+from typing import Any, cast
+
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import FileResponse, HttpRequest
 from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
 from django.utils.html import format_html, format_html_join
@@ -7,6 +11,7 @@ from django.utils.html import format_html, format_html_join
 from tickets.models import Attachment, Message, Ticket
 from tickets.services import answer_ticket, close_ticket
 from tickets.views import file_response
+from users.models import User
 
 
 def link_to(attachment: Attachment) -> tuple[str, str]:
@@ -22,10 +27,10 @@ class MessageInline(admin.StackedInline):
     fields = ["body", "author", "created_at", "files"]
     readonly_fields = ["author", "created_at", "files"]
 
-    def get_queryset(self, request):
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
         return super().get_queryset(request).prefetch_related("attachments")
 
-    def has_change_permission(self, request, obj=None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
     @admin.display
@@ -46,19 +51,19 @@ class TicketAdmin(admin.ModelAdmin):
     inlines = [MessageInline]
     actions = ["close"]
 
-    def get_readonly_fields(self, request, obj=None) -> list[str]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return [*self.readonly_fields, "user", "subject"] if obj else self.readonly_fields
 
-    def save_formset(self, request, form, formset, change) -> None:
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         # An answer changes the ticket's state, so it takes the same way as one by the API.
         formset.save(commit=False)
         for message in formset.new_objects:
-            answer_ticket(request.user, form.instance.pk, message.body)
+            answer_ticket(cast("User", request.user), form.instance.pk, message.body)
 
     @admin.action(description="Close selected tickets", permissions=["change"])
-    def close(self, request, tickets) -> None:
+    def close(self, request: HttpRequest, tickets: QuerySet[Ticket]) -> None:
         for ticket in tickets:
-            close_ticket(request.user, ticket.pk)
+            close_ticket(cast("User", request.user), ticket.pk)
         self.message_user(request, f"{len(tickets)} closed.")
 
 
@@ -70,12 +75,12 @@ class AttachmentAdmin(admin.ModelAdmin):
     list_filter = ["content_type"]
     list_select_related = ["message__ticket"]
     search_fields = ["name", "message__ticket__subject"]
-    fields = readonly_fields = ["ticket", "content_type", "size", "download"]
+    fields = readonly_fields = ("ticket", "content_type", "size", "download")
 
-    def has_add_permission(self, request) -> bool:
+    def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    def has_change_permission(self, request, obj=None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
     @admin.display
@@ -86,14 +91,14 @@ class AttachmentAdmin(admin.ModelAdmin):
     def download(self, attachment: Attachment) -> str:
         return format_html('<a href="{}">{}</a>', *link_to(attachment))
 
-    def get_urls(self) -> list:
+    def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(self.send_file)
         return [
             path("<int:pk>/file/", view, name="tickets_attachment_file"),
             *super().get_urls(),
         ]
 
-    def send_file(self, request, pk: int):
+    def send_file(self, request: HttpRequest, pk: int) -> FileResponse:
         attachment = get_object_or_404(Attachment, pk=pk)
         if not self.has_view_permission(request, attachment):
             raise PermissionDenied

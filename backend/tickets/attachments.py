@@ -35,7 +35,7 @@ def checked_type(file: File) -> str:
     content_type = _image_type(file) or _document_type(file)
     if content_type is None:
         raise ValidationError("Accepted are PNG, JPEG, GIF and WebP images, PDF, and UTF-8 text.")
-    suffix = PurePath(file.name).suffix.lower()
+    suffix = PurePath(file.name or "").suffix.lower()
     if suffix not in SUFFIXES[content_type]:
         raise ValidationError(f"The file is {content_type}, which {suffix!r} does not say.")
     return content_type
@@ -55,7 +55,7 @@ def _image_type(file: File) -> str | None:
         raise ValidationError("The image is damaged or too large.") from error
     finally:
         file.seek(0)
-    return IMAGE_FORMATS[image.format]
+    return IMAGE_FORMATS[image.format or ""]
 
 
 def _document_type(file: File) -> str | None:

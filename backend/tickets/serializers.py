@@ -71,7 +71,7 @@ class AttachmentsSerializer(serializers.Serializer):
     attachments = serializers.ListField(
         child=serializers.FileField(max_length=200),
         max_length=MAX_FILES,
-        default=(),
+        default=(),  # type: ignore[arg-type]  # a list would be shared
         help_text="Images, PDF or text.",
     )
 

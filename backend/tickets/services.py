@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from django.core.files import File
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.db.models import QuerySet
@@ -79,16 +80,14 @@ def close_ticket(user: User, ticket_id: int) -> Ticket:
     return ticket
 
 
-def _add_message(
-    ticket: Ticket, author: User, body: str, attachments: Sequence[UploadedFile]
-) -> None:
+def _add_message(ticket: Ticket, author: User, body: str, attachments: Sequence[File]) -> None:
     types = [checked_type(file) for file in attachments]  # all, before any is stored
     message = Message.objects.create(ticket=ticket, author=author, body=body)
     for file, content_type in zip(attachments, types, strict=True):
         Attachment.objects.create(
             message=message,
             file=file,
-            name=file.name[-200:],
+            name=(file.name or "")[-200:],
             content_type=content_type,
             size=file.size,
         )

@@ -29,6 +29,7 @@ from tickets.services import (
     open_ticket,
     tickets_for,
 )
+from users.authentication import SignedInRequest
 
 EXAMPLE = {
     "id": 4,
@@ -92,6 +93,7 @@ def file_response(attachment: Attachment) -> FileResponse:
 
 
 class TicketListView(ListAPIView):
+    request: SignedInRequest
     serializer_class = TicketSerializer
     parser_classes = PARSERS
 
@@ -119,7 +121,7 @@ class TicketListView(ListAPIView):
             ),
         ],
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: SignedInRequest) -> Response:
         """Open a ticket."""
         sent = OpenTicketFormSerializer(data=request.data)
         sent.is_valid(raise_exception=True)
@@ -130,6 +132,7 @@ class TicketListView(ListAPIView):
 class TicketDetailView(RetrieveAPIView):
     """Show a ticket with its messages."""
 
+    request: SignedInRequest
     serializer_class = TicketDetailSerializer
 
     def get_queryset(self) -> QuerySet[Ticket]:
@@ -151,7 +154,7 @@ class AnswerView(APIView):
             OpenApiExample("An answer", {"body": "A new one is on its way."}, request_only=True),
         ],
     )
-    def post(self, request: Request, pk: int) -> Response:
+    def post(self, request: SignedInRequest, pk: int) -> Response:
         """Add a message: the staff's answers the ticket, its owner's opens it again."""
         sent = AnswerFormSerializer(data=request.data)
         sent.is_valid(raise_exception=True)
@@ -162,14 +165,14 @@ class CloseView(APIView):
     @extend_schema(
         tags=["tickets"], request=None, responses=TicketDetailSerializer, examples=[detail_example]
     )
-    def post(self, request: Request, pk: int) -> Response:
+    def post(self, request: SignedInRequest, pk: int) -> Response:
         """Close a ticket."""
         return detail(close_ticket(request.user, pk))
 
 
 class AttachmentView(APIView):
     @extend_schema(tags=["tickets"], responses={(200, "*/*"): OpenApiTypes.BINARY})
-    def get(self, request: Request, pk: int) -> FileResponse:
+    def get(self, request: SignedInRequest, pk: int) -> FileResponse:
         """Send a file."""
         attachment = get_object_or_404(attachments_for(request.user), pk=pk)
         return file_response(attachment)

@@ -16,6 +16,8 @@ from users.throttling import LogInThrottle, remember_client
 class LogInForm(AdminAuthenticationForm):
     """The admin's log-in, as slow for who guesses as the API's; both count together."""
 
+    request: HttpRequest
+
     def clean(self) -> dict[str, Any]:
         request = Request(self.request, parsers=[FormParser(), MultiPartParser()])
         throttle = LogInThrottle(field="username")
@@ -55,7 +57,7 @@ class LogInAdmin(admin.ModelAdmin):
 
     list_display = ["user", "created_at", "expires_at"]
     search_fields = ["user__email"]
-    fields = readonly_fields = ["user", "created_at", "expires_at"]
+    fields = readonly_fields = ("user", "created_at", "expires_at")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

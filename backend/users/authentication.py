@@ -30,6 +30,12 @@ from users.services import NotLinked, account_of, log_in_of
 log = structlog.get_logger(__name__)
 
 
+class SignedInRequest(Request):
+    """A request of a signed-in user, as the default permission ensures; for annotations only."""
+
+    user: User
+
+
 class LocalAuthentication(JWTAuthentication):
     """Accepts a token of this site while its log-in lasts. `Bearer` may be in either case."""
 

@@ -1,7 +1,7 @@
 """The account, known by its e-mail address."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar, cast
 from uuid import uuid4
 
 from django.contrib.auth.models import AbstractUser, BaseUserManager
@@ -34,7 +34,7 @@ class UserManager(BaseUserManager["User"]):
     @classmethod
     def normalize_email(cls, email: str | None) -> str:
         """Return the spelling under which an address is stored."""
-        return User._meta.get_field("email").to_python(email or "")
+        return cast("str", User._meta.get_field("email").to_python(email or ""))
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
         """Create an account; without a password it cannot log in.
@@ -59,23 +59,27 @@ class UserManager(BaseUserManager["User"]):
 class RandomIdentity(RandomUUID):
     """A new identity, made by the database; also by SQLite, which projects may come from."""
 
-    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, list[Any]]:
+    def as_sqlite(  # type: ignore[override]  # Django's own functions return lists, too
+        self, compiler: Any, connection: Any, **context: Any
+    ) -> tuple[str, list[Any]]:
         return "lower(hex(randomblob(16)))", []
 
 
 class User(AbstractUser):
     """A person's account in one tenant."""
 
-    username = None
+    username = None  # type: ignore[assignment]  # Django's way to leave a field out
     email = EmailAddressField("e-mail address", unique=True)
     # An id may be given again when a sequence is set back; this never is. Tokens and sessions
     # carry it.
     identity = models.UUIDField(db_default=RandomIdentity(), unique=True, editable=False)
 
+    _password: str | None  # Django's: a new password that is not saved yet
+
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS = []
 
-    objects = UserManager()
+    objects: ClassVar[UserManager] = UserManager()  # type: ignore[assignment]  # no user names
 
     class Meta(AbstractUser.Meta):
         constraints = [

@@ -167,7 +167,7 @@ def _linked(identity: Identity) -> CognitoIdentity:
 
 
 def _link(identity: Identity) -> CognitoIdentity:
-    if not 0 < len(identity.email) <= User._meta.get_field("email").max_length:
+    if not 0 < len(identity.email) <= (User._meta.get_field("email").max_length or 0):
         raise NotLinked("The first sign-in needs an id token with a verified e-mail address.")
     try:
         with transaction.atomic():

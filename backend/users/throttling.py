@@ -77,7 +77,11 @@ class LogInThrottle(BaseThrottle):
         self.refusing: SimpleRateThrottle | None = None
 
     def allow_request(self, request: Request, view: APIView | None) -> bool:
-        refusing = (one for one in self.throttles if not one.allow_request(request, view))
+        refusing = (
+            one
+            for one in self.throttles
+            if not one.allow_request(request, view)  # type: ignore[arg-type]  # no limit reads the view
+        )
         self.refusing = next(refusing, None)
         return self.refusing is None
 

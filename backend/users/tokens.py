@@ -5,21 +5,26 @@ account (USER_ID_FIELD): names and ids can be given again, after a drop or when 
 back, and an old token must not be valid for the next user of them.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from django.contrib.auth.models import AbstractBaseUser
 from django.db import connection
 from rest_framework_simplejwt import tokens
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.utils import datetime_from_epoch
 
-from users.models import LogIn
+from users.models import LogIn, User
 
 CLAIM = "tenant"
 LOG_IN = "log_in"  # the claim that holds the id of the LogIn
 
 
-class TenantClaim:
+if TYPE_CHECKING:
+    _Token = tokens.Token  # what it is mixed into
+else:
+    _Token = object
+
+
+class TenantClaim(_Token):
     """Writes the tenant into a new token, and demands it of one that is shown."""
 
     def __init__(self, token: Any = None, verify: bool = True) -> None:
@@ -38,7 +43,7 @@ class AccessToken(TenantClaim, tokens.AccessToken):
     """Sent with each request; a few minutes, and no longer than its log-in lasts."""
 
     @classmethod
-    def for_user(cls, user: AbstractBaseUser) -> "AccessToken":
+    def for_user(cls, user: User) -> "AccessToken":
         """Log a user in; return the access token of the pair."""
         return RefreshToken.for_user(user).access_token
 
@@ -49,7 +54,7 @@ class RefreshToken(TenantClaim, tokens.RefreshToken):
     access_token_class = AccessToken
 
     @classmethod
-    def for_user(cls, user: AbstractBaseUser) -> "RefreshToken":
+    def for_user(cls, user: User) -> "RefreshToken":
         """Log a user in; return the first refresh token of the log-in."""
         token = super().for_user(user)
         log_in = LogIn.objects.create(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import Http404
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework.generics import RetrieveUpdateAPIView
@@ -14,6 +16,7 @@ from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
 from core.errors.problem_details import Conflict
 from core.parsers import JSONParser
 from core.tenancy import in_a_tenant
+from users.authentication import SignedInRequest
 from users.models import User
 from users.serializers import (
     LogInSerializer,
@@ -81,7 +84,7 @@ class LogInView(TokenObtainPairView):
         responses={200: TokenPairSerializer, 401: refused, 429: too_often},
         examples=[OpenApiExample("Credentials", CREDENTIALS, request_only=True), tokens_example],
     )
-    def post(self, request: Request, *args, **kwargs) -> Response:
+    def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Log in, for a pair of tokens."""
         response = super().post(request, *args, **kwargs)
         remember_client(request)
@@ -99,7 +102,7 @@ class RefreshView(TokenRefreshView):
             tokens_example,
         ],
     )
-    def post(self, request: Request, *args, **kwargs) -> Response:
+    def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Exchange a refresh token, once, for a new pair."""
         return super().post(request, *args, **kwargs)
 
@@ -133,6 +136,7 @@ class LogOutView(APIView):
 class ProfileView(RetrieveUpdateAPIView):
     """The signed-in user's own account."""
 
+    request: SignedInRequest
     serializer_class = ProfileSerializer
     parser_classes = (JSONParser,)
 

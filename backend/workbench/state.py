@@ -83,7 +83,7 @@ def database_answers() -> bool:
 def gather(request: HttpRequest) -> dict[str, Any]:
     """Return the context of the workbench's live part; takes `readings.TIMEOUT` at most."""
     _start()
-    services, activity, tenants = (reading.known() for reading in READINGS)
+    services, activity, tenants = SERVICES.known(), ACTIVITY.known(), TENANTS.known()
     noted = activity.value or Activity([], [], [], [], [], 0, 0, [])
     link = links_to_tenants(request)
     down = [name for name, result in (services.value or {}).items() if result.error]

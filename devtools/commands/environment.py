@@ -167,7 +167,7 @@ def exported(run: Run) -> int:
     from ..ecs.target import Target
 
     options = run.options
-    python = _python(run, *variables.MODULES, "botocore", "cfnlint")
+    python = _python(run, *variables.MODULES, "botocore")
     files = compose.load(run.checkout, python)
     declared = variables.load(run.checkout, python, files)
     image = options.image or run.checkout.chosen(export.IMAGE) or export.default_image(files)

@@ -56,7 +56,7 @@ def default_image(files: Mapping[str, ComposeFile]) -> str:
 def judge(
     checkout: Checkout, python: Interpreter, contract: Mapping[str, Variable], found: Sequence[Task]
 ) -> list[Problem]:
-    """All errors that the rules, the backend, botocore and cfn-lint report for `found`."""
+    """All errors that the rules, the backend and botocore report for `found`."""
     definitions = json.dumps([task.definition for task in found])
     done = python.run(checkout, "-m", "devtools.ecs.judge", definitions, timeout=300)
     if not done.ok:

@@ -1,4 +1,4 @@
-"""Validate task definitions with botocore and cfn-lint. Run by a Python that has both:
+"""Validate task definitions by botocore's model of ECS. Run by a Python that has botocore:
 
     python -m devtools.ecs.judge JSON
 
@@ -10,74 +10,39 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import botocore.loaders
 import botocore.model
 import botocore.validate
-from cfnlint.api import lint
-from cfnlint.config import ManualArgs
-
-# Keys that CloudFormation does not spell with just a capital first letter.
-_SPELLED = {
-    "efsVolumeConfiguration": "EFSVolumeConfiguration",
-    "fileSystemId": "FilesystemId",
-    "iam": "IAM",
-}
 
 
 def judge(definitions: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """Return the errors that botocore and cfn-lint find in each definition."""
-    linted = _cfn_lint(definitions)
-    return [[*_botocore(one), *linted[number]] for number, one in enumerate(definitions)]
-
-
-def _botocore(definition: Mapping[str, Any]) -> list[str]:
+    """Return the errors in each definition, by the model of RegisterTaskDefinition."""
     described = botocore.loaders.Loader().load_service_model("ecs", "service-2")
     operation = botocore.model.ServiceModel(described).operation_model("RegisterTaskDefinition")
-    report = botocore.validate.ParamValidator().validate(definition, operation.input_shape)
-    return [f"boto3: {line}" for line in report.generate_report().splitlines()]
+    return [list(_errors(one, operation.input_shape)) for one in definitions]
 
 
-def _cfn_lint(definitions: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """Put all definitions into one template, because starting cfn-lint takes most of the time."""
-    template = {
-        "AWSTemplateFormatVersion": "2010-09-09",
-        "Resources": {
-            f"Task{number}": {"Type": "AWS::ECS::TaskDefinition", "Properties": _capitalised(one)}
-            for number, one in enumerate(definitions)
-        },
-    }
-    found: list[list[str]] = [[] for _ in definitions]
-    regions = sorted({_region(one) for one in definitions})
-    for match in lint(json.dumps(template, indent=2), config=ManualArgs(regions=regions)):
-        said = f"cfn-lint {match.rule.id}: {match.message}"
-        at = [str(part) for part in match.path or ()]
-        of = [int(part[4:]) for part in at if part.startswith("Task") and part[4:].isdigit()]
-        # Findings without a location apply to every definition.
-        for number in of or range(len(definitions)):
-            found[number].append(said)
-    return found
+def _errors(definition: Mapping[str, Any], shape: Any) -> Iterator[str]:
+    report = botocore.validate.ParamValidator().validate(definition, shape)
+    for line in report.generate_report().splitlines():
+        yield f"boto3: {line}"
+    for path, value, allowed in _not_allowed(definition, shape, ""):
+        yield f"boto3: {path} is {value}, not one of: {', '.join(allowed)}"
 
 
-def _capitalised(value: Any, key: str = "") -> Any:
-    if isinstance(value, Mapping) and key == "options":
-        return dict(value)  # a map of options of the log driver
-    if isinstance(value, Mapping):
-        return {
-            _SPELLED.get(name, name[:1].upper() + name[1:]): _capitalised(inner, name)
-            for name, inner in value.items()
-        }
-    return [_capitalised(inner) for inner in value] if isinstance(value, list) else value
-
-
-def _region(definition: Mapping[str, Any]) -> str:
-    for container in definition.get("containerDefinitions") or ():
-        options = (container.get("logConfiguration") or {}).get("options") or {}
-        if options.get("awslogs-region"):
-            return options["awslogs-region"]
-    return "us-east-1"
+def _not_allowed(value: Any, shape: Any, path: str) -> Iterator[tuple[str, str, Sequence[str]]]:
+    """The strings outside their list of values, which ParamValidator does not compare."""
+    if shape.type_name == "structure" and isinstance(value, Mapping):
+        for name in value.keys() & shape.members.keys():
+            yield from _not_allowed(value[name], shape.members[name], f"{path}.{name}".strip("."))
+    elif shape.type_name == "list" and isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _not_allowed(inner, shape.member, f"{path}[{number}]")
+    elif shape.type_name == "string" and shape.enum and value not in shape.enum:
+        yield path, str(value), shape.enum
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import redis
 import structlog
@@ -27,7 +27,9 @@ log = structlog.get_logger(__name__)
 
 
 @contextmanager
-def counted(name: str, request: Any, args: tuple, kwargs: dict[str, Any]) -> Iterator[bool]:
+def counted(
+    name: str, request: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Iterator[bool]:
     """Count this start of a task until its end; yield whether it may run.
 
     A task that may not was kept instead. Without the broker nothing is counted, and all may run.
@@ -50,9 +52,13 @@ def counted(name: str, request: Any, args: tuple, kwargs: dict[str, Any]) -> Ite
             log.warning("end of a task not counted", task=name, error=str(error))
 
 
-def _count(key: str, name: str, request: Any, args: tuple, kwargs: dict[str, Any]) -> bool:
+def _count(
+    key: str, name: str, request: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> bool:
     with broker().pipeline() as pipe:
-        started, _ = pipe.incr(key).expire(key, _REMEMBERED).execute()
+        pipe.incr(key)
+        pipe.expire(key, _REMEMBERED)
+        started, _ = pipe.execute()
     if started <= TRIES:
         return True
     kept = {
@@ -75,7 +81,8 @@ def kept() -> dict[str, dict[str, Any]]:
     Raises:
         redis.RedisError: when the broker does not answer.
     """
-    found = {key.decode(): json.loads(value) for key, value in broker().hgetall(KEPT).items()}
+    stored = cast("dict[bytes, bytes]", broker().hgetall(KEPT))
+    found = {key.decode(): json.loads(value) for key, value in stored.items()}
     return dict(sorted(found.items(), key=lambda item: item[1]["stopped_at"]))
 
 

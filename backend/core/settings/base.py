@@ -1,6 +1,7 @@
 """Settings shared by every mode, by subject. Values that differ come from the contract."""
 
 from pathlib import Path
+from typing import Any
 
 from corsheaders.defaults import default_headers
 
@@ -99,7 +100,7 @@ CORS_URLS_REGEX = r"^/api/"
 CORS_ALLOW_HEADERS = [*default_headers, "idempotency-key", "x-tenant"]
 CORS_EXPOSE_HEADERS = ["x-request-id"]
 
-TEMPLATES = [
+TEMPLATES: list[dict[str, Any]] = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "APP_DIRS": True,
@@ -148,7 +149,7 @@ OPERATIONS_HOST = env["OPERATIONS_HOST"]
 # Answered without a tenant, so that they work when the database does not; patterns of a path's
 # beginning. The choice of a tenant lists them all, which no tenant's role may.
 TENANT_FREE_PATHS = [HEALTH_PATH, "/choose-tenant/"]
-TENANT_FREE_COMMANDS = []  # of manage.py, beside those of tenants/command_line.py
+TENANT_FREE_COMMANDS: list[str] = []  # of manage.py, beside those of tenants/command_line.py
 
 # --- Cache and sessions -------------------------------------------------------------------
 # https://docs.djangoproject.com/en/5.2/topics/cache/#redis
@@ -275,7 +276,7 @@ S3_STORAGE = {
         "public_endpoint_url": env["AWS_ENDPOINT_URL"] and env["AWS_S3_PUBLIC_ENDPOINT_URL"],
     },
 }
-STORAGES = {
+STORAGES: dict[str, dict[str, Any]] = {
     # Each tenant has its own directory of files, which paths cannot leave.
     "default": {"BACKEND": "tenants.storage.TenantFileSystemStorage"},
     # Names carry a hash of the content, so browsers may keep files for ever.

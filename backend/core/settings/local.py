@@ -2,6 +2,8 @@
 
 import re
 
+from django.http import HttpRequest
+
 from core.settings.base import *  # noqa: F403
 from core.settings.base import (
     CACHES,
@@ -74,7 +76,7 @@ CACHES["debug_toolbar"] = {
 }
 
 
-def show_toolbar(request) -> bool:
+def show_toolbar(request: HttpRequest) -> bool:
     """Measure pages only: a client of the API should not pay for what it cannot see.
 
     The workbench shows measurements itself.

@@ -144,7 +144,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         paths = self._get_cursor_search_paths()
         is_tenant = self.schema_name != get_public_schema_name()
         statement = TAKE_TENANT if is_tenant else TAKE
-        values = [", ".join(map(quote_schema_name, paths)), self._role()]
+        values: list[Any] = [", ".join(map(quote_schema_name, paths)), self._role()]
         if is_tenant:
             values += [self.schema_name, getattr(self.tenant, "identity", None)]
         if resets:

@@ -1,6 +1,6 @@
-from argparse import ArgumentParser
+from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
 from django.db import connection
 from django_tenants.utils import tenant_context
 
@@ -14,7 +14,7 @@ class Command(BaseCommand):
 
     help = "Fill every tenant with sample data, and print the log-ins that were made."
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--size",
             type=int,
@@ -22,7 +22,7 @@ class Command(BaseCommand):
             help="products of each tenant, e.g. 100000 for benchmarks (default: %(default)s)",
         )
 
-    def handle(self, *args, size: int, **options) -> None:
+    def handle(self, *args: Any, size: int, **options: Any) -> None:
         for tenant in [connection.tenant] if in_a_tenant() else self._tenants():
             with tenant_context(tenant):
                 passwords = seed(size)

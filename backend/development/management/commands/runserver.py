@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 import os
 import signal
@@ -14,6 +13,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from django.contrib.staticfiles.management.commands import runserver
+from django.core.management.base import CommandParser
 from django.core.servers.basehttp import WSGIServer
 from django.core.signals import request_finished, request_started
 
@@ -27,6 +27,7 @@ class InheritedServer(WSGIServer):
 
     descriptor: int
     requests: Requests
+    server_address: Any  # host and port first, of either family
 
     def server_bind(self) -> None:
         self.socket.close()
@@ -123,7 +124,7 @@ class Requests:
 class Command(runserver.Command):
     """Adds `--socket`."""
 
-    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("--socket", type=int, help="file descriptor of a listening socket")
 

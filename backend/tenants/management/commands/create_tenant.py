@@ -1,7 +1,8 @@
 from pathlib import Path
+from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tenants.archive import NotRestorable
 from tenants.release import ReleaseFailed
@@ -12,7 +13,7 @@ class Command(BaseCommand):
     help = "Make a tenant: row, domains, role and migrated schema. Needs app_owner."
     requires_system_checks = []
 
-    def add_arguments(self, parser) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", help="of the schema; also its subdomain")
         parser.add_argument("--name", dest="title", default="", help="shown to people")
         parser.add_argument(
@@ -26,7 +27,9 @@ class Command(BaseCommand):
             "--from", dest="archive", type=Path, help="archive of export_tenant to be loaded"
         )
 
-    def handle(self, *, name, title, domains, archive, **options) -> None:
+    def handle(
+        self, *, name: str, title: str, domains: list[str], archive: Path | None, **options: Any
+    ) -> None:
         try:
             tenant, is_new = create_tenant(name, title, domains, archive)
         except ValidationError as error:

@@ -1,4 +1,6 @@
-from django.core.management.base import BaseCommand, CommandError
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tenants.names import role_of
 from tenants.services import NoSuchTenant, drop_tenant, get_tenant
@@ -8,14 +10,14 @@ class Command(BaseCommand):
     help = "Export a tenant, then remove it with everything it has."
     requires_system_checks = []
 
-    def add_arguments(self, parser) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name")
         parser.add_argument("--yes", action="store_true", help="do not ask")
         parser.add_argument(
             "--no-export", dest="export", action="store_false", help="keep no archive of it"
         )
 
-    def handle(self, *, name, yes, export, **options) -> None:
+    def handle(self, *, name: str, yes: bool, export: bool, **options: Any) -> None:
         try:
             get_tenant(name)
             if not yes and not self._confirmed(name):

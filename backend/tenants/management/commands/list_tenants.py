@@ -1,3 +1,5 @@
+from typing import Any
+
 from django.core.management.base import BaseCommand
 from django.template.defaultfilters import filesizeformat
 
@@ -10,7 +12,7 @@ class Command(BaseCommand):
     help = "Show every tenant: state, whether its schema is up to date, size, addresses."
     requires_system_checks = []
 
-    def handle(self, **options) -> None:
+    def handle(self, **options: Any) -> None:
         rows = [HEADINGS]
         rows += [
             (

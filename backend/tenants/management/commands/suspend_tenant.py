@@ -1,4 +1,6 @@
-from django.core.management.base import BaseCommand, CommandError
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tenants.resolution import CACHE_SECONDS
 from tenants.services import NoSuchTenant, suspend_tenant
@@ -8,10 +10,10 @@ class Command(BaseCommand):
     help = "Answer the tenant's requests with 403 until it is resumed; its data stay."
     requires_system_checks = []
 
-    def add_arguments(self, parser) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name")
 
-    def handle(self, *, name, **options) -> None:
+    def handle(self, *, name: str, **options: Any) -> None:
         try:
             changed = suspend_tenant(name)
         except NoSuchTenant as error:
