@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from .. import completion
 from ..checkout import Checkout
-from ..checks.result import Result, State
 from ..engines import AUTO, NAMES
 from ..errors import FAILED
-from ..terminal import Mark, Terminal
 from .options import completed_by, json_option, must_be_known, yes_option
 from .parsers import parser_of, top_parser
 from .registry import COMMANDS, Run, engine_line, group
@@ -21,10 +19,10 @@ command = group("Help", "./dev doctor --fix", "./dev help snapshot")
 
 
 def _doctor_options(parser: argparse.ArgumentParser) -> None:
-    from .. import doctor
+    from ..doctor.examination import CHECKS
 
     checks = parser.add_argument(
-        "checks", nargs="*", metavar="CHECK", help=f"only {_either(doctor.CHECKS)}"
+        "checks", nargs="*", metavar="CHECK", help=f"only {_either(CHECKS)}"
     )
     completed_by(checks, "checks")
     parser.add_argument(
@@ -44,59 +42,26 @@ def _doctor_options(parser: argparse.ArgumentParser) -> None:
     options=_doctor_options,
 )
 def examined(run: Run) -> int:
-    from .. import doctor
-    from ..checks.surroundings import Surroundings
+    from ..doctor import examination
+    from ..doctor.context import Context
 
     options = run.options
-    must_be_known("check", options.checks, doctor.CHECKS)
+    must_be_known("check", options.checks, examination.CHECKS)
     done: dict[str, list[str]] = {}
-    here = Surroundings(run.checkout, run.aside, run.asked_engine)
-    results = doctor.examine(here, options.checks)
+    context = Context(run.checkout, run.aside, run.asked_engine)
+    results = examination.examine(context, options.checks)
     if options.fix:
-        done = doctor.mend(here, results, lambda what: _agreed(run, what))
+        done = examination.fix(context, results, lambda what: _agreed(run, what))
         # A new context: the fixes may have changed what the old one cached.
-        here = Surroundings(
-            Checkout(run.checkout.root, run.checkout.variables), run.terminal, run.asked_engine
-        )
-        results = doctor.examine(here, options.checks)
+        checkout = Checkout(run.checkout.root, run.checkout.variables)
+        context = Context(checkout, run.terminal, run.asked_engine)
+        results = examination.examine(context, options.checks)
     if options.json:
-        run.terminal.say(json.dumps(doctor.as_json(results, done), indent=2))
+        run.terminal.say(json.dumps(examination.as_json(results, done), indent=2))
     else:
-        run.terminal.say(engine_line(run.terminal, here.engine))
-        _print_results(run.terminal, results, done)
-    return 0 if doctor.well(results) else FAILED
-
-
-_MARKS = {
-    State.OK: Mark.GOOD,
-    State.WARNING: Mark.WARNING,
-    State.WRONG: Mark.BAD,
-    State.UNKNOWN: Mark.WARNING,
-    State.NOT_APPLICABLE: Mark.WAITING,
-}
-
-
-def _print_results(
-    terminal: Terminal, results: Sequence[Result], done: dict[str, list[str]]
-) -> None:
-    width = max(len(result.name) for result in results)
-    for result in results:
-        first, *others = result.finding.splitlines()
-        if result.state is State.NOT_APPLICABLE:
-            first = terminal.faint(f"not applicable: {first}")
-        if result.state is State.UNKNOWN:
-            first = f"unknown: {first}"
-        terminal.mark(_MARKS[result.state], f"{result.name:<{width}}  {first}")
-        for line in others:
-            terminal.say(f"  {'':<{width}}  {line}")
-        for line in result.remedy.splitlines():
-            terminal.say(f"  {'':<{width}}  {terminal.paint('->', '36')} {line}")
-    for name, lines in done.items():
-        for line in lines or ["nothing could be fixed"]:
-            terminal.mark(Mark.GOOD if lines else Mark.WAITING, f"{name}: {line}")
-    counts = {state: sum(result.state is state for result in results) for state in State}
-    terminal.say("")
-    terminal.say(", ".join(f"{n} {state.value}" for state, n in counts.items() if n))
+        run.terminal.say(engine_line(run.terminal, context.engine))
+        examination.show(run.terminal, results, done)
+    return 0 if examination.well(results) else FAILED
 
 
 def _agreed(run: Run, what: str) -> bool:
@@ -155,7 +120,7 @@ def _snapshots(checkout: Checkout) -> Iterable[str]:
 
 
 def _checks() -> Iterable[str]:
-    from ..doctor import CHECKS
+    from ..doctor.examination import CHECKS
 
     return CHECKS
 

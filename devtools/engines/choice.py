@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Callable
 
 from ..checkout import Checkout
-from ..checks import docker
 from ..errors import DevError, NoAnswer, UsageError
 from ..nearest import nearest
+from ..preflight import daemon
 from ..terminal import Terminal
 from . import AUTO
 from .base import Engine
@@ -46,7 +46,7 @@ def _fitting(checkout: Checkout, terminal: Terminal) -> tuple[str, str]:
     if EmbeddedEngine(checkout, terminal).runs:
         return EmbeddedEngine.name, "the stack is running on it"
     try:
-        problem = docker.silence(checkout)
+        problem = daemon.look(checkout).silence
     except NoAnswer:
         raise  # the stack may be running on a slow daemon
     except DevError as error:

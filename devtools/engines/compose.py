@@ -11,8 +11,6 @@ from typing import Callable
 
 from .. import cache, environment, ports
 from ..checkout import Checkout
-from ..checks import disk, docker, environment_file, line_endings, permissions, project_name
-from ..checks import ports as port_checks
 from ..docker import image, report, watch
 from ..docker.project import Container, Project, PublishedPort, one_each
 from ..embedded import declaration
@@ -21,6 +19,7 @@ from ..embedded.stack import Stack
 from ..errors import DevError, Problem, UsageError
 from ..interpreter import Interpreter
 from ..nearest import nearest
+from ..preflight import daemon, disk_space, files, project_owner, published_ports
 from ..process import Result, background, hand_over, stream
 from ..services import CACHE, DATABASE, RELEASE, TESTS, WEB
 from ..status import StackStatus
@@ -250,10 +249,10 @@ class ComposeEngine(Engine):
 
     def _check(self) -> None:
         """Raise one DevError with all problems that prevent a start."""
-        files = [*line_endings.problems(self.checkout), *permissions.problems(self.checkout)]
-        self._check_docker(files)
-        environment_file.warn(self.checkout, self.terminal)
-        for problem in self.project.warnings:
+        self._check_docker(
+            [*files.windows_line_endings(self.checkout), *files.unreadable(self.checkout)]
+        )
+        for problem in (*self.checkout.dotenv.warnings, *self.project.warnings):
             self.terminal.warn(problem)
 
     def _check_docker(self, others: Sequence[Problem] = ()) -> None:
@@ -261,16 +260,16 @@ class ComposeEngine(Engine):
         if self._docker_answers and not others:
             return
         found = [
-            *environment_file.problems(self.checkout),
+            *self.checkout.dotenv.problems,
             *others,
-            *docker.problems(self.checkout),
+            *daemon.problems(self.checkout),
         ]
         # Only then can the project be read and its owner be determined.
-        found = found or project_name.problems(self.project)
+        found = found or project_owner.problems(self.project)
         if found:
             raise DevError.of(found)
         self._docker_answers = True
-        for problem in project_name.left_behind(self.project):
+        for problem in project_owner.left_behind(self.project):
             self.terminal.warn(problem)
         if not self.checkout.recall(SUBJECT):
             self._keep_ports()
@@ -305,7 +304,7 @@ class ComposeEngine(Engine):
         image.ensure(self.project, self.terminal, force=build)
 
     def _settle_ports(self, auto_ports: bool, services: Sequence[str] | None) -> None:
-        taken = port_checks.taken(self.project, services, self.claims.take)
+        taken = published_ports.taken(self.project, services, self.claims.take)
         if taken:
             self._move_ports(auto_ports, taken)
         self._hold_ports(services)
@@ -317,7 +316,7 @@ class ComposeEngine(Engine):
             avoid = [*map(int, given.values()), *(p.port for p in self.project.published())]
             variable, number = ("", 0)
             if auto_ports:
-                variable, number = port_checks.move(self.project, port, avoid, self.claims.take)
+                variable, number = published_ports.move(self.project, port, avoid, self.claims.take)
             if not number:
                 stuck.append(port)
                 continue
@@ -325,7 +324,7 @@ class ComposeEngine(Engine):
             moved = f"{port.service} gets port {number} ({variable}): {port.port} is taken"
             self.terminal.mark(Mark.WARNING, moved)
         if stuck:
-            raise DevError.of(port_checks.explain(self.project, port) for port in stuck)
+            raise DevError.of(published_ports.explain(self.project, port) for port in stuck)
         self.checkout.remember(ports.SUBJECT, given)
         self.project.forget_configuration()
 
@@ -368,7 +367,8 @@ class ComposeEngine(Engine):
         self.checkout.remember(SUBJECT, {**self.checkout.recall(SUBJECT), **started})
 
     def _warn_of_disk(self) -> None:
-        for problem in disk.problems(self.project):
+        root = self.project.docker("info", "--format", "{{.DockerRootDir}}").output.strip()
+        for problem in disk_space.of_docker(root)[1]:
             self.terminal.warn(problem)
 
     # Starting and following
@@ -399,7 +399,7 @@ class ComposeEngine(Engine):
         numbers = set(map(int, _PORT_RACE.findall(output)))
         lost = [port for port in self.project.published() if port.port in numbers]
         if lost:
-            raise DevError.of(port_checks.explain(self.project, port) for port in lost)
+            raise DevError.of(published_ports.explain(self.project, port) for port in lost)
 
     def _waves(self, names: Sequence[str]) -> list[list[str]]:
         """`names` in groups, each after its dependencies: web and worker would crash until the

@@ -9,7 +9,6 @@ from types import MappingProxyType
 
 from .. import cache, debuggers, environment, health, ports
 from ..checkout import Checkout
-from ..checks import environment_file, line_endings, space
 from ..embedded import application, declaration, logs, port_choice, report, runner
 from ..embedded.declaration import Declaration, Service
 from ..embedded.moto import Moto
@@ -20,6 +19,7 @@ from ..embedded.stack import Program, Stack
 from ..embedded.valkey import Valkey
 from ..errors import DevError, Problem, UsageError
 from ..nearest import nearest
+from ..preflight import disk_space, files
 from ..process import Result, capture, hand_over
 from ..services import AWS, CACHE, DATABASE, RELEASE, TESTS, WEB
 from ..status import StackStatus
@@ -245,13 +245,14 @@ class EmbeddedEngine(Engine):
     def _check(self) -> None:
         """Raise one DevError with all problems that prevent a start."""
         found = [
-            *environment_file.problems(self.checkout),
-            *line_endings.problems(self.checkout),
-            *space.problems(self.checkout),
+            *self.checkout.dotenv.problems,
+            *files.windows_line_endings(self.checkout),
+            *disk_space.of_checkout(self.checkout)[1],
         ]
         if found:
             raise DevError.of(found)
-        environment_file.warn(self.checkout, self.terminal)
+        for problem in self.checkout.dotenv.warnings:
+            self.terminal.warn(problem)
 
     def _set_up(self, *, recheck: bool = False) -> Declaration:
         """Create the directories and `.venv`; read the declaration.

@@ -16,9 +16,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import NoReturn
 
-from .. import addresses, cache, debuggers, environment, health, readiness
+from .. import addresses, cache, debuggers, emulators, environment, health, readiness
 from ..checkout import Checkout
-from ..checks import emulators
 from ..embedded import declaration, logs
 from ..embedded.declaration import Declaration, Service
 from ..errors import DevError, NoAnswer, UsageError

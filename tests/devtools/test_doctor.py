@@ -17,13 +17,13 @@ from types import SimpleNamespace
 from xmlrpc.server import SimpleXMLRPCDispatcher, SimpleXMLRPCRequestHandler
 
 import pytest
-from front_door import ROOT, serving
+from front_door import serving
 
-from devtools import doctor, environment
+from devtools import environment
 from devtools.checkout import Checkout
-from devtools.checks import emulators, migrations, ownership, space
-from devtools.checks import services as checked
-from devtools.checks.result import State, ok
+from devtools.doctor import checkout, examination, machine
+from devtools.doctor import services as checked
+from devtools.doctor.check import Check, State, ok
 from devtools.embedded.supervisor import Supervisor
 from devtools.health import Health
 from devtools.status import ServiceStatus, StackStatus
@@ -67,7 +67,7 @@ def test_what_does_not_apply_is_shown_with_its_reason(workspace, fake_docker):
     fake_docker("echo 'Cannot connect to the Docker daemon' >&2; exit 1")
     workspace.write("docker-compose.yml", "services: {}\n")
     found, status = _examined(workspace)
-    assert [*found] == [*doctor.CHECKS]
+    assert [*found] == [*examination.CHECKS]
     assert found["image"]["state"] == "not applicable"
     assert found["image"]["finding"] == "the stack runs on the embedded engine"
     assert all(one["finding"] for one in found.values())
@@ -102,24 +102,17 @@ def test_an_unknown_check_gets_a_suggestion(workspace):
     assert "did you mean ports?" in done.stderr
 
 
-def test_every_check_has_a_separate_file():
-    files = {path.stem for path in (ROOT / "devtools" / "checks").glob("*.py")}
-    assert {name.replace("-", "_") for name in doctor.CHECKS} == files - {
-        *("__init__", "result", "surroundings")
-    }
-
-
 def test_a_check_that_hangs_is_reported_as_late(monkeypatch):
     never = threading.Event()
-    monkeypatch.setattr(doctor, "LIMIT", 0.2)
+    monkeypatch.setattr(examination, "LIMIT", 0.2)
     checks = {
-        "stuck": SimpleNamespace(check=lambda _: never.wait() and ok("late")),
-        "quick": SimpleNamespace(check=lambda _: ok("done")),
+        "stuck": Check("stuck", lambda _: never.wait() and ok("late")),
+        "quick": Check("quick", lambda _: ok("done")),
     }
-    stuck, quick = doctor.examine(None, checks=checks)
+    stuck, quick = examination.examine(None, checks=checks)
     never.set()
     assert (stuck.state, quick.state) == (State.UNKNOWN, State.OK)
-    assert doctor.well([stuck, quick])
+    assert examination.well([stuck, quick])
     assert "no answer" in stuck.finding
     assert "./dev doctor stuck" in stuck.remedy
 
@@ -135,12 +128,12 @@ def test_what_does_not_answer_in_time_is_unknown():
         )
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(checked, "PATIENCE", 0.1)
-            [found] = doctor.examine(here, checks={"services": checked})
+            [found] = examination.examine(here, ["services"])
     assert found.state is State.UNKNOWN
     assert "did not answer" in found.finding
 
 
-@pytest.mark.parametrize("check", [checked, migrations])
+@pytest.mark.parametrize("check", ["services", "migrations"])
 def test_what_web_could_not_ask_in_time_is_unknown(check):
     late = {"status": "error", "error": "no answer within 1.5 s"}
     said = Health("error", "gunicorn", dict.fromkeys(("database", "migrations"), late))
@@ -148,7 +141,7 @@ def test_what_web_could_not_ask_in_time_is_unknown(check):
     here = SimpleNamespace(
         status=StackStatus("compose", "p", [web], said), address=lambda _: ("127.0.0.1", 0)
     )
-    [found] = doctor.examine(here, checks={"it": check})
+    [found] = examination.examine(here, [check])
     assert found.state is State.UNKNOWN
     assert "no answer within" in found.finding
 
@@ -165,7 +158,9 @@ def test_each_failing_entry_has_a_separate_remedy():
         _service("worker", since=None, well=False),
     ]
     status = StackStatus("compose", "p", services, Health("fail", "gunicorn", failing))
-    found = checked.check(SimpleNamespace(status=status, address=lambda _: ("127.0.0.1", 0)))
+    found = checked.services.examine(
+        SimpleNamespace(status=status, address=lambda _: ("127.0.0.1", 0))
+    )
     assert found.remedy.splitlines() == [
         "./dev logs db   and then ./dev restart db",
         "./dev up",
@@ -201,10 +196,10 @@ def test_checks_ask_the_supervisor_side_by_side(tmp_path):
 
 def test_an_internal_error_of_a_check_does_not_hide_the_others():
     checks = {
-        "broken": SimpleNamespace(check=lambda _: {}["gone"]),
-        "quick": SimpleNamespace(check=lambda _: ok("done")),
+        "broken": Check("broken", lambda _: {}["gone"]),
+        "quick": Check("quick", lambda _: ok("done")),
     }
-    broken, quick = doctor.examine(None, checks=checks)
+    broken, quick = examination.examine(None, checks=checks)
     assert "internal error in the check: KeyError" in broken.finding
     assert quick.state is State.OK
 
@@ -251,7 +246,7 @@ def test_a_docker_without_disk_space(workspace, fake_docker):
 
 def test_a_checkout_without_disk_space():
     full = SimpleNamespace(embedded=SimpleNamespace(checkout=Checkout(Path("/proc"), {})))
-    found = space.check(full)
+    found = machine.space.examine(full)
     assert found.state is State.WRONG
     assert "only 0 MB are free on the disk of /proc" in found.finding
 
@@ -361,7 +356,7 @@ def test_permissions_are_fixed(workspace, fake_docker):
 def test_files_of_another_user(workspace, monkeypatch):
     workspace.write("backend/made_by_sudo.py", "")
     monkeypatch.setattr(os, "getuid", lambda: workspace.root.stat().st_uid + 1000)
-    found = ownership.check(SimpleNamespace(checkout=Checkout(workspace.root, {})))
+    found = checkout.ownership.examine(SimpleNamespace(checkout=Checkout(workspace.root, {})))
     assert found.state is State.WRONG
     assert "you do not own" in found.finding
     assert "sudo chown -R" in found.remedy
@@ -427,6 +422,6 @@ def test_aws_emulators_answer_and_are_seeded(emulator, port, answer, finding):
         status=StackStatus("compose", "p", [_service("localstack", since="")], None),
         address=lambda _: ("127.0.0.1", emulator.server_port if port == "held" else 0),
     )
-    found = emulators.check(here)
+    found = checked.emulators.examine(here)
     assert finding in found.finding
     assert (found.state is State.OK) == ("are seeded" in finding)

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from devtools.checkout import Checkout
-from devtools.checks import docker, space
 from devtools.embedded import account, logs, supervisor
 from devtools.embedded.places import Places
 from devtools.engines import choice
 from devtools.errors import DevError, NoAnswer
+from devtools.preflight import daemon, disk_space
 from devtools.readiness import wait_until
 from devtools.terminal import Terminal
 
@@ -64,7 +64,7 @@ def test_a_busy_supervisor_is_not_reported_as_absent(places, monkeypatch):
 
 
 def test_a_daemon_that_is_slow_does_not_choose_the_other_engine(checkout, tmp_path, monkeypatch):
-    monkeypatch.setattr(docker, "TIMEOUT", 0.2)
+    monkeypatch.setattr(daemon, "TIMEOUT", 0.2)
     slow = _with_programs(tmp_path, docker="exec sleep 60")
     with pytest.raises(NoAnswer, match="did not answer"):
         choice.choose("auto", slow, Terminal())
@@ -169,12 +169,12 @@ def test_waiting_ends_as_soon_as_the_condition_holds():
 
 
 def test_too_little_room_is_named_with_what_is_needed(checkout, monkeypatch):
-    assert space.problems(checkout) == []
-    monkeypatch.setattr(space, "FOR_SET_UP", 2**60)
-    (problem,) = space.problems(checkout)
+    assert disk_space.of_checkout(checkout)[1] == []
+    monkeypatch.setattr(disk_space, "FOR_SET_UP", 2**60)
+    (problem,) = disk_space.of_checkout(checkout)[1]
     assert "are free on the disk of" in problem.what
-    monkeypatch.setattr(space.environment, "installed", lambda _: "all")
-    assert space.problems(checkout) == []  # an existing .venv needs no more space
+    monkeypatch.setattr(disk_space.environment, "installed", lambda _: "all")
+    assert disk_space.of_checkout(checkout)[1] == []  # an existing .venv needs no more space
 
 
 # Orphans of a killed supervisor

@@ -8,9 +8,9 @@ import shutil
 import pytest
 
 from devtools.checkout import Checkout
-from devtools.checks import project_name
 from devtools.docker.project import OVERRIDES, Begun, Project
 from devtools.engines.compose import DEBUG_FILE
+from devtools.preflight import project_owner
 
 WEB = "services: {web: {image: none, environment: {%s: '1'}}}\n"
 
@@ -59,10 +59,10 @@ def test_a_copy_with_the_project_name_of_the_original_is_refused(checkout, tmp_p
     root = tmp_path / "elsewhere" / checkout.root.name
     shutil.copytree(checkout.root, root)
     variables = {**checkout.variables, "DOCKER_HOST": "unix:///nowhere"}  # no daemon needed
-    [problem] = project_name.problems(Project(Checkout(root, variables)))
+    [problem] = project_owner.problems(Project(Checkout(root, variables)))
     assert f"this copy of {checkout.root} has the same project name" in problem.what
     (root / ".env").write_text("COMPOSE_PROJECT_NAME=another\n")
-    assert project_name.problems(Project(Checkout(root, variables))) == []
+    assert project_owner.problems(Project(Checkout(root, variables))) == []
 
 
 @pytest.fixture
@@ -80,19 +80,19 @@ def _begun(project: Project, name: str, checkout: str, root: object) -> None:
 
 def test_data_of_another_checkout_under_the_same_name_is_left_alone(project, tmp_path):
     _begun(project, project.name, "another", tmp_path)
-    [problem] = project_name.problems(project)
+    [problem] = project_owner.problems(project)
     assert f"belongs to the checkout in {tmp_path}" in problem.what
     _begun(project, project.name, "another", tmp_path / "gone")
-    assert project_name.problems(project) == []
+    assert project_owner.problems(project) == []
     for mine in ("another", project.checkout.root), (project.checkout.identity.id, tmp_path):
         _begun(project, project.name, *mine)
-        assert project_name.problems(project) == project_name.left_behind(project) == []
+        assert project_owner.problems(project) == project_owner.left_behind(project) == []
 
 
 def test_data_of_this_checkout_under_another_name_is_found(project, tmp_path):
     for mine in ("lost", project.checkout.root), (project.checkout.identity.id, tmp_path):
         _begun(project, "before", *mine)
-        [problem] = project_name.left_behind(project)
+        [problem] = project_owner.left_behind(project)
         assert "is in volumes of the Compose project before" in problem.what
     _begun(project, "before", "another", tmp_path)
-    assert project_name.left_behind(project) == []
+    assert project_owner.left_behind(project) == []

@@ -20,9 +20,8 @@ import psutil
 import pytest
 from front_door import ROOT, serving
 
-from devtools import ports
+from devtools import emulators, ports
 from devtools.checkout import Checkout
-from devtools.checks import emulators
 from devtools.engines.workspace import WorkspaceEngine
 from devtools.errors import DevError, NoAnswer
 from devtools.readiness import wait_until

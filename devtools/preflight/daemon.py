@@ -6,15 +6,11 @@ import json
 import re
 import shutil
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import NamedTuple
 
 from ..checkout import Checkout
 from ..errors import Problem
 from ..process import Result, capture
-from . import result
-
-if TYPE_CHECKING:
-    from .surroundings import Surroundings
 
 # The first versions with `start_interval` in health checks; older ones ignore or reject it.
 MINIMUM_ENGINE = (25, 0)
@@ -24,51 +20,55 @@ TIMEOUT = 20  # seconds for a query
 _INSTALL = "https://docs.docker.com/engine/install/"
 
 
-def check(here: Surroundings) -> result.Result:
-    """Can Docker run the stack, if the stack uses Docker?"""
-    if here.silence and here.composed:
-        return result.wrong(here.silence.what, here.silence.remedy)
-    if here.silence:
-        without = f"{here.silence.what}; the {here.engine.name} engine does not need Docker"
-        return result.not_applicable(without)
-    _, server = _look(here.checkout)
-    compose = _ask(here.checkout, "compose", "version", "--short").output.strip()
-    state = result.State.WRONG if here.composed else result.State.WARNING
-    well = f"Engine {server.get('Version', '')}, Compose {compose}"
-    return result.of(problems(here.checkout), well, state)
+class Daemon(NamedTuple):
+    """The daemon's version, or why it does not answer."""
+
+    version: str = ""
+    silence: Problem | None = None
 
 
 def problems(checkout: Checkout) -> list[Problem]:
     """The problems with Docker; empty if the stack can run on it."""
-    silent, server = _look(checkout)
-    if silent:
-        return [silent]
-    return [
-        problem
-        for problem in (
-            _too_old("Docker Engine", server.get("Version", ""), MINIMUM_ENGINE),
-            _compose_problem(checkout),
-        )
-        if problem
-    ]
+    found = look(checkout)
+    if found.silence:
+        return [found.silence]
+    return outdated(found.version, compose_version(checkout))
 
 
-def silence(checkout: Checkout) -> Problem | None:
-    """Why the daemon does not answer; None if it does, whether or not the stack can run on it."""
-    return _look(checkout)[0]
-
-
-def _look(checkout: Checkout) -> tuple[Problem | None, dict[str, Any]]:
+def look(checkout: Checkout) -> Daemon:
+    """The daemon, whether or not the stack can run on it. Raises NoAnswer if it is too slow."""
     if not shutil.which("docker", path=checkout.variables.get("PATH")):
         absent = Problem(
             "Docker is not installed",
             f"install Docker Engine {_spell(MINIMUM_ENGINE)} or newer "
             f"with its Compose plugin: {_INSTALL}",
         )
-        return absent, {}
+        return Daemon(silence=absent)
     found = _ask(checkout, "version", "--format", "{{json .}}")
-    server = _server(found)
-    return (_silent_daemon(found), {}) if server is None else (None, server)
+    try:
+        return Daemon(json.loads(found.output)["Server"].get("Version", ""))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return Daemon(silence=_silent_daemon(found))
+
+
+def compose_version(checkout: Checkout) -> str:
+    """The version of Docker Compose; empty without it."""
+    found = _ask(checkout, "compose", "version", "--short")
+    return found.output.strip() if found.ok else ""
+
+
+def outdated(engine: str, compose: str) -> list[Problem]:
+    """The problems with these versions; an empty `compose` is a missing one."""
+    absent = Problem(
+        "Docker Compose is not installed",
+        f"install the plugin docker-compose-plugin, {_spell(MINIMUM_COMPOSE)} or newer: "
+        "https://docs.docker.com/compose/install/linux/",
+    )
+    found = (
+        _too_old("Docker Engine", engine, MINIMUM_ENGINE),
+        _too_old("Docker Compose", compose, MINIMUM_COMPOSE) if compose else absent,
+    )
+    return [problem for problem in found if problem]
 
 
 def _ask(checkout: Checkout, *arguments: str) -> Result:
@@ -78,13 +78,6 @@ def _ask(checkout: Checkout, *arguments: str) -> Result:
         environment=checkout.variables,
         timeout=TIMEOUT,
     )
-
-
-def _server(found: Result) -> dict[str, Any] | None:
-    try:
-        return json.loads(found.output).get("Server")
-    except (ValueError, AttributeError):
-        return None
 
 
 def _silent_daemon(found: Result) -> Problem:
@@ -105,17 +98,6 @@ def _silent_daemon(found: Result) -> Problem:
         f"the Docker daemon does not answer: {found.last_words}",
         "look at `docker version` and `docker context ls`",
     )
-
-
-def _compose_problem(checkout: Checkout) -> Problem | None:
-    found = _ask(checkout, "compose", "version", "--short")
-    if not found.ok:
-        return Problem(
-            "Docker Compose is not installed",
-            f"install the plugin docker-compose-plugin, {_spell(MINIMUM_COMPOSE)} or newer: "
-            "https://docs.docker.com/compose/install/linux/",
-        )
-    return _too_old("Docker Compose", found.output.strip(), MINIMUM_COMPOSE)
 
 
 def _too_old(what: str, version: str, minimum: tuple[int, int]) -> Problem | None:

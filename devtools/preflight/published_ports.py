@@ -1,53 +1,13 @@
-"""Are the ports that the stack publishes free?"""
+"""Are the ports that the Compose project publishes free?"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Callable
+from typing import Callable
 
 from .. import ports
 from ..docker.project import PROJECT_LABEL, Project, PublishedPort
 from ..errors import Problem
-from .result import NotApplicable, Result, State, of
-
-if TYPE_CHECKING:
-    from .surroundings import Surroundings
-
-
-def check(here: Surroundings) -> Result:
-    """Are the ports free, or used by the stack itself?"""
-    if here.composed:
-        found = [f"{port.service} {port.port}" for port in here.project.published()]
-        return of(problems(here.project), f"free or used by the stack: {', '.join(found)}")
-    wanted = here.embedded.ports()
-    if not wanted:
-        raise NotApplicable("the ports are known once .venv exists: ./dev up")
-    well = ", ".join(f"{service} {port}" for service, port in wanted.items())
-    taken, movable = here.embedded.taken_ports()
-    # `up` replaces ports that were not chosen explicitly.
-    state = State.WARNING if movable else State.WRONG
-    return of(taken, f"free or used by the stack: {well}", state)
-
-
-def fix(here: Surroundings, agrees: Callable[[str], bool]) -> list[str]:
-    """Choose free ports instead of taken ones, except for ports that were chosen explicitly."""
-    if not here.composed:
-        return []  # the embedded engine chooses free ports at each start
-    project = here.project
-    given = ports.remembered(here.checkout)
-    done = []
-    for port in taken(project):
-        avoid = [*map(int, given.values()), *(other.port for other in project.published())]
-        variable, number = move(project, port, avoid)
-        if number:
-            given[variable] = str(number)
-            done.append(
-                f"{port.service} will use port {number} ({variable}) instead of {port.port}"
-            )
-    if done:
-        here.checkout.remember(ports.SUBJECT, given)
-        project.forget_configuration()
-    return done
 
 
 def problems(project: Project, services: Sequence[str] | None = None) -> list[Problem]:

@@ -1,38 +1,14 @@
-"""Do the AWS emulators answer, and are they seeded?"""
+"""Does an AWS emulator answer, and is it seeded? Each seeds itself when it starts."""
 
 from __future__ import annotations
 
 import http.client
 import json
-from typing import TYPE_CHECKING
 
-from ..errors import NoAnswer
-from ..services import EMULATORS
-from .result import NotApplicable, Result, ok, wrong
-
-if TYPE_CHECKING:
-    from .surroundings import Surroundings
+from .errors import NoAnswer
 
 TIMEOUT = 5  # seconds
 FILLED, FAILED = "seeded", "its seed failed"
-
-
-def check(here: Surroundings) -> Result:
-    """Does each emulator answer, and is it seeded? Each seeds itself when it starts."""
-    names = [one.name for one in here.status.services if one.name in EMULATORS]
-    if not names:
-        raise NotApplicable("the stack has no AWS services")
-    answers = {name: ask(*here.address(name), EMULATORS[name]) for name in names}
-    silent = [name for name, answer in answers.items() if answer is None]
-    if silent:
-        listed = ", ".join(silent)
-        return wrong(f"no answer: {listed}", f"./dev logs {' '.join(silent)}\n./dev up")
-    empty = " ".join(name for name, answer in answers.items() if not filled(answer or ""))
-    if empty:
-        return wrong(
-            f"not seeded: {empty}", f"./dev logs {empty}   shows the error\n./dev restart {empty}"
-        )
-    return ok(f"{', '.join(names)} answer and are seeded")
 
 
 def ask(host: str, port: int, path: str) -> str | None:

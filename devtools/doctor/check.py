@@ -1,12 +1,26 @@
-"""The result of a check."""
+"""How a check is declared, and what it returns.
+
+    @check
+    def ports(context: Context) -> Result: ...
+
+    @ports.fixed_by
+    def _use_free_ports(context: Context, confirm: Confirm) -> list[str]: ...
+
+The name of the function is the name of the check. A fix must not lose data: it calls `confirm`
+before it deletes anything. It returns one line for each fix that it applied.
+"""
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Callable
 
 from ..errors import Problem
+
+if TYPE_CHECKING:
+    from .context import Context
 
 
 class State(enum.Enum):
@@ -31,7 +45,7 @@ class Result:
     seconds: float = 0
 
     @property
-    def mendable(self) -> bool:
+    def fixable(self) -> bool:
         """Whether there is something to fix."""
         return self.state in (State.WARNING, State.WRONG)
 
@@ -44,6 +58,29 @@ class Result:
             "remedy": self.remedy,
             "seconds": round(self.seconds, 3),
         }
+
+
+# Asks the user whether to do what the text says.
+Confirm = Callable[[str], bool]
+_Fix = Callable[["Context", Confirm], "list[str]"]
+
+
+@dataclass
+class Check:
+    """A check by name."""
+
+    name: str
+    examine: Callable[[Context], Result]
+    fix: _Fix | None = None
+
+    def fixed_by(self, fix: _Fix) -> _Fix:
+        self.fix = fix
+        return fix
+
+
+def check(examine: Callable[[Context], Result]) -> Check:
+    """Declare a check; its context raises NotApplicable for what is not available here."""
+    return Check(examine.__name__.replace("_", "-"), examine)
 
 
 class NotApplicable(Exception):
@@ -60,14 +97,6 @@ def warning(finding: str, remedy: str) -> Result:
 
 def wrong(finding: str, remedy: str) -> Result:
     return Result(State.WRONG, finding, remedy)
-
-
-def unknown(finding: str, remedy: str) -> Result:
-    return Result(State.UNKNOWN, finding, remedy)
-
-
-def not_applicable(reason: str) -> Result:
-    return Result(State.NOT_APPLICABLE, reason)
 
 
 def of(problems: Sequence[Problem], well: str, state: State = State.WRONG) -> Result:

@@ -12,13 +12,14 @@ from ..engines.base import Engine
 from ..engines.choice import choose
 from ..engines.compose import ComposeEngine
 from ..engines.embedded import EmbeddedEngine
-from ..errors import DevError, NoAnswer, Problem
+from ..errors import DevError, NoAnswer
 from ..ports import LOOPBACK
+from ..preflight import daemon
+from ..preflight.daemon import Daemon
 from ..services import DATABASE
 from ..status import ServiceStatus, StackStatus
 from ..terminal import Terminal
-from . import docker
-from .result import NotApplicable
+from .check import NotApplicable
 
 _T = TypeVar("_T")
 
@@ -46,7 +47,7 @@ class _Once(Generic[_T]):
             return None, error
 
 
-class Surroundings:
+class Context:
     """A checkout, its machine and its stack. An unavailable attribute raises NotApplicable."""
 
     def __init__(self, checkout: Checkout, terminal: Terminal, asked_engine: str = "") -> None:
@@ -68,14 +69,14 @@ class Surroundings:
         return self.engine
 
     @_Once
-    def silence(self) -> Problem | None:
-        """Why the Docker daemon does not answer; None if it does."""
+    def daemon(self) -> Daemon:
+        """The Docker daemon, or why it does not answer."""
         try:
-            return docker.silence(self.checkout)
+            return daemon.look(self.checkout)
         except NoAnswer:
             raise
         except DevError as error:
-            return error.problems[0]
+            return Daemon(silence=error.problems[0])
 
     @_Once
     def docker_info(self) -> dict[str, Any]:
@@ -142,5 +143,5 @@ class Surroundings:
     def _needs_docker(self) -> None:
         if not self.composed:
             raise NotApplicable(f"the stack runs on the {self.engine.name} engine")
-        if self.silence:
+        if self.daemon.silence:
             raise NotApplicable("the Docker daemon does not answer")

@@ -4,24 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..checkout import Checkout
 from ..docker.project import NAME, Project
 from ..errors import Problem
 from ..identity import DIRECTORY
-from .result import Result, State, of
-
-if TYPE_CHECKING:
-    from .surroundings import Surroundings
-
-
-def check(here: Surroundings) -> Result:
-    """Does only this checkout use the project name?"""
-    shared = problems(here.project)
-    if not shared and (left := left_behind(here.project)):
-        return of(left, "", State.WARNING)
-    return of(shared, f"only this checkout uses {here.project.name}")
 
 
 def left_behind(project: Project) -> list[Problem]:

@@ -1,0 +1,192 @@
+"""The machine: Docker, a Python, memory, disks, the clock."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from datetime import datetime
+from pathlib import Path
+
+from .. import environment
+from ..errors import DevError
+from ..preflight import daemon, disk_space
+from ..preflight.disk_space import GIGABYTE
+from ..process import capture
+from .check import Confirm, NotApplicable, Result, State, check, of, ok, warning, wrong
+from .context import Context
+
+
+@check
+def docker(context: Context) -> Result:
+    """Can Docker run the stack, if the stack uses Docker?"""
+    version, silence = context.daemon
+    if silence and context.composed:
+        return wrong(silence.what, silence.remedy)
+    if silence:
+        name = context.engine.name
+        raise NotApplicable(f"{silence.what}; the {name} engine does not need Docker")
+    compose = daemon.compose_version(context.checkout)
+    state = State.WRONG if context.composed else State.WARNING
+    return of(daemon.outdated(version, compose), f"Engine {version}, Compose {compose}", state)
+
+
+@check
+def python(context: Context) -> Result:
+    """Does `.venv` contain the locked packages, or is there a Python that can create it?"""
+    checkout = context.checkout
+    if not environment.installed(checkout):
+        try:
+            base = environment.find_python(checkout)
+        except DevError as error:
+            problem = error.problems[0]
+            report = warning if context.composed else wrong
+            return report(problem.what, problem.remedy)
+        return ok(f".venv does not exist yet; {base} can create it")
+    if not environment.runs(checkout):
+        return wrong(
+            "the Python of .venv does not start: its base interpreter is gone",
+            "delete it, the next start recreates it: rm -r .venv",
+        )
+    if environment.made_elsewhere(checkout):
+        return warning(
+            ".venv was moved or copied: its programs use the Python of the old path",
+            "./dev doctor --fix   or the next start recreates it",
+        )
+    if not environment.as_locked(checkout):
+        return warning(
+            f".venv has other packages than {environment.REQUIREMENTS} locks",
+            "./dev doctor --fix   or the next start installs them",
+        )
+    return ok(".venv has the locked packages")
+
+
+@python.fixed_by
+def _install_locked_packages(context: Context, confirm: Confirm) -> list[str]:
+    if environment.as_locked(context.checkout) or not environment.runs(context.checkout):
+        return []
+    environment.ensure(context.checkout, context.terminal)
+    return [f"installed {environment.REQUIREMENTS} into .venv"]
+
+
+# As in README: measured with an idle stack, plus room for a build or a test run.
+IN_CONTAINERS = 2 * GIGABYTE
+AS_PROCESSES = 0.6 * GIGABYTE
+
+_MEMORY = Path("/proc/meminfo")
+
+
+@check
+def memory(context: Context) -> Result:
+    """Does the machine have enough memory, and enough free memory while the stack is down?"""
+    needed = IN_CONTAINERS if context.composed else AS_PROCESSES
+    whose = "Docker has" if context.composed else "this machine has"
+    total = context.docker_info.get("MemTotal", 0) if context.composed else _memory(context)
+    if not total:
+        raise NotApplicable("the system does not report its memory")
+    if total < needed * 0.9:  # a machine sold with 2 GB reports slightly less
+        return warning(
+            f"{whose} {_shown(total)} of memory; the stack needs {_shown(needed)}",
+            "give Docker more memory in its settings (Resources), or use a larger machine",
+        )
+    available = _of_meminfo("MemAvailable")
+    if available and available < needed and not context.database_runs:
+        free = f"{_shown(available)} of {_shown(total)}"
+        return warning(
+            f"only {free} are free; the stack needs {_shown(needed)}",
+            "stop what you do not need; largest processes: ps -eo rss,comm --sort -rss | head",
+        )
+    free = f", {_shown(available)} free" if available else ""
+    return ok(f"{whose} {_shown(total)}{free}")
+
+
+def _memory(context: Context) -> float:
+    if _MEMORY.exists():
+        return _of_meminfo("MemTotal")
+    asked = capture(
+        ["sysctl", "-n", "hw.memsize"],
+        directory=context.checkout.root,
+        environment=context.checkout.variables,
+    )
+    return float(asked.output) if asked.ok else 0
+
+
+def _of_meminfo(name: str) -> float:
+    """A value of /proc/meminfo in bytes; 0 if there is none."""
+    with contextlib.suppress(OSError):
+        found = re.search(rf"^{name}: +(\d+) kB", _MEMORY.read_text(encoding="ascii"), re.M)
+        return int(found.group(1)) * 1024 if found else 0
+    return 0
+
+
+def _shown(size: float) -> str:
+    return f"{size / GIGABYTE:.1f} GB"
+
+
+@check
+def disk(context: Context) -> Result:
+    """Is there room for Docker's images and volumes?"""
+    root = context.docker_info.get("DockerRootDir", "")
+    free, found = disk_space.of_docker(root)
+    if free is None:
+        raise NotApplicable("Docker keeps its data in a virtual machine or on another host")
+    # A warning, as in `up`: the stack may still start and have enough space.
+    return of(found, f"{free / GIGABYTE:.0f} GB free in {root}", State.WARNING)
+
+
+@check
+def space(context: Context) -> Result:
+    """Is there enough space on the checkout's disk for the embedded engine?"""
+    free, found = disk_space.of_checkout(context.embedded.checkout)
+    return of(found, f"{free / GIGABYTE:.0f} GB free on the checkout's disk")
+
+
+# AWS rejects requests signed more than five minutes away from its own time.
+APART = 60  # seconds
+# The author of the last commit may have had a wrong clock.
+BEHIND = 24 * 3600  # seconds
+
+
+@check
+def clock(context: Context) -> Result:
+    """Are the clocks in sync? Tokens, signatures and certificates depend on them."""
+    behind = _last_commit(context) - time.time()
+    if behind > BEHIND:
+        return wrong(
+            f"the clock of this machine is {behind / 3600:.0f} h behind the last commit",
+            "set it: sudo timedatectl set-ntp true",
+        )
+    try:
+        apart = abs(_time_of_docker(context) - time.time())
+    except NotApplicable:
+        return ok("this machine's clock is plausible")
+    if apart > APART:
+        return wrong(
+            f"the containers' clock differs from this machine's by {apart:.0f} s",
+            "restart Docker Desktop, or set the clock of the machine that Docker runs on",
+        )
+    return ok("this machine's clock and the containers' agree")
+
+
+def _time_of_docker(context: Context) -> float:
+    """The time of the daemon's machine, which is also the containers' time."""
+    said = str(context.docker_info.get("SystemTime", ""))
+    found = re.match(r"(\d+-\d+-\d+T\d+:\d+:\d+)(?:\.\d+)?(Z|[+-]\d\d:\d\d)", said)
+    if not found:
+        raise NotApplicable("the daemon does not report its time")
+    zone = found.group(2).replace("Z", "+00:00")
+    return datetime.strptime(found.group(1) + zone, "%Y-%m-%dT%H:%M:%S%z").timestamp()
+
+
+def _last_commit(context: Context) -> float:
+    """The time of the last commit, in seconds since the epoch; 0 if git does not report it."""
+    try:
+        asked = capture(
+            ["git", "log", "-1", "--format=%ct"],
+            directory=context.checkout.root,
+            environment=context.checkout.variables,
+            timeout=10,
+        )
+    except DevError:
+        return 0
+    return float(asked.output) if asked.ok and asked.output.strip() else 0
