@@ -43,6 +43,7 @@ def _test_options(parser: argparse.ArgumentParser) -> None:
     "./dev test -- --help        so does everything after --",
     "./dev test --workspace      needs Python 3.11 or newer on this machine",
     "./dev test --stack          starts separate stacks; yours is not touched",
+    "./dev test --stack tests/stack/test_pages.py   of these two suites: only some files",
     options=_test_options,
     passes_on="pytest",
 )
@@ -87,15 +88,10 @@ def _pytest(run: Run, marked: str) -> int:
             "on your machine: ./dev test --workspace, ./dev test --stack",
         )
     python = environment.ensure(run.checkout, run.terminal)
+    files = [] if any(word.startswith("tests/") for word in run.rest) else ["tests"]
     return hand_over(
         [
-            str(python),
-            "-m",
-            "pytest",
-            "tests",
-            "--ignore=tests/acceptance",
-            "-m",
-            marked,
+            *(str(python), "-m", "pytest", *files, "--ignore=tests/acceptance", "-m", marked),
             *run.rest,
         ],
         directory=run.checkout.root,

@@ -22,7 +22,7 @@ def steps_of_ci() -> list[str]:
 def test_every_step_of_ci_runs_on_github():
     jobs = read_yaml(WORKFLOW)["jobs"]
     matrix, weekly = (jobs[name]["strategy"]["matrix"] for name in ("check", "weekly"))
-    assert [*matrix["step"], *weekly["step"]] == steps_of_ci()
+    assert {*matrix["step"], *weekly["step"]} == set(steps_of_ci())
     assert {entry["step"] for entry in matrix["include"]} <= set(steps_of_ci())
 
 

@@ -57,8 +57,7 @@ def production(tmp_path_factory) -> Iterator[ProductionStack]:
 
 
 @pytest.fixture
-def running(stack) -> Iterator[Stack]:
-    """The stack, started and healthy before and after the test."""
-    stack.dev("up")
-    yield stack
-    stack.compose("unpause", check=False)
+def running(stack) -> Stack:
+    """The stack, healthy and under Gunicorn before each test."""
+    stack.ensure_up()
+    return stack

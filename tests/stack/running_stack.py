@@ -89,9 +89,8 @@ class Stack:
 
     def url(self, path: str = "/", tenant: str | None = None) -> str:
         """Return a URL of web, as published on this machine."""
-        published = self.compose("port", "web", "8000").stdout.strip()
         host = f"{tenant}.localhost" if tenant else "127.0.0.1"
-        return f"http://{host}:{published.rpartition(':')[2]}{path}"
+        return f"http://{host}:{self.ports['WEB_PORT']}{path}"
 
     def get(self, path: str = "/", timeout: float = 10, **headers: str) -> Answer:
         """Call web; any status is a response, no connection is an OSError."""
@@ -111,6 +110,15 @@ class Stack:
     def healthy(self) -> bool:
         """Whether readiness is ok."""
         return self.health()["status"] == "ok"
+
+    def ensure_up(self) -> None:
+        """Run `./dev up`, unless the stack is healthy and its default server runs."""
+        try:
+            health = self.health()
+        except (OSError, ValueError):
+            health = {}
+        if (health.get("status"), health.get("server")) != ("ok", "gunicorn"):
+            self.dev("up")
 
     def python(self, code: str, service: str = "web") -> str:
         """Run Python code in Django's shell of a running service; return its output."""

@@ -37,16 +37,23 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
-@pytest.fixture
-def lively(running):
+@pytest.fixture(scope="module")
+def used(stack):
     """The stack after some requests, a task and an e-mail."""
+    stack.ensure_up()
     for path in ("/api/v1/products/", "/api/nosuch/", "/admin/login/", "/api/v1/schema/"):
-        running.get(path)
-    running.compose(
+        stack.get(path)
+    stack.compose(
         *("exec", "-T", "web", "python", "manage.py", "shell", "--verbosity=0"),
         *("--tenant", "test1", "--command", SEND),
     )
-    eventually(lambda: "core.echo" in running.get("/workbench/live/").text)
+    eventually(lambda: "core.echo" in stack.get("/workbench/live/").text)
+    return stack
+
+
+@pytest.fixture
+def lively(used, running):
+    """That stack, healthy before each test."""
     return running
 
 
