@@ -2,8 +2,12 @@
 """debugpy with an adapter that suits servers; arguments as for `python -m debugpy`.
 
 debugpy starts its adapter, the process that editors talk to, with the Python it is told to use.
-That is this file as well: it changes two things of the adapter.
+That is this file as well: it changes three things of the adapter.
 
+- VS Code learns of a child process by the event that its Python extension handles, not by the
+  request `startDebugging`. The sessions that the request starts are neither ended with those of
+  their parents nor part of a compound:
+  https://code.visualstudio.com/api/references/vscode-api#DebugSessionOptions
 - A disconnect from one process disconnects from all. VS Code sends Stop to one session only, that
   of the first process or that of the paused one, and relies on the adapter for the others:
   https://github.com/microsoft/debugpy/issues/1320
@@ -37,11 +41,18 @@ def main() -> None:
 
 
 def run_adapter() -> None:
-    """Run debugpy's adapter with its handlers of `attach` and `disconnect` wrapped."""
+    """Run debugpy's adapter with some of its request handlers wrapped."""
     from debugpy.adapter.__main__ import main
     from debugpy.adapter.clients import Client
 
+    initialize = Client.initialize_request
     attach, disconnect = Client.attach_request, Client.disconnect_request
+
+    @functools.wraps(initialize)
+    def initialize_with_events(client: Client, request: Any) -> Any:
+        if request.arguments.get("clientID") == "vscode":
+            request.arguments["supportsStartDebuggingRequest"] = False
+        return initialize(client, request)
 
     @functools.wraps(attach)
     def attach_one_thread(client: Client, request: Any) -> Any:
@@ -58,6 +69,7 @@ def run_adapter() -> None:
             if not ended:
                 end_sessions()
 
+    Client.initialize_request = initialize_with_events  # type: ignore[method-assign]
     Client.attach_request = attach_one_thread  # type: ignore[method-assign]
     Client.disconnect_request = disconnect_all  # type: ignore[method-assign]
     main()

@@ -194,6 +194,8 @@ def test_one_entry_starts_both_debuggers_and_attaches_to_them(stack):
         sent = pool.submit(stack.dev, "manage", "shell", "--tenant", "test1", "-c", SEND)
         stop = worker.stopped()
         assert (stop.path, stop.evaluate("message")) == (str(stack.root / TASK), "'hello'")
+        # Stop ends the compound only if it reaches the session of a member.
+        assert stop.session.root is worker.sessions[0]
         stop.resume()
         assert json.loads(sent.result(120).stdout.splitlines()[-1]) == "hello"
 

@@ -95,11 +95,15 @@ class Editor:
     def __exit__(self, *_: object) -> None:
         self.disconnect()
 
-    def attach(self, configuration: Mapping[str, Any]) -> None:
-        """Open a session: the first one, or one for a process that debugpy announced."""
+    def attach(self, configuration: Mapping[str, Any], parent: Session | None = None) -> None:
+        """Open a session: the first one, or one for a process that debugpy announced.
+
+        `parent` is the session that ends it, if one does.
+        """
         where = configuration["connect"]
         # VS Code treats an empty host like this.
-        session = Session(self, self._dial(where["host"] or "127.0.0.1", int(where["port"])))
+        connection = self._dial(where["host"] or "127.0.0.1", int(where["port"]))
+        session = Session(self, connection, parent)
         with self._attaching:
             self.sessions.append(session)
             session.attach(configuration, self._breakpoints)
@@ -135,10 +139,10 @@ class Editor:
     def disconnect(self, focused: Session | None = None) -> None:
         """End all sessions like the editor's Stop button: the processes continue.
 
-        VS Code asks one session and expects the others to end with it: the first, or while a
-        process is paused, the `focused` session of that process.
+        VS Code asks one session and expects the others to end with it: the root of the `focused`
+        session, which is that of the paused process.
         """
-        asked = focused or self.sessions[0]
+        asked = (focused or self.sessions[0]).root
         asked.leaving = True
         with contextlib.suppress(ConnectionError):
             asked.request("disconnect", terminateDebuggee=False)
@@ -165,6 +169,7 @@ class Session:
 
     editor: Editor
     connection: Connection
+    parent: Session | None
     open: bool = True
     attached: bool = False
     # Whether it was told to disconnect: a second request may end the adapter.
@@ -175,6 +180,11 @@ class Session:
     _initialized: threading.Event = field(default_factory=threading.Event)
     _reader: threading.Thread | None = None
 
+    @property
+    def root(self) -> Session:
+        """The session that is told to end instead of this one."""
+        return self.parent.root if self.parent else self
+
     def attach(
         self, configuration: Mapping[str, Any], breakpoints: Mapping[str, Sequence[int]]
     ) -> None:
@@ -184,7 +194,7 @@ class Session:
         self.request(
             "initialize",
             adapterID="debugpy",
-            clientID="homeport-tests",
+            clientID="vscode",
             pathFormat="path",
             linesStartAt1=True,
             columnsStartAt1=True,
@@ -271,8 +281,10 @@ class Session:
         elif kind == ("event", "stopped"):
             self._aside(self._note_stop, body)
         elif kind == ("event", "debugpyAttach"):
-            self._aside(self.editor.attach, body)
+            # The Python extension starts the session with `lifecycleManagedByParent`.
+            self._aside(lambda found: self.editor.attach(found, self), body)
         elif kind == ("request", "startDebugging"):
+            # VS Code itself starts the session, without that option.
             with self._sending:
                 self._number += 1
                 answer = {"seq": self._number, "type": "response", "success": True}
