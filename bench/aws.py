@@ -12,8 +12,9 @@ from typing import Any
 
 from devtools import environment, ports
 from devtools.checkout import Checkout
+from devtools.declared import local_stack
 from devtools.docker.project import Project
-from devtools.embedded import declaration, moto
+from devtools.embedded import moto
 from devtools.errors import DevError
 from devtools.interpolation import fill_in
 from devtools.process import background, capture
@@ -63,7 +64,7 @@ def measure(checkout: Checkout, terminal: Terminal, rounds: int) -> list[Measure
 
 def _seeded(checkout: Checkout, python: Path, s3: int, cognito: int) -> float:
     """Seconds that the whole seed takes with emulators on these ports."""
-    declared = declaration.load(checkout, python).services[AWS]
+    declared = local_stack.load(checkout, python).services[AWS]
     variables = {
         **{name: fill_in(value, lambda _: None) for name, value in _strings(declared)},
         "AWS_ACCESS_KEY_ID": "test",
@@ -80,7 +81,7 @@ def _seeded(checkout: Checkout, python: Path, s3: int, cognito: int) -> float:
     return taken
 
 
-def _strings(service: declaration.Service) -> list[tuple[str, str]]:
+def _strings(service: local_stack.Service) -> list[tuple[str, str]]:
     return [(name, str(value)) for name, value in service.environment.items()]
 
 

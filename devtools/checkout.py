@@ -16,8 +16,8 @@ from typing import Any
 
 from . import dotenv, identity
 from .errors import DevError
+from .supervisor_protocol import inside
 from .terminal import Mark, Terminal
-from .workspace.protocol import inside
 
 ROOT = Path(__file__).resolve().parent.parent
 # What a copy of a checkout does not copy: history, packages, state and choices.

@@ -14,8 +14,8 @@ from .checkout import Checkout
 from .errors import DevError, NoAnswer, Problem
 from .interpreter import Interpreter, Local
 from .process import Result, capture, stream
+from .supervisor_protocol import inside
 from .terminal import Step, Terminal
-from .workspace.protocol import inside
 
 MINIMUM = (3, 11)
 CANDIDATES = ("python3.13", "python3.12", "python3.11", "python3.14", "python3")

@@ -1,4 +1,4 @@
-"""Ports of this machine: whether they are free, who uses them, which ones this checkout uses.
+"""Ports of this machine: whether they are free, and who uses them.
 
 A command that starts services reserves their ports (`Claims`) from their choice until the
 services listen, so that two concurrent starts never choose the same port.
@@ -16,14 +16,12 @@ from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Callable
 
-from .checkout import Checkout
 from .errors import DevError
 
 LOOPBACK = "127.0.0.1"
 LARGEST = 65535
 # Lower ports are reserved for system services.
 _LOWEST = 1024
-SUBJECT = "ports"
 
 
 def valid(text: str) -> bool:
@@ -157,15 +155,6 @@ def connected(port: int, table: str | None = None) -> bool:
 def table() -> str:
     """The kernel's tables of connections of this network namespace; empty if it has none."""
     return "".join(_read(table) for table in _TABLES)
-
-
-def remembered(checkout: Checkout) -> dict[str, str]:
-    """The ports that `--auto-ports` chose for this checkout, by variable, unless overridden."""
-    return {
-        variable: str(port)
-        for variable, port in checkout.recall(SUBJECT).items()
-        if valid(str(port)) and not checkout.chosen(variable)
-    }
 
 
 # https://docs.kernel.org/networking/proc_net_tcp.html

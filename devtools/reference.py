@@ -8,10 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from .checkout import Checkout
-from .contract import compose, variables
-from .contract.compose import ComposeFile, with_defaults
-from .contract.variables import PRODUCTION, Variable
-from .embedded import declaration
+from .declared import compose, local_stack, variables
+from .declared.compose import ComposeFile, with_defaults
+from .declared.variables import PRODUCTION, Variable
 from .errors import Problem
 from .interpreter import Interpreter
 
@@ -112,14 +111,14 @@ def _services(files: Mapping[str, ComposeFile]) -> Iterator[str]:
 def _runs(declared: Mapping[str, Any]) -> str:
     if "build" not in declared:
         return f"`{with_defaults(str(declared.get('image', '')))}`"
-    words = declaration.Service("", False, declared).command
+    words = local_stack.Service("", False, declared).command
     return f"`{' '.join(words)}`"
 
 
 def _ports(files: Mapping[str, ComposeFile]) -> Iterator[str]:
     yield "\n## Ports\n"
     yield "On 127.0.0.1 of your machine, with either engine.\n"
-    declared = declaration.parse(files[compose.LOCAL].services)
+    declared = local_stack.parse(files[compose.LOCAL].services)
     rows = [
         [f"`{port.service}`", str(port.default), f"`{port.variable}`" if port.variable else ""]
         for port in declared.ports

@@ -42,7 +42,8 @@ def _env_options(parser: argparse.ArgumentParser) -> None:
     options=_env_options,
 )
 def env(run: Run) -> int:
-    from ..contract import compose, values, variables
+    from ..contract import values
+    from ..declared import compose, variables
 
     python = _python(run, *variables.MODULES)
     if run.options.check:
@@ -91,7 +92,8 @@ def _check_contract(run: Run, python: Interpreter) -> int:
     options=json_option,
 )
 def compared(run: Run) -> int:
-    from ..contract import parity, variables
+    from ..contract import parity
+    from ..declared import variables
 
     python = _python(run, *variables.MODULES)
     found = parity.compare(run.checkout, python)
@@ -162,7 +164,7 @@ def _export_options(parser: argparse.ArgumentParser) -> None:
     options=_export_options,
 )
 def exported(run: Run) -> int:
-    from ..contract import compose, variables
+    from ..declared import compose, variables
     from ..ecs import export, tasks
     from ..ecs.target import Target
 
@@ -217,7 +219,7 @@ def _reference_options(parser: argparse.ArgumentParser) -> None:
 )
 def referred(run: Run) -> int:
     from .. import reference
-    from ..contract import variables
+    from ..declared import variables
 
     python = _python(run, *variables.MODULES)
     groups = {

@@ -10,8 +10,8 @@ from typing import Callable
 from .. import environment
 from ..errors import FAILED, DevError, Problem
 from ..process import INTERRUPTED, hand_over
+from ..supervisor_protocol import inside
 from ..terminal import Mark, Terminal, seconds
-from ..workspace.protocol import inside
 from .options import json_option, start_options
 from .registry import Run, group
 

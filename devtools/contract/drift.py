@@ -14,19 +14,19 @@ from pathlib import Path
 from typing import Callable, NamedTuple
 
 from ..checkout import Checkout
+from ..declared import compose, dev_container, dockerfile, local_stack, variables
+from ..declared.compose import ComposeFile
+from ..declared.variables import LOCAL_COMPOSE, LOCAL_EMBEDDED, PRODUCTION, Variable
 from ..dotenv import Dotenv
 from ..ecs import export
 from ..ecs.target import Target
-from ..embedded import declaration
 from ..embedded.places import Places
 from ..embedded.stack import Stack
 from ..errors import DevError, Problem
 from ..interpolation import Reference, fill_in
 from ..interpreter import Interpreter
-from . import compose, dev_container, dockerfile, foreign, uses, variables
-from .compose import ComposeFile
+from . import foreign, uses
 from .uses import Use
-from .variables import LOCAL_COMPOSE, LOCAL_EMBEDDED, PRODUCTION, Variable
 
 EXAMPLE = ".env.example"
 EMBEDDED = "devtools/embedded/stack.py"
@@ -341,7 +341,7 @@ def _of_embedded(checkout: Checkout, files: Mapping[str, ComposeFile]) -> Iterat
     """The variables that the embedded engine sets by default."""
     untouched = Checkout(checkout.root, {})
     untouched.dotenv = Dotenv()
-    declared = declaration.parse(files[compose.LOCAL].services)
+    declared = local_stack.parse(files[compose.LOCAL].services)
     ports = {port.service: port.default for port in declared.ports}
     stack = Stack(untouched, Places(untouched), declared, Path(sys.executable), ports)
     for name, service in {**declared.services, **declared.extra}.items():

@@ -15,14 +15,14 @@ from fnmatch import fnmatchcase
 from typing import Any, Callable
 
 from ..checkout import Checkout
+from ..declared import compose, dockerfile, variables
+from ..declared.compose import ComposeFile
+from ..declared.variables import LOCAL_COMPOSE, PRODUCTION, Variable
 from ..errors import DevError, Problem
 from ..interpolation import fill_in, references
 from ..interpreter import Interpreter
 from ..terminal import Mark, Terminal, table
-from . import compose, dockerfile, variables
-from .compose import ComposeFile
 from .differences import DIFFERENCES, Declared
-from .variables import LOCAL_COMPOSE, PRODUCTION, Variable
 
 FILE = "devtools/contract/differences.py"
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..checkout import Checkout
+from ..declared.compose import LOCAL, ComposeFile
+from ..declared.variables import LOCAL_COMPOSE, LOCAL_EMBEDDED, PRODUCTION, Variable
 from ..engines.base import Engine
 from ..errors import DevError
 from ..interpolation import references
 from ..terminal import Terminal, table
-from .compose import LOCAL, ComposeFile
-from .variables import LOCAL_COMPOSE, LOCAL_EMBEDDED, PRODUCTION, Variable
 
 HIDDEN = "********"
 NOT_KNOWN = "not known"

@@ -12,12 +12,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .. import ports
+from .. import chosen_ports, ports
 from ..checkout import Checkout
 from ..debuggers import PORT_VARIABLE, RELOAD_VARIABLE
+from ..declared.compose import by_dependency, one_shots, port_variable, with_builds
 from ..errors import DevError, Problem
 from ..process import Result, capture
-from ..services import by_dependency, one_shots, port_variable, with_builds
 
 FILE = "docker-compose.yml"
 # The override files that Compose looks for; the first one that exists is used.
@@ -301,7 +301,7 @@ class Project:
         if not self.checkout.chosen(NAME) and not _named_after(self.checkout.root):
             digest = hashlib.sha256(str(self.checkout.root).encode()).hexdigest()
             environment[NAME] = f"homeport-{digest[:8]}"
-        environment.update(ports.remembered(self.checkout))
+        environment.update(chosen_ports.remembered(self.checkout))
         if os.getuid() != 0:
             for variable, value in (("APP_UID", os.getuid()), ("APP_GID", os.getgid())):
                 if not self.checkout.chosen(variable):

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..contract import drift as audit
-from ..contract import variables
+from ..declared import jsonc, variables
 from ..errors import Problem
 from ..preflight import files
 from ..process import capture
-from .check import Confirm, NotApplicable, Result, State, check, of, ok, warning, wrong
+from .check import Confirm, check
 from .context import Context
+from .result import NotApplicable, Result, State, of, ok, warning, wrong
 
 
 @check
@@ -153,10 +152,6 @@ def _files(root: Path) -> Iterator[Path]:
 
 EXTENSIONS = ".vscode/extensions.json"
 
-# Matches comments, but not `//` inside strings.
-_COMMENT = re.compile(r'("(?:[^"\\]|\\.)*")|//[^\n]*|/\*.*?\*/', re.S)
-_LAST_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[\]}])')
-
 
 @check
 def extensions(context: Context) -> Result:
@@ -188,8 +183,7 @@ def _recommended(root: Path) -> list[str]:
         text = (root / EXTENSIONS).read_text(encoding="utf-8")
     except OSError as error:
         raise NotApplicable(f"there is no {EXTENSIONS}") from error
-    plain = _LAST_COMMA.sub(r"\1", _COMMENT.sub(r"\1", text))
     try:
-        return list(json.loads(plain).get("recommendations") or ())
-    except (ValueError, AttributeError) as error:
+        return list(jsonc.parse(text).get("recommendations") or ())
+    except ValueError as error:
         raise NotApplicable(f"{EXTENSIONS} is not JSON: {error}") from error

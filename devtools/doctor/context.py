@@ -19,7 +19,7 @@ from ..preflight.daemon import Daemon
 from ..services import DATABASE
 from ..status import ServiceStatus, StackStatus
 from ..terminal import Terminal
-from .check import NotApplicable
+from .result import NotApplicable
 
 _T = TypeVar("_T")
 

@@ -13,8 +13,9 @@ from typing import Any
 from ..errors import DevError, NoAnswer
 from ..terminal import Mark, Terminal
 from . import checkout, machine, services, stack
-from .check import Check, Confirm, NotApplicable, Result, State, wrong
+from .check import Check, Confirm
 from .context import Context
+from .result import NotApplicable, Result, State, wrong
 
 # In display order: that of their definitions.
 CHECKS: Mapping[str, Check] = MappingProxyType(

@@ -13,8 +13,9 @@ from ..errors import DevError
 from ..preflight import daemon, disk_space
 from ..preflight.disk_space import GIGABYTE
 from ..process import capture
-from .check import Confirm, NotApplicable, Result, State, check, of, ok, warning, wrong
+from .check import Confirm, check
 from .context import Context
+from .result import NotApplicable, Result, State, of, ok, warning, wrong
 
 
 @check

@@ -11,8 +11,9 @@ from ..errors import NoAnswer, Problem
 from ..health import MIGRATIONS, UNKNOWN_MIGRATIONS
 from ..services import EMULATORS, WEB
 from ..status import StackStatus
-from .check import NotApplicable, Result, check, of, ok, warning, wrong
+from .check import check
 from .context import Context
+from .result import NotApplicable, Result, of, ok, warning, wrong
 
 PATIENCE = 15  # seconds
 

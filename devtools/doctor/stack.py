@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 
 from .. import environment
+from ..chosen_ports import SUBJECT, remembered
 from ..docker import image as images
+from ..docker import project_owner, published_ports
 from ..docker.project import Container
-from ..ports import SUBJECT, remembered
-from ..preflight import project_owner, published_ports
 from ..services import DATABASE
-from .check import Confirm, NotApplicable, Result, State, check, of, ok, warning, wrong
+from .check import Confirm, check
 from .context import Context
+from .result import NotApplicable, Result, State, of, ok, warning, wrong
 
 
 @check

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ..checkout import Checkout
-from ..contract import compose, dockerfile, variables
-from ..contract.compose import ComposeFile
-from ..contract.variables import Variable
+from ..declared import compose, dockerfile, variables
+from ..declared.compose import ComposeFile
+from ..declared.variables import Variable
 from ..errors import DevError, Problem
 from ..interpreter import Interpreter
 from . import rules, tasks

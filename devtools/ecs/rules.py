@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Callable
 
-from ..contract.variables import PRODUCTION, Variable
+from ..declared.variables import PRODUCTION, Variable
 from .sizes import SIZES
 
 Definition = Mapping[str, Any]

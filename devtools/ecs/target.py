@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..contract.variables import PRODUCTION, Variable
+from ..declared.variables import PRODUCTION, Variable
 from ..errors import Problem
 
 # Placeholders for values of the account. They are valid, so that everything else can be checked.

@@ -11,13 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..contract.compose import ComposeFile, with_defaults
-from ..contract.dockerfile import Stage
-from ..contract.variables import PRODUCTION, Variable
-from ..embedded.declaration import seconds
+from ..declared.compose import ComposeFile, port_variable, with_defaults
+from ..declared.dockerfile import Stage
+from ..declared.local_stack import seconds
+from ..declared.variables import PRODUCTION, Variable
 from ..errors import DevError, Problem
 from ..interpolation import references
-from ..services import port_variable
 from . import sizes
 from .target import REGION_VARIABLE, Target
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shlex
 
+from ..declared.local_stack import Service
 from ..errors import NoAnswer
 from ..services import WEB, WORKER
+from ..supervisor_protocol import Control
 from ..workspace import leftovers
-from ..workspace.protocol import Control
 from ..workspace.switch import CRASHES
-from .declaration import Service
 from .stack import MARK, MARK_SERVICE, Program, Stack
 
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from .. import ports
+from ..declared.local_stack import Service
 from ..errors import DevError
 from ..services import AWS, COGNITO
-from .declaration import Service
 from .stack import Program, Stack
 
 PROGRAM = "init-scripts/aws/emulator.py"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from .. import ports
+from .. import chosen_ports, ports
 from ..checkout import Checkout
+from ..declared.local_stack import Port
 from ..errors import DevError, Problem
 from ..terminal import Mark, Terminal
-from .declaration import Port
 
 
 def wanted(checkout: Checkout, port: Port) -> int:
@@ -19,7 +19,7 @@ def wanted(checkout: Checkout, port: Port) -> int:
             f"{port.variable}={chosen!r} (in {checkout.where_chosen(port.variable)}) "
             "must be a port from 1 to 65535"
         )
-    return int(chosen or ports.remembered(checkout).get(port.variable) or port.default)
+    return int(chosen or chosen_ports.remembered(checkout).get(port.variable) or port.default)
 
 
 def settle(
@@ -34,7 +34,7 @@ def settle(
     `claims` reserves each. New choices are printed and remembered. Raises DevError if an explicitly
     chosen port is taken.
     """
-    remembered = ports.remembered(checkout)
+    remembered = chosen_ports.remembered(checkout)
     given: dict[str, int] = {}
     taken = []
     for port in declared:
@@ -58,7 +58,7 @@ def settle(
     if taken:
         raise DevError.of(taken)
     if remembered:
-        checkout.remember(ports.SUBJECT, remembered)
+        checkout.remember(chosen_ports.SUBJECT, remembered)
     return given
 
 
@@ -71,7 +71,7 @@ def keep(checkout: Checkout, declared: Sequence[Port], own: Mapping[str, int]) -
         and not checkout.chosen(port.variable)
     }
     if lost:
-        checkout.remember(ports.SUBJECT, {**ports.remembered(checkout), **lost})
+        checkout.remember(chosen_ports.SUBJECT, {**chosen_ports.remembered(checkout), **lost})
 
 
 def taken(

@@ -8,12 +8,12 @@ from datetime import datetime, timezone
 from urllib.parse import urlsplit
 
 from .. import addresses, debuggers, health, ports
+from ..declared.local_stack import Declaration
 from ..process import capture
 from ..services import AWS, CACHE, DATABASE, RELEASE, WEB
 from ..status import ServiceStatus, StackStatus
+from ..supervisor_protocol import Control
 from ..terminal import Mark
-from ..workspace.protocol import Control
-from .declaration import Declaration
 from .postgres import Postgres
 from .runner import Runner, listens, verdict
 from .stack import Program, Stack

@@ -13,13 +13,13 @@ from typing import Callable
 
 from .. import debuggers, environment, ports, readiness
 from ..checkout import Checkout
+from ..declared.local_stack import Declaration, Service
 from ..errors import DevError, Problem
 from ..readiness import Verdict
 from ..services import WEB, WORKER
+from ..supervisor_protocol import Control
 from ..terminal import Mark, Terminal
-from ..workspace.protocol import Control
 from . import port_choice
-from .declaration import Declaration, Service
 from .places import Places
 from .postgres import STOP_SIGNAL
 from .stack import Program, Stack

@@ -12,9 +12,9 @@ from typing import Callable
 
 from .. import ports
 from ..checkout import Checkout
+from ..declared.local_stack import Declaration, Service
 from ..interpolation import fill_in
 from ..process import Result, capture
-from .declaration import Declaration, Service
 from .places import Places
 
 # The variables of the caller's environment that a process inherits. Like a container, it gets

@@ -20,7 +20,7 @@ from typing import Any
 from .. import readiness
 from ..errors import DevError, NoAnswer
 from ..process import capture
-from ..workspace.protocol import SLOW
+from ..supervisor_protocol import SLOW
 from .places import Places
 from .stack import MARK, MARK_SERVICE, Program
 

@@ -9,17 +9,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Callable
 
-from .. import cache, environment, ports
+from .. import cache, chosen_ports, environment, ports
 from ..checkout import Checkout
-from ..docker import image, report, watch
+from ..declared import local_stack
+from ..docker import image, project_owner, published_ports, report, watch
 from ..docker.project import Container, Project, PublishedPort, one_each
-from ..embedded import declaration
 from ..embedded.places import Places
 from ..embedded.stack import Stack
 from ..errors import DevError, Problem, UsageError
 from ..interpreter import Interpreter
 from ..nearest import nearest
-from ..preflight import daemon, disk_space, files, project_owner, published_ports
+from ..preflight import daemon, disk_space, files
 from ..process import Result, background, hand_over, stream
 from ..services import CACHE, DATABASE, RELEASE, TESTS, WEB
 from ..status import StackStatus
@@ -151,7 +151,7 @@ class ComposeEngine(Engine):
                 self._down("--volumes")
             for problem in image.remove(self.project):
                 self.terminal.warn(problem)
-            for subject in (SUBJECT, image.SUBJECT, ports.SUBJECT):
+            for subject in (SUBJECT, image.SUBJECT, chosen_ports.SUBJECT):
                 self.checkout.forget(subject)
 
     # Commands inside it
@@ -220,12 +220,12 @@ class ComposeEngine(Engine):
             name: report.port(self.project, self._must_run(name), name)
             for name in (DATABASE, CACHE)
         }
-        declared = declaration.load_with(
-            self.checkout, lambda: self.python_with(declaration.READER)
+        declared = local_stack.load_with(
+            self.checkout, lambda: self.python_with(local_stack.READER)
         )
         if TESTS not in declared.extra:
             raise DevError(
-                f"neither .venv nor the image can read {declaration.FILE}",
+                f"neither .venv nor the image can read {local_stack.FILE}",
                 "create .venv: ./dev lint",
             )
         stack = Stack(self.checkout, Places(self.checkout), declared, Path(sys.executable), given)
@@ -288,7 +288,9 @@ class ComposeEngine(Engine):
         if found:
             shown = " ".join(f"{variable}={number}" for variable, number in found.items())
             self.terminal.warn(Problem(f"the ports are kept that the containers have: {shown}"))
-            self.checkout.remember(ports.SUBJECT, {**ports.remembered(self.checkout), **found})
+            self.checkout.remember(
+                chosen_ports.SUBJECT, {**chosen_ports.remembered(self.checkout), **found}
+            )
             self.project.forget_configuration()
 
     def _prepare(
@@ -310,7 +312,7 @@ class ComposeEngine(Engine):
         self._hold_ports(services)
 
     def _move_ports(self, auto_ports: bool, taken: Sequence[PublishedPort]) -> None:
-        given = ports.remembered(self.checkout)
+        given = chosen_ports.remembered(self.checkout)
         stuck = []
         for port in taken:
             avoid = [*map(int, given.values()), *(p.port for p in self.project.published())]
@@ -325,7 +327,7 @@ class ComposeEngine(Engine):
             self.terminal.mark(Mark.WARNING, moved)
         if stuck:
             raise DevError.of(published_ports.explain(self.project, port) for port in stuck)
-        self.checkout.remember(ports.SUBJECT, given)
+        self.checkout.remember(chosen_ports.SUBJECT, given)
         self.project.forget_configuration()
 
     def _hold_ports(self, services: Sequence[str] | None) -> None:

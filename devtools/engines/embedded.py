@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from .. import cache, debuggers, environment, health, ports
+from .. import cache, chosen_ports, debuggers, environment, health, ports
 from ..checkout import Checkout
-from ..embedded import application, declaration, logs, port_choice, report, runner
-from ..embedded.declaration import Declaration, Service
+from ..declared import local_stack
+from ..declared.local_stack import Declaration, Service
+from ..embedded import application, logs, port_choice, report, runner
 from ..embedded.moto import Moto
 from ..embedded.places import Places
 from ..embedded.postgres import Postgres
@@ -23,9 +24,9 @@ from ..preflight import disk_space, files
 from ..process import Result, capture, hand_over
 from ..services import AWS, CACHE, DATABASE, RELEASE, TESTS, WEB
 from ..status import StackStatus
+from ..supervisor_protocol import Control
 from ..terminal import Mark, Terminal
 from ..workspace import switch
-from ..workspace.protocol import Control
 from .base import Engine, runs_once
 
 SERVER = "SERVER"
@@ -142,7 +143,7 @@ class EmbeddedEngine(Engine):
             self._bring_down()
             with self.terminal.step("deleting data, logs and remembered ports"):
                 self._delete(self._made())
-            for subject in (runner.SUBJECT, declaration.SUBJECT, ports.SUBJECT):
+            for subject in (runner.SUBJECT, local_stack.SUBJECT, chosen_ports.SUBJECT):
                 self.checkout.forget(subject)
 
     # For the checks
@@ -267,7 +268,7 @@ class EmbeddedEngine(Engine):
         return declared
 
     def _declared(self) -> Declaration:
-        return declaration.load(self.checkout, environment.python(self.checkout))
+        return local_stack.load(self.checkout, environment.python(self.checkout))
 
     def _stack(
         self,
@@ -405,7 +406,7 @@ class EmbeddedEngine(Engine):
         return hand_over([found, *arguments], directory=stack.backend, environment=variables)
 
     def _known(self, declared: Declaration, services: Sequence[str]) -> list[str]:
-        names = [declaration.HOSTED.get(name, name) for name in services]
+        names = [local_stack.HOSTED.get(name, name) for name in services]
         for name in names:
             if name not in declared.services:
                 raise UsageError(f"there is no service {name!r}", nearest(name, declared.services))

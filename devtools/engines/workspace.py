@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from .. import addresses, cache, debuggers, emulators, environment, health, readiness
+from .. import supervisor_protocol as protocol
 from ..checkout import Checkout
-from ..embedded import declaration, logs
-from ..embedded.declaration import Declaration, Service
+from ..declared import local_stack
+from ..declared.local_stack import Declaration, Service
+from ..embedded import logs
 from ..errors import DevError, NoAnswer, UsageError
 from ..interpolation import fill_in
 from ..nearest import nearest
@@ -27,9 +29,9 @@ from ..process import Result, capture, hand_over
 from ..readiness import Verdict
 from ..services import CACHE, DATABASE, EMULATORS, RELEASE, TESTS, WEB
 from ..status import Debugger, ServiceStatus, StackStatus
+from ..supervisor_protocol import Control
 from ..terminal import Mark, Terminal
-from ..workspace import protocol, switch
-from ..workspace.protocol import Control
+from ..workspace import switch
 from .base import Engine
 
 HERE = (WEB,)  # the services in this container
@@ -187,7 +189,7 @@ class WorkspaceEngine(Engine):
 
     @property
     def _declared(self) -> Declaration:
-        return declaration.load(self.checkout, Path(sys.executable))
+        return local_stack.load(self.checkout, Path(sys.executable))
 
     @property
     def _services(self) -> Mapping[str, Service]:

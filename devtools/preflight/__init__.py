@@ -1,1 +1,1 @@
-"""The problems that prevent a start, with their remedies: engines raise them, doctor shows them."""
+"""The problems of the machine and the checkout that prevent a start, with their remedies."""

@@ -28,9 +28,10 @@ from pathlib import Path
 from typing import Any, Callable
 
 from .. import ports
+from .. import supervisor_protocol as protocol
 from ..checkout import ROOT
-from . import leftovers, protocol
-from .protocol import State
+from ..supervisor_protocol import State
+from . import leftovers
 
 BACKEND = ROOT / "backend"
 # The mark in the environment of all descendants of a server.

@@ -9,8 +9,8 @@ from .. import health, ports, readiness
 from ..errors import DevError, NoAnswer
 from ..readiness import Verdict
 from ..services import WEB
+from ..supervisor_protocol import Control, State
 from ..terminal import Mark, Terminal
-from .protocol import Control, State
 
 # Retry once: the old server may still hold the port.
 CRASHES = 2

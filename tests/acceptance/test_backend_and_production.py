@@ -16,7 +16,7 @@ from criteria import Failed, Seen, criterion
 from running import PAGE, Stack, production_services
 from web_client import Answer, ask
 
-from devtools.contract import compose, variables
+from devtools.declared import compose, variables
 from devtools.interpreter import Local
 from devtools.ports import LOOPBACK
 from devtools.process import capture

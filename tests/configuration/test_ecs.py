@@ -12,7 +12,7 @@ import pytest
 from compose_files import CHECKOUT
 
 from devtools.checkout import Checkout
-from devtools.contract import compose, variables
+from devtools.declared import compose, variables
 from devtools.ecs import export, judge, rules, sizes, tasks
 from devtools.ecs.target import Target
 from devtools.errors import DevError

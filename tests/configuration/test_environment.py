@@ -13,10 +13,11 @@ import pytest
 from compose_files import CHECKOUT
 
 from devtools.checkout import Checkout
-from devtools.contract import compose, drift, uses, variables
-from devtools.contract.compose import ComposeFile
-from devtools.contract.dev_container import parse
-from devtools.contract.dockerfile import stages
+from devtools.contract import drift, uses
+from devtools.declared import compose, variables
+from devtools.declared.compose import ComposeFile
+from devtools.declared.dockerfile import stages
+from devtools.declared.jsonc import parse
 from devtools.interpreter import Local
 from devtools.process import capture
 

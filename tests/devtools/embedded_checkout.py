@@ -13,7 +13,7 @@ from devtools import environment, health
 from devtools.checkout import Checkout
 from devtools.embedded.places import Places
 from devtools.embedded.supervisor import Supervisor
-from devtools.workspace.protocol import Control
+from devtools.supervisor_protocol import Control
 
 PARTS = ("dev", "devtools", "backend", "init-scripts", "requirements", "docker-compose.yml")
 KEPT = ("PATH", "HOME", "USER", "LANG", "TMPDIR", "PIP_CERT", "SSL_CERT_FILE")

@@ -23,7 +23,8 @@ from devtools import environment
 from devtools.checkout import Checkout
 from devtools.doctor import checkout, examination, machine
 from devtools.doctor import services as checked
-from devtools.doctor.check import Check, State, ok
+from devtools.doctor.check import Check
+from devtools.doctor.result import State, ok
 from devtools.embedded.supervisor import Supervisor
 from devtools.health import Health
 from devtools.status import ServiceStatus, StackStatus

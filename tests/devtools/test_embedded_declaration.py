@@ -14,7 +14,7 @@ import pytest
 from front_door import ROOT
 
 from devtools.checkout import Checkout
-from devtools.embedded import declaration
+from devtools.declared import local_stack
 from devtools.embedded.places import Places
 from devtools.embedded.stack import Stack
 from devtools.engines.embedded import STAND_INS
@@ -32,9 +32,9 @@ GIVEN = {"db": 15432, "redis": 16379, "web": 18000, "localstack": 14566}
 
 @pytest.fixture
 def stack(tmp_path) -> Stack:
-    shutil.copy(ROOT / declaration.FILE, tmp_path)
+    shutil.copy(ROOT / local_stack.FILE, tmp_path)
     checkout = Checkout(tmp_path, {"PATH": os.environ["PATH"], **CHOSEN})
-    declared = declaration.load(checkout, Path(sys.executable))
+    declared = local_stack.load(checkout, Path(sys.executable))
     return Stack(checkout, Places(checkout), declared, Path(sys.executable), GIVEN)
 
 
@@ -56,7 +56,7 @@ def composed() -> dict:
     return json.loads(read.stdout)["services"]
 
 
-def _services(stack: Stack) -> dict[str, declaration.Service]:
+def _services(stack: Stack) -> dict[str, local_stack.Service]:
     declared = stack.declaration
     return {**declared.services, **declared.extra, **declared.hosted}
 
@@ -65,7 +65,7 @@ def test_the_services_and_their_dependencies_are_the_same(stack, composed):
     assert _services(stack).keys() == composed.keys() - {"image"}
     for name, service in _services(stack).items():
         theirs = composed[name].get("depends_on", {})
-        needed = {declaration.HOSTED.get(other, other) for other in theirs}
+        needed = {local_stack.HOSTED.get(other, other) for other in theirs}
         assert set(service.needs) == needed - {name, "image"}  # without hosted services
 
 
@@ -90,7 +90,7 @@ def test_ports_are_the_same(stack, composed):
 def test_every_service_has_something_that_runs_it(stack):
     for name, service in stack.declaration.services.items():
         assert service.built or name in STAND_INS, name
-    for name, host in declaration.HOSTED.items():
+    for name, host in local_stack.HOSTED.items():
         assert name in stack.declaration.hosted
         assert host in STAND_INS
 
@@ -171,20 +171,20 @@ def test_as_many_gunicorn_workers_as_in_the_container(stack):
     ("text", "expected"), [("30s", 30), ("1m30s", 90), ("500ms", 0.5), ("0s", 0), ("", 0)]
 )
 def test_durations(text, expected):
-    assert declaration.seconds(text) == expected
+    assert local_stack.seconds(text) == expected
 
 
 def test_it_is_read_once_for_each_content(tmp_path, stack):
     unable = Path("/bin/false")
-    again = declaration.load(stack.checkout, unable)
+    again = local_stack.load(stack.checkout, unable)
     assert again.services.keys() == stack.declaration.services.keys()
-    (tmp_path / declaration.FILE).write_text("services: [")
+    (tmp_path / local_stack.FILE).write_text("services: [")
     with pytest.raises(DevError, match=r"docker-compose\.yml is invalid"):
-        declaration.load(stack.checkout, Path(sys.executable))
+        local_stack.load(stack.checkout, Path(sys.executable))
 
 
 def test_without_a_venv_nothing_is_declared(tmp_path):
-    shutil.copy(ROOT / declaration.FILE, tmp_path)
-    declared = declaration.load(Checkout(tmp_path, {}), tmp_path / "no" / "python")
+    shutil.copy(ROOT / local_stack.FILE, tmp_path)
+    declared = local_stack.load(Checkout(tmp_path, {}), tmp_path / "no" / "python")
     assert declared.services == {}
     assert not (tmp_path / ".dev").exists()

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from front_door import ROOT
 
-from devtools import ports
+from devtools import chosen_ports, ports
 from devtools.checkout import Checkout
+from devtools.declared.compose import port_variable
+from devtools.declared.local_stack import Port
 from devtools.embedded import port_choice
-from devtools.embedded.declaration import Port
 from devtools.errors import DevError
-from devtools.services import port_variable
 from devtools.terminal import Terminal
 
 
@@ -147,21 +147,21 @@ def test_invalid_ports(text):
 
 
 def test_remembered_ports_are_used_again(tmp_path):
-    Checkout(tmp_path, {}).remember(ports.SUBJECT, {"WEB_PORT": "8001"})
-    assert ports.remembered(Checkout(tmp_path, {})) == {"WEB_PORT": "8001"}
+    Checkout(tmp_path, {}).remember(chosen_ports.SUBJECT, {"WEB_PORT": "8001"})
+    assert chosen_ports.remembered(Checkout(tmp_path, {})) == {"WEB_PORT": "8001"}
 
 
 def test_a_chosen_port_wins_over_a_remembered_one(tmp_path):
-    Checkout(tmp_path, {}).remember(ports.SUBJECT, {"WEB_PORT": "8001", "DB_PORT": "5433"})
+    Checkout(tmp_path, {}).remember(chosen_ports.SUBJECT, {"WEB_PORT": "8001", "DB_PORT": "5433"})
     (tmp_path / ".env").write_text("DB_PORT=6000\n")
-    assert ports.remembered(Checkout(tmp_path, {"WEB_PORT": "9000"})) == {}
+    assert chosen_ports.remembered(Checkout(tmp_path, {"WEB_PORT": "9000"})) == {}
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '{"WEB_PORT": "x"}', '{"WEB_PORT": null}'])
 def test_damaged_remembered_ports_are_ignored(tmp_path, content):
     (tmp_path / ".dev").mkdir()
     (tmp_path / ".dev" / "ports.json").write_text(content)
-    assert ports.remembered(Checkout(tmp_path, {})) == {}
+    assert chosen_ports.remembered(Checkout(tmp_path, {})) == {}
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import shutil
 import pytest
 
 from devtools.checkout import Checkout
+from devtools.docker import project_owner
 from devtools.docker.project import OVERRIDES, Begun, Project
 from devtools.engines.compose import DEBUG_FILE
-from devtools.preflight import project_owner
 
 WEB = "services: {web: {image: none, environment: {%s: '1'}}}\n"
 

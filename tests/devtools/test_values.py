@@ -10,8 +10,9 @@ import pytest
 from front_door import ROOT
 
 from devtools.checkout import Checkout
-from devtools.contract import compose, values, variables
-from devtools.contract.compose import ComposeFile
+from devtools.contract import values
+from devtools.declared import compose, variables
+from devtools.declared.compose import ComposeFile
 from devtools.errors import DevError
 from devtools.interpreter import Local
 from devtools.process import Result

@@ -21,13 +21,14 @@ import pytest
 from front_door import ROOT, serving
 
 from devtools import emulators, ports
+from devtools import supervisor_protocol as protocol
 from devtools.checkout import Checkout
 from devtools.engines.workspace import WorkspaceEngine
 from devtools.errors import DevError, NoAnswer
 from devtools.readiness import wait_until
+from devtools.supervisor_protocol import Control, State
 from devtools.terminal import Terminal
-from devtools.workspace import leftovers, protocol, switch
-from devtools.workspace.protocol import Control, State
+from devtools.workspace import leftovers, switch
 from devtools.workspace.supervisor import MARK, PAUSES
 
 SERVER = Path(__file__).with_name("supervised.py")

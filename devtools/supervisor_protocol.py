@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..errors import DevError, NoAnswer
+from .errors import DevError, NoAnswer
 
 PATIENCE = 60  # seconds; an old server may have to finish requests
 LOOK_PATIENCE = 20  # seconds; it answers between two switches

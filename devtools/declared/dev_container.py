@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 from .. import dotenv
 from ..errors import DevError
+from . import jsonc
 
 FILE = ".devcontainer/devcontainer.json"
 
 _GIVEN = ("containerEnv", "remoteEnv")
 _TAKEN = re.compile(r"\$\{(?:localEnv|containerEnv):(\w+)")
-_COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
-_TRAILING_COMMA = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])', re.DOTALL)
 
 
 def names(root: Path) -> list[tuple[str, str, int]]:
@@ -37,20 +34,13 @@ def names(root: Path) -> list[tuple[str, str, int]]:
 
 def _of_json(text: str) -> list[tuple[str, str, int]]:
     try:
-        document = parse(text)
+        document = jsonc.parse(text)
     except ValueError as error:
         raise DevError(f"{FILE} is invalid: {error}", f"git diff {FILE}") from error
     given = [name for key in _GIVEN for name in document.get(key) or {}]
     found = {(name, FILE, _line(text, f'"{name}"')) for name in given}
     found |= {(m.group(1), FILE, _line(text, m.group())) for m in _TAKEN.finditer(text)}
     return sorted(found, key=lambda one: (one[2], one[0]))
-
-
-def parse(text: str) -> dict[str, Any]:
-    """Parse JSON with comments and trailing commas, as editors write it."""
-    for superfluous in (_COMMENT, _TRAILING_COMMA):
-        text = superfluous.sub(lambda match: match.group(1) or "", text)
-    return json.loads(text)
 
 
 def _line(text: str, part: str) -> int:

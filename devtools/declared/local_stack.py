@@ -7,7 +7,6 @@ so that both engines run the same stack.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -19,14 +18,15 @@ from ..checkout import Checkout
 from ..errors import DevError
 from ..interpolation import fill_in
 from ..interpreter import Interpreter, Local
-from ..services import AWS, COGNITO, IMAGE, by_dependency, one_shots, port_variable, with_builds
+from ..services import AWS, COGNITO, IMAGE
+from . import compose
+from .compose import by_dependency, one_shots, port_variable, with_builds
 
-FILE = "docker-compose.yml"
+FILE = compose.LOCAL
 SUBJECT = "declaration"
 
 # YAML needs a library, which only .venv has, not the Python that runs ./dev.
 READER = "yaml"
-_READ = "import json, sys, yaml; json.dump(yaml.safe_load(open(sys.argv[1])), sys.stdout)"
 _SECONDS = {"h": 3600, "m": 60, "s": 1, "ms": 0.001}
 
 # Services without a process here, because another service's process includes them.
@@ -157,7 +157,8 @@ def load_with(checkout: Checkout, find: Callable[[], Interpreter | None]) -> Dec
     digest = hashlib.sha256(text).hexdigest()
     known = checkout.recall(SUBJECT)
     if known.get("digest") != digest and (python := find()):
-        known = {"digest": digest, "services": _read(checkout, python)}
+        [(document, _)] = compose.read(checkout, python, [FILE])
+        known = {"digest": digest, "services": document.get("services") or {}}
         checkout.remember(SUBJECT, known)
     return parse(known.get("services") or {})
 
@@ -182,13 +183,6 @@ def seconds(duration: str) -> float:
     """A Compose duration (`1m30s`) in seconds."""
     parts = re.findall(r"([\d.]+)(ms|h|m|s)", str(duration))
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)
-
-
-def _read(checkout: Checkout, python: Interpreter) -> dict[str, Any]:
-    done = python.run(checkout, "-c", _READ, FILE)
-    if not done.ok:
-        raise DevError(f"{FILE} is invalid: {done.last_words}", f"git diff {FILE}")
-    return json.loads(done.output)["services"]
 
 
 def _words(command: Any) -> list[str]:

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from ..checkout import Checkout
 from ..errors import DevError
 from ..interpolation import Reference, fill_in, references
 from ..interpreter import Interpreter
-from ..services import with_builds
 
 LOCAL = "docker-compose.yml"
 PRODUCTION = "docker-compose.prod.yml"
 IMAGE = "backend/Dockerfile"
 PATTERNS = ("docker-compose*.yml", ".devcontainer/*compose*.yml")
 
+_VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
+
 
 @dataclass(frozen=True, eq=False)
 class ComposeFile:
-    """A Compose file. `lines` has the format of devtools/contract/read_yaml.py."""
+    """A Compose file. `lines` has the format of devtools/declared/read_yaml.py."""
 
     name: str
     text: str
@@ -107,14 +110,64 @@ def read(
     checkout: Checkout, python: Interpreter, names: Sequence[str]
 ) -> list[tuple[Mapping[str, Any], Mapping[str, int]]]:
     """Document and lines of YAML files of the checkout. Raises DevError as `load`."""
-    done = python.run(checkout, "-m", "devtools.contract.read_yaml", *names)
+    # As text: the Python may be in a container, and the checkout need not contain this tool.
+    reader = Path(__file__).with_name("read_yaml.py").read_text(encoding="utf-8")
+    done = python.run(checkout, "-c", reader, *names)
     if not done.ok:
         raise DevError(f"the Compose files cannot be read: {done.last_words}", "./dev lint")
     parts = json.loads(done.output)
-    faults = [f"{name}: {part['error']}" for name, part in zip(names, parts) if part["error"]]
+    faults = [
+        f"{name} is invalid: {part['error']}" for name, part in zip(names, parts) if part["error"]
+    ]
     if faults:
         raise DevError("\n".join(faults), f"see the changes: git diff {' '.join(names)}")
     return [(part["document"] or {}, part["lines"]) for part in parts]
+
+
+def one_shots(declared: Mapping[str, Any]) -> set[str]:
+    """The services that run once: others wait for their completion."""
+    return {
+        name
+        for declaration in declared.values()
+        for name, link in (declaration.get("depends_on") or {}).items()
+        if link.get("condition") == "service_completed_successfully"
+    }
+
+
+def with_builds(declared: Mapping[str, Any]) -> dict[str, Any]:
+    """The `declared` services, each with the `build` of the one that builds its image."""
+    builds = {one.get("image"): one["build"] for one in declared.values() if one.get("build")}
+    return {
+        name: {**one, "build": builds[one.get("image")]} if one.get("image") in builds else one
+        for name, one in declared.items()
+    }
+
+
+def by_dependency(declared: Mapping[str, Any]) -> list[str]:
+    """The names of services, each after its dependencies."""
+    ordered: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in ordered or name not in declared:
+            return
+        for needed in sorted(declared[name].get("depends_on") or ()):
+            visit(needed)
+        ordered.append(name)
+
+    for name in declared:
+        visit(name)
+    return ordered
+
+
+def port_variable(entry: Any) -> tuple[int, str]:
+    """Target and variable of a port in Compose's short or long form."""
+    if isinstance(entry, dict):
+        target, published = str(entry.get("target", 0)), str(entry.get("published", ""))
+    else:
+        published, _, target = str(entry).rpartition(":")
+    variable = _VARIABLE.search(published)
+    number = re.match(r"\d+", target)
+    return int(number.group()) if number else 0, variable.group(1) if variable else ""
 
 
 def with_defaults(text: str) -> str:

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 from ..checkout import Checkout
-from ..docker.project import NAME, Project
 from ..errors import Problem
 from ..identity import DIRECTORY
+from .project import NAME, Project
 
 
 def left_behind(project: Project) -> list[Problem]:

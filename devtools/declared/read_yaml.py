@@ -1,6 +1,5 @@
-"""Print YAML files as JSON, with the line of each key. Run by a Python that has PyYAML:
-
-    python -m devtools.contract.read_yaml FILE ...
+"""Print YAML files as JSON, with the line of each key. Run by a Python that has PyYAML, with the
+files as arguments.
 
 The output is a list with one object for each file: `document`, `lines` (a key's path, joined by
 slashes, to its line) and `error`, empty if the file could be read.

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Callable
 
 from .. import ports
-from ..docker.project import PROJECT_LABEL, Project, PublishedPort
 from ..errors import Problem
+from .project import PROJECT_LABEL, Project, PublishedPort
 
 
 def problems(project: Project, services: Sequence[str] | None = None) -> list[Problem]:

@@ -1,0 +1,1 @@
+"""Readers of what the checkout declares: Compose files, variables, Dockerfile, dev container."""
