@@ -23,6 +23,8 @@ FOREIGN = (
     Foreign("SECONDS", "bash: how long the script has run"),
     Foreign("NO_PROXY", "the network: hosts to reach without its proxy"),
     Foreign("no_proxy", "the network: the same, for programs that read it in lower case"),
+    Foreign("CODESPACE_NAME", "GitHub Codespaces: this codespace's name"),
+    Foreign("GITHUB_CODESPACES_*", "GitHub Codespaces: the domain of forwarded ports"),
     Foreign("PYTHON*", "Python: unbuffered output, no bytecode files"),
     Foreign("DEBUGPY_RUNNING", "debugpy: whether this process is debugged"),
     Foreign("PYTEST_XDIST_WORKER", "pytest-xdist: the number of this test process"),

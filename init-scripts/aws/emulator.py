@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import signal
 import sys
 import threading
@@ -68,12 +69,18 @@ class OwnPages:
 
 
 def is_own(host: str) -> bool:
-    """Whether a host is this machine, another container of the stack, or a Codespace."""
+    """Whether a host is this machine, another container of the stack, or this codespace."""
     with contextlib.suppress(ValueError):
         return ip_address(host).is_loopback
     # Every sandboxed page has the origin "null".
-    own = "." not in host or host.endswith((".localhost", ".app.github.dev"))
-    return own and host != "null"
+    own = "." not in host or host.endswith(".localhost")
+    return (own and host != "null") or host in _forwarded(host)
+
+
+def _forwarded(host: str) -> list[str]:
+    """The host of this codespace for the port in a forwarded port's host."""
+    found = re.search(r"-(\d+)\.", host)
+    return seed.forwarded_hosts(found[1]) if found else []
 
 
 def fill(application: Any, parts: list[str] | tuple[str, ...]) -> None:

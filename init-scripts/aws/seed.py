@@ -31,9 +31,25 @@ from botocore.exceptions import BotoCoreError, ClientError
 BUCKET = os.environ.get("AWS_STORAGE_BUCKET_NAME", "")
 PARAMETER_PATH = os.environ.get("SSM_PARAMETER_PATH") or "/homeport/local"
 
+
+def forwarded_hosts(port: str) -> list[str]:
+    """The host of a forwarded port of this codespace; none outside Codespaces.
+
+    Anyone can have another codespace, and its pages are below the same domain.
+    https://docs.github.com/en/codespaces/developing-in-a-codespace/default-environment-variables-for-your-codespace
+    """
+    name = os.environ.get("CODESPACE_NAME")
+    domain = os.environ.get("GITHUB_CODESPACES_PORT_FORWARDING_DOMAIN") or "app.github.dev"
+    return [f"{name}-{port}.{domain}"] if name else []
+
+
 CORS = {
     # Only pages of this machine, because an emulator accepts requests without a signature.
-    "AllowedOrigins": ["http://localhost:*", "http://127.0.0.1:*", "https://*.app.github.dev"],
+    "AllowedOrigins": [
+        "http://localhost:*",
+        "http://127.0.0.1:*",
+        *(f"https://{host}" for host in forwarded_hosts("*")),
+    ],
     "AllowedMethods": ["GET", "HEAD", "PUT"],
     "AllowedHeaders": ["*"],
     "ExposeHeaders": ["ETag"],

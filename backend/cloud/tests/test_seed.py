@@ -172,7 +172,11 @@ def test_what_is_wrong_is_said_at_once_and_with_a_mend(seed, variables, fault, m
         ("", "cognito:5000", "200"),
         ("http://localhost:8000", "localhost:4566", "200"),
         ("http://test1.localhost:8000", "[::1]:4566", "200"),
-        ("https://name-8000.app.github.dev", "name-4566.app.github.dev", "200"),
+        ("https://mine-8000.app.github.dev", "mine-4566.app.github.dev", "200"),
+        ("https://mine-8000.app.github.dev", "localhost:4566", "200"),
+        ("https://other-8000.app.github.dev", "localhost:4566", "403"),
+        ("https://not-mine-8000.app.github.dev", "localhost:4566", "403"),
+        ("https://mine-8000.app.github.dev.evil.example", "localhost:4566", "403"),
         ("https://evil.example", "localhost:4566", "403"),
         ("http://192.168.1.7", "localhost:4566", "403"),
         ("null", "localhost:4566", "403"),
@@ -181,7 +185,16 @@ def test_what_is_wrong_is_said_at_once_and_with_a_mend(seed, variables, fault, m
     ],
 )
 def test_an_emulator_refuses_pages_of_other_sites(monkeypatch, origin, host, status):
+    monkeypatch.setenv("CODESPACE_NAME", "mine")
     monkeypatch.syspath_prepend(SEED.parent)
     front = importlib.import_module("emulator").OwnPages(Response("served"))
     answer = Client(front).post("/", headers={"Origin": origin, "Host": host})
     assert answer.status.startswith(status)
+
+
+@pytest.mark.parametrize("host", ["mine-4566.app.github.dev", "-4566.app.github.dev"])
+def test_outside_codespaces_an_emulator_refuses_every_codespace(monkeypatch, host):
+    monkeypatch.delenv("CODESPACE_NAME", raising=False)
+    monkeypatch.syspath_prepend(SEED.parent)
+    front = importlib.import_module("emulator").OwnPages(Response("served"))
+    assert Client(front).get("/", headers={"Host": host}).status.startswith("403")
