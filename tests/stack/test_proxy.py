@@ -38,7 +38,7 @@ class Proxy:
             yield connection
 
     def answer(self, text: str) -> tuple[int, str, bytes]:
-        """Return status, headers and body of the answer to `text`, which ends with the connection."""
+        """Return status, headers and body of the answer to `text`."""
         with self.sent(text) as connection:
             return received(connection)
 
