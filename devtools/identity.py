@@ -3,6 +3,8 @@
 `.dev/checkout.json` contains an identifier and the path it was created for. Both are kept when a
 folder is renamed or copied. If the recorded path differs from the current one, the checkout was
 moved or copied: it is a copy if the recorded path still has the same identifier.
+
+A directory outside the checkout has the same file, so that it is found if `.dev` was deleted.
 """
 
 from __future__ import annotations
@@ -11,12 +13,16 @@ import hashlib
 import json
 import os
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 DIRECTORY = ".dev"
 FILE = "checkout.json"
+# For files that a user without access to the checkout must read; they persist.
+OUTSIDE = Path("/var/tmp")
+_PREFIX = "homeport-"
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,7 @@ def read(root: Path) -> Identity:
     """The identity of the checkout in `root`. One without a record gets a new identifier."""
     found = _record(root)
     if not found:
-        return Identity(_of_old(root) if (root / DIRECTORY).is_dir() else secrets.token_hex(6))
+        return Identity(_identifier_without_record(root))
     known, before = str(found["id"]), Path(found["root"])
     if before == root or _same_folder(before, root):
         copied_from = Path(found["copied_from"]) if found.get("copied_from") else None
@@ -52,15 +58,62 @@ def read(root: Path) -> Identity:
     return Identity(known, moved_from=before, recorded=True)
 
 
+def outside(identifier: str) -> Path:
+    """The directory outside the checkout with this identifier."""
+    return OUTSIDE / f"{_PREFIX}{identifier}"
+
+
+def lost_outside() -> Iterator[tuple[Path, str]]:
+    """This user's directories outside checkouts that are no longer there, and where those were."""
+    for path, record in _outside():
+        if record["inode"] != _inode(Path(record["root"])):
+            yield path, record["root"]
+
+
+def as_outside_record(identity: Identity, root: Path) -> dict[str, Any]:
+    """The contents of FILE outside. A new clone in the place of a moved one has another inode."""
+    return {**as_record(identity, root), "inode": _inode(root)}
+
+
 def as_record(identity: Identity, root: Path) -> dict[str, str]:
     """The contents of FILE for the checkout in `root`."""
     return {"id": identity.id, "root": str(root), "copied_from": str(identity.copied_from or "")}
 
 
+def _identifier_without_record(root: Path) -> str:
+    for path, record in _outside():
+        if (record["root"], record["inode"]) == (str(root), _inode(root)):  # `.dev` was deleted
+            return path.name.removeprefix(_PREFIX)
+    return _of_old(root) if (root / DIRECTORY).is_dir() else secrets.token_hex(6)
+
+
+def _outside() -> Iterator[tuple[Path, dict[str, Any]]]:
+    """This user's directories outside checkouts, and their records."""
+    for path in sorted(OUTSIDE.glob(f"{_PREFIX}*")):
+        # Anyone can create a directory there.
+        if path.is_symlink() or path.stat().st_uid != os.getuid():
+            continue
+        found = _read(path / FILE)
+        if found and "inode" in found:
+            yield path, found
+
+
+def _inode(folder: Path) -> int:
+    """The inode of `folder`; 0 if there is none."""
+    try:
+        return folder.stat().st_ino
+    except OSError:
+        return 0
+
+
 def _record(root: Path) -> dict[str, Any] | None:
     """The record in `root`: empty without a record, None if it is not readable."""
+    return _read(root / DIRECTORY / FILE)
+
+
+def _read(file: Path) -> dict[str, Any] | None:
     try:
-        facts = json.loads((root / DIRECTORY / FILE).read_text(encoding="utf-8"))
+        facts = json.loads(file.read_text(encoding="utf-8"))
     except PermissionError:
         return None
     except (OSError, ValueError):

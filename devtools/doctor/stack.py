@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
-from .. import environment
+from .. import environment, identity
 from ..chosen_ports import SUBJECT, remembered
 from ..docker import image as images
 from ..docker import project_owner, published_ports
 from ..docker.project import Container
+from ..errors import Problem
 from ..services import DATABASE
 from .check import Confirm, check
 from .context import Context
@@ -166,10 +167,19 @@ def _in_checkout(context: Context) -> tuple[int, list[int], str]:
 
 @check
 def orphans(context: Context) -> Result:
-    """Are there containers that no Compose file declares, or processes without a supervisor?"""
+    """Are there undeclared containers, processes without a supervisor, data without a checkout?"""
     if not context.composed:
         leftover = context.embedded.runner.leftover
-        return wrong(leftover.what, leftover.remedy) if leftover else ok("no orphaned process")
+        if leftover:
+            return wrong(leftover.what, leftover.remedy)
+        lost = [
+            Problem(
+                f"{path} has the database of a checkout that is no longer in {root}",
+                f"delete it, unless you moved the checkout: rm -r {path}",
+            )
+            for path, root in identity.lost_outside()
+        ]
+        return of(lost, "no orphaned process or database", State.WARNING)
     found = _orphans(context)
     if not found:
         return ok("no orphaned container")

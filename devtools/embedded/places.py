@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import stat
 from pathlib import Path
@@ -37,7 +38,7 @@ class Places:
     @property
     def outside(self) -> Path:
         """The directory for files that a user without access to the checkout must read."""
-        return Path("/var/tmp") / f"homeport-{self.checkout.identity.id}"
+        return identity.outside(self.checkout.identity.id)
 
     def leads_outside(self, path: Path) -> bool:
         """Whether `path` is a link to this checkout's outside directory. In a copy the link
@@ -62,6 +63,12 @@ class Places:
                 directory.chmod(0o700)
         except OSError as error:
             raise self.checkout.unwritable(error) from error
+
+    def make_outside(self) -> None:
+        """Create the outside directory, with a record of this checkout."""
+        self.outside.mkdir(mode=0o755, exist_ok=True)
+        record = identity.as_outside_record(self.checkout.identity, self.checkout.root)
+        self.write(self.outside / identity.FILE, json.dumps(record))
 
     def make_sockets(self) -> None:
         """Create the directory of sockets. Raises DevError on failure, or if it is not ours."""

@@ -105,7 +105,7 @@ class Postgres:
             if not (self.programs / name).exists():
                 raise DevError(f"{self.programs / name} is missing", "delete .venv: rm -r .venv")
         if self._places.outside in (*self._usable_programs.parents, *self._home.parents):
-            self._places.outside.mkdir(mode=0o755, exist_ok=True)
+            self._places.make_outside()
         if not self._usable_programs.exists():
             self._copy_programs()
         if self._cluster.is_symlink() and not self._places.leads_outside(self._cluster):
@@ -200,17 +200,20 @@ class Postgres:
     @cached_property
     def _home(self) -> Path:
         """The cluster's parent: in the checkout, or outside if the account cannot read that."""
+        outside = self._places.outside / self._cluster.name
         if self._places.leads_outside(self._cluster):
             return self._cluster.resolve()
+        if outside.exists() and not self._cluster.exists():  # `.dev` was deleted
+            return outside
         if self._account.reaches(self.stack.checkout, self._cluster.parent):
             return self._cluster
-        return self._places.outside / self._cluster.name
+        return outside
 
     @property
     def _preparation(self) -> str:
         if self._copied_in_use:
             return "creating the database again: this one was copied while a server wrote to it"
-        return "" if self._cluster.exists() else "creating the database"
+        return "" if self._home.exists() else "creating the database"
 
     @property
     def _copied_in_use(self) -> bool:

@@ -25,7 +25,8 @@ def first(tmp_path):
     made.remember(chosen_ports.SUBJECT, {"WEB_PORT": "8123"})
     places = Places(made)
     places.make()
-    (places.outside / "postgres").mkdir(parents=True)
+    places.make_outside()
+    (places.outside / "postgres").mkdir()
     (places.outside / "postgres" / "PG_VERSION").write_text("18\n")
     (places.data / "postgres").symlink_to(places.outside / "postgres")
     yield made
@@ -81,7 +82,25 @@ def test_a_folder_under_two_names_is_one_checkout(first, tmp_path):
     assert (found.id, found.moved_from, found.copied_from) == (first.identity.id, None, None)
 
 
+def test_data_outside_is_found_if_the_state_was_deleted(first, tmp_path):
+    shutil.rmtree(first.root / ".dev")
+    again = Checkout(first.root, {})
+    assert again.identity.id == first.identity.id
+    assert _copy(first.root, tmp_path / "second").identity.id != first.identity.id
+    listed = EmbeddedCheckout(first.root, {"PATH": "/usr/bin:/bin", "DEV_ENGINE": "embedded"})
+    assert str(Places(first).outside) in listed.dev("clean").stdout
+
+
+def test_doctor_lists_data_outside_of_a_deleted_checkout(first, tmp_path):
+    copy = _copy(first.root, tmp_path / "second")
+    second = EmbeddedCheckout(copy.root, {"PATH": "/usr/bin:/bin"})
+    second.variables["DEV_ENGINE"] = "embedded"
+    shutil.rmtree(first.root)
+    assert f"rm -r {Places(first).outside}" in second.dev("doctor").stdout
+
+
 def test_data_from_before_there_was_a_record_is_still_found(first):
     (first.root / ".dev" / "checkout.json").unlink()
+    (Places(first).outside / "checkout.json").unlink()
     places = Places(Checkout(first.root, {}))
     assert places.outside.name == places.sockets.name  # both are derived from the path
