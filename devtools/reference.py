@@ -103,7 +103,11 @@ def _services(files: Mapping[str, ComposeFile]) -> Iterator[str]:
         ]
         needs = ", ".join(f"`{needed}`" for needed in sides[0].get("depends_on") or ())
         limits = sides[0].get("deploy", {}).get("resources", {}).get("limits", {})
-        size = " CPU, ".join(with_defaults(str(limits[key])) for key in ("cpus", "memory"))
+        size = ", ".join(
+            with_defaults(str(limits[key])) + unit
+            for key, unit in (("cpus", " CPU"), ("memory", ""))
+            if key in limits
+        )
         rows.append([f"`{name}`", _runs(sides[0]), needs, size, " and ".join(where)])
     yield _table(["service", "runs", "waits for", "at most", "exists"], rows)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -39,6 +40,18 @@ STAND_INS: Mapping[str, type[Postgres | Valkey | Moto]] = {
 }
 
 
+def runnable(declared: Declaration) -> Declaration:
+    """`declared` without the services that need Docker, unless another service needs them."""
+    services = declared.services
+    needed = {name for service in services.values() for name in service.needs}
+    kept = {
+        name: service
+        for name, service in services.items()
+        if service.built or name in STAND_INS or name in needed
+    }
+    return dataclasses.replace(declared, services=kept)
+
+
 class EmbeddedEngine(Engine):
     """Creates `.venv` and runs the declared services under a supervisor in it."""
 
@@ -62,6 +75,7 @@ class EmbeddedEngine(Engine):
         with self.checkout.lock(self.terminal, "up"), self.claims:
             debugged = self._debugged() if debug else {}
             declared = self._set_up(recheck=build)
+            self._warn_of_missing(declared)
             given = self._settle(declared, list(declared.services))
             stack = self._stack(declared, given, debugged)
             programs = self._programs(stack)
@@ -268,7 +282,16 @@ class EmbeddedEngine(Engine):
         return declared
 
     def _declared(self) -> Declaration:
+        return runnable(self._as_written())
+
+    def _as_written(self) -> Declaration:
         return local_stack.load(self.checkout, environment.python(self.checkout))
+
+    def _warn_of_missing(self, declared: Declaration) -> None:
+        missing = [name for name in self._as_written().services if name not in declared.services]
+        if missing:
+            said = f"without Docker there is no {', '.join(missing)}"
+            self.terminal.warn(Problem(said, "use Docker: ./dev --engine compose up"))
 
     def _stack(
         self,

@@ -48,15 +48,16 @@ OF_DEBUGPY = {
 }  # fmt: skip
 KNOWN = {
     "devcontainer.json": {
-        "customizations", "dockerComposeFile", "forwardPorts", "hostRequirements",
-        "initializeCommand", "name", "onCreateCommand", "otherPortsAttributes", "overrideCommand",
-        "portsAttributes", "postAttachCommand", "postCreateCommand", "postStartCommand",
-        "remoteEnv", "remoteUser", "runServices", "service", "shutdownAction",
+        "$schema", "capAdd", "containerEnv", "containerUser", "customizations",
+        "dockerComposeFile", "features", "forwardPorts", "hostRequirements", "init",
+        "initializeCommand", "mounts", "name", "onCreateCommand", "otherPortsAttributes",
+        "overrideCommand", "overrideFeatureInstallOrder", "portsAttributes", "postAttachCommand",
+        "postCreateCommand", "postStartCommand", "privileged", "remoteEnv", "remoteUser",
+        "runServices", "secrets", "securityOpt", "service", "shutdownAction",
         "updateContentCommand", "updateRemoteUserUID", "userEnvProbe", "waitFor",
         "workspaceFolder",
     },
     "hostRequirements": {"cpus", "memory", "storage", "gpu"},
-    "customizations": {"vscode", "codespaces"},
     "customizations.vscode": {"extensions", "settings"},
     # https://docs.github.com/en/codespaces: a repository that needs permissions declares them
     "customizations.codespaces": {"openFiles", "repositories"},
@@ -196,9 +197,6 @@ def devcontainer(files: EditorFiles) -> Iterator[str]:
     yield from _unknown("service", [said.get("service")], files.local)
     yield from _unknown("runServices", said.get("runServices", ()), files.local)
     started = _with_dependencies(files.local, said.get("runServices", ()))
-    for name, service in files.local.items():
-        if name not in started and "profiles" not in service:
-            yield f"runServices: {name} would not be started"
     if f".:{said.get('workspaceFolder')}" not in files.workspace.get("volumes", ()):
         yield "workspaceFolder: the checkout is not mounted there"
     if said.get("remoteUser") != files.workspace.get("user"):
@@ -214,9 +212,9 @@ def devcontainer(files: EditorFiles) -> Iterator[str]:
         yield "the workspace's command is not the supervisor"
     needed = said.get("hostRequirements", {})
     for name in files.local:
-        if float(_with_defaults(_limits(files, name)["cpus"])) > needed["cpus"]:
+        if float(_with_defaults(_limits(files, name).get("cpus", "0"))) > needed["cpus"]:
             yield f"hostRequirements: {name} wants more CPUs"
-    total = sum(_bytes(_limits(files, name)["memory"]) for name in started - {"migrate"})
+    total = sum(_bytes(_limits(files, name).get("memory", "0")) for name in started - {"migrate"})
     if total > _bytes(needed.get("memory", "0")):
         yield "hostRequirements: the services may take more memory"
     opened = said.get("customizations", {}).get("codespaces", {}).get("openFiles", ())
@@ -340,8 +338,8 @@ def settings(files: EditorFiles) -> Iterator[str]:
 
 def extensions(files: EditorFiles) -> Iterator[str]:
     inside = files.devcontainer["customizations"]["vscode"].get("extensions", [])
-    if set(inside) | OUTSIDE_ONLY != set(_recommended(files)):
-        yield "extensions.json and devcontainer.json name different extensions"
+    for name in {*inside, *OUTSIDE_ONLY} - set(_recommended(files)):
+        yield f"extensions.json: {name} is missing"
 
 
 # Helpers
@@ -353,7 +351,6 @@ def _things(files: EditorFiles) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "devcontainer.json", said
     yield "hostRequirements", said.get("hostRequirements", {})
     custom = said.get("customizations", {})
-    yield "customizations", custom
     yield "customizations.vscode", custom.get("vscode", {})
     yield "customizations.codespaces", custom.get("codespaces", {})
     yield "port", said.get("otherPortsAttributes", {})

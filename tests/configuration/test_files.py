@@ -18,17 +18,6 @@ def stages() -> dict[str, str]:
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
-def tracked_files() -> list[str]:
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=CHECKOUT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return listed.stdout.splitlines()
-
-
 def test_the_image_has_the_stages_of_the_design():
     assert {"base", "development", "build", "production"} <= stages().keys()
 
@@ -74,17 +63,6 @@ def test_scripts_can_be_executed(script):
     assert script.read_text().startswith("#!")
 
 
-def test_no_file_has_windows_line_endings():
-    with_crlf = [
-        name
-        for name in tracked_files()
-        if not name.endswith(".png")
-        and (CHECKOUT / name).is_file()
-        and b"\r\n" in (CHECKOUT / name).read_bytes()
-    ]
-    assert not with_crlf
-
-
 def test_personal_files_are_ignored_by_git():
     # Links too: checkouts may share a .venv.
     for name in (".env", ".env.production", ".dev", ".dev/ports.json", ".venv", ".venv/bin/python"):
@@ -94,9 +72,8 @@ def test_personal_files_are_ignored_by_git():
         assert ignored.returncode == 0, name
 
 
-def test_checks_before_a_commit_come_from_one_place_and_are_pinned():
-    repositories = read_yaml(".pre-commit-config.yaml")["repos"]
-    assert [repository["repo"] for repository in repositories] == ["local"]
-    for hook in repositories[0]["hooks"]:
-        for requirement in hook.get("additional_dependencies", []):
-            assert re.fullmatch(r"[\w-]+==[\d.]+", requirement), hook["id"]
+def test_the_tools_of_checks_before_a_commit_are_pinned():
+    for repository in read_yaml(".pre-commit-config.yaml")["repos"]:
+        for hook in repository["hooks"] if repository["repo"] == "local" else ():
+            for requirement in hook.get("additional_dependencies", []):
+                assert re.search(r"[=@]", requirement), hook["id"]  # of PyPI, npm or Go

@@ -50,6 +50,13 @@ def test_a_new_variable_is_in_it(copy):
     assert "# NEW_LIMIT=a|b" in (copy.root / ".env.example").read_text()
 
 
+def test_a_service_without_limits_is_in_it(copy):
+    file = copy.root / "docker-compose.yml"
+    file.write_text(file.read_text().replace("services:\n", "services:\n  mail: {image: a:1}\n", 1))
+    assert dev(copy, "reference").ok
+    assert "| `mail` | `a:1` |" in (copy.root / "docs" / "reference.md").read_text()
+
+
 def test_every_command_of_the_page_on_the_environment_runs(copy):
     page = (CHECKOUT / "docs/environment.md").read_text()
     blocks = re.findall(r"^```console\n(.*?)^```", page, re.M | re.S)

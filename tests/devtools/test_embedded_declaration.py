@@ -17,7 +17,7 @@ from devtools.checkout import Checkout
 from devtools.declared import local_stack
 from devtools.embedded.places import Places
 from devtools.embedded.stack import Stack
-from devtools.engines.embedded import STAND_INS
+from devtools.engines.embedded import STAND_INS, runnable
 from devtools.errors import DevError
 
 CHOSEN = {
@@ -87,9 +87,11 @@ def test_ports_are_the_same(stack, composed):
         assert str(CHOSEN.get(port.variable) or port.default) == entry["published"]
 
 
-def test_every_service_has_something_that_runs_it(stack):
-    for name, service in stack.declaration.services.items():
-        assert service.built or name in STAND_INS, name
+def test_a_service_that_needs_docker_is_left_out_unless_another_needs_it(stack):
+    images = {"mailpit": {"image": "axllent/mailpit:v1"}, "search": {"image": "opensearch:3"}}
+    web = {"build": ".", "depends_on": {"search": {"condition": "service_healthy"}}}
+    assert [*runnable(local_stack.parse({**images, "web": web})).services] == ["search", "web"]
+    assert runnable(stack.declaration).services.keys() >= {*STAND_INS, "web", "worker"}
     for name, host in local_stack.HOSTED.items():
         assert name in stack.declaration.hosted
         assert host in STAND_INS
