@@ -17,11 +17,11 @@ SHELLS = ("bash", "zsh", "fish")
 WORDS = "words"
 
 # Run only a launcher like this one: another project may have a `dev` too.
-_OURS = "Homeport's front door"
+_OURS = "from devtools.cli import main"
 
 _BASH = f"""\
 # Completion of ./dev for bash. In ~/.bashrc:  source <(/PATH/TO/CHECKOUT/dev completion bash)
-_homeport_dev() {{
+_dev_completion() {{
     local found
     COMPREPLY=()
     grep -qs "{_OURS}" "${{COMP_WORDS[0]}}" || return
@@ -29,14 +29,14 @@ _homeport_dev() {{
         COMPREPLY+=("$found")
     done < <("${{COMP_WORDS[0]}}" completion words "${{COMP_WORDS[@]:1:COMP_CWORD}}" 2>/dev/null)
 }}
-complete -o default -F _homeport_dev dev
+complete -o default -F _dev_completion dev
 """
 
 _ZSH = f"""\
 #compdef dev
 # Completion of ./dev for zsh. In ~/.zshrc, after compinit:
 #   source <(/PATH/TO/CHECKOUT/dev completion zsh)
-_homeport_dev() {{
+_dev_completion() {{
     local -a found
     local line dev=${{(Q)words[1]}}
     grep -qs "{_OURS}" $dev || return
@@ -45,18 +45,18 @@ _homeport_dev() {{
     done
     if (( $#found )); then _describe dev found; else _files; fi
 }}
-compdef _homeport_dev dev
+compdef _dev_completion dev
 """
 
 _FISH = f"""\
 # Completion of ./dev for fish. In ~/.config/fish/config.fish:
 #   /PATH/TO/CHECKOUT/dev completion fish | source
-function __homeport_dev
+function __dev_completion
     set -l typed (commandline -opc)
     grep -qs "{_OURS}" $typed[1]; or return
     command $typed[1] completion words $typed[2..-1] (commandline -ct) 2>/dev/null
 end
-complete -c dev -f -a '(__homeport_dev)'
+complete -c dev -f -a '(__dev_completion)'
 """
 
 _SCRIPTS = dict(zip(SHELLS, (_BASH, _ZSH, _FISH)))

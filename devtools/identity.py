@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .places_outside import place, places
+
 DIRECTORY = ".dev"
 FILE = "checkout.json"
 # For files that a user without access to the checkout must read; they persist.
-OUTSIDE = Path("/var/tmp")
-_PREFIX = "homeport-"
+OUTSIDE = "/var/tmp"
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def read(root: Path) -> Identity:
 
 def outside(identifier: str) -> Path:
     """The directory outside the checkout with this identifier."""
-    return OUTSIDE / f"{_PREFIX}{identifier}"
+    return place(OUTSIDE, identifier)
 
 
 def lost_outside() -> Iterator[tuple[Path, str]]:
@@ -81,15 +82,15 @@ def as_record(identity: Identity, root: Path) -> dict[str, str]:
 
 
 def _identifier_without_record(root: Path) -> str:
-    for path, record in _outside():
+    for _path, record in _outside():
         if (record["root"], record["inode"]) == (str(root), _inode(root)):  # `.dev` was deleted
-            return path.name.removeprefix(_PREFIX)
+            return str(record["id"])
     return _of_old(root) if (root / DIRECTORY).is_dir() else secrets.token_hex(6)
 
 
 def _outside() -> Iterator[tuple[Path, dict[str, Any]]]:
     """This user's directories outside checkouts, and their records."""
-    for path in sorted(OUTSIDE.glob(f"{_PREFIX}*")):
+    for path in places(OUTSIDE):
         # Anyone can create a directory there.
         if path.is_symlink() or path.stat().st_uid != os.getuid():
             continue

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Callable
 
 from .errors import DevError
+from .places_outside import place
 
 LOOPBACK = "127.0.0.1"
 LARGEST = 65535
@@ -67,7 +68,7 @@ class Claims:
 
     def __init__(self, directory: Path | None = None) -> None:
         # Not TMPDIR, which may differ between shells.
-        self._directory = directory or Path("/tmp") / f"homeport-ports-{os.getuid()}"
+        self._directory = directory or place("/tmp", f"ports-{os.getuid()}")
         self._files = contextlib.ExitStack()
         self._held: set[int] = set()
 

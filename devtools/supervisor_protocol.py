@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .errors import DevError, NoAnswer
+from .places_outside import place
 
 PATIENCE = 60  # seconds; an old server may have to finish requests
 LOOK_PATIENCE = 20  # seconds; it answers between two switches
@@ -25,7 +26,7 @@ SLOW = (TimeoutError, BlockingIOError)
 
 # The socket and log of a dev container's main process. The paths are fixed, so that programs in
 # the container find them without configuration.
-HOME = Path("/tmp/homeport-workspace")
+HOME = place("/tmp", "workspace")
 SOCKET = HOME / "supervisor.sock"
 LOG = HOME / "web.log"
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
-from .. import environment
+from .. import environment, project_table
+from ..checkout import ROOT
 from ..errors import FAILED, DevError, UsageError
 from ..interpreter import Interpreter
 from ..nearest import nearest
@@ -110,7 +111,7 @@ def _export_options(parser: argparse.ArgumentParser) -> None:
     from ..ecs import export
     from ..ecs.target import Target
 
-    shown = Target("")
+    shown = Target.of(project_table.name(ROOT), "")
     parser.add_argument("what", choices=["ecs"], help="task definitions for Amazon ECS")
     parser.add_argument(
         "--output",
@@ -159,7 +160,7 @@ def _export_options(parser: argparse.ArgumentParser) -> None:
     "export",
     "write and check task definitions for ECS: web, worker, release",
     "./dev export ecs",
-    "./dev export ecs --image registry.example.com/homeport-backend:2026-11-20 --output ecs",
+    "./dev export ecs --image registry.example.com/backend:2026-11-20 --output ecs",
     "./dev export ecs --set WEB_CONCURRENCY=4 --check",
     options=_export_options,
 )
@@ -172,9 +173,10 @@ def exported(run: Run) -> int:
     python = _python(run, *variables.MODULES, "botocore")
     files = compose.load(run.checkout, python)
     declared = variables.load(run.checkout, python, files)
-    image = options.image or run.checkout.chosen(export.IMAGE) or export.default_image(files)
+    image = options.image or export.image(run.checkout, files)
     chosen = ("family", "region", "prefix", "execution_role", "task_role", "file_system")
-    target = Target(
+    target = Target.of(
+        project_table.name(run.checkout.root),
         image,
         **{name: getattr(options, name) for name in chosen},
         given=dict(options.set),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 command = group(
     "Inside it",
-    "./dev manage createsuperuser --tenant test1",
+    "./dev manage createsuperuser --tenant NAME",
     "./dev snapshot save before-merge",
 )
 
@@ -25,7 +25,7 @@ command = group(
 @command(
     "manage",
     "run a manage.py command as the database's owner",
-    "./dev manage createsuperuser --tenant test1",
+    "./dev manage createsuperuser --tenant NAME",
     "./dev manage showmigrations",
     passes_on="manage.py",
 )

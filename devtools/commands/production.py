@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from .. import environment
+from ..interpreter import Local
 from ..production import inventory
-from ..production.stack import ENVIRONMENT_FILE, ProductionStack
+from ..production.stack import COMPOSE_FILE, ENVIRONMENT_FILE, ProductionStack
 from ..terminal import Mark, Terminal, seconds
 from .registry import Run, group
 
-command = group("Production", "./dev secrets --domain shop.example.com", "./dev roll")
+command = group("Production", "./dev secrets --domain example.com", "./dev roll")
 
 
 def _secrets_options(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +28,7 @@ def _secrets_options(parser: argparse.ArgumentParser) -> None:
 @command(
     "secrets",
     f"write {ENVIRONMENT_FILE} with random secrets, for a new production stack",
-    "./dev secrets --domain shop.example.com",
+    "./dev secrets --domain example.com",
     options=_secrets_options,
 )
 def write_secrets(run: Run) -> int:
@@ -115,9 +116,9 @@ def _name_the_bucket(terminal: Terminal, manifest: dict[str, Any]) -> None:
 def _sbom_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--image",
-        default="homeport-backend:production",
+        default="",
         metavar="IMAGE",
-        help="the image to inspect (%(default)s)",
+        help=f"the image to inspect (that of {COMPOSE_FILE})",
     )
 
 
@@ -129,9 +130,14 @@ def _sbom_options(parser: argparse.ArgumentParser) -> None:
     options=_sbom_options,
 )
 def sbom(run: Run) -> int:
+    from ..declared import compose
+    from ..ecs import export
+
     # Everything except the document goes to stderr.
     aside = Terminal(out=sys.stderr)
     python = environment.ensure(run.checkout, aside)
-    document = inventory.bill_of_materials(run.checkout, python, run.options.image)
+    files = compose.load(run.checkout, Local(python))
+    image = run.options.image or export.image(run.checkout, files)
+    document = inventory.bill_of_materials(run.checkout, python, image)
     run.terminal.say(json.dumps(document, indent=2))
     return 0

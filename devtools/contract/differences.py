@@ -52,7 +52,7 @@ DIFFERENCES: tuple[Declared, ...] = (
     Declared("*", "security_opt", HARDENED),
     Declared("*", "tmpfs", HARDENED),
     Declared("*", "user", HARDENED),
-    Declared("db", "variable OMIT_SAMPLE_TENANTS", "test1 and test2 are sample tenants"),
+    Declared("db", "variable OMIT_SAMPLE_TENANTS", "the sample tenants are local"),
     Declared("db", "variable *PASSWORD", SECRETS),
     Declared("redis", "variable *", SECRETS),
     Declared("redis", "command", SECRETS),

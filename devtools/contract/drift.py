@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, NamedTuple
 
+from .. import project_table
 from ..checkout import Checkout
 from ..declared import compose, dev_container, dockerfile, local_stack, variables
 from ..declared.compose import ComposeFile
@@ -362,7 +363,8 @@ def _of_ecs(
     checkout: Checkout, files: Mapping[str, ComposeFile], contract: Mapping[str, Variable]
 ) -> Iterator[Process]:
     """The variables of a new export, and those in the files of the last one."""
-    target = Target(export.default_image(files))
+    name = project_table.name(checkout.root)
+    target = Target.of(name, export.default_image(files))
     made = export.made(checkout, files, contract, target) if compose.PRODUCTION in files else ()
     for task in made:
         line = files[compose.PRODUCTION].line("services", task.service)

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .. import chosen_ports, ports
+from .. import chosen_ports, ports, project_table
 from ..checkout import Checkout
 from ..debuggers import PORT_VARIABLE, RELOAD_VARIABLE
 from ..declared.compose import by_dependency, one_shots, port_variable, with_builds
@@ -28,8 +28,10 @@ OVERRIDES = (
 PROJECT_LABEL = "com.docker.compose.project"
 VOLUME_LABEL = "com.docker.compose.volume"
 # Labels of a volume: the checkout that created it, by identifier and by folder.
-CHECKOUT_LABEL = "homeport.checkout"
-ROOT_LABEL = "homeport.root"
+CHECKOUT_LABEL = "dev.checkout"
+ROOT_LABEL = "dev.root"
+# The same labels of volumes that an earlier version created.
+_EARLIER = {CHECKOUT_LABEL: "homeport.checkout", ROOT_LABEL: "homeport.root"}
 
 NAME = "COMPOSE_PROJECT_NAME"
 _WARNING = re.compile(r'level=warning msg="((?:\\.|[^"\\])*)"')
@@ -278,11 +280,16 @@ class Project:
     @cached_property
     def begun(self) -> set[Begun]:
         """The projects with volumes labelled by checkouts; empty if the daemon does not answer."""
-        labels = (PROJECT_LABEL, CHECKOUT_LABEL, ROOT_LABEL)
+        labels = (PROJECT_LABEL, *_EARLIER, *_EARLIER.values())
         form = "\t".join(f'{{{{.Label "{label}"}}}}' for label in labels)
-        label = f"label={CHECKOUT_LABEL}"
-        found = self.docker("volume", "ls", "--filter", label, "--format", form)
-        return {Begun(*line.split("\t", 2)) for line in found.output.splitlines()}
+        listed = self.docker("volume", "ls", "--filter", f"label={PROJECT_LABEL}", "--format", form)
+        found = set()
+        for line in listed.output.splitlines():
+            project, checkout, root, *earlier = line.split("\t")
+            checkout, root = (checkout, root) if checkout else earlier
+            if checkout:
+                found.add(Begun(project, checkout, root))
+        return found
 
     # Calling docker
 
@@ -300,7 +307,7 @@ class Project:
             environment["COMPOSE_FILE"] = separator.join([chosen, *self._added])
         if not self.checkout.chosen(NAME) and not _named_after(self.checkout.root):
             digest = hashlib.sha256(str(self.checkout.root).encode()).hexdigest()
-            environment[NAME] = f"homeport-{digest[:8]}"
+            environment[NAME] = f"{project_table.name(self.checkout.root)}-{digest[:8]}"
         environment.update(chosen_ports.remembered(self.checkout))
         if os.getuid() != 0:
             for variable, value in (("APP_UID", os.getuid()), ("APP_GID", os.getgid())):

@@ -42,6 +42,11 @@ def made(
     return tasks.build(files[compose.PRODUCTION], contract, stages[_STAGE], target)
 
 
+def image(checkout: Checkout, files: Mapping[str, ComposeFile]) -> str:
+    """The image of production, chosen or by default."""
+    return checkout.chosen(IMAGE) or default_image(files)
+
+
 def default_image(files: Mapping[str, ComposeFile]) -> str:
     """The default image of production's Compose file."""
     file = files.get(compose.PRODUCTION)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..declared.variables import PRODUCTION, Variable
 from ..errors import Problem
@@ -30,14 +31,28 @@ class Target:
     `from_ssm` variables that are read from parameters."""
 
     image: str
-    family: str = "homeport"
-    region: str = "eu-west-1"
-    prefix: str = "/homeport/production"
-    execution_role: str = f"arn:aws:iam::{PLACEHOLDER_ACCOUNT}:role/homeport-execution"
-    task_role: str = f"arn:aws:iam::{PLACEHOLDER_ACCOUNT}:role/homeport-task"
-    file_system: str = PLACEHOLDER_FILE_SYSTEM
+    family: str
+    region: str
+    prefix: str
+    execution_role: str
+    task_role: str
+    file_system: str
     given: Mapping[str, str] = field(default_factory=dict)
     from_ssm: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, project: str, image: str, **options: Any) -> Target:
+        """The target for `options`, with defaults that begin with the name of the project."""
+        role = f"arn:aws:iam::{PLACEHOLDER_ACCOUNT}:role/{project}"
+        defaults = {
+            "family": project,
+            "region": "eu-west-1",
+            "prefix": f"/{project}/production",
+            "execution_role": f"{role}-execution",
+            "task_role": f"{role}-task",
+            "file_system": PLACEHOLDER_FILE_SYSTEM,
+        }
+        return cls(image, **{**defaults, **options})
 
     def placeholders(self) -> Iterator[str]:
         """The options that still have a placeholder."""
@@ -55,12 +70,12 @@ class Target:
 
     def _malformed(self) -> Iterator[Problem]:
         for option, form, example in (
-            ("image", _IMAGE, "registry.example.com/homeport-backend:2026-11-20"),
-            ("family", _FAMILY, "homeport"),
+            ("image", _IMAGE, "registry.example.com/backend:2026-11-20"),
+            ("family", _FAMILY, "product"),
             ("region", _REGION, "eu-west-1"),
-            ("prefix", _PREFIX, "/homeport/production"),
-            ("execution_role", _ROLE, "arn:aws:iam::123456789012:role/homeport-execution"),
-            ("task_role", _ROLE, "arn:aws:iam::123456789012:role/homeport-task"),
+            ("prefix", _PREFIX, "/product/production"),
+            ("execution_role", _ROLE, "arn:aws:iam::123456789012:role/product-execution"),
+            ("task_role", _ROLE, "arn:aws:iam::123456789012:role/product-task"),
             ("file_system", _FILE_SYSTEM, "fs-0123456789abcdef0"),
         ):
             value = getattr(self, option)

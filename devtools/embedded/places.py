@@ -11,6 +11,7 @@ from pathlib import Path
 from .. import identity
 from ..checkout import Checkout
 from ..errors import DevError
+from ..places_outside import place
 
 # By name, because PostgreSQL looks up its user, so a numeric id would not work.
 OTHER_USER = "nobody"
@@ -29,7 +30,7 @@ class Places:
         # A socket's path is limited to about 100 bytes; a checkout's path may be longer and have
         # any characters. Derived from the checkout's path, so that it can be found without `.dev`.
         name = hashlib.sha256(f"{os.getuid()} {checkout.root}".encode()).hexdigest()[:12]
-        self.sockets = Path("/tmp") / f"homeport-{name}"
+        self.sockets = place("/tmp", name)
         self.supervisor_socket = self.sockets / "supervisor.sock"
         self.web_socket = self.sockets / "web.sock"
         # The last started configuration is kept here too, because it must survive without `.dev`.

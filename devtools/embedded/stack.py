@@ -24,8 +24,8 @@ KEPT = (
     *("COLORTERM", "COLUMNS", "LINES", "NO_COLOR", "TERM"),
 )
 # Identifies the processes that this checkout started, even after their supervisor is gone.
-MARK = "HOMEPORT_CHECKOUT"
-MARK_SERVICE = "HOMEPORT_SERVICE"
+MARK = "DEV_CHECKOUT"
+MARK_SERVICE = "DEV_SERVICE"
 
 BACKEND = "backend"
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z").match

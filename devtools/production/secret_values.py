@@ -52,7 +52,7 @@ def write(checkout: Checkout, domain: str = "") -> list[str]:
         hosts=f".{domain}" if domain else "",
         origins=f"https://*.{domain}" if domain else "",
         operations=f"operations.{domain}" if domain else "",
-        sender=f"shop@{domain}" if domain else "",
+        sender=f"noreply@{domain}" if domain else "",
     )
     path = checkout.root / ENVIRONMENT_FILE
     try:

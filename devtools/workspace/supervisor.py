@@ -35,7 +35,7 @@ from . import leftovers
 
 BACKEND = ROOT / "backend"
 # The mark in the environment of all descendants of a server.
-MARK = "HOMEPORT_SUPERVISOR"
+MARK = "DEV_SUPERVISOR"
 SERVERS = ("gunicorn", "runserver")
 
 PAUSES = (0.5, 1, 2, 4, 8, 10)  # seconds before the first, second, ... start after a crash

@@ -37,7 +37,7 @@ def files():
 
 @pytest.fixture(scope="module")
 def made(contract, files) -> dict[str, tasks.Task]:
-    target = Target(IMAGE, execution_role=ROLE, task_role=ROLE)
+    target = Target.of("homeport", IMAGE, execution_role=ROLE, task_role=ROLE)
     return {task.name: task for task in export.made(HERE, files, contract, target)}
 
 
@@ -241,14 +241,16 @@ def test_bad_options_are_refused_all_at_once(files, contract):
 
 
 def test_a_value_that_production_refuses_is_refused(files, contract):
-    made = export.made(HERE, files, contract, Target(IMAGE, given={"SERVER": "runserver"}))
+    made = export.made(
+        HERE, files, contract, Target.of("homeport", IMAGE, given={"SERVER": "runserver"})
+    )
     said = [problem.what for problem in export.judge(HERE, PYTHON, contract, made)]
     assert len(said) == 3
     assert all("would not start: SERVER is a development server" in one for one in said)
 
 
 def test_a_variable_with_a_default_comes_from_ssm_if_asked(files, contract):
-    made = export.made(HERE, files, contract, Target(IMAGE, from_ssm=["LOG_LEVEL"]))
+    made = export.made(HERE, files, contract, Target.of("homeport", IMAGE, from_ssm=["LOG_LEVEL"]))
     assert given(made[0])[1]["LOG_LEVEL"] == "/homeport/production/LOG_LEVEL"
 
 
@@ -257,14 +259,14 @@ def test_a_production_file_without_one_of_the_processes_is_refused(files, contra
     services = {name: one for name, one in file.services.items() if name != "worker"}
     changed = {compose.PRODUCTION: replace(file, document={"services": services})}
     with pytest.raises(DevError, match="no service runs bin/worker"):
-        export.made(HERE, changed, contract, Target(IMAGE))
+        export.made(HERE, changed, contract, Target.of("homeport", IMAGE))
 
 
 def test_a_container_that_is_too_large_is_named_with_its_line(files, contract):
     file = copies.deepcopy(files[compose.PRODUCTION])
     file.services["web"]["deploy"]["resources"]["limits"]["cpus"] = "32"
     with pytest.raises(DevError, match=r"docker-compose\.prod\.yml:\d+: web: Fargate has no size"):
-        export.made(HERE, {compose.PRODUCTION: file}, contract, Target(IMAGE))
+        export.made(HERE, {compose.PRODUCTION: file}, contract, Target.of("homeport", IMAGE))
 
 
 # The command

@@ -160,6 +160,7 @@ def test_a_missing_override_file_is_created(tmp_path):
 def test_a_folder_without_latin_letters_gets_the_project_name_that_dev_gives_it(tmp_path):
     root = tmp_path / "проект"
     root.mkdir()
+    shutil.copy(CHECKOUT / "docker-compose.yml", root)
     name = Project(Checkout(root, {})).environment["COMPOSE_PROJECT_NAME"]
     assert initialize(root, "", uid=0) == f"COMPOSE_PROJECT_NAME={name}\n"
     assert initialize(root, "COMPOSE_PROJECT_NAME=mine\n", uid=0) == "COMPOSE_PROJECT_NAME=mine\n"

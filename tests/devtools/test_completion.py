@@ -165,8 +165,8 @@ def test_another_projects_dev_is_not_run(tmp_path, shell):
     (tmp_path / "dev").chmod(0o755)
     source = f"{shlex.quote(str(ROOT / 'dev'))} completion {shell}"
     asked = {
-        "bash": f"source <({source}); COMP_WORDS=(./dev s); COMP_CWORD=1; _homeport_dev",
-        "zsh": f"compdef() {{ }}; source <({source}); words=(./dev s); CURRENT=2; _homeport_dev",
+        "bash": f"source <({source}); COMP_WORDS=(./dev s); COMP_CWORD=1; _dev_completion",
+        "zsh": f"compdef() {{ }}; source <({source}); words=(./dev s); CURRENT=2; _dev_completion",
         "fish": f"{source} | source; complete -C './dev s'",
     }[shell]
     subprocess.run([shell, "-c", asked], cwd=tmp_path, capture_output=True)

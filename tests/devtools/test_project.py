@@ -26,9 +26,13 @@ def checkout(tmp_path):
     return Checkout(root, {"PATH": os.environ["PATH"], "HOME": str(tmp_path)})
 
 
-def test_a_folder_without_latin_letters_gets_a_name(checkout):
+def test_a_folder_without_latin_letters_gets_the_name_of_the_project(checkout):
+    assert Project(checkout).name.startswith("workspace-")
+    compose = checkout.root / "docker-compose.yml"
+    table = "x-project:\n  # why\n  owner: us\n  name: our-shop\n"
+    compose.write_text(table + compose.read_text())
     name = Project(checkout).name
-    assert name.startswith("homeport-")
+    assert name.startswith("our-shop-")
     moved = Checkout(checkout.root.rename(checkout.root.with_name("другой")), checkout.variables)
     assert Project(moved).name != name
 
