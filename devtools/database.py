@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .engines.base import Engine
 from .errors import DevError
+from .health import RESTART_DATABASE
 
 # Every cluster has this database, and the application does not use it.
 MAINTENANCE = "postgres"
@@ -22,7 +23,10 @@ def query(engine: Engine, *statements: str, database: str = "", timeout: float =
         arguments = ["--dbname", database, *arguments]
     done = engine.in_database(_PSQL, *arguments, timeout=timeout)
     if not done.ok:
-        raise DevError(f"the query failed: {done.last_words}", "./dev status   ./dev logs db")
+        remedy = "./dev status   ./dev logs db"
+        if "password authentication failed" in done.last_words:
+            remedy = RESTART_DATABASE
+        raise DevError(f"the query failed: {done.last_words}", remedy)
     return done.output.splitlines()
 
 

@@ -16,14 +16,18 @@ PATH = "/api/v1/health/"
 MIGRATIONS = "migrations"
 # The entry for migrations that the code, or a process, does not know.
 UNKNOWN_MIGRATIONS = "unknown_migrations"
+# A start of db also sets the configured passwords of its roles.
+RESTART_DATABASE = "./dev restart db"
 # Remedies for entries whose reason names no command.
 _REMEDIES = {
-    "database": "./dev restart db",
+    "database": RESTART_DATABASE,
     "cache": "./dev restart redis",
     "broker": "./dev restart redis",
     "worker": "./dev logs worker   and then ./dev restart worker",
     "files": "./dev restart localstack",
-    MIGRATIONS: "./dev migrate",
+    # A fault of the database; a reason of their own names a command.
+    MIGRATIONS: RESTART_DATABASE,
+    UNKNOWN_MIGRATIONS: RESTART_DATABASE,
 }
 # As in backend/core/health.py.
 _LATE = "no answer within"
@@ -52,10 +56,16 @@ class Health:
 
     @property
     def problems(self) -> list[Problem]:
-        """The entries that are not ok, each with its remedy."""
+        """The entries that are not ok with their remedies; those with one reason in one problem."""
+        names: dict[str, list[str]] = {}
+        for name, reason in self.failing.items():
+            names.setdefault(reason, []).append(name)
         return [
-            Problem(f"{name}: {reason}", remedy(name, reason))
-            for name, reason in self.failing.items()
+            Problem(
+                f"{', '.join(entries)}: {reason}",
+                "\n".join(dict.fromkeys(remedy(name, reason) for name in entries)),
+            )
+            for reason, entries in names.items()
         ]
 
     @property

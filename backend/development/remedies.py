@@ -6,6 +6,8 @@ REMEDIES = {
     "restart": "run: ./dev restart web worker",
     "migrations ahead": "run: ./dev doctor migrations",
     "database": "./dev status, ./dev logs db",
+    # Each start sets the roles' configured passwords: init-scripts/database/set-passwords.
+    "password": "run: ./dev restart db",
     "worker": "see its log: ./dev logs worker",
     "test": "./dev test; some of them: ./dev test -k NAME",
     "testserver": "./dev up, with data: ./dev manage seed_demo",

@@ -134,11 +134,18 @@ def _enter(name: str, command: str, arguments: list[str]) -> None:
 def _remedy(error: DatabaseError) -> str:
     """Return the remedy for a database that is not up or not released, or an empty string."""
     if isinstance(error, OperationalError):
-        return f"Is the database up? Look: {settings.REMEDIES['database']}"
+        return unavailable_remedy(error)
     missing = re.search(r'(role "tenant_|relation ")\w+" does not exist', str(error))
     if missing and _is_behind():
         return f"The database is older than this code; {settings.REMEDIES['migrate']}"
     return ""
+
+
+def unavailable_remedy(error: Exception) -> str:
+    """Return the remedy for a database that cannot be used."""
+    if "password authentication failed" in str(error):
+        return f"The database has another password for it; {settings.REMEDIES['password']}"
+    return f"Is the database up, with space on its disk? Look: {settings.REMEDIES['database']}"
 
 
 def _is_behind() -> bool:

@@ -83,8 +83,10 @@ def migrations(context: Context) -> Result:
     if late:
         raise NoAnswer(said.late[min(late)], "try again: ./dev doctor migrations")
     pending = said.failing.get(MIGRATIONS)
+    if pending and pending == said.failing.get("database"):
+        raise NotApplicable("web cannot use the database: see services")
     if pending:
-        return wrong(pending, "./dev migrate")
+        return wrong(pending, health.remedy(MIGRATIONS, pending) or "./dev migrate")
     unknown = said.failing.get(UNKNOWN_MIGRATIONS)
     if unknown:
         finding, _, command = unknown.partition("; run: ")

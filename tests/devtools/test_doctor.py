@@ -147,6 +147,17 @@ def test_what_web_could_not_ask_in_time_is_unknown(check):
     assert "no answer within" in found.finding
 
 
+def test_migrations_are_not_checked_while_web_cannot_use_the_database():
+    refused = {"status": "fail", "error": "password authentication failed"}
+    said = Health("fail", "gunicorn", dict.fromkeys(("database", "migrations"), refused))
+    here = SimpleNamespace(
+        status=StackStatus("compose", "p", [_service("web", since="2026-01-01T10:00:00")], said)
+    )
+    [found] = examination.examine(here, ["migrations"])
+    assert found.state is State.NOT_APPLICABLE
+    assert "see services" in found.finding
+
+
 def test_each_failing_entry_has_a_separate_remedy():
     failing = {
         "cache": {"status": "fail", "error": "gone"},

@@ -722,6 +722,32 @@ def test_passwords_that_change_reach_the_roles_of_a_database_with_data(up):
         (up.root / ".env").unlink()
 
 
+CHANGE_PASSWORD = """
+import redis
+from django.conf import settings
+redis.Redis.from_url(settings.CACHES["default"]["LOCATION"]).config_set("requirepass", "another")
+print(1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "remedy"),
+    [
+        (lambda up: up.sql("ALTER ROLE app PASSWORD 'another'"), "database", ["restart", "db"]),
+        (lambda up: up.python(CHANGE_PASSWORD), "cache", ["restart", "redis"]),
+    ],
+    ids=["db", "redis"],
+)
+def test_a_password_changed_in_the_service_is_named_and_set_again(up, change, name, remedy):
+    change(up)
+    done = up.dev("doctor", "services")
+    assert f"{name}: " in done.stdout
+    assert "authentica" in done.stdout
+    assert f"-> ./dev {' '.join(remedy)}\n" in done.stdout
+    up.dev(*remedy)
+    wait_until(up.healthy, 60, "not healthy")
+
+
 def test_env_shows_what_web_sees_and_what_the_next_start_would_change(up):
     def value(name):
         (found,) = json.loads(up.dev("env", name, "--json").stdout)["variables"]

@@ -54,6 +54,22 @@ def test_failures_have_a_reason(answer):
     assert found.failing == {"cache": "x"}
 
 
+def test_entries_with_one_reason_are_one_problem_with_one_remedy():
+    refused = {"status": "fail", "error": "password authentication failed"}
+    checks = {**dict.fromkeys(("database", "migrations", "unknown_migrations"), refused)}
+    [problem] = Health("fail", "gunicorn", {**checks, "files": {"status": "ok"}}).problems
+    assert (
+        problem.what == "database, migrations, unknown_migrations: password authentication failed"
+    )
+    assert problem.remedy == "./dev restart db"
+
+
+def test_what_names_its_remedy_gets_no_other():
+    pending = {"status": "fail", "error": "pending in public; run: ./dev migrate"}
+    [problem] = Health("fail", "gunicorn", {"migrations": pending}).problems
+    assert problem.remedy == ""
+
+
 @pytest.mark.parametrize("body", ["", "<html>", "[]", "{}", "null"])
 def test_another_program_on_the_port_counts_as_no_answer(answer, body):
     assert health.ask(answer(200, body)) is None

@@ -62,6 +62,7 @@ REMEDIES = {
     "restart": "restart web and worker",
     "migrations ahead": "deploy the release that has them",
     "database": "see whether it runs and can be reached, and its log",
+    "password": "give the role the configured one; each start of the stack's db does so",
     "worker": "see its log",
     "test": "pytest, in a checkout",
     "testserver": "a checkout",

@@ -1,6 +1,7 @@
 """A management command works in the tenant it is given, and says so when it needs one."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -175,9 +176,19 @@ def test_a_database_that_is_down_is_one_clear_message(manage, arguments):
     ended = manage(*arguments, DATABASE_URL=nowhere)
 
     assert ended.returncode == 1
-    assert "Is the database up?" in ended.stderr
+    assert "Is the database up, with space on its disk?" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert "secret" not in ended.stderr
+
+
+@pytest.mark.parametrize("command", ["list_tenants", "release"])
+def test_another_password_in_the_database_is_named_with_what_sets_it(manage, command):
+    url = re.sub(r"//(\w+)[^@]*@", r"//\1:another@", url_of_test_database())
+    ended = manage(command, DATABASE_URL=url, APP_OWNER_PASSWORD="another")
+
+    assert ended.returncode == 1
+    assert ended.stderr.endswith("has another password for it; run: ./dev restart db\n")
+    assert "Traceback" not in ended.stderr
 
 
 def test_a_database_that_is_not_released_is_one_clear_message(manage):

@@ -5,6 +5,8 @@ import os
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+PENDING = "migrations are pending in public; run: ./dev migrate"
+
 
 class Health(BaseHTTPRequestHandler):
     def do_GET(self):
@@ -12,7 +14,7 @@ class Health(BaseHTTPRequestHandler):
         silent = Path("silent").exists()  # for example, a worker without heartbeat
         checks = {
             "database": {"status": "ok", "latency_ms": 1.2},
-            "migrations": {"status": "fail", "error": "pending"} if pending else {"status": "ok"},
+            "migrations": {"status": "fail", "error": PENDING} if pending else {"status": "ok"},
         }
         if silent:
             checks["worker"] = {"status": "fail", "error": "not heard from"}

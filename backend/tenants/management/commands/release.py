@@ -1,11 +1,11 @@
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS
 from django.db import Error as DatabaseError
 
 from core.env import environment
+from tenants.command_line import unavailable_remedy
 from tenants.release import ReleaseFailed, release
 
 
@@ -27,6 +27,5 @@ class Command(BaseCommand):
             place = environment()["DATABASE_URL"]
             raise CommandError(
                 f"the database at {place['HOST']}:{place['PORT'] or 5432} refused: "
-                f"{' '.join(str(error).split())}\nIs it up, with space on its disk? Look: "
-                f"{settings.REMEDIES['database']}"
+                f"{' '.join(str(error).split())}\n{unavailable_remedy(error)}"
             ) from error
