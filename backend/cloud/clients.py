@@ -32,9 +32,12 @@ def client(service: str, limits: Config | None = None) -> BaseClient:
     # Imported when needed, and without boto3 around it: both cost a start time.
     import botocore.session
 
+    from cloud.descriptions import OneService
     from cloud.limits import QUESTION
 
-    return botocore.session.get_session().create_client(service, config=limits or QUESTION)
+    session = botocore.session.get_session()
+    session.register_component("data_loader", OneService(service))
+    return session.create_client(service, config=limits or QUESTION)
 
 
 def endpoint(service: str = "") -> str:

@@ -12,7 +12,10 @@ from pathlib import Path
 
 import pytest
 from botocore.config import Config
+from botocore.exceptions import DataNotFoundError
+from botocore.loaders import Loader
 
+from cloud.clients import client
 from cloud.parameters import fetch
 from cloud.tests.conftest import as_emulated, emulated, patient_client
 from core.env import FILLED, EnvironmentProblems, fill, read
@@ -348,3 +351,13 @@ def test_no_process_starts_without_its_store_and_none_prints_a_traceback(script)
     assert "http://127.0.0.1:9" in ended.stderr
     assert "./dev up" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_client_is_made_without_looking_through_all_services(emulator, monkeypatch):
+    def walk(*_: object) -> None:
+        raise AssertionError("it looks through the folders of all services")
+
+    monkeypatch.setattr(Loader, "list_available_services", walk)
+    assert client("ssm").can_paginate("get_parameters_by_path")
+    with pytest.raises(DataNotFoundError):
+        client("nowhere")
