@@ -1,9 +1,7 @@
 """Fixtures of every backend test: a real PostgreSQL with two released tenants, a real Redis."""
 
-import signal
 import threading
-from collections.abc import Callable, Iterator
-from decimal import Decimal
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -20,7 +18,6 @@ from rest_framework.test import APIClient
 from cloud.tests.staying_home import stay_home
 from core import health
 from core.celery.heartbeat import KEY_PREFIX
-from products.models import Category, Product
 from tenants.locks import LOCK, MAINTENANCE_DATABASE
 from tenants.models import Tenant
 from tenants.release import release
@@ -30,25 +27,13 @@ from users.models import User
 from users.tokens import AccessToken
 
 TENANTS = ("test1", "test2")
+pytest_plugins = ["development.interrupted_tests"]
 
 stay_home()
 
 # Failing examples are printed, not kept: the checkout may belong to another user.
 hypothesis_settings.register_profile("homeport", database=None, deadline=None)
 hypothesis_settings.load_profile("homeport")
-
-
-_interrupts: list[bool] = []
-
-
-def pytest_keyboard_interrupt(excinfo: pytest.ExceptionInfo) -> None:
-    _interrupts.append(excinfo.type is KeyboardInterrupt)  # not a file that cannot be imported
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """End after Ctrl-C with the status that every shell knows; that of pytest has two meanings."""
-    if any(_interrupts):
-        session.exitstatus = 128 + signal.SIGINT
 
 
 @pytest.fixture(scope="session")
@@ -166,15 +151,22 @@ def as_app(django_db_setup, django_db_blocker) -> Iterator[None]:
             _remove_rows()
 
 
+MADE_BY_A_RELEASE = {"django_migrations", "django_content_type", "auth_permission"}
+
+
 def _remove_rows() -> None:
     connection.set_schema_to_public()
     Tenant.objects.exclude(schema_name__in=TENANTS).delete()
     Tenant.objects.update(is_active=True)
     for name in (*TENANTS, "public"):
         with schema_context(name), connection.cursor() as cursor:
-            cursor.execute("TRUNCATE users_user CASCADE")
-            if name != "public":
-                cursor.execute("TRUNCATE products_category CASCADE")
+            cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", [name])
+            names = {table for (table,) in cursor.fetchall()}
+            emptied = names - MADE_BY_A_RELEASE if name != "public" else {"users_user"}
+            rows = (f"(SELECT '{table}' FROM {name}.{table} LIMIT 1)" for table in emptied)  # noqa: S608
+            cursor.execute(" UNION ALL ".join(rows))
+            if filled := [f"{name}.{table}" for (table,) in cursor.fetchall()]:
+                cursor.execute(f"TRUNCATE {', '.join(filled)} CASCADE")
     connection.close()
 
 
@@ -242,21 +234,9 @@ def as_bob(test1, media, bob) -> SiteClient:
 
 
 @pytest.fixture
-def make_product(test1) -> Callable[..., Product]:
-    """Return a function that makes a product of a category."""
-    return new_product
-
-
-def new_product(sku: str = "MUG", category: str = "kitchen", **fields) -> Product:
-    category, _ = Category.objects.get_or_create(slug=category, name=category.capitalize())
-    values = {"name": f"A {sku.lower()}", "price": Decimal("12.50"), "stock": 10, **fields}
-    return Product.objects.create(sku=sku, category=category, **values)
-
-
-@pytest.fixture
 def worker_heard_from(settings) -> Iterator[None]:
     """Leave a heartbeat, as a worker does."""
     with redis.Redis.from_url(settings.CELERY_BROKER_URL) as broker:
-        broker.set(f"{KEY_PREFIX}test-worker", "now", ex=60)
+        broker.set(f"{KEY_PREFIX}test-worker", "now", ex=600)  # longer than a test
         yield
         broker.delete(f"{KEY_PREFIX}test-worker")

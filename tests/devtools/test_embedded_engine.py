@@ -422,7 +422,7 @@ def test_a_killed_process_comes_back_without_loss(up, service):
 
 def test_only_orphans_of_a_killed_supervisor_are_stopped(up):
     mark = {MARK: str(up.root.parent), MARK_SERVICE: "web"}  # of another checkout
-    with subprocess.Popen(["sleep", "60"], env={**os.environ, **mark}) as stranger:
+    with subprocess.Popen(["sleep", "3600"], env={**os.environ, **mark}) as stranger:
         up.sql("CREATE TABLE IF NOT EXISTS public.survived (service text)")
         up.sql("INSERT INTO public.survived VALUES ('supervisor')")
         before = up.pids()

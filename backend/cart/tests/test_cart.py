@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from cart.models import MAX_QUANTITY, MAX_TOTAL, CartItem
+from products.tests.factories import make_product
 
 pytestmark = pytest.mark.django_db
 
@@ -14,7 +15,7 @@ def add(client, product, quantity=1):
 
 
 @pytest.fixture
-def mug(make_product):
+def mug(test1):
     return make_product("MUG", price="12.50", stock=10)
 
 
@@ -40,7 +41,7 @@ def test_adding_again_adds_up(as_ann, mug):
     assert [item["quantity"] for item in body["items"]] == [5]
 
 
-def test_currencies_are_summed_apart(as_ann, mug, make_product):
+def test_currencies_are_summed_apart(as_ann, mug):
     add(as_ann, mug)
     body = add(as_ann, make_product("PEN", currency="USD", price="3.00")).json()
 
@@ -84,13 +85,13 @@ def test_no_more_is_added_than_is_in_stock(as_ann, mug):
     assert CartItem.objects.get().quantity == 8
 
 
-def test_a_cart_holds_no_more_of_a_product_than_its_limit(as_ann, make_product):
+def test_a_cart_holds_no_more_of_a_product_than_its_limit(as_ann):
     plenty = make_product("PIN", stock=1000)
     add(as_ann, plenty, MAX_QUANTITY)
     assert add(as_ann, plenty, 1).status_code == 409
 
 
-def test_a_cart_holds_no_more_than_an_order_can(as_ann, make_product):
+def test_a_cart_holds_no_more_than_an_order_can(as_ann):
     costly = {"price": Decimal("99999999.99"), "stock": 1000}
     first, second = make_product("GOLD", **costly), make_product("PALLADIUM", **costly)
 
@@ -108,7 +109,7 @@ def test_an_impossible_product_is_refused(as_ann, product):
     assert response.status_code == 400
 
 
-def test_an_unknown_or_hidden_product_is_not_found(as_ann, make_product):
+def test_an_unknown_or_hidden_product_is_not_found(as_ann):
     assert as_ann.post("/api/cart/add/", {"product": 999_999}, "json").status_code == 404
     assert add(as_ann, make_product(is_active=False)).status_code == 404
 
@@ -130,9 +131,7 @@ def test_a_cart_needs_an_account(site):
     assert response["Content-Type"] == "application/problem+json"
 
 
-def test_a_cart_takes_the_same_queries_whatever_its_length(
-    as_ann, make_product, django_assert_num_queries
-):
+def test_a_cart_takes_the_same_queries_whatever_its_length(as_ann, django_assert_num_queries):
     for number in range(5):
         add(as_ann, make_product(f"P{number}"))
     with django_assert_num_queries(2):  # the user, the items

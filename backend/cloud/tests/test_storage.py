@@ -20,6 +20,7 @@ from django_tenants.utils import schema_context, tenant_context
 
 from cloud.tests.conftest import REGION, in_tenant, storage_of
 from core.errors.problem_details import Unavailable
+from products.tests.factories import make_product
 from tenants import archive
 from tenants.models import Tenant
 
@@ -174,7 +175,7 @@ def test_an_attachment_goes_to_the_bucket_and_comes_back_to_its_owner_alone(
 
 
 @pytest.mark.django_db
-def test_an_image_is_sent_from_the_bucket(site, make_product, default_in_s3):
+def test_an_image_is_sent_from_the_bucket(site, default_in_s3):
     image = SimpleUploadedFile("mug.png", b"pixels")
     product = make_product(image=image)
     answer = site.get(f"/api/products/{product.pk}/image/")

@@ -14,6 +14,7 @@ from cart.services import add_item
 from orders.models import Order
 from orders.services import create_order
 from products.models import Product
+from products.tests.factories import make_product
 from tenants.models import Tenant
 from tickets.models import Attachment, Ticket
 from tickets.services import open_ticket
@@ -56,7 +57,7 @@ def office(test1, empty_cache):
 
 
 @pytest.fixture
-def things(ann, make_product, media):
+def things(ann, media):
     """Something of every kind, and several of what lists show."""
     for number in range(3):
         add_item(ann, make_product(f"P{number}", f"category-{number}").pk, 1)
@@ -110,9 +111,7 @@ def test_a_row_is_opened(office, things, model, model_admin):
     assert office.get(address).status_code == 200
 
 
-def test_a_product_is_changed_and_lists_show_it(
-    office, site, make_product, django_capture_on_commit_callbacks
-):
+def test_a_product_is_changed_and_lists_show_it(office, site, django_capture_on_commit_callbacks):
     make_product()
     assert site.get("/api/products/").json()["count"] == 1
     with django_capture_on_commit_callbacks(execute=True):

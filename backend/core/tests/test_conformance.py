@@ -11,9 +11,9 @@ from rest_framework.throttling import SimpleRateThrottle
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from cart.models import Cart, CartItem
-from conftest import new_product
 from core.wsgi import application
 from orders.models import Order
+from products.tests.factories import make_product
 from tickets.models import Ticket
 from users.tokens import AccessToken
 
@@ -47,7 +47,7 @@ def site(_one_transaction, ann, media, empty_cache, worker_heard_from, monkeypat
     """A site where something of each kind is there, and is Ann's, and nothing is down."""
     # Here how much is asked says nothing about who asks.
     monkeypatch.setattr(SimpleRateThrottle, "allow_request", lambda *args: True)
-    product = new_product(pk=THERE, stock=1000)
+    product = make_product(pk=THERE, stock=1000)
     cart = Cart.objects.create(user=ann)
     CartItem.objects.create(pk=THERE, cart=cart, product=product, quantity=1)
     Order.objects.create(pk=THERE, user=ann, currency="EUR", total=1)

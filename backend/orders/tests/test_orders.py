@@ -17,6 +17,7 @@ from orders.models import Order, new_number
 from orders.services import ImpossibleChange, change_status, create_order, send_confirmation
 from orders.tasks import send_confirmation as send_confirmation_task
 from products.models import Product
+from products.tests.factories import make_product
 
 pytestmark = pytest.mark.django_db
 
@@ -32,7 +33,7 @@ def sent_tasks(monkeypatch):
 
 
 @pytest.fixture
-def mug(make_product):
+def mug(test1):
     return make_product("MUG", price=Decimal("12.50"), stock=10)
 
 
@@ -87,7 +88,7 @@ def test_an_empty_cart_cannot_be_ordered(as_ann):
     assert response.json()["detail"] == "The cart is empty."
 
 
-def test_when_one_product_is_sold_out_nothing_is_ordered(as_ann, ann, mug, make_product):
+def test_when_one_product_is_sold_out_nothing_is_ordered(as_ann, ann, mug):
     pen = make_product("PEN", stock=1)
     add_item(ann, mug.pk, 1)
     add_item(ann, pen.pk, 1)
@@ -99,7 +100,7 @@ def test_when_one_product_is_sold_out_nothing_is_ordered(as_ann, ann, mug, make_
     assert len(as_ann.get("/api/cart/").json()["items"]) == 2
 
 
-def test_one_order_has_one_currency(as_ann, ann, mug, make_product):
+def test_one_order_has_one_currency(as_ann, ann, mug):
     add_item(ann, mug.pk, 1)
     add_item(ann, make_product("PEN", currency="USD").pk, 1)
 
@@ -138,7 +139,7 @@ def test_the_same_key_with_other_items_is_refused(as_ann, ann, mug):
     assert len(as_ann.get("/api/cart/").json()["items"]) == 1
 
 
-def test_prices_that_rose_beyond_what_an_order_holds_are_refused(as_ann, ann, make_product):
+def test_prices_that_rose_beyond_what_an_order_holds_are_refused(as_ann, ann):
     for sku in ("GOLD", "PALLADIUM"):
         add_item(ann, make_product(sku, stock=99).pk, 99)
     Product.objects.update(price=Decimal("99999999.99"))
@@ -163,7 +164,7 @@ def test_a_key_that_is_too_long_is_refused(as_ann):
 
 
 def test_an_order_takes_as_many_queries_for_ten_products_as_for_one(
-    as_ann, ann, make_product, django_assert_max_num_queries
+    as_ann, ann, django_assert_max_num_queries
 ):
     for number in range(10):
         add_item(ann, make_product(f"P{number}").pk, 1)
@@ -353,7 +354,7 @@ def test_all_orders_are_a_table_of_the_users_own(as_ann, as_bob, ann, bob, mug):
 @pytest.mark.parametrize(
     "name", ["=1+1", "+1", "-1", "@SUM(A1)", " =1+1", "\t=1", "=cmd|'/c calc'!A0"]
 )
-def test_a_cell_that_looks_like_a_formula_is_neutralised(as_ann, ann, make_product, name):
+def test_a_cell_that_looks_like_a_formula_is_neutralised(as_ann, ann, name):
     add_item(ann, make_product("EVIL", name=name).pk, 1)
     order = create_order(ann)[0]
     _response, lines = csv_of(as_ann, f"/api/orders/{order.pk}/csv/")
@@ -361,7 +362,7 @@ def test_a_cell_that_looks_like_a_formula_is_neutralised(as_ann, ann, make_produ
     assert f",EVIL,'{name}," in lines[1]
 
 
-def test_quotes_commas_and_unicode_survive(as_ann, ann, make_product):
+def test_quotes_commas_and_unicode_survive(as_ann, ann):
     add_item(ann, make_product("ODD", name='Ün "odd", 杯').pk, 1)
     order = create_order(ann)[0]
     assert ',"Ün ""odd"", 杯",' in csv_of(as_ann, f"/api/orders/{order.pk}/csv/")[1][1]

@@ -10,12 +10,12 @@ from django_tenants.utils import schema_context
 
 from cart.models import CartItem
 from cart.services import add_item
-from conftest import new_product
 from orders.models import Order
 from orders.services import create_order, send_confirmation
 from orders.tasks import send_confirmation as send_confirmation_task
 from products.models import Product
 from products.services import OutOfStock
+from products.tests.factories import make_product
 from users.models import User
 
 pytestmark = pytest.mark.usefixtures("as_app", "empty_cache")
@@ -61,7 +61,7 @@ def buyers(count, product, *more):
 
 
 def test_two_buyers_never_get_the_last_piece(shop):
-    product = new_product(stock=1)
+    product = make_product(stock=1)
     results = at_once(lambda user: create_order(user), buyers(2, product))
 
     assert sorted(isinstance(result, OutOfStock) for result in results) == [False, True], results
@@ -70,7 +70,7 @@ def test_two_buyers_never_get_the_last_piece(shop):
 
 
 def test_eight_buyers_of_two_products_neither_oversell_nor_deadlock(shop):
-    first, second = new_product("A", stock=5), new_product("B", stock=5)
+    first, second = make_product("A", stock=5), make_product("B", stock=5)
     results = at_once(lambda user: create_order(user), buyers(8, first, second))
 
     assert sum(isinstance(result, OutOfStock) for result in results) == 3, results
@@ -79,7 +79,7 @@ def test_eight_buyers_of_two_products_neither_oversell_nor_deadlock(shop):
 
 
 def test_a_request_sent_twice_at_once_makes_one_order(shop):
-    (user,) = buyers(1, new_product())
+    (user,) = buyers(1, make_product())
     results = at_once(lambda key: create_order(user, key), ["k1", "k1"])
 
     assert sorted(is_new for _order, is_new in results) == [False, True]
@@ -88,19 +88,19 @@ def test_a_request_sent_twice_at_once_makes_one_order(shop):
 
 
 def test_a_cart_sent_twice_without_a_key_is_ordered_once(shop):
-    (user,) = buyers(1, new_product())
+    (user,) = buyers(1, make_product())
     at_once(lambda _: create_order(user), [1, 2])
     assert Order.objects.count() == 1
 
 
 def test_pieces_added_at_once_add_up(shop):
-    product, user = new_product(), User.objects.create_user("ann@example.com")
+    product, user = make_product(), User.objects.create_user("ann@example.com")
     at_once(lambda quantity: add_item(user, product.pk, quantity), [1, 2])
     assert CartItem.objects.get().quantity == 3
 
 
 def test_two_workers_send_one_confirmation(shop):
-    (user,) = buyers(1, new_product())
+    (user,) = buyers(1, make_product())
     order, _ = create_order(user)
     results = at_once(send_confirmation, [order.number, order.number])
 

@@ -14,6 +14,7 @@ from django_tenants.utils import schema_context
 from PIL import Image
 
 from products.models import Category, Product
+from products.tests.factories import make_product
 
 pytestmark = pytest.mark.django_db
 
@@ -28,7 +29,7 @@ def skus(client, query=""):
 
 
 @pytest.fixture
-def shelf(make_product):
+def shelf(test1):
     """A few products that differ in everything."""
     make_product("MUG", name="Blue mug", description="Holds coffee.", price=Decimal("12.50"))
     make_product("TEA", name="Green tea", price=Decimal("4.00"), stock=0)
@@ -62,7 +63,7 @@ def test_the_newest_is_first(site, shelf):
     assert skus(site) == ["PEN", "TEA", "MUG"]
 
 
-def test_an_inactive_product_is_not_shown(site, make_product):
+def test_an_inactive_product_is_not_shown(site):
     hidden = make_product("OLD", is_active=False)
     assert skus(site) == []
     assert site.get(f"{LIST}{hidden.pk}/").status_code == 404
@@ -119,7 +120,7 @@ def test_search_reads_its_index(site, shelf):
         assert "products_search" in str(cursor.fetchall())
 
 
-def test_pages_join_without_gap_or_overlap(site, make_product):
+def test_pages_join_without_gap_or_overlap(site):
     for number in range(25):
         make_product(f"P{number}")
     first = site.get(f"{LIST}?ordering=price").json()
@@ -166,16 +167,14 @@ def test_a_bad_parameter_is_refused(site, shelf, query, status):
 
 
 @pytest.mark.parametrize("count", [1, 20])
-def test_a_list_takes_two_queries_whatever_its_length(
-    site, make_product, django_assert_num_queries, count
-):
+def test_a_list_takes_two_queries_whatever_its_length(site, django_assert_num_queries, count):
     for number in range(count):
         make_product(f"P{number}", f"category-{number}")
     with django_assert_num_queries(2):
         assert len(skus(site)) == count
 
 
-def test_a_detail_takes_one_query(site, make_product, django_assert_num_queries):
+def test_a_detail_takes_one_query(site, django_assert_num_queries):
     product = make_product()
     with django_assert_num_queries(1):
         body = site.get(f"{LIST}{product.pk}/").json()
@@ -203,7 +202,7 @@ def remove(product):
 
 
 @pytest.mark.parametrize("change", [change_price, rename_category, remove])
-def test_a_change_is_seen_at_once(site, make_product, django_capture_on_commit_callbacks, change):
+def test_a_change_is_seen_at_once(site, django_capture_on_commit_callbacks, change):
     product = make_product()
     before = site.get(LIST).json()
     with django_capture_on_commit_callbacks(execute=True):
@@ -213,7 +212,7 @@ def test_a_change_is_seen_at_once(site, make_product, django_capture_on_commit_c
 
 
 def test_a_change_at_one_tenant_leaves_the_others_lists(
-    site, make_product, django_capture_on_commit_callbacks, django_assert_num_queries
+    site, django_capture_on_commit_callbacks, django_assert_num_queries
 ):
     make_product()
     skus(site)
@@ -238,7 +237,7 @@ def test_what_nobody_asks_for_twice_is_not_remembered(site, shelf):
 # --- images -------------------------------------------------------------------------------
 
 
-def test_an_image_is_sent_from_the_storage(site, make_product):
+def test_an_image_is_sent_from_the_storage(site):
     pixels = BytesIO()
     Image.new("RGB", (2, 2)).save(pixels, "PNG")
     product = make_product(image=ContentFile(pixels.getvalue(), "mug.png"))
@@ -249,7 +248,7 @@ def test_an_image_is_sent_from_the_storage(site, make_product):
     assert b"".join(response.streaming_content) == pixels.getvalue()
 
 
-def test_a_missing_image_is_answered_404(site, make_product):
+def test_a_missing_image_is_answered_404(site):
     product = make_product(image=ContentFile(b"x", "gone.png"))
     default_storage.delete(product.image.name)
 
@@ -261,13 +260,13 @@ def test_a_missing_image_is_answered_404(site, make_product):
 
 
 @pytest.mark.parametrize("field", ["price", "stock"])
-def test_the_database_refuses_negative_numbers(make_product, field):
+def test_the_database_refuses_negative_numbers(test1, field):
     product = make_product()
     with pytest.raises(IntegrityError), transaction.atomic():
         Product.objects.filter(pk=product.pk).update(**{field: -1})
 
 
-def test_a_product_knows_when_it_was_made(make_product):
+def test_a_product_knows_when_it_was_made(test1):
     product = make_product()
     product.refresh_from_db()
     assert abs(timezone.now() - product.created_at) < timedelta(minutes=1)
