@@ -61,7 +61,8 @@ def next_free(
 
 
 class Claims:
-    """The ports that a command reserves for services that it starts, until it leaves the context.
+    """The ports, and the project name, that a command reserves for services that it starts, until
+    it leaves the context.
 
     Each is a file lock, which is released when the process exits for any reason.
     """
@@ -70,7 +71,7 @@ class Claims:
         # Not TMPDIR, which may differ between shells.
         self._directory = directory or place("/tmp", f"ports-{os.getuid()}")
         self._files = contextlib.ExitStack()
-        self._held: set[int] = set()
+        self._held: set[int | str] = set()
 
     def __enter__(self) -> Claims:
         return self
@@ -84,8 +85,8 @@ class Claims:
         # Check again: another command may have started a server before it released the port.
         return is_free(port, host) and self.hold(port) and is_free(port, host)
 
-    def hold(self, port: int) -> bool:
-        """Reserve `port`, even if it is in use; False if another command has reserved it."""
+    def hold(self, port: int | str) -> bool:
+        """Reserve a port or a name, even if in use; False if another command has reserved it."""
         if port in self._held:
             return True
         try:

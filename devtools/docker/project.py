@@ -256,26 +256,44 @@ class Project:
     def volumes(self) -> list[str]:
         """The names of the existing volumes of this project."""
         found = self.docker("volume", "ls", "-q", "--filter", f"label={PROJECT_LABEL}={self.name}")
-        return sorted(found.output.split())
+        return sorted({*found.output.split()} - {self._owner_volume})
 
-    def make_volumes(self) -> None:
+    def make_volumes(self) -> bool:
         """Create the declared volumes that do not exist, with labels of this checkout.
 
         A volume created by Compose does not record its checkout once the containers are removed.
-        Volumes with options are left to Compose.
+        Volumes with options are left to Compose. Return whether Compose created all of them:
+        labels cannot be added later, so an empty volume records that they are this checkout's.
         """
         there = self.volumes()
+        if not there:
+            self.forget_owner()  # of volumes that were deleted meanwhile
+        owned = not there or self.name in {one.project for one in self.begun}
         for key, declared in (self.configuration.get("volumes") or {}).items():
             if declared.keys() > {"name"} or declared["name"] in there:
                 continue
-            labels = {
-                PROJECT_LABEL: self.name,
-                VOLUME_LABEL: key,
-                CHECKOUT_LABEL: self.checkout.identity.id,
-                ROOT_LABEL: str(self.checkout.root.resolve()),
-            }
-            options = [part for label in labels.items() for part in ("--label", "=".join(label))]
-            self.docker("volume", "create", *options, declared["name"])
+            self._make_volume(declared["name"], {VOLUME_LABEL: key})
+        if not owned:
+            self._make_volume(self._owner_volume, {})
+        return not owned
+
+    def forget_owner(self) -> None:
+        """Delete the volume that records the checkout of volumes that Compose created."""
+        self.docker("volume", "rm", "--force", self._owner_volume)
+
+    @property
+    def _owner_volume(self) -> str:
+        return f"{self.name}_homeport-checkout"
+
+    def _make_volume(self, name: str, labels: Mapping[str, str]) -> None:
+        labels = {
+            PROJECT_LABEL: self.name,
+            CHECKOUT_LABEL: self.checkout.identity.id,
+            ROOT_LABEL: str(self.checkout.root.resolve()),
+            **labels,
+        }
+        options = [part for label in labels.items() for part in ("--label", "=".join(label))]
+        self.docker("volume", "create", *options, name)
 
     @cached_property
     def begun(self) -> set[Begun]:
@@ -290,6 +308,10 @@ class Project:
             if checkout:
                 found.add(Begun(project, checkout, root))
         return found
+
+    def forget_begun(self) -> None:
+        """Read the owners of volumes again, because another command may have created some."""
+        self.__dict__.pop("begun", None)
 
     # Calling docker
 

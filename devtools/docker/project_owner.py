@@ -47,6 +47,8 @@ def _owning(project: Project) -> list[Problem]:
         and one.checkout != here.identity.id
         and _is_folder(here.root, one.root) is False
     )
+    if others and not project.volumes():  # deleted with plain `docker compose down --volumes`
+        return []
     return [
         Problem(
             f"the data of the Compose project {project.name} belongs to the checkout in {other}",

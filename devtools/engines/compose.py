@@ -13,7 +13,7 @@ from .. import cache, chosen_ports, environment, ports
 from ..checkout import Checkout
 from ..declared import local_stack
 from ..docker import image, project_owner, published_ports, report, watch
-from ..docker.project import Container, Project, PublishedPort, one_each
+from ..docker.project import NAME, Container, Project, PublishedPort, one_each
 from ..embedded.places import Places
 from ..embedded.stack import Stack
 from ..errors import DevError, Problem, UsageError
@@ -301,9 +301,30 @@ class ComposeEngine(Engine):
         services: Sequence[str] | None = None,
     ) -> None:
         """Ensure free ports and a current image for `services`, or for all, and the volumes."""
+        self._hold_project()
         self._settle_ports(auto_ports, services)
-        self.project.make_volumes()
+        if self.project.make_volumes():
+            self.terminal.warn(
+                Problem(
+                    f"plain docker compose created the data of {self.project.name}; from now on it "
+                    "belongs to this checkout",
+                    "if it is another checkout's: ./dev down, and another name in .env: "
+                    f"{NAME}={self.project.name}-2",
+                )
+            )
         image.ensure(self.project, self.terminal, force=build)
+
+    def _hold_project(self) -> None:
+        """Raise DevError if another checkout of the same name starts, or has just started."""
+        name = self.project.name
+        if not self.claims.hold(name):
+            raise DevError(
+                f"another checkout is starting under the project name {name}",
+                f"give this one another name in .env: {NAME}={name}-2",
+            )
+        self.project.forget_begun()
+        if found := project_owner.problems(self.project):
+            raise DevError.of(found)
 
     def _settle_ports(self, auto_ports: bool, services: Sequence[str] | None) -> None:
         taken = published_ports.taken(self.project, services, self.claims.take)
@@ -439,6 +460,8 @@ class ComposeEngine(Engine):
                 f"docker compose could not stop the stack: {found.last_words}",
                 "see what is still running: ./dev status",
             )
+        if "--volumes" in options:
+            self.project.forget_owner()
 
     # Commands inside
 

@@ -306,6 +306,16 @@ def test_a_port_that_another_start_holds_is_taken(stack):
     assert f"port {port} for web (WEB_PORT) is taken by a stack that is starting" in done.stderr
 
 
+def test_another_checkout_that_starts_under_the_same_name_is_left_alone(stack):
+    name = stack.variables["COMPOSE_PROJECT_NAME"]
+    with ports.Claims() as claims:
+        assert claims.hold(name)
+        done = stack.dev("up")
+    assert done.returncode == 1
+    assert f"another checkout is starting under the project name {name}" in done.stderr
+    assert f"COMPOSE_PROJECT_NAME={name}-2" in done.stderr
+
+
 def test_a_port_held_by_a_container_names_its_project(stack, tmp_path):
     _up(stack)
     other = Workspace(tmp_path / "other", {**stack.variables})

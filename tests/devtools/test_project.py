@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import uuid
+from pathlib import Path
 
 import pytest
+import small_stack
 
 from devtools.checkout import Checkout
 from devtools.docker import project_owner
@@ -80,6 +83,7 @@ def project(checkout):
 
 def _begun(project: Project, name: str, checkout: str, root: object) -> None:
     project.begun = {Begun(name, checkout, str(root))}
+    project.volumes = lambda: [f"{name}_data"]
 
 
 def test_data_of_another_checkout_under_the_same_name_is_left_alone(project, tmp_path):
@@ -100,3 +104,30 @@ def test_data_of_this_checkout_under_another_name_is_found(project, tmp_path):
         assert "is in volumes of the Compose project before" in problem.what
     _begun(project, "before", "another", tmp_path)
     assert project_owner.left_behind(project) == []
+
+
+def test_data_of_plain_compose_belongs_to_the_checkout_that_starts_it_first(checkout, tmp_path):
+    if small_stack.lacks(small_stack.BASE_IMAGE):
+        pytest.skip("no Docker daemon answers")
+    name = f"devtools-{uuid.uuid4().hex[:8]}"
+    data = f"{name}_data"
+    (checkout.root / "docker-compose.yml").write_text(WEB % "A" + "volumes: {data: }\n")
+    variables = {**checkout.variables, "COMPOSE_PROJECT_NAME": name}
+    shutil.copytree(checkout.root, tmp_path / "other")
+    first, other = (Checkout(root, variables) for root in (checkout.root, tmp_path / "other"))
+    project = Project(first)
+    try:
+        # As Compose does.
+        label = f"com.docker.compose.project={name}"
+        assert project.docker("volume", "create", "--label", label, data).ok
+        assert project.make_volumes()
+        assert project.volumes() == [data]
+        assert not Project(first).make_volumes()
+        [problem] = project_owner.problems(Project(other))
+        assert f"belongs to the checkout in {checkout.root}" in problem.what
+        project.docker("volume", "rm", data)
+        assert project_owner.problems(Project(other)) == []
+    finally:
+        project.docker("volume", "rm", "--force", data)
+        project.forget_owner()
+    assert first.root.resolve() not in {Path(one.root) for one in Project(first).begun}
