@@ -1,17 +1,90 @@
-"""The ports that ./dev chose for this checkout because the default ones were taken."""
+"""The port of each service on this machine: the user's choice, the choice of ./dev, or the default.
+
+Both engines use the same rules. A choice of ./dev is remembered; a choice of the user is never
+changed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Callable, NamedTuple
+
+from . import ports
 from .checkout import Checkout
-from .ports import valid
+from .errors import DevError, Problem
 
 SUBJECT = "ports"
 
 
+class Wanted(NamedTuple):
+    """A port that `service` will listen on; without a `variable` it cannot be changed."""
+
+    service: str
+    variable: str
+    number: int
+    host: str = ports.LOOPBACK
+
+
 def remembered(checkout: Checkout) -> dict[str, str]:
-    """The ports that `--auto-ports` chose for this checkout, by variable, unless overridden."""
+    """The ports that ./dev chose for this checkout, by variable, unless overridden."""
     return {
         variable: str(port)
         for variable, port in checkout.recall(SUBJECT).items()
-        if valid(str(port)) and not checkout.chosen(variable)
+        if ports.valid(str(port)) and not checkout.chosen(variable)
     }
+
+
+def remember(checkout: Checkout, numbers: Mapping[str, int]) -> None:
+    """Use these `numbers` in later commands, by variable."""
+    new = {variable: str(number) for variable, number in numbers.items()}
+    checkout.remember(SUBJECT, {**remembered(checkout), **new})
+
+
+def replace(
+    checkout: Checkout,
+    taken: Sequence[Wanted],
+    others: Iterable[int],
+    free: Callable[[int, str], bool],
+    say: Callable[[str], None],
+    *,
+    holder: Callable[[int], str] = ports.holder,
+    automatic: bool = True,
+) -> dict[Wanted, int]:
+    """Choose a `free` port, not in `others`, for each of `taken`; remember and `say` it.
+
+    Raises DevError if one must not change: without `automatic`, or chosen explicitly.
+    """
+    found: dict[Wanted, int] = {}
+    stuck = []
+    for port in taken:
+        if not (automatic and port.variable) or checkout.chosen(port.variable):
+            stuck.append(explain(checkout, port, holder(port.number), automatic=automatic))
+            continue
+        avoid = {*others, *found.values(), *map(int, remembered(checkout).values())}
+        found[port] = ports.next_free(port.number, avoid, port.host, free)
+    if stuck:
+        raise DevError.of(stuck)
+    for port, number in found.items():
+        user = holder(port.number) or "another program"
+        say(
+            f"{port.service} gets port {number} ({port.variable}): {port.number} is taken by {user}"
+        )
+    if found:
+        remember(checkout, {port.variable: number for port, number in found.items()})
+    return found
+
+
+def explain(checkout: Checkout, port: Wanted, holder: str, *, automatic: bool) -> Problem:
+    """What uses `port`, and how to change it; `automatic`: `up` changes it without an option."""
+    named = f"{port.service} ({port.variable})" if port.variable else port.service
+    what = f"port {port.number} for {named} is taken by {holder or 'another program'}"
+    if not port.variable:
+        return Problem(what)
+    other = f"{port.variable}={ports.next_free(port.number)}"
+    up = "./dev up" if automatic else "./dev up --auto-ports"
+    if checkout.chosen(port.variable):
+        where = checkout.where_chosen(port.variable)
+        way = f"or remove it from {where}: {up} then finds a free one"
+    else:
+        way = f"or choose free ports automatically: {up}"
+    return Problem(what, f"choose another port: {other} ./dev up   (or put {other} in .env)\n{way}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from .. import environment, identity
-from ..chosen_ports import SUBJECT, remembered
 from ..docker import image as images
 from ..docker import project_owner, published_ports
 from ..docker.project import Container
@@ -48,20 +47,12 @@ def _use_free_ports(context: Context, confirm: Confirm) -> list[str]:
     """Choose free ports instead of taken ones, except for ports that were chosen explicitly."""
     if not context.composed:
         return []  # the embedded engine chooses free ports at each start
-    project = context.project
-    given = remembered(context.checkout)
-    done = []
-    for port in published_ports.taken(project):
-        avoid = [*map(int, given.values()), *(other.port for other in project.published())]
-        variable, number = published_ports.move(project, port, avoid)
-        if number:
-            given[variable] = str(number)
-            done.append(
-                f"{port.service} will use port {number} ({variable}) instead of {port.port}"
-            )
-    if done:
-        context.checkout.remember(SUBJECT, given)
-        project.forget_configuration()
+    taken = published_ports.taken(context.project)
+    chosen = context.checkout.chosen
+    movable = [port for port in taken if port.variable and not chosen(port.variable)]
+    done: list[str] = []
+    if movable:
+        published_ports.move(context.project, movable, done.append)
     return done
 
 

@@ -13,7 +13,7 @@ from .. import cache, chosen_ports, environment, ports
 from ..checkout import Checkout
 from ..declared import local_stack
 from ..docker import image, project_owner, published_ports, report, watch
-from ..docker.project import NAME, Container, Project, PublishedPort, one_each
+from ..docker.project import NAME, Container, Project, one_each
 from ..embedded.places import Places
 from ..embedded.stack import Stack
 from ..errors import DevError, Problem, UsageError
@@ -284,13 +284,11 @@ class ComposeEngine(Engine):
                 variable = self.project.port_variables.get(place, "")
                 moved = declared.get(place, 0) not in (0, port.port)  # 0: any free port
                 if variable and moved and not self.checkout.chosen(variable):
-                    found[variable] = str(port.port)
+                    found[variable] = port.port
         if found:
             shown = " ".join(f"{variable}={number}" for variable, number in found.items())
             self.terminal.warn(Problem(f"the ports are kept that the containers have: {shown}"))
-            self.checkout.remember(
-                chosen_ports.SUBJECT, {**chosen_ports.remembered(self.checkout), **found}
-            )
+            chosen_ports.remember(self.checkout, found)
             self.project.forget_configuration()
 
     def _prepare(
@@ -329,27 +327,14 @@ class ComposeEngine(Engine):
     def _settle_ports(self, auto_ports: bool, services: Sequence[str] | None) -> None:
         taken = published_ports.taken(self.project, services, self.claims.take)
         if taken:
-            self._move_ports(auto_ports, taken)
+            published_ports.move(
+                self.project,
+                taken,
+                lambda line: self.terminal.mark(Mark.WARNING, line),
+                automatic=auto_ports,
+                free=self.claims.take,
+            )
         self._hold_ports(services)
-
-    def _move_ports(self, auto_ports: bool, taken: Sequence[PublishedPort]) -> None:
-        given = chosen_ports.remembered(self.checkout)
-        stuck = []
-        for port in taken:
-            avoid = [*map(int, given.values()), *(p.port for p in self.project.published())]
-            variable, number = ("", 0)
-            if auto_ports:
-                variable, number = published_ports.move(self.project, port, avoid, self.claims.take)
-            if not number:
-                stuck.append(port)
-                continue
-            given[variable] = str(number)
-            moved = f"{port.service} gets port {number} ({variable}): {port.port} is taken"
-            self.terminal.mark(Mark.WARNING, moved)
-        if stuck:
-            raise DevError.of(published_ports.explain(self.project, port) for port in stuck)
-        self.checkout.remember(chosen_ports.SUBJECT, given)
-        self.project.forget_configuration()
 
     def _hold_ports(self, services: Sequence[str] | None) -> None:
         """Reserve the ports of `services`, or of all: a container may be recreated."""
@@ -420,9 +405,9 @@ class ComposeEngine(Engine):
     def _explain_port_race(self, output: str) -> None:
         """Raise a better error if another program took a port meanwhile, or invisibly."""
         numbers = set(map(int, _PORT_RACE.findall(output)))
-        lost = [port for port in self.project.published() if port.port in numbers]
+        lost = published_ports.lost(self.project, numbers)
         if lost:
-            raise DevError.of(published_ports.explain(self.project, port) for port in lost)
+            raise DevError.of(lost)
 
     def _waves(self, names: Sequence[str]) -> list[list[str]]:
         """`names` in groups, each after its dependencies: web and worker would crash until the
