@@ -92,7 +92,7 @@ def _check_contract(run: Run, python: Interpreter) -> int:
     "exit status: 1 for a difference without a reason, or a reason without a difference",
     options=json_option,
 )
-def compared(run: Run) -> int:
+def parity(run: Run) -> int:
     from ..contract import parity
     from ..declared import variables
 
@@ -164,7 +164,7 @@ def _export_options(parser: argparse.ArgumentParser) -> None:
     "./dev export ecs --set WEB_CONCURRENCY=4 --check",
     options=_export_options,
 )
-def exported(run: Run) -> int:
+def export(run: Run) -> int:
     from ..declared import compose, variables
     from ..ecs import export, tasks
     from ..ecs.target import Target
@@ -219,7 +219,7 @@ def _reference_options(parser: argparse.ArgumentParser) -> None:
     "./dev reference --check",
     options=_reference_options,
 )
-def referred(run: Run) -> int:
+def reference(run: Run) -> int:
     from .. import reference
     from ..declared import variables
 

@@ -7,8 +7,8 @@ import json
 import sys
 from collections.abc import Iterable
 
-from .. import completion
 from ..checkout import Checkout
+from ..completion import SHELLS, WORDS, candidates, script, services
 from ..engines import AUTO, NAMES
 from ..errors import FAILED
 from .options import completed_by, json_option, must_be_known, yes_option
@@ -41,7 +41,7 @@ def _doctor_options(parser: argparse.ArgumentParser) -> None:
     "exit status: 1 if something is wrong; warnings and unknown results do not count",
     options=_doctor_options,
 )
-def examined(run: Run) -> int:
+def doctor(run: Run) -> int:
     from ..doctor import examination
     from ..doctor.context import Context
 
@@ -76,8 +76,8 @@ def _agreed(run: Run, what: str) -> bool:
 def _completion_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "shell",
-        choices=[*completion.SHELLS, completion.WORDS],
-        help=f"the shell to print a script for; {completion.WORDS}: completions, for the scripts",
+        choices=[*SHELLS, WORDS],
+        help=f"the shell to print a script for; {WORDS}: completions, for the scripts",
     )
     parser.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
 
@@ -90,19 +90,19 @@ def _completion_options(parser: argparse.ArgumentParser) -> None:
     "./dev completion fish | source       in ~/.config/fish/config.fish",
     options=_completion_options,
 )
-def completed(run: Run) -> int:
+def completion(run: Run) -> int:
     options = run.options
-    if options.shell != completion.WORDS:
-        run.terminal.say(completion.script(options.shell).rstrip())
+    if options.shell != WORDS:
+        run.terminal.say(script(options.shell).rstrip())
         return 0
     values = {
         "engines": lambda: [AUTO, *NAMES],
-        "services": lambda: completion.services(run.checkout),
+        "services": lambda: services(run.checkout),
         "snapshots": lambda: _snapshots(run.checkout),
         "checks": _checks,
     }
     summaries = {name: one.summary for name, one in COMMANDS.items()}
-    found = completion.candidates(
+    found = candidates(
         options.words, summaries, top_parser(), lambda name: parser_of(COMMANDS[name]), values
     )
     for word, about in found:

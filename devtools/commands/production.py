@@ -31,7 +31,7 @@ def _secrets_options(parser: argparse.ArgumentParser) -> None:
     "./dev secrets --domain example.com",
     options=_secrets_options,
 )
-def write_secrets(run: Run) -> int:
+def secrets(run: Run) -> int:
     from ..production import secret_values
 
     left = secret_values.write(run.checkout, run.options.domain)
@@ -77,7 +77,7 @@ def _backup_options(parser: argparse.ArgumentParser) -> None:
     "./dev backup /backups/monday   the directory is created, readable only by you",
     options=_backup_options,
 )
-def back_up(run: Run) -> int:
+def backup(run: Run) -> int:
     from ..production import backup
 
     stack = ProductionStack(run.checkout, run.options.env_file)

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from .. import cache, chosen_ports, debuggers, environment, health, ports
+from .. import cache, chosen_ports, debuggers, environment, health, logs, ports
 from ..checkout import Checkout
 from ..declared import local_stack
 from ..declared.local_stack import Declaration, Service
-from ..embedded import application, logs, port_choice, report, runner
+from ..embedded import application, port_choice, report, runner
 from ..embedded.moto import Moto
 from ..embedded.places import Places
 from ..embedded.postgres import Postgres

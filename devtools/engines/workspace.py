@@ -16,12 +16,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import NoReturn
 
-from .. import addresses, cache, debuggers, emulators, environment, health, readiness
+from .. import addresses, cache, debuggers, emulators, environment, health, logs, readiness
 from .. import supervisor_protocol as protocol
 from ..checkout import Checkout
 from ..declared import local_stack
 from ..declared.local_stack import Declaration, Service
-from ..embedded import logs
 from ..errors import DevError, NoAnswer, UsageError
 from ..interpolation import fill_in
 from ..nearest import nearest

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from devtools import logs
 from devtools.checkout import Checkout
-from devtools.embedded import account, logs, supervisor
+from devtools.embedded import account, supervisor
 from devtools.embedded.places import Places
 from devtools.engines import choice
 from devtools.errors import DevError, NoAnswer

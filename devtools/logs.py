@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..terminal import Terminal
+from .terminal import Terminal
 
 INTERVAL = 0.2  # seconds between two reads
 COLOURS = ("36", "33", "32", "35", "34", "31")
