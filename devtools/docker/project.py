@@ -283,7 +283,7 @@ class Project:
 
     @property
     def _owner_volume(self) -> str:
-        return f"{self.name}_homeport-checkout"
+        return f"{self.name}_dev-checkout"
 
     def _make_volume(self, name: str, labels: Mapping[str, str]) -> None:
         labels = {
