@@ -303,10 +303,10 @@ class Project:
         listed = self.docker("volume", "ls", "--filter", f"label={PROJECT_LABEL}", "--format", form)
         found = set()
         for line in listed.output.splitlines():
-            project, checkout, root, *earlier = line.split("\t")
-            checkout, root = (checkout, root) if checkout else earlier
-            if checkout:
-                found.add(Begun(project, checkout, root))
+            project, *owners = line.split("\t")
+            for checkout, root in zip(owners[::2], owners[1::2]):
+                if checkout:
+                    found.add(Begun(project, checkout, root))
         return found
 
     def forget_begun(self) -> None:
