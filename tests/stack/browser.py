@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-FAULTS = Path(__file__).with_name("faults.js")
+FAULTS = Path(__file__).with_name("accessibility.js")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 

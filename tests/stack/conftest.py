@@ -6,22 +6,12 @@ The user's stack, its data and the working tree are never touched.
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from production_stack import ProductionStack, production_stack
-from running_stack import Stack, copy_checkout, free_ports
-
-
-def why_no_daemon() -> str:
-    """Return why the Docker daemon is not available; empty if it is."""
-    if shutil.which("docker") is None:
-        return "Docker is not installed"
-    asked = subprocess.run(["docker", "info"], capture_output=True, text=True, check=False)
-    return "" if asked.returncode == 0 else "no Docker daemon answers"
+from running_stack import Stack, copy_checkout, free_ports, why_no_daemon
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -145,6 +145,14 @@ class Stack:
         return [json.loads(line) for line in lines]
 
 
+def why_no_daemon() -> str:
+    """Return why the Docker daemon is not available; empty if it is."""
+    if shutil.which("docker") is None:
+        return "Docker is not installed"
+    asked = subprocess.run(["docker", "info"], capture_output=True, text=True, check=False)
+    return "" if asked.returncode == 0 else "no Docker daemon answers"
+
+
 def copy_checkout(target: Path) -> None:
     """Copy tracked and addable files: no data, no virtual environment, no .env."""
     listed = subprocess.run(

@@ -19,8 +19,13 @@ from pathlib import Path
 
 import pytest
 from production_stack import ProductionStack, production_stack, project_name
-from running_stack import CHECKOUT, eventually
+from running_stack import CHECKOUT, eventually, why_no_daemon
 from shoppers import Shoppers
+
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.skipif(bool(why_no_daemon()), reason=why_no_daemon() or "it answers"),
+]
 
 BUYERS = 8
 ORDERS = 1000  # accepted during faults
@@ -422,7 +427,7 @@ def _write(trial: Trial) -> None:
     lines = [
         "# Faults",
         "",
-        "Written by `FAULTS_PAGE=docs/faults.md ./dev test --stack -k production_faults`;",
+        "Written by `FAULTS_PAGE=docs/faults.md ./dev test --stack tests/bench`;",
         "do not edit.",
         "",
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores, load average {load}. "
