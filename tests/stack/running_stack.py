@@ -8,13 +8,15 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from devtools.errors import DevError
+from devtools.readiness import wait_until
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -186,13 +188,18 @@ def eventually(condition: Callable[[], Any], within: float = 60) -> Any:
     Raises:
         AssertionError: if it is not true in time.
     """
-    deadline = time.monotonic() + within
     last: object = None
-    while time.monotonic() < deadline:
+
+    def look() -> Any:
+        nonlocal last
         try:
-            if last := condition():
-                return last
+            last = condition()
         except (OSError, ValueError) as error:
             last = error
-        time.sleep(0.1)
-    raise AssertionError(f"not so within {within} s; last: {last!r}")
+            return None
+        return last
+
+    try:
+        return wait_until(look, within, "not so", interval=0.1)
+    except DevError:
+        raise AssertionError(f"not so within {within} s; last: {last!r}") from None
