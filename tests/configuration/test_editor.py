@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from compose_files import CHECKOUT
 from editor_files import EditorFiles, complaints
+from front_door import own_hooks
 
 from devtools.checkout import Checkout
 from devtools.docker.project import Project
@@ -95,9 +96,7 @@ def test_a_failed_test_is_clickable(tmp_path):
 
 
 def test_what_ruff_finds_is_clickable(tmp_path):
-    (tmp_path / ".pre-commit-config.yaml").write_text(
-        (CHECKOUT / ".pre-commit-config.yaml").read_text()
-    )
+    own_hooks(tmp_path / ".pre-commit-config.yaml")
     (tmp_path / "bad.py").write_text("import os\n\n\ndef f():\n    return undefined\n")
     _run("git", "init", "--quiet", directory=tmp_path)
     _run("git", "add", ".", directory=tmp_path)

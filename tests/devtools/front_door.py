@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -56,6 +58,13 @@ class Workspace:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         path.chmod(mode)
         return path
+
+
+def own_hooks(file: Path) -> None:
+    """Write a pre-commit configuration with only the hooks that need no other repository."""
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    config["repos"] = [one for one in config["repos"] if one["repo"] == "local"]
+    file.write_text(yaml.safe_dump(config))
 
 
 @contextmanager

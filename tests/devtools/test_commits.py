@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-import shutil
 import subprocess
 import sys
 
 import pytest
-from front_door import ROOT
+from front_door import own_hooks
 
 from devtools import commits
 from devtools.checkout import Checkout
@@ -70,7 +69,7 @@ def test_without_a_repository_it_says_so(workspace):
 
 
 def test_what_can_be_fixed_is_fixed(tmp_path):
-    shutil.copy(ROOT / ".pre-commit-config.yaml", tmp_path)
+    own_hooks(tmp_path / ".pre-commit-config.yaml")
     (tmp_path / "bad.py").write_text("import os\nX = ( 1)\n")
     (tmp_path / "text.md").write_bytes(b"one  \r\ntwo\r\n")
     git(tmp_path, "init", "--quiet")
