@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from . import dotenv, identity
+from .devcontainer import inside
 from .errors import DevError
-from .supervisor_protocol import inside
 from .terminal import Mark, Terminal
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from . import ports
 from .checkout import Checkout
 from .errors import DevError
 from .services import WEB, WORKER
-from .status import Debugger
 
 # The variable that sets each port on this machine, and its default.
 PORTS = {WEB: ("WEB_DEBUG_PORT", 5678), WORKER: ("WORKER_DEBUG_PORT", 5679)}
 # The variable that the process reads; see backend/core/env/contract.py.
 PORT_VARIABLE = "DEBUGPY_PORT"
 RELOAD_VARIABLE = "RELOAD"
+
+
+@dataclass(frozen=True)
+class Debugger:
+    """The debugger of a process: its address, and whether an editor is attached."""
+
+    address: str
+    listening: bool
+    attached: bool
+
+    @property
+    def words(self) -> str:
+        """Its state in words."""
+        state = "not listening"
+        if self.listening:
+            state = "an editor is attached" if self.attached else "waits for an editor"
+        return f"{self.address}  {state}"
 
 
 def port(checkout: Checkout, service: str) -> int:

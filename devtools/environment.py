@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from .checkout import Checkout
+from .devcontainer import inside
 from .errors import DevError, NoAnswer, Problem
 from .interpreter import Interpreter, Local
 from .process import Result, capture, stream
-from .supervisor_protocol import inside
 from .terminal import Step, Terminal
 
 MINIMUM = (3, 11)

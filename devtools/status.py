@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from .debuggers import Debugger
 from .errors import Problem
 from .health import Health
 
@@ -32,23 +33,6 @@ class ServiceStatus:
         if not self.replicas:
             return self.state
         return "{}, {}/{} healthy".format(self.state, *self.replicas)
-
-
-@dataclass(frozen=True)
-class Debugger:
-    """The debugger of a process: its address, and whether an editor is attached."""
-
-    address: str
-    listening: bool
-    attached: bool
-
-    @property
-    def words(self) -> str:
-        """Its state in words."""
-        state = "not listening"
-        if self.listening:
-            state = "an editor is attached" if self.attached else "waits for an editor"
-        return f"{self.address}  {state}"
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import time
 from typing import Callable
 
 from .. import environment
+from ..devcontainer import inside
 from ..errors import FAILED, DevError, Problem
 from ..process import INTERRUPTED, hand_over
-from ..supervisor_protocol import inside
 from ..terminal import Mark, Terminal, seconds
 from .options import json_option, start_options
 from .registry import Run, group

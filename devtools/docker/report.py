@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 
 from .. import addresses, debuggers, health
+from ..debuggers import Debugger
 from ..ports import LOOPBACK
 from ..services import AWS, CACHE, COGNITO, DATABASE, WEB
-from ..status import Debugger, ServiceStatus, StackStatus
+from ..status import ServiceStatus, StackStatus
 from .project import Container, Project, PublishedPort, Service, one_each
 
 # The container's environment has the names, so they are not repeated here.

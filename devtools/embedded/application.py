@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import shlex
 
+from .. import health
 from ..declared.local_stack import Service
-from ..errors import NoAnswer
 from ..services import WEB, WORKER
-from ..supervisor_protocol import Control
-from ..workspace import leftovers
-from ..workspace.switch import CRASHES
-from .stack import MARK, MARK_SERVICE, Program, Stack
+from ..supervision import leftovers
+from .stack import Program, Stack
 
 
 def program(stack: Stack, service: Service, installed: str) -> Program:
@@ -26,33 +24,27 @@ def program(stack: Stack, service: Service, installed: str) -> Program:
         stop_group=service.name != WORKER,
         # Importing the application takes over a second; an earlier exit is a failed start.
         steady=0 if service.one_shot else 5,
-        fault=lambda: _fault(stack) if service.name == WEB else "",
+        socket=stack.settings(service)["WEB_BIND"] if service.name == WEB else "",
     )
 
 
 def _script(stack: Stack, service: Service) -> str:
-    if service.name != WEB:
-        return stack.script(service, stack.backend, shlex.join(service.command))
-    # Runs below the supervisor that `./dev serve` controls: see devtools/workspace.
-    supervisor = [str(stack.python), "-B", "-m", "devtools.workspace.supervisor"]
-    command = [*supervisor, "--socket", str(stack.places.web_socket), *service.command]
-    return stack.script(service, stack.checkout.root, shlex.join(command))
+    command = shlex.join(service.command)
+    if service.one_shot:
+        return stack.script(service, stack.backend, command)
+    marks = leftovers.marks(stack.checkout.root, service.name)
+    before = [shlex.join(leftovers.command(stack.python, marks))]
+    if service.name == WEB:
+        # The first process only holds the socket.
+        before.insert(0, '[ "$1" = 1 ] || exec tail -f /dev/null')
+        command = f"{command} 3 3<&0 </dev/null"
+    return stack.script(service, stack.backend, command, before)
 
 
 def _prepare(stack: Stack, service: Service) -> None:
     stack.make_places(service)
     # For example a debugger's adapter with an editor still connected.
-    leftovers.end({MARK: str(stack.checkout.root), MARK_SERVICE: service.name})
-
-
-def _fault(stack: Stack) -> str:
-    try:
-        state = Control(stack.places.web_socket).look()
-    except NoAnswer:
-        return ""  # no error is known
-    if state is None or state.crashes < CRASHES:
-        return ""
-    return f"crashed (exit status {state.exit_status})"
+    leftovers.end(leftovers.marks(stack.checkout.root, service.name))
 
 
 def _ready(stack: Stack, service: Service, since: float) -> bool:
@@ -64,6 +56,8 @@ def _ready(stack: Stack, service: Service, since: float) -> bool:
 
 
 def _shows_itself(stack: Stack, service: Service, since: float) -> bool:
+    if service.name == WEB:
+        return health.ask(stack.ports[WEB]) is not None
     if service.name != WORKER:
         return True
     heartbeat = stack.settings(service)["WORKER_HEARTBEAT_FILE"]

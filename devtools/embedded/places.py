@@ -32,7 +32,6 @@ class Places:
         name = hashlib.sha256(f"{os.getuid()} {checkout.root}".encode()).hexdigest()[:12]
         self.sockets = place("/tmp", name)
         self.supervisor_socket = self.sockets / "supervisor.sock"
-        self.web_socket = self.sockets / "web.sock"
         # The last started configuration is kept here too, because it must survive without `.dev`.
         self.ports = self.sockets / "ports.json"
 

@@ -12,12 +12,11 @@ from ..declared.local_stack import Declaration
 from ..process import capture
 from ..services import AWS, CACHE, DATABASE, RELEASE, WEB
 from ..status import ServiceStatus, StackStatus
-from ..supervisor_protocol import Control
+from ..supervision.client import State
 from ..terminal import Mark
 from .postgres import Postgres
 from .runner import Runner, listens, verdict
 from .stack import Program, Stack
-from .supervisor import State
 
 
 def status(
@@ -29,7 +28,7 @@ def status(
         _service_status(stack, program, states.get(name)) for name, program in programs.items()
     ]
     reached = {service.name for service in services if service.address}
-    served = Control(stack.places.web_socket).look()
+    served = runner.served
     return StackStatus(
         engine=engine,
         project=stack.checkout.root.name,

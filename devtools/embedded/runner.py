@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
-import shlex
 import shutil
 import time
 from collections.abc import Iterable, Mapping
@@ -16,14 +14,15 @@ from ..checkout import Checkout
 from ..declared.local_stack import Declaration, Service
 from ..errors import DevError, Problem
 from ..readiness import Verdict
-from ..services import WEB, WORKER
-from ..supervisor_protocol import Control
+from ..services import WEB
+from ..supervision import web
+from ..supervision.client import CRASHES, Crashes, State
 from ..terminal import Mark, Terminal
 from . import port_choice
 from .places import Places
 from .postgres import STOP_SIGNAL
 from .stack import Program, Stack
-from .supervisor import State, Supervisor
+from .supervisor import Supervisor
 
 # The ports of the last start, by service.
 SUBJECT = "embedded"
@@ -152,6 +151,7 @@ class Runner:
             if name not in going:
                 self._prepare(program, as_declared)
         well: dict[str, tuple[int, Verdict]] = {}
+        crashes = Crashes()
 
         def look() -> dict[str, Verdict]:
             for name, program in programs.items():
@@ -167,6 +167,8 @@ class Runner:
                     verdicts[name] = Verdict(Mark.WAITING, "waiting")
                 elif name in well and well[name][0] == state.pid:
                     verdicts[name] = well[name][1]  # checking it again costs time
+                elif crashes.count(state) >= CRASHES:
+                    verdicts[name] = _crashed(state)
                 else:
                     verdicts[name] = verdict(stack, program, state)
                     well.pop(name, None)
@@ -198,7 +200,7 @@ class Runner:
             or verdict(stack, programs[name], states[name]).mark is Mark.BAD
         ]
         if wrong:
-            self.stop(stack.declaration, wrong)
+            self.stop(stack.declaration, wrong, replaced=True)
         return set(at_work) - set(wrong)
 
     def keep(self, program: Program) -> None:
@@ -215,21 +217,21 @@ class Runner:
     @property
     def debug_ports(self) -> dict[str, int]:
         """The debugger's port of each service that runs under a debugger."""
-        served = Control(self.places.web_socket).look()
-        found = {WEB: served.debug_port if served else None}
-        worker = self._started_with(WORKER, debuggers.PORT_VARIABLE)
-        found[WORKER] = int(worker) if ports.valid(worker) else None
         states = self.states
-        return {n: port for n, port in found.items() if port and n in states and states[n].at_work}
+        found = {
+            name: web.exported(self.places.script(name)).get(debuggers.PORT_VARIABLE, "")
+            for name in debuggers.PORTS
+            if name in states and states[name].at_work
+        }
+        return {name: int(port) for name, port in found.items() if ports.valid(port)}
 
-    def _started_with(self, name: str, variable: str) -> str:
-        """The value of `variable` at the last start of the service `name`; empty if unset."""
-        try:
-            script = self.places.script(name).read_text()
-        except OSError:
-            return ""
-        found = re.search(rf"^export {variable}=(.*)$", script, re.MULTILINE)
-        return "".join(shlex.split(found[1])) if found else ""
+    @property
+    def served(self) -> web.Choice | None:
+        """The server that runs; None without one."""
+        states = self.states
+        if not (WEB in states and states[WEB].at_work):
+            return None
+        return web.Choice.of(web.exported(self.places.script(WEB)))
 
     def _differs(self, program: Program) -> bool:
         """Whether its last start used another script."""
@@ -252,16 +254,21 @@ class Runner:
 
     # Stopping
 
-    def stop(self, declared: Declaration, names: Iterable[str]) -> None:
-        """Stop `names`, one after the other, each within its grace period."""
+    def stop(self, declared: Declaration, names: Iterable[str], *, replaced: bool = False) -> None:
+        """Stop `names`, one after the other, each within its grace period.
+
+        With `replaced`, requests to web wait for the next server.
+        """
         names = list(names)
         # A service that is no longer declared is known only by name.
         grace = {name: 10.0 for name in names if name not in declared.services}
         for service in stopping(declared):
             if service.name in names:
                 grace[service.name] = service.stop_grace_period
+        if replaced and WEB in grace:
+            grace[WEB] = web.PATIENCE
         with self.terminal.step("stopping " + (", ".join(grace) or "the supervisor")):
-            self.supervisor.stop(grace)
+            self.supervisor.stop(grace, keep_socket=replaced)
 
     def stop_all(self, declared: Declaration) -> None:
         """Stop everything, including the supervisor."""
@@ -312,19 +319,20 @@ def verdict(stack: Stack, program: Program, state: State) -> Verdict:
             return Verdict(Mark.BAD, f"failed (exit status {state.exit_status})")
         return Verdict(Mark.GOOD, "completed")
     if state.word == "FATAL":
-        return Verdict(Mark.BAD, f"crashed (exit status {state.exit_status})")
+        return _crashed(state)
     if state.word == "STOPPED":
         return Verdict(Mark.BAD, "stopped")
     if not state.running:
         return Verdict(Mark.BUSY, "crashing")
-    fault = program.fault()
-    if fault:
-        return Verdict(Mark.BAD, fault)
     if listens(stack, state) and program.ready(state.since):
         return Verdict(Mark.GOOD, "healthy")
     if time.time() - state.since > service.start_period:
         return Verdict(Mark.BAD, "unhealthy")
     return Verdict(Mark.BUSY, "starting")
+
+
+def _crashed(state: State) -> Verdict:
+    return Verdict(Mark.BAD, state.crash)
 
 
 def listens(stack: Stack, state: State) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -15,6 +15,8 @@ from ..checkout import Checkout
 from ..declared.local_stack import Declaration, Service
 from ..interpolation import fill_in
 from ..process import Result, capture
+from ..supervision import web
+from ..supervision.leftovers import MARK_SERVICE
 from .places import Places
 
 # The variables of the caller's environment that a process inherits. Like a container, it gets
@@ -23,9 +25,6 @@ KEPT = (
     *("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "SHELL", "TMPDIR", "TZ", "USER"),
     *("COLORTERM", "COLUMNS", "LINES", "NO_COLOR", "TERM"),
 )
-# Identifies the processes that this checkout started, even after their supervisor is gone.
-MARK = "DEV_CHECKOUT"
-MARK_SERVICE = "DEV_SERVICE"
 
 BACKEND = "backend"
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z").match
@@ -48,8 +47,8 @@ class Program:
     stop_signal: str = "TERM"
     stop_group: bool = False
     steady: int = 1
-    # A problem of the running process; empty if none is known.
-    fault: Callable[[], str] = lambda: ""
+    # HOST:PORT of a socket that the supervisor opens; the process gets it as standard input.
+    socket: str = ""
 
 
 class Stack:
@@ -107,14 +106,19 @@ class Stack:
         """The caller's variables that every process inherits."""
         return {name: value for name, value in self.checkout.variables.items() if name in KEPT}
 
-    def script(self, service: Service, directory: Path, command: str) -> str:
-        """A shell script that runs `command` in `directory`, as `service`."""
+    def script(
+        self, service: Service, directory: Path, command: str, before: Sequence[str] = ()
+    ) -> str:
+        """A shell script that runs `command` in `directory`, as `service`.
+
+        The lines `before` run in the supervisor's environment.
+        """
         variables = {**self.settings(service), MARK_SERVICE: service.name}
         # A shell cannot export names such as `A.B`; `env` sets them.
         odd = {name: variables.pop(name) for name in list(variables) if not _IDENTIFIER(name)}
         if odd:
             command = f"env {' '.join(shlex.quote(f'{n}={v}') for n, v in odd.items())} {command}"
-        lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+        lines = [*before, *web.exports(variables)]
         if service.built:
             lines.append(f'export PATH={shlex.quote(str(self.python.parent))}:"$PATH"')
         place = shlex.quote(str(directory))
@@ -146,9 +150,7 @@ class Stack:
 
     def environment_as_started(self, name: str) -> dict[str, str]:
         """The whole environment of a command with the variables of the last start of `name`."""
-        script = self.places.script(name).read_text(encoding="utf-8")
-        exported = re.findall(r"^export (\w+)=(.*?)$(?=\n(?:export|cd) )", script, re.M | re.S)
-        started = {key: "".join(shlex.split(value)) for key, value in exported}
+        started = web.exported(self.places.script(name))
         return {**self.kept(), **started, "PATH": self._path()}
 
     def _path(self) -> str:

@@ -1,113 +1,39 @@
-"""Configuring, starting and calling supervisord for this checkout.
+"""Configuring and starting supervisord for this checkout.
 
-http://supervisord.org/configuration.html, http://supervisord.org/api.html
+http://supervisord.org/configuration.html
 """
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import http.client
 import json
 import os
-import socket
-import xmlrpc.client
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from .. import readiness
-from ..errors import DevError, NoAnswer
+from ..errors import DevError
 from ..process import capture
-from ..supervisor_protocol import SLOW
+from ..supervision.client import Client
+from ..supervision.leftovers import MARK, MARK_SERVICE
 from .places import Places
-from .stack import MARK, MARK_SERVICE, Program
+from .stack import Program
 
 RETRIES = 3
-_ANSWER_WITHIN = 20  # seconds
+# A server's developer mends its code meanwhile; what waits for a server gives up earlier.
+RETRIES_OF_SERVER = 100
 _LOG_BYTES = "10MB"
 
 _ORPHANS = Path(__file__).with_name("orphans.py")
 
 
-@dataclass(frozen=True)
-class State:
-    """A process as the supervisor reports it; `since` is its last start, 0 if it had none."""
-
-    name: str
-    word: str
-    pid: int
-    since: int
-    exit_status: int
-    complaint: str
-
-    @property
-    def running(self) -> bool:
-        return self.word in ("STARTING", "RUNNING")
-
-    @property
-    def at_work(self) -> bool:
-        """Whether the supervisor runs it, or will restart it."""
-        return self.running or self.word in ("BACKOFF", "STOPPING")
-
-
-class Supervisor:
-    """A client of one supervisord, which may be absent."""
+class Supervisor(Client):
+    """The supervisord of this checkout, which may be absent."""
 
     def __init__(self, places: Places, python: Path) -> None:
+        super().__init__(places.supervisor_socket)
         self._places = places
         self._python = python
         self.configuration = places.scripts / "supervisord.conf"
-        self.socket = places.supervisor_socket
-
-    @property
-    def answers(self) -> bool:
-        """Whether it runs. Raises NoAnswer if it runs but does not answer."""
-        if not self.socket.exists():
-            return False
-        try:
-            return self._ask("getState")["statename"] == "RUNNING"
-        except _Absent:
-            return False
-
-    def states(self) -> dict[str, State]:
-        """Every process, by service."""
-        return {
-            found["name"]: State(
-                name=found["name"],
-                word=found["statename"],
-                pid=found["pid"],
-                since=found["start"],
-                exit_status=found["exitstatus"],
-                complaint=found["spawnerr"],
-            )
-            for found in self._ask("getAllProcessInfo")
-        }
-
-    def start(self, name: str) -> None:
-        """Start one process and return at once."""
-        self._ask("startProcess", name, False)
-
-    def stop(self, patience: Mapping[str, float]) -> None:
-        """Stop processes, one after the other; each has its `patience` in seconds."""
-        for name, seconds in patience.items():
-            if not self.states()[name].at_work:
-                continue
-            with contextlib.suppress(_NotRunning):
-                self._ask("stopProcess", name, False)
-            # The supervisor kills processes that do not stop in time. It checks once a second, and
-            # at each request.
-            readiness.wait_until(
-                functools.partial(self._rests, name),
-                seconds + 5,
-                f"{name} did not stop",
-            )
-
-    def _rests(self, name: str) -> bool:
-        return not self.states()[name].at_work
-
-    # The supervisor
 
     def configure(self, programs: Iterable[Program]) -> None:
         """Write the configuration of the next supervisor."""
@@ -138,7 +64,7 @@ class Supervisor:
 
     def shut_down(self) -> None:
         """Stop it, after its processes have been stopped."""
-        self._ask("shutdown")
+        self.ask("shutdown")
         readiness.wait_until(lambda: not self.socket.exists(), 20, "the supervisor did not stop")
 
     def end_orphans(self, programs: Sequence[tuple[str, str]]) -> list[str]:
@@ -163,37 +89,6 @@ class Supervisor:
     def _mark(self) -> dict[str, str]:
         return {MARK: str(self._places.checkout.root)}
 
-    def _ask(self, method: str, *arguments: object) -> Any:
-        # A new connection for each call: doctor's checks run concurrently, and a connection serves
-        # only one thread.
-        transport = _UnixTransport(str(self.socket))
-        try:
-            with xmlrpc.client.ServerProxy("http://supervisor", transport=transport) as server:
-                return getattr(server.supervisor, method)(*arguments)
-        except xmlrpc.client.Fault as fault:
-            if fault.faultCode == _NOT_RUNNING:
-                raise _NotRunning(fault.faultString) from fault
-            raise DevError(f"the supervisor rejected {method}: {fault.faultString}") from fault
-        except SLOW as error:
-            raise NoAnswer(
-                f"the supervisor does not answer: {error}", "try again: is the machine overloaded?"
-            ) from error
-        except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
-            raise _Absent(
-                f"the supervisor is gone: {error}", "./dev up   starts a new one"
-            ) from error
-
-
-_NOT_RUNNING = 70  # http://supervisord.org/api.html#xml-rpc-api-documentation
-
-
-class _Absent(DevError):
-    """No supervisor listens on its socket."""
-
-
-class _NotRunning(DevError):
-    """It exited before it was told to stop."""
-
 
 def _configuration(programs: Sequence[Program]) -> str:
     sections: list[dict[str, object]] = [
@@ -217,13 +112,12 @@ def _configuration(programs: Sequence[Program]) -> str:
     ]
     sections += [
         {
-            "": f"program:{program.service.name}",
-            "command": f"%(here)s/{program.service.name}",
+            **_command(program),
             "priority": number,
             "autostart": "false",
             "autorestart": "false" if program.service.one_shot else "true",
             "startsecs": program.steady,
-            "startretries": RETRIES,
+            "startretries": RETRIES_OF_SERVER if program.socket else RETRIES,
             "stopsignal": program.stop_signal,
             "stopwaitsecs": int(program.service.stop_grace_period),
             "stopasgroup": "true" if program.stop_group else "false",
@@ -242,30 +136,16 @@ def _configuration(programs: Sequence[Program]) -> str:
     return "\n".join(lines) + "\n"
 
 
-class _UnixTransport(xmlrpc.client.Transport):
-    """XML-RPC over a Unix socket."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__()
-        self._path = path
-
-    def request(self, *arguments: Any, **options: Any) -> Any:
-        try:
-            return super().request(*arguments, **options)
-        finally:
-            self.close()
-
-    def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        self._connection = host, _UnixConnection(self._path)
-        return self._connection[1]
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=_ANSWER_WITHIN)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+def _command(program: Program) -> dict[str, object]:
+    name = program.service.name
+    if not program.socket:
+        return {"": f"program:{name}", "command": f"%(here)s/{name}"}
+    # supervisord opens the socket, which outlives the server: see supervision/client.py.
+    return {
+        "": f"fcgi-program:{name}",
+        "command": f"%(here)s/{name} %(process_num)d",
+        "process_name": f"{name}-%(process_num)d",
+        "numprocs": 2,
+        "socket": f"tcp://{program.socket}",
+        "socket_backlog": 2048,
+    }

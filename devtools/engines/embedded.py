@@ -25,12 +25,9 @@ from ..preflight import disk_space, files
 from ..process import Result, capture, hand_over
 from ..services import AWS, CACHE, DATABASE, RELEASE, TESTS, WEB
 from ..status import StackStatus
-from ..supervisor_protocol import Control
+from ..supervision import web
 from ..terminal import Mark, Terminal
-from ..workspace import switch
 from .base import Engine, runs_once
-
-SERVER = "SERVER"
 
 # The services that are not built from this checkout's code, and their replacements.
 STAND_INS: Mapping[str, type[Postgres | Valkey | Moto]] = {
@@ -116,7 +113,7 @@ class EmbeddedEngine(Engine):
             for port in stack.ports.values():
                 self.claims.hold(port)
             names = self._known(stack.declaration, services) or stack.declaration.long_running
-            self.runner.stop(stack.declaration, names)
+            self.runner.stop(stack.declaration, names, replaced=True)
             # Unchanged: keeps a server that `serve` chose.
             self.runner.start(
                 stack, _only(self._programs(stack), names), timeout, as_declared=False
@@ -125,21 +122,18 @@ class EmbeddedEngine(Engine):
     def serve(self, server: str, *, debug: bool, timeout: float) -> bool:
         debug_port = self.debug_port if debug else None
         with self.checkout.lock(self.terminal, "serve"):
-            self._must_run(WEB)
-            changed = switch.serve(
-                Control(self.places.web_socket),
-                self.terminal,
-                server,
-                debug_port,
-                self.runner.ports_in_use[WEB],
-                self.places.log(WEB),
-                timeout,
-            )
-            # So that a restart starts this server.
-            given = {SERVER: server, **debuggers.variables(debug_port)}
+            self._must_run()
+            given = web.chosen(server, debug_port)
             stack = self._stack(self._declared(), self._ports_now(), {WEB: given})
-            self.runner.keep(self._programs(stack)[WEB])
-            return changed
+            if debug_port and debug_port != self.runner.debug_ports.get(WEB):
+                web.refuse_taken(debug_port)
+            choice = web.Choice.of(given)
+            program = dataclasses.replace(
+                self._programs(stack)[WEB], ready=lambda _: choice.arrived(stack.ports[WEB])
+            )
+            before = self.runner.states[WEB].pid
+            self.runner.start(stack, {WEB: program}, timeout)
+            return self.runner.states[WEB].pid != before
 
     def remains(self) -> list[str]:
         states = self.runner.states
@@ -371,10 +365,10 @@ class EmbeddedEngine(Engine):
                     f"stop that program, or choose another port: {variable}=... in .env",
                 )
             given[name] = debuggers.variables(port)
-        served = Control(self.places.web_socket).look()
+        served = self.runner.served
         # A server that already runs under a debugger is kept: an editor may be attached.
-        if served and served.debug_port and SERVER not in self.checkout.variables:
-            given[WEB][SERVER] = served.server
+        if served and served.debug_port and web.SERVER_VARIABLE not in self.checkout.variables:
+            given[WEB][web.SERVER_VARIABLE] = served.server
         return given
 
     def _is_ready(self, stack: Stack) -> bool:

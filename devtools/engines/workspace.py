@@ -16,9 +16,19 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import NoReturn
 
-from .. import addresses, cache, debuggers, emulators, environment, health, logs, readiness
-from .. import supervisor_protocol as protocol
+from .. import (
+    addresses,
+    cache,
+    debuggers,
+    devcontainer,
+    emulators,
+    environment,
+    health,
+    logs,
+    readiness,
+)
 from ..checkout import Checkout
+from ..debuggers import Debugger
 from ..declared import local_stack
 from ..declared.local_stack import Declaration, Service
 from ..errors import DevError, NoAnswer, UsageError
@@ -27,10 +37,10 @@ from ..nearest import nearest
 from ..process import Result, capture, hand_over
 from ..readiness import Verdict
 from ..services import CACHE, DATABASE, EMULATORS, RELEASE, TESTS, WEB
-from ..status import Debugger, ServiceStatus, StackStatus
-from ..supervisor_protocol import Control
+from ..status import ServiceStatus, StackStatus
+from ..supervision import leftovers, web
+from ..supervision.client import CRASHES, Client, Crashes, State
 from ..terminal import Mark, Terminal
-from ..workspace import switch
 from .base import Engine
 
 HERE = (WEB,)  # the services in this container
@@ -46,12 +56,12 @@ class WorkspaceEngine(Engine):
 
     def __init__(self, checkout: Checkout, terminal: Terminal) -> None:
         super().__init__(checkout, terminal)
-        self.control = Control(protocol.SOCKET)
+        self.supervisor = Client(devcontainer.SOCKET)
 
     @property
     def runs(self) -> bool:
         """Whether this is a dev container of this checkout."""
-        return protocol.inside(self.checkout.root)
+        return devcontainer.inside(self.checkout.root)
 
     @property
     def debug_port(self) -> int:
@@ -67,16 +77,14 @@ class WorkspaceEngine(Engine):
         self._wait_for_dependencies(timeout)
         installed = self._install()
         state = self._state()
-        if debug and not state.debug_port:
-            return self.serve(state.server, debug=True, timeout=timeout)
-        if installed:
-            self.restart([], timeout=timeout)
-            return True
-        if switch.arrived(state, self._port):
+        if debug and not self._choice.debug_port:
+            return self.serve(self._choice.server, debug=True, timeout=timeout)
+        if state.running and not installed and self._choice.arrived(self._port):
             return False
-        # The cause of its crashes may be fixed: reset their count and the pause.
-        start = switch.restart if state.crashes else switch.follow
-        start(self.control, self.terminal, self._port, protocol.LOG, timeout)
+        # The cause of its crashes may be fixed: do not wait for the end of the pause.
+        if installed or not state.running:
+            self._replace()
+        self._follow(timeout)
         return True
 
     def down(self, *, volumes: bool) -> None:
@@ -92,32 +100,32 @@ class WorkspaceEngine(Engine):
             health=found,
             addresses=addresses.pages(self._port),
             tenants=self._tenants(),
-            reload=state.reload,
-            debuggers=self._debuggers(state),
+            reload=self._choice.reload,
+            debuggers=self._debuggers(),
         )
 
     def logs(self, services: Sequence[str], *, follow: bool, tail: int | None) -> int:
         names = self._only_here(services, "the log of {} cannot be read", "./dev logs {}")
-        files = [(name, protocol.LOG) for name in names]
+        files = [(name, devcontainer.LOG) for name in names]
         logs.show(self.terminal, files, follow=follow, tail=tail)
         return 0
 
     def restart(self, services: Sequence[str], *, timeout: float) -> None:
         self._only_here(services, "{} cannot be restarted", "./dev restart {}")
         self._state()
-        switch.restart(self.control, self.terminal, self._port, protocol.LOG, timeout)
+        self._replace()
+        self._follow(timeout)
 
     def serve(self, server: str, *, debug: bool, timeout: float) -> bool:
-        self._state()
-        return switch.serve(
-            self.control,
-            self.terminal,
-            server,
-            self.debug_port if debug else None,
-            self._port,
-            protocol.LOG,
-            timeout,
-        )
+        variables = web.chosen(server, self.debug_port if debug else None)
+        # A running server that does not answer yet is slow; a restart would take longer.
+        keep = self._state().running and web.Choice.of(variables) == self._choice
+        if not keep:
+            if debug and not self._choice.debug_port:
+                web.refuse_taken(self.debug_port)
+            self._replace(variables)
+        self._follow(timeout)
+        return not keep
 
     def remains(self) -> list[str]:
         _outside("the stack cannot be deleted, because it includes this container", "./dev clean")
@@ -204,14 +212,53 @@ class WorkspaceEngine(Engine):
         """The port of web in this container."""
         return self._services[WEB].ports[0].target
 
-    def _state(self) -> protocol.State:
-        state = self.control.look()
-        if state is None:
+    def _state(self) -> State:
+        if not self.supervisor.answers:
             raise DevError(
                 "this is not a dev container: no supervisor of a web server is running",
                 "open the checkout in its dev container, or omit --engine",
             )
-        return state
+        return self.supervisor.states()[WEB]
+
+    @property
+    def _choice(self) -> web.Choice:
+        """The server that was chosen last."""
+        return web.Choice.of({**self.checkout.variables, **web.exported(devcontainer.CHOICE)})
+
+    def _replace(self, variables: Mapping[str, str] | None = None) -> None:
+        """Stop the server and start it, with other `variables` if they are given."""
+        self.supervisor.stop({WEB: web.PATIENCE}, keep_socket=True)
+        leftovers.end(leftovers.marks(self.checkout.root, WEB))  # such as a debugger's adapter
+        if variables is not None:
+            devcontainer.CHOICE.write_text("\n".join([*web.exports(variables), ""]))
+        self.supervisor.start(WEB)
+
+    def _follow(self, timeout: float) -> None:
+        """Wait until the server has arrived. Raises DevError if it does not."""
+        choice = self._choice
+        crashes = Crashes()
+
+        def look() -> dict[str, Verdict]:
+            try:
+                state = self._state()
+            except NoAnswer:
+                return {WEB: Verdict(Mark.BUSY, "its supervisor does not answer yet")}
+            if state.word == "FATAL" or crashes.count(state) >= CRASHES:
+                return {WEB: Verdict(Mark.BAD, state.crash)}
+            if state.crashed:
+                return {WEB: Verdict(Mark.BUSY, "crashing")}
+            if state.running and choice.arrived(self._port):
+                return {WEB: Verdict(Mark.GOOD, choice.arrival)}
+            return {WEB: Verdict(Mark.BUSY, "starting")}
+
+        def explain(name: str, state: str) -> DevError:
+            try:
+                log = devcontainer.LOG.read_text(encoding="utf-8", errors="replace")
+            except OSError:
+                log = ""
+            return readiness.failure(self.terminal, name, state, log)
+
+        readiness.follow(self.terminal, [WEB], look, explain, timeout, interval=readiness.QUICK)
 
     def _only_here(self, services: Sequence[str], what: str, how: str) -> list[str]:
         for name in services:
@@ -270,11 +317,11 @@ class WorkspaceEngine(Engine):
         return _REACHABLE
 
     def _service_status(
-        self, name: str, state: protocol.State, found: health.Health | None
+        self, name: str, state: State, found: health.Health | None
     ) -> ServiceStatus:
         if name == WEB:
-            well = switch.arrived(state, self._port)
-            word = "healthy" if well else "starting" if state.phase == "running" else state.phase
+            well = state.running and self._choice.arrived(self._port)
+            word = "healthy" if well else "starting" if state.running else "crashed"
             since = datetime.fromtimestamp(int(state.since), timezone.utc).isoformat()
             uptime = max(0, int(time.time() - state.since)) if state.pid else None
             return ServiceStatus(name, word, well, since, uptime, f"localhost:{self._port}")
@@ -286,10 +333,10 @@ class WorkspaceEngine(Engine):
         well = found is not None and name in found.checks and name not in found.failing
         return ServiceStatus(name, "heard from" if well else "silent", well, None, None, None)
 
-    def _debuggers(self, state: protocol.State) -> dict[str, Debugger]:
+    def _debuggers(self) -> dict[str, Debugger]:
         found = {}
-        if state.debug_port:
-            found[WEB] = debuggers.look(state.debug_port)
+        if port := self._choice.debug_port:
+            found[WEB] = debuggers.look(port)
         # In another container we only see whether its port is open, and must not connect to a
         # debugger's port: it would take the connection for an editor.
         return found

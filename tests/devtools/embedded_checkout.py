@@ -13,7 +13,6 @@ from devtools import environment, health
 from devtools.checkout import Checkout
 from devtools.embedded.places import Places
 from devtools.embedded.supervisor import Supervisor
-from devtools.supervisor_protocol import Control
 
 PARTS = ("dev", "devtools", "backend", "init-scripts", "requirements", "docker-compose.yml")
 KEPT = ("PATH", "HOME", "USER", "LANG", "TMPDIR", "PIP_CERT", "SSL_CERT_FILE")
@@ -63,13 +62,13 @@ class EmbeddedCheckout(Workspace):
     def pids(self) -> dict[str, int]:
         return {name: state.pid for name, state in self.supervisor.states().items()}
 
-    @property
-    def control(self) -> Control:
-        """The state that `./dev serve` reads."""
-        return Control(self.places.web_socket)
-
     def port(self, service: str) -> int:
         return json.loads((self.root / ".dev" / "embedded.json").read_text())[service]
+
+    def server(self) -> str:
+        """The name of the web server that answers."""
+        answer = health.ask(self.port("web"))
+        return answer.server if answer else ""
 
     def healthy(self) -> bool:
         answer = health.ask(self.port("web"))

@@ -3,12 +3,15 @@
 broken      it exits at once, with exit status 3
 stubborn    it and its child ignore signals to stop
 drains      it writes to `drained` when it is told to stop
-orphans     it leaves children behind that exit soon
+slow        it needs a second to start
+deaf        it does not answer requests
 
-Under a debugger it starts an adapter like debugpy: a process in a separate session that listens
-and outlives the server.
+It serves the socket behind the file descriptor of its last argument. Under a debugger it starts an
+adapter like debugpy: a process in a separate session that listens and outlives the server.
 """
 
+import http.server
+import json
 import os
 import signal
 import socket
@@ -27,9 +30,10 @@ if "adapter" in sys.argv:
         listener.listen()
         time.sleep(600)
 
-print(f"{os.environ['SERVER']} starts", flush=True)
+server = os.environ["SERVER"]
+print(f"{server} starts", flush=True)
 with (place / "started").open("a") as starts:
-    starts.write(f"{time.monotonic()} {os.getpid()} {os.environ['RELOAD']}\n")
+    starts.write(f"{time.monotonic()} {os.getpid()} {server} {os.environ.get('RELOAD')}\n")
 if (place / "broken").exists():
     sys.exit(3)
 if (place / "stubborn").exists():
@@ -44,9 +48,30 @@ def drain(number, frame):
 
 if (place / "drains").exists():
     signal.signal(signal.SIGTERM, drain)
-if (place / "orphans").exists():
-    for _ in range(5):
-        subprocess.run(["sh", "-c", "sleep 0.2 &"], check=True)
 if port:
     subprocess.Popen([sys.executable, __file__, str(place), "adapter"], start_new_session=True)
-time.sleep(600)
+if (place / "slow").exists():
+    time.sleep(1)
+if (place / "deaf").exists():
+    time.sleep(600)
+
+
+class Health(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(http.HTTPStatus.OK)
+        self.end_headers()
+        self.wfile.write(json.dumps({"status": "ok", "server": server, "checks": {}}).encode())
+
+    def log_message(self, *_):
+        pass
+
+
+web = http.server.HTTPServer(("127.0.0.1", 0), Health, bind_and_activate=False)
+web.socket.close()
+web.socket = socket.socket(fileno=int(sys.argv[2]))
+web.timeout = 0.1
+stops = []
+if not any((place / fault).exists() for fault in ("drains", "stubborn")):
+    signal.signal(signal.SIGTERM, lambda *_: stops.append(1))
+while not stops:
+    web.handle_request()

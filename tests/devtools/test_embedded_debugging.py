@@ -204,7 +204,7 @@ def test_attaching_to_the_worker_keeps_a_server_that_is_debugged(stack):
     stack.up()
     with editor(stack, "runserver (reload)") as attached:
         attached.followed(1)
-        server = stack.control.look()
+        server = stack.pids()["web"]
         with editor(stack, "Attach to worker") as worker:
             worker.followed(1)
-        assert stack.control.look() == server
+        assert stack.pids()["web"] == server

@@ -6,7 +6,6 @@ import io
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -16,7 +15,7 @@ import pytest
 
 from devtools import logs
 from devtools.checkout import Checkout
-from devtools.embedded import account, supervisor
+from devtools.embedded import account
 from devtools.embedded.places import Places
 from devtools.engines import choice
 from devtools.errors import DevError, NoAnswer
@@ -59,19 +58,6 @@ def test_directories_of_an_earlier_version_stay_in_use(tmp_path):
     (tmp_path / "homeport-a").rmdir()
     place(str(tmp_path), "a").mkdir()
     assert places_in(str(tmp_path)) == [tmp_path / "dev-a"]
-
-
-def test_a_busy_supervisor_is_not_reported_as_absent(places, monkeypatch):
-    monkeypatch.setattr(supervisor, "_ANSWER_WITHIN", 0.1)
-    places.make_sockets()
-    asked = supervisor.Supervisor(places, Path(sys.executable))
-    assert not asked.answers
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        listener.bind(str(places.supervisor_socket))
-        listener.listen()
-        with pytest.raises(NoAnswer):
-            _ = asked.answers
-    assert not asked.answers  # it has exited, but its socket still exists
 
 
 def test_a_daemon_that_is_slow_does_not_choose_the_other_engine(checkout, tmp_path, monkeypatch):

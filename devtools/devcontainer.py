@@ -1,0 +1,22 @@
+"""The dev container from within: its fixed paths, so that programs in it find them without
+configuration. bin/workspace, its main process, makes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+HOME = Path("/tmp/dev-workspace")
+SOCKET = HOME / "supervisor.sock"
+LOG = HOME / "web.log"
+# The variables of the server that `./dev serve` chose; the container's apply without it.
+CHOICE = HOME / "web.env"
+# The path of the container's checkout.
+_CHECKOUT = HOME / "checkout"
+
+
+def inside(checkout: Path) -> bool:
+    """Whether this process runs in a dev container of `checkout`."""
+    try:
+        return _CHECKOUT.read_text(encoding="utf-8").strip() == str(checkout)
+    except OSError:
+        return False

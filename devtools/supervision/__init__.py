@@ -1,0 +1,1 @@
+"""What runs the server and other processes: supervisord, on both engines that use it."""

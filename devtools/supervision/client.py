@@ -1,0 +1,214 @@
+"""A client of supervisord: the states of its processes, starting and stopping them.
+
+http://supervisord.org/api.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.client
+import os
+import signal
+import socket
+import xmlrpc.client
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import readiness
+from ..errors import DevError, NoAnswer
+
+# A service whose socket supervisord opens has two processes, `NAME-0` and `NAME-1`. The first
+# only keeps the socket open while the second, the server, is replaced.
+HOLDER, SERVER = "-0", "-1"
+# After as many crashes in a row, a start has failed.
+CRASHES = 2
+
+_ANSWER_WITHIN = 20  # seconds
+_KILLED_WITHIN = 10  # seconds
+# Raised if the supervisor exists but is busy: its queue of connections may be full, too.
+_SLOW = (TimeoutError, BlockingIOError)
+_NOT_RUNNING = 70  # http://supervisord.org/api.html#xml-rpc-api-documentation
+
+
+@dataclass(frozen=True)
+class State:
+    """A process as supervisord reports it; `since` is its last start, 0 if it had none."""
+
+    name: str
+    process: str
+    word: str
+    pid: int
+    since: int
+    exit_status: int
+    complaint: str
+
+    @property
+    def running(self) -> bool:
+        return self.word in ("STARTING", "RUNNING")
+
+    @property
+    def crashed(self) -> bool:
+        """Whether its last start failed."""
+        return self.word in ("BACKOFF", "FATAL")
+
+    @property
+    def crash(self) -> str:
+        """How it crashed, in words. supervisord keeps no exit status of one that never ran long."""
+        return f"crashed (exit status {self.exit_status})" if self.exit_status else "crashed"
+
+    @property
+    def at_work(self) -> bool:
+        """Whether supervisord runs it, or will restart it."""
+        return self.running or self.word in ("BACKOFF", "STOPPING")
+
+
+class Crashes:
+    """Counts the failed starts of each service that its observer has seen."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, set[int]] = defaultdict(set)
+
+    def count(self, state: State) -> int:
+        """The number of failed starts of this service, including this one."""
+        if state.crashed:
+            self._seen[state.name].add(state.since)
+        return len(self._seen[state.name])
+
+
+class Client:
+    """Calls the supervisord that listens on `socket`, if there is one."""
+
+    def __init__(self, socket: Path) -> None:
+        self.socket = socket
+
+    @property
+    def answers(self) -> bool:
+        """Whether it runs. Raises NoAnswer if it runs but does not answer."""
+        if not self.socket.exists():
+            return False
+        try:
+            return bool(self.ask("getState")["statename"] == "RUNNING")
+        except _Absent:
+            return False
+
+    def states(self) -> dict[str, State]:
+        """Every service. Raises DevError without a supervisor."""
+        return {
+            found["group"]: State(
+                name=found["group"],
+                process=f"{found['group']}:{found['name']}",
+                word=found["statename"],
+                pid=found["pid"],
+                since=found["start"],
+                exit_status=found["exitstatus"],
+                complaint=found["spawnerr"],
+            )
+            for found in self.ask("getAllProcessInfo")
+            if found["name"] != found["group"] + HOLDER
+        }
+
+    def start(self, name: str) -> None:
+        """Start one service and return at once."""
+        process = self.states()[name].process
+        if process.endswith(SERVER):
+            with contextlib.suppress(_AlreadyStarted):
+                self.ask("startProcess", f"{name}:{name}{HOLDER}", False)
+        self.ask("startProcess", process, False)
+
+    def stop(self, patience: Mapping[str, float], *, keep_socket: bool = False) -> None:
+        """Stop services, one after the other, and kill each after its `patience` in seconds.
+
+        With `keep_socket`, requests to a stopped server wait for the next one.
+        """
+        for name, seconds in patience.items():
+            state = self.states()[name]
+            if state.at_work:
+                self._stop(state, seconds)
+            if state.process.endswith(SERVER) and not keep_socket:
+                with contextlib.suppress(_NotRunning):
+                    self.ask("stopProcess", f"{name}:{name}{HOLDER}")
+
+    def _stop(self, state: State, patience: float) -> None:
+        with contextlib.suppress(_NotRunning):
+            self.ask("stopProcess", state.process, False)
+        # supervisord looks at its processes once a second, and at each request.
+        rests = functools.partial(self._rests, state.name)
+        try:
+            readiness.wait_until(rests, patience, "")
+        except NoAnswer:
+            raise
+        except DevError:  # it is paused at a breakpoint, or ignores the signal
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(state.pid, signal.SIGKILL)
+            readiness.wait_until(rests, _KILLED_WITHIN, f"{state.name} did not stop")
+
+    def _rests(self, name: str) -> bool:
+        return not self.states()[name].at_work
+
+    def ask(self, method: str, *arguments: object) -> Any:
+        """Call a method of the API. Raises NoAnswer if supervisord is slow, DevError otherwise."""
+        # A new connection for each call: doctor's checks run concurrently, and a connection serves
+        # only one thread.
+        transport = _UnixTransport(str(self.socket))
+        try:
+            with xmlrpc.client.ServerProxy("http://supervisor", transport=transport) as server:
+                return getattr(server.supervisor, method)(*arguments)
+        except xmlrpc.client.Fault as fault:
+            known = _FAULTS.get(fault.faultCode, DevError)
+            raise known(f"the supervisor rejected {method}: {fault.faultString}") from fault
+        except _SLOW as error:
+            raise NoAnswer(
+                f"the supervisor does not answer: {error}", "try again: is the machine overloaded?"
+            ) from error
+        except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
+            raise _Absent(
+                f"the supervisor is gone: {error}", "./dev up   starts a new one"
+            ) from error
+
+
+class _Absent(DevError):
+    """No supervisor listens on its socket."""
+
+
+class _NotRunning(DevError):
+    """It exited before it was told to stop."""
+
+
+class _AlreadyStarted(DevError):
+    """It runs."""
+
+
+_FAULTS = {_NOT_RUNNING: _NotRunning, 60: _AlreadyStarted}
+
+
+class _UnixTransport(xmlrpc.client.Transport):
+    """XML-RPC over a Unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
+
+    def request(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return super().request(*arguments, **options)
+        finally:
+            self.close()
+
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+        self._connection = host, _UnixConnection(self._path)
+        return self._connection[1]
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=_ANSWER_WITHIN)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)

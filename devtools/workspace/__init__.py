@@ -1,1 +1,0 @@
-"""The supervised web server of the dev container, which can be replaced in place."""
