@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from . import environment
@@ -51,13 +52,18 @@ def install_hook(checkout: Checkout) -> Path:
         environment=checkout.variables,
     )
     if not found.ok:
-        raise DevError(f"the commit hook cannot be installed: {found.last_words}", "git init")
+        what = "the commit hook cannot be installed"
+        if "dubious ownership" in found.errors:
+            trust = f"git config --global --add safe.directory {shlex.quote(str(checkout.root))}"
+            raise DevError(f"{what}: git trusts no checkout of another user", trust)
+        raise DevError(f"{what}: {found.last_words}", "git init")
     path = checkout.root / found.output.strip()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and not any(mark in path.read_text("utf-8") for mark in _OURS):
             raise DevError(
-                f"{path} is another hook", "call `./dev lint --staged` in it, or remove it"
+                f"{path} is another hook",
+                f"call `./dev lint --staged` in it, or remove it: rm {shlex.quote(str(path))}",
             )
         path.write_text(HOOK, encoding="utf-8")
         path.chmod(0o755)

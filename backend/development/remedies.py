@@ -8,6 +8,7 @@ REMEDIES = {
     "database": "./dev status, ./dev logs db",
     # Each start sets the roles' configured passwords: init-scripts/database/set-passwords.
     "password": "run: ./dev restart db",
+    "code": "as the owner of the checkout, on your machine: ./dev manage COMMAND",
     "worker": "see its log: ./dev logs worker",
     "test": "./dev test; some of them: ./dev test -k NAME",
     "testserver": "./dev up, with data: ./dev manage seed_demo",

@@ -96,6 +96,11 @@ def run(arguments: list[str]) -> None:
     try:
         _enter(name, command, arguments)
         execute_from_command_line(arguments)
+    except PermissionError as error:
+        if "--traceback" in arguments:
+            raise
+        what = f"{error.filename} cannot be written as this user: {error.strerror}"
+        raise SystemExit(f"{command}: {what}\nRun it {settings.REMEDIES['code']}") from error
     except DatabaseError as error:
         remedy = _remedy(error)
         if not remedy or "--traceback" in arguments:

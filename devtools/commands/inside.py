@@ -22,6 +22,13 @@ command = group(
 )
 
 
+# Their files belong to the caller, who may differ from the container's user.
+_WRITE_CODE = {
+    *("makemigrations", "squashmigrations", "optimizemigration", "makemessages"),
+    *("compilemessages", "startapp", "startproject"),
+}
+
+
 @command(
     "manage",
     "run a manage.py command as the database's owner",
@@ -30,7 +37,8 @@ command = group(
     passes_on="manage.py",
 )
 def manage(run: Run) -> int:
-    return run.engine.manage(run.rest)
+    name = next((word for word in run.rest if not word.startswith("-")), "")
+    return run.engine.manage(run.rest, writes_code=name in _WRITE_CODE)
 
 
 @command(

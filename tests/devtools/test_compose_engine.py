@@ -447,10 +447,13 @@ def test_the_tests_arguments_and_exit_status_are_passed_through(stack, arguments
     assert set(_containers(stack)) == {"db", "redis"}
 
 
-def test_manage_runs_beside_the_database_and_its_files_are_the_callers(stack):
-    done = stack.dev("makemigrations", "users", "--name", "it")
+@pytest.mark.parametrize(
+    "arguments", ["makemigrations users --name it", "manage squashmigrations users 0002"]
+)
+def test_manage_runs_beside_the_database_and_its_files_are_the_callers(stack, arguments):
+    done = stack.dev(*arguments.split())
     assert done.returncode == 0, done.stderr
-    assert "managed: makemigrations users --name it" in done.stdout
+    assert f"managed: {arguments.removeprefix('manage ')}" in done.stdout
     assert (stack.root / "written").stat().st_uid == os.getuid()
 
 

@@ -63,6 +63,7 @@ REMEDIES = {
     "migrations ahead": "deploy the release that has them",
     "database": "see whether it runs and can be reached, and its log",
     "password": "give the role the configured one; each start of the stack's db does so",
+    "code": "in a checkout; the code of this image cannot be changed",
     "worker": "see its log",
     "test": "pytest, in a checkout",
     "testserver": "a checkout",

@@ -191,6 +191,18 @@ def test_another_password_in_the_database_is_named_with_what_sets_it(manage, com
     assert "Traceback" not in ended.stderr
 
 
+def test_code_of_another_user_is_one_clear_message(monkeypatch):
+    def write(arguments):
+        raise PermissionError(13, "Permission denied", "0002_trial.py")
+
+    monkeypatch.setattr("tenants.command_line.execute_from_command_line", write)
+    with pytest.raises(SystemExit) as ended:
+        run(["manage.py", "squashmigrations", "products", "0002"])
+    what, remedy = str(ended.value).splitlines()
+    assert what.startswith("squashmigrations: 0002_trial.py cannot be written as this user")
+    assert "on your machine: ./dev manage COMMAND" in remedy
+
+
 def test_a_database_that_is_not_released_is_one_clear_message(manage):
     url = url_of_test_database().rpartition("/")[0] + "/postgres"
     ended = manage("list_tenants", DATABASE_URL=url)
