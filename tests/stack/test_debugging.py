@@ -20,7 +20,7 @@ from documentation import blocks
 from emulated_aws import use_aws
 from restarts import recovers, restart_machine
 from running_stack import eventually, free_ports
-from workspace import FOLDER, asked, in_background, last_json, opened, outside_editors
+from workspace import FOLDER, MINE, asked, in_background, last_json, opened, outside_editors
 
 PAGE_OF_DEBUGGING = Path(__file__).parents[2] / "docs" / "debug.md"
 COMMANDS = [
@@ -361,6 +361,8 @@ def test_the_dev_container_opens_again_after_a_restart_of_the_machine(workspace)
         restart_machine(workspace)
         workspace.devcontainer("up")
         assert workspace.healthy()  # the restart ends with `./dev up`, which waits for this
+    web = workspace.containers("web")["web"]
+    assert MINE in workspace.run("docker", "inspect", web).stdout
 
 
 # Other users and folders

@@ -28,6 +28,8 @@ from devtools.checkout import Checkout
 from devtools.terminal import Terminal
 
 FOLDER = "/app"
+# A label in the override file of the clone, which must stay in force.
+MINE = "homeport.test.mine"
 
 
 @dataclass
@@ -170,6 +172,8 @@ def opened(uid: int | None = None, env: str = "") -> Iterator[Workspace]:
     checkout.mkdir()
     copy_checkout(checkout)
     (checkout / ".env").write_text(env)
+    override = checkout / "docker-compose.override.yml"
+    override.write_text(f"services: {{web: {{labels: [{MINE}]}}}}\n")
     home = base / "home"
     shutil.copytree(program.parents[2], home / "cli", symlinks=True)
     (home / "programs").mkdir()
