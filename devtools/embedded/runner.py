@@ -131,7 +131,10 @@ class Runner:
         self.places.write(self.places.ports, json.dumps(dict(stack.ports)))
         if not self.supervisor.answers:
             self.supervisor.configure(listed)
-            self.supervisor.launch(stack.kept())
+            try:
+                self.supervisor.launch(stack.kept())
+            except DevError as error:  # it opens web's socket
+                raise self._lost_port(stack, WEB) or error from error
 
     def start(
         self,
@@ -240,12 +243,18 @@ class Runner:
         except OSError:
             return True
 
-    def _failure(self, stack: Stack, name: str, state: str) -> DevError:
+    def _lost_port(self, stack: Stack, name: str) -> DevError | None:
+        """The error that another program uses the port of `name`; None if none does."""
         found = self.states.get(name)
         for port in stack.declaration.services[name].ports:
             number = stack.ports[name]
-            if not ports.is_free(number) and not (found and ports.held_by(found.pid, number)):
+            if not ports.is_free(number) and not (found and ports.held_by(found.holder, number)):
                 return port_choice.lost(port, number)
+        return None
+
+    def _failure(self, stack: Stack, name: str, state: str) -> DevError:
+        if lost := self._lost_port(stack, name):
+            return lost
         try:
             log = self.places.log(name).read_text(encoding="utf-8", errors="replace")
         except OSError:

@@ -36,12 +36,16 @@ _NOT_RUNNING = 70  # http://supervisord.org/api.html#xml-rpc-api-documentation
 
 @dataclass(frozen=True)
 class State:
-    """A process as supervisord reports it; `since` is its last start, 0 if it had none."""
+    """A process as supervisord reports it; `since` is its last start, 0 if it had none.
+
+    `holder` is the id of the process that keeps its socket open: its own, except for a server.
+    """
 
     name: str
     process: str
     word: str
     pid: int
+    holder: int
     since: int
     exit_status: int
     complaint: str
@@ -97,17 +101,20 @@ class Client:
 
     def states(self) -> dict[str, State]:
         """Every service. Raises DevError without a supervisor."""
+        every = self.ask("getAllProcessInfo")
+        holders = {one["group"]: one["pid"] for one in every if one["name"].endswith(HOLDER)}
         return {
             found["group"]: State(
                 name=found["group"],
                 process=f"{found['group']}:{found['name']}",
                 word=found["statename"],
                 pid=found["pid"],
+                holder=holders.get(found["group"], found["pid"]),
                 since=found["start"],
                 exit_status=found["exitstatus"],
                 complaint=found["spawnerr"],
             )
-            for found in self.ask("getAllProcessInfo")
+            for found in every
             if found["name"] != found["group"] + HOLDER
         }
 
