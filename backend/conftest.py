@@ -1,5 +1,6 @@
 """Fixtures of every backend test: a real PostgreSQL with two released tenants, a real Redis."""
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -236,7 +237,9 @@ def as_bob(test1, media, bob) -> SiteClient:
 @pytest.fixture
 def worker_heard_from(settings) -> Iterator[None]:
     """Leave a heartbeat, as a worker does."""
+    # The processes of one run share the broker, and none takes away the heartbeat of another.
+    key = f"{KEY_PREFIX}test-worker-{os.getpid()}"
     with redis.Redis.from_url(settings.CELERY_BROKER_URL) as broker:
-        broker.set(f"{KEY_PREFIX}test-worker", "now", ex=600)  # longer than a test
+        broker.set(key, "now", ex=600)  # longer than a test
         yield
-        broker.delete(f"{KEY_PREFIX}test-worker")
+        broker.delete(key)
