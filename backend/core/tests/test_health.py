@@ -42,8 +42,14 @@ def test_readiness_has_an_entry_with_latency_for_every_dependency(browser):
     assert all(check["latency_ms"] >= 0 for check in body["checks"].values())
 
 
+@pytest.fixture
+def no_worker(monkeypatch):
+    """No worker is heard from, not even by another process of the same test run."""
+    monkeypatch.setattr("core.health.active_workers", list)
+
+
 @pytest.mark.django_db
-def test_readiness_names_a_missing_worker(browser):
+def test_readiness_names_a_missing_worker(browser, no_worker):
     answer = browser.get("/api/v1/health/")
 
     assert answer.status_code == 503
@@ -52,7 +58,7 @@ def test_readiness_names_a_missing_worker(browser):
 
 
 @pytest.mark.django_db
-def test_production_names_no_command_of_a_checkout(browser, settings, monkeypatch):
+def test_production_names_no_command_of_a_checkout(browser, settings, monkeypatch, no_worker):
     settings.REMEDIES = base.REMEDIES
     monkeypatch.setattr("tenants.health.stamp", lambda: "of code with one more migration")
     checks = browser.get("/api/v1/health/").json()["checks"]
