@@ -20,10 +20,7 @@ _PATIENCE = 60  # seconds
 
 
 def measure(checkout: Checkout, terminal: Terminal, rounds: int) -> list[Measure]:
-    """Switch `rounds` times in each way, in a copy of `checkout` with a separate stack.
-
-    The supervisor is the one of the dev container.
-    """
+    """Switch `rounds` times in each way, in a copy of `checkout` with a separate stack."""
     found: dict[tuple[str, bool], list[tuple[float, float]]] = defaultdict(list)
     ways = [(server, debug) for debug in (False, True) for server in ("runserver", "gunicorn")]
     with tempfile.TemporaryDirectory() as directory:

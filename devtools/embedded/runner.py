@@ -7,9 +7,8 @@ import json
 import shutil
 import time
 from collections.abc import Iterable, Mapping
-from typing import Callable
 
-from .. import debuggers, environment, ports, readiness
+from .. import debuggers, environment, logs, ports, readiness
 from ..checkout import Checkout
 from ..declared.local_stack import Declaration, Service
 from ..errors import DevError, Problem
@@ -143,11 +142,10 @@ class Runner:
         timeout: float,
         *,
         as_declared: bool = True,
-        arrived: Callable[[], bool] = lambda: False,
     ) -> None:
         """Start the `programs` that do not run as they should; wait until all are healthy.
 
-        Without `as_declared`, each starts with its last script. `arrived` as in `readiness.follow`.
+        Without `as_declared`, each starts with its last script.
         """
         going = self._as_they_should(stack, programs, as_declared)
         for name, program in programs.items():
@@ -185,7 +183,6 @@ class Runner:
             look,
             lambda name, state: self._failure(stack, name, state),
             timeout,
-            arrived=arrived,
             interval=readiness.QUICK,
         )
 
@@ -206,16 +203,13 @@ class Runner:
             self.stop(stack.declaration, wrong, replaced=True)
         return set(at_work) - set(wrong)
 
-    def keep(self, program: Program) -> None:
-        """Make the next start of `program` use its current version."""
-        self.places.write(self.places.script(program.service.name), program.script, mode=0o700)
-
     def _prepare(self, program: Program, as_declared: bool) -> None:
         step = self.terminal.step(program.preparation) if program.preparation else None
         with step or contextlib.nullcontext():
             program.prepare()
-        if as_declared or not self.places.script(program.service.name).exists():
-            self.keep(program)
+        script = self.places.script(program.service.name)
+        if as_declared or not script.exists():
+            self.places.write(script, program.script, mode=0o700)
 
     @property
     def debug_ports(self) -> dict[str, int]:
@@ -255,11 +249,7 @@ class Runner:
     def _failure(self, stack: Stack, name: str, state: str) -> DevError:
         if lost := self._lost_port(stack, name):
             return lost
-        try:
-            log = self.places.log(name).read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            log = ""
-        return readiness.failure(self.terminal, name, state, log)
+        return readiness.failure(self.terminal, name, state, logs.text(self.places.log(name)))
 
     # Stopping
 

@@ -252,11 +252,7 @@ class WorkspaceEngine(Engine):
             return {WEB: Verdict(Mark.BUSY, "starting")}
 
         def explain(name: str, state: str) -> DevError:
-            try:
-                log = devcontainer.LOG.read_text(encoding="utf-8", errors="replace")
-            except OSError:
-                log = ""
-            return readiness.failure(self.terminal, name, state, log)
+            return readiness.failure(self.terminal, name, state, logs.text(devcontainer.LOG))
 
         readiness.follow(self.terminal, [WEB], look, explain, timeout, interval=readiness.QUICK)
 

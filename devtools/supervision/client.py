@@ -11,6 +11,7 @@ import http.client
 import os
 import signal
 import socket
+import time
 import xmlrpc.client
 from collections import defaultdict
 from collections.abc import Mapping
@@ -31,7 +32,8 @@ _ANSWER_WITHIN = 20  # seconds
 _KILLED_WITHIN = 10  # seconds
 # Raised if the supervisor exists but is busy: its queue of connections may be full, too.
 _SLOW = (TimeoutError, BlockingIOError)
-_NOT_RUNNING = 70  # http://supervisord.org/api.html#xml-rpc-api-documentation
+# http://supervisord.org/api.html#xml-rpc-api-documentation
+_ALREADY_STARTED, _NOT_RUNNING = 60, 70
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,6 @@ class State:
     holder: int
     since: int
     exit_status: int
-    complaint: str
 
     @property
     def running(self) -> bool:
@@ -112,7 +113,6 @@ class Client:
                 holder=holders.get(found["group"], found["pid"]),
                 since=found["start"],
                 exit_status=found["exitstatus"],
-                complaint=found["spawnerr"],
             )
             for found in every
             if found["name"] != found["group"] + HOLDER
@@ -144,14 +144,15 @@ class Client:
             self.ask("stopProcess", state.process, False)
         # supervisord looks at its processes once a second, and at each request.
         rests = functools.partial(self._rests, state.name)
-        try:
-            readiness.wait_until(rests, patience, "")
-        except NoAnswer:
-            raise
-        except DevError:  # it is paused at a breakpoint, or ignores the signal
+        end = time.monotonic() + patience
+        otherwise = f"{state.name} did not stop"
+        readiness.wait_until(
+            lambda: rests() or time.monotonic() > end, patience + _KILLED_WITHIN, otherwise
+        )
+        if not rests():  # it is paused at a breakpoint, or ignores the signal
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(state.pid, signal.SIGKILL)
-            readiness.wait_until(rests, _KILLED_WITHIN, f"{state.name} did not stop")
+            readiness.wait_until(rests, _KILLED_WITHIN, otherwise)
 
     def _rests(self, name: str) -> bool:
         return not self.states()[name].at_work
@@ -189,7 +190,7 @@ class _AlreadyStarted(DevError):
     """It runs."""
 
 
-_FAULTS = {_NOT_RUNNING: _NotRunning, 60: _AlreadyStarted}
+_FAULTS = {_NOT_RUNNING: _NotRunning, _ALREADY_STARTED: _AlreadyStarted}
 
 
 class _UnixTransport(xmlrpc.client.Transport):
