@@ -57,10 +57,11 @@ TENANT_FREE = frozenset(
 # For all tenants without the option, for one with it.
 TENANT_OPTIONAL = frozenset({"migrate", "seed_demo", "showmigrations"})
 
+_COPY = "{manage} export_tenant NAME, then {manage} create_tenant OTHER --from ARCHIVE"
 # Commands of Django and of django-tenants that know neither the roles nor the life of a tenant,
 # and what runs in their place; {names} stand for those of settings.REMEDIES.
 REPLACED = {
-    "clone_tenant": "{manage} export_tenant NAME, then create_tenant OTHER --from ARCHIVE",
+    "clone_tenant": _COPY,
     "collectstatic_schemas": "{manage} collectstatic",
     "create_domain": "{manage} create_tenant NAME --domain HOST, also for a tenant there is",
     "create_missing_schemas": "{manage} release",
@@ -69,7 +70,7 @@ REPLACED = {
     "delete_tenant": "{manage} drop_tenant NAME",
     "generateschema": "{manage} spectacular",
     "migrate_schemas": "{manage} migrate, for one tenant: --tenant NAME",
-    "rename_schema": "{manage} export_tenant NAME, then create_tenant OTHER --from ARCHIVE",
+    "rename_schema": _COPY,
     "tenant_command": "{manage} COMMAND --tenant NAME",
     "test": "{test}",
     "testserver": "{testserver}",

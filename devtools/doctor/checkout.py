@@ -57,7 +57,7 @@ def drift(context: Context) -> Result:
         raise NotApplicable(f"there is no {variables.FILE}")
     python = context.engine.python_with(*variables.MODULES)
     if python is None:
-        raise NotApplicable("no Python has the needed packages; ./dev env --check installs them")
+        raise NotApplicable("no Python has the needed packages; to install them: ./dev env --check")
     evidence = audit.gather(context.checkout, python)
     found = audit.findings(evidence)
     return of([finding.problem for finding in found], audit.summary(evidence))

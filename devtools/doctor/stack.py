@@ -63,12 +63,12 @@ def image(context: Context) -> Result:
     present = images.ids(project)
     built = [name for name in images.built_names(project) if name in present]
     if not built:
-        raise NotApplicable("no image is built yet; ./dev up builds it")
+        raise NotApplicable("no image is built yet; to build it: ./dev up")
     stale = images.outdated(project, present)
     if stale:
         return wrong(
             f"{', '.join(stale)} was built from another Dockerfile or other requirements",
-            "./dev up   rebuilds it; ./dev doctor --fix only rebuilds it",
+            "./dev up   rebuilds it and starts it; only to rebuild it: ./dev doctor --fix",
         )
     services = project.services
     old = [
@@ -86,7 +86,7 @@ def _rebuild(context: Context, confirm: Confirm) -> list[str]:
     stale = images.outdated(context.project, images.ids(context.project))
     if stale:
         images.ensure(context.project, context.terminal)
-    return [f"rebuilt {name}; ./dev up starts it" for name in stale]
+    return [f"rebuilt {name}; to start it: ./dev up" for name in stale]
 
 
 # The directory up to 17, and the one since 18.
@@ -176,7 +176,7 @@ def orphans(context: Context) -> Result:
         return ok("no orphaned container")
     return warning(
         f"orphaned: {', '.join(map(_shown, found))}",
-        "./dev doctor --fix   removes them; ./dev down does too, with the rest of the stack",
+        "./dev doctor --fix   removes them",
     )
 
 

@@ -88,7 +88,9 @@ class Target:
         for option, name in named:
             variable = contract.get(name)
             if variable is None:
-                yield Problem(f"{option} {name}: there is no such variable", "./dev env lists them")
+                yield Problem(
+                    f"{option} {name}: there is no such variable", "./dev env   lists them"
+                )
             elif PRODUCTION not in variable.deployments or variable.reader != "backend":
                 yield Problem(f"{option} {name}: the backend does not read it in production")
             elif variable.secret and option == "--set":

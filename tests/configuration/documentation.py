@@ -32,6 +32,12 @@ def pages() -> list[Path]:
     return [*sorted(CHECKOUT.glob("*.md")), *sorted((CHECKOUT / "docs").glob("*.md"))]
 
 
+def anchors(text: str) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub creates them."""
+    headings = re.findall(r"^#+ (.+)$", text, re.M)
+    return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
 def blocks(text: str) -> list[Block]:
     """Return the blocks of commands of a page, in order."""
     return [
@@ -47,10 +53,3 @@ def _commands(lines: str) -> list[str]:
     # A comment follows its command after two spaces.
     without_remarks = (re.split(r"(?:^|\s{2,})#", line)[0].strip() for line in joined)
     return [line for line in without_remarks if line]
-
-
-def dev_commands(text: str) -> set[str]:
-    """Return the NAME of every `./dev NAME`, in blocks and in text."""
-    shown = [command for block in blocks(text) for command in block.commands]
-    inline = re.findall(r"`[^`\n]+`", text)
-    return set(re.findall(r"\./dev ([a-z]+)", "\n".join([*shown, *inline])))

@@ -203,6 +203,6 @@ def test_orphans_of_a_killed_supervisor(embedded):
         embedded.places.supervisor_socket.touch()
         found = _one(embedded, "orphans")
         assert found["state"] == "wrong"
-        assert "./dev down only stops them" in found["remedy"]
+        assert "only to stop them: ./dev down" in found["remedy"]
     finally:
         shutil.rmtree(embedded.places.sockets)

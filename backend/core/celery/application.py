@@ -21,7 +21,7 @@ from tenant_schemas_celery.task import TenantTask
 from core.celery.heartbeat import HeartbeatStep
 from core.celery.periodic import PeriodicStep
 from core.celery.requeue import LeaseStep, RequeueStep
-from core.celery.stopped_tasks import TRIES, counted
+from core.celery.stopped_tasks import TRIES, counted, remedy
 from core.database_limits import limit_sessions
 from core.env import environment_or_exit
 from core.errors.unavailable import is_lock_timeout, is_lost_connection
@@ -70,7 +70,7 @@ class Task(TenantTask):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         with counted(self.name, self.request, args, kwargs) as allowed:
             if not allowed:
-                raise Reject(f"it ended its process {TRIES} times: manage.py stopped_tasks")
+                raise Reject(f"it ended its process {TRIES} times: {remedy()}")
             return self._run_in_tenant(*args, **kwargs)
 
     def _run_in_tenant(self, *args: Any, **kwargs: Any) -> Any:

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import redis
 import structlog
+from django.conf import settings
 
 from core.celery.broker import broker
 
@@ -71,8 +72,13 @@ def _count(
     }
     broker().hset(KEPT, request.id, json.dumps(kept, default=str))
     log.error("task stopped: it ended its process too often", task=name, id=request.id, tries=TRIES,
-              remedy="manage.py stopped_tasks")  # fmt: skip
+              remedy=remedy())  # fmt: skip
     return False
+
+
+def remedy() -> str:
+    """Return the command that lists the stopped tasks."""
+    return f"{settings.REMEDIES['manage']} stopped_tasks"
 
 
 def kept() -> dict[str, dict[str, Any]]:
