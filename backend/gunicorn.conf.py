@@ -36,7 +36,7 @@ def available_cpus() -> float:
     return cpus
 
 
-bind = env["WEB_BIND"]
+bind = [address for address in (env["WEB_BIND"], env["WEB_PROBE_BIND"]) if address]
 # Two while debugging: one may be paused and the other answers, and fewer start faster.
 workers = 2 if debugging else env["WEB_CONCURRENCY"] or int(2 * available_cpus() + 1)
 threads = env["WEB_THREADS"]

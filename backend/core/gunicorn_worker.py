@@ -7,7 +7,8 @@ silent while four clients sent a byte now and then. Here
 - a connection takes a thread when its first bytes have arrived, and a kept one takes none;
 - the time that a thread spends waiting for its client is limited, and the limit is short when
   every thread of the process is taken;
-- a process accepts no connection while every thread is taken: another process may have one free.
+- a process accepts no connection while every thread is taken: another process may have one free;
+- liveness probes at WEB_PROBE_BIND need no thread, so that requests that wait do not delay them.
 
 A proxy that takes in whole requests before it passes them on (proxy/haproxy.cfg) is better still.
 """
@@ -21,15 +22,18 @@ import socket
 import time
 from collections.abc import Iterator
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from gunicorn import util
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from core import liveness
 from core.errors import problem_details
 
 FIRST_BYTES = 10  # seconds a new connection may stay silent
 CLIENT_TIMEOUT = 120  # seconds that a thread may wait for its client, in all of one request
+PROBE_BYTES = 8192  # of a probe's request; what it says makes no difference
 BUSY_CLIENT_TIMEOUT = 5  # the same while every thread of the process is taken
 
 
@@ -93,14 +97,30 @@ class ClientSocket(socket.socket):
 class Worker(ThreadWorker):
     """See the module."""
 
+    sockets: list[socket.socket]
+
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.busy: set[TConn] = set()  # those that have a thread or wait for one
+        self.probe_port = liveness.port("WEB_PROBE_BIND")
+        ports = {listener: listener.getsockname()[1] for listener in self.sockets}
+        self.probe_listeners = [one for one in ports if ports[one] == self.probe_port]
+        # Gunicorn accepts at these only while the process has a free thread.
+        self.sockets = [one for one in ports if ports[one] != self.probe_port]
+
+    def run(self) -> None:
+        for listener in self.probe_listeners:
+            listener.setblocking(False)
+            self.poller.register(listener, selectors.EVENT_READ, self.accept)
+        super().run()
 
     def enqueue_req(self, conn: TConn) -> None:
         if not isinstance(conn.sock, ClientSocket):
             conn.sock = ClientSocket(fileno=conn.sock.detach())
             self._wait_for_first_bytes(conn)
+            return
+        if conn.server[1] == self.probe_port:
+            self._answer_probe(conn)
             return
         conn.sock.start_again()
         self.busy.add(conn)
@@ -113,13 +133,30 @@ class Worker(ThreadWorker):
         callback = partial(self.on_pending_socket_readable, conn)
         self.poller.register(conn.sock, selectors.EVENT_READ, callback)
 
+    def _answer_probe(self, conn: TConn) -> None:
+        """Answer any request as /api/v1/health/live/ does: this process accepts and answers."""
+        status, state = liveness.state()
+        body = json.dumps({"status": state})
+        answer = (
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nConnection: close\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+        )
+        with contextlib.suppress(OSError):
+            conn.sock.recv(PROBE_BYTES)
+            conn.sock.send(answer.encode())
+        self.nr_conns -= 1
+        conn.close()
+
     def finish_request(self, conn: TConn, fs: Any) -> None:
         self.busy.discard(conn)
         super().finish_request(conn, fs)
 
     def _cap_keepalive(self, deadline: float) -> None:
-        """Let a stopping process not wait for what has sent nothing, either."""
+        """Let a stopping process not wait for what has sent nothing, and answer no probe."""
         super()._cap_keepalive(deadline)
+        for listener in self.probe_listeners:
+            self.poller.unregister(listener)
+            listener.close()
         for conn in self.pending_conns:
             conn.timeout = min(conn.timeout, deadline)
 

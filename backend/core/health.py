@@ -23,9 +23,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
+from core import liveness
 from core.celery.broker import broker
 from core.celery.heartbeat import active_workers
-from core.liveness import DRAIN_FILE
 
 TIME_LIMIT = 1.5  # seconds each probe may take; they run side by side, so also all together
 
@@ -63,9 +63,8 @@ def live(request: HttpRequest) -> JsonResponse:
 
     And 503 once it has been told to take no new ones (bin/drain), although it still does.
     """
-    if DRAIN_FILE.exists():
-        return JsonResponse({"status": "draining"}, status=503)
-    return JsonResponse({"status": "ok"})
+    status, state = liveness.state()
+    return JsonResponse({"status": state}, status=status)
 
 
 @csrf_exempt  # they change nothing: another method is answered 405, not 403

@@ -51,14 +51,24 @@ def drain() -> str:
     return "draining"
 
 
+def state() -> tuple[int, str]:
+    """Return the HTTP status of liveness and its word, while this process can answer at all."""
+    return (503, "draining") if DRAIN_FILE.exists() else (200, "ok")
+
+
+def port(name: str) -> int | None:
+    """Return the port of the address in this variable; None where it is empty."""
+    address = own(name)[name]
+    return int(address.rpartition(":")[2]) if address else None
+
+
 def check_web() -> str:
     """Ask the server of this container; return what was found.
 
     Raises:
         OSError: when it does not answer 200 within 4 seconds.
     """
-    port = own("WEB_BIND")["WEB_BIND"].rpartition(":")[2]
-    url = f"http://127.0.0.1:{port}/api/v1/health/live/"
+    url = f"http://127.0.0.1:{port('WEB_PROBE_BIND') or port('WEB_BIND')}/api/v1/health/live/"
     with urllib.request.urlopen(url, timeout=4) as response:
         return f"{url} answered {response.status}"
 
@@ -81,8 +91,7 @@ def check_stack() -> str:
     Raises:
         OSError: when something needed is down, or web does not answer within 10 seconds.
     """
-    port = own("WEB_BIND")["WEB_BIND"].rpartition(":")[2]
-    url = f"http://127.0.0.1:{port}/api/v1/health/"
+    url = f"http://127.0.0.1:{port('WEB_BIND')}/api/v1/health/"
     try:
         with urllib.request.urlopen(url, timeout=10) as response:
             return response.read().decode()

@@ -62,6 +62,7 @@ DIFFERENCES: tuple[Declared, ...] = (
     Declared("*", "networks", REACH),
     Declared("*", "ports", REACH),
     Declared("*", "restart", ALWAYS_ON),
+    Declared("web", "variable WEB_PROBE_BIND", LOAD),
     Declared("*", "limit *", LOAD),
     Declared("db", "shm_size", LOAD),
     Declared("*", "stop_grace_period", IN_ORDER),

@@ -17,7 +17,8 @@ OURS = ("check", "migrate", "web", "worker")
 # Variables that production sets, derives or never reads.
 NOT_FOR_USERS = {
     *("DJANGO_SETTINGS_MODULE", "DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL"),
-    *("CELERY_RESULT_BACKEND", "WEB_BIND", "STATIC_ROOT", "MEDIA_ROOT", "EXPORT_ROOT"),
+    *("CELERY_RESULT_BACKEND", "WEB_BIND", "WEB_PROBE_BIND"),
+    *("STATIC_ROOT", "MEDIA_ROOT", "EXPORT_ROOT"),
     *("WORKER_HEARTBEAT_FILE", "SERVER", "TENANT_DEFAULT", "TENANT_HEADER", "LOG_FORMAT"),
     "SSM_PARAMETER_PATH",
 }
@@ -150,3 +151,9 @@ def test_production_starts_one_of_each_and_may_start_more():
 
 def test_the_defaults_of_production_are_declared():
     assert PRODUCTION_DEFAULTS.keys() <= {variable.name for variable in CONTRACT}
+
+
+def test_the_proxy_probes_where_web_answers_without_a_thread():
+    proxy = (CHECKOUT / "proxy" / "haproxy.cfg").read_text()
+    address = read_yaml(FILE)["services"]["web"]["environment"]["WEB_PROBE_BIND"]
+    assert re.findall(r"check port (\d+)", proxy) == [address.rpartition(":")[2]]

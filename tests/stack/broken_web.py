@@ -1,6 +1,7 @@
 """A web that passes the proxy's probe and answers every other request with what is not HTTP."""
 
 import socketserver
+import threading
 
 
 class Broken(socketserver.StreamRequestHandler):
@@ -16,5 +17,6 @@ class Server(socketserver.ThreadingTCPServer):
 
 
 if __name__ == "__main__":
-    with Server(("0.0.0.0", 8000), Broken) as server:
+    with Server(("0.0.0.0", 8001), Broken) as probed, Server(("0.0.0.0", 8000), Broken) as server:
+        threading.Thread(target=probed.serve_forever, daemon=True).start()
         server.serve_forever()

@@ -15,6 +15,7 @@ import tarfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from io import BytesIO
 
 import pytest
@@ -285,30 +286,63 @@ def test_the_proxy_keeps_an_idle_connection_for_the_declared_time(running):
             time.sleep(pause)  # what is tested
 
 
-def test_a_lock_of_one_tenant_does_not_affect_others(running):
+PRODUCT = "/api/v1/products/999999/"  # not cached
+
+
+@contextlib.contextmanager
+def locked_products(stack: ProductionStack) -> Iterator[None]:
+    """Lock the products of test1, so that their requests wait until the limit for locks."""
     lock = "BEGIN; LOCK TABLE test1.products_product IN ACCESS EXCLUSIVE MODE;"
-    product = "/api/v1/products/999999/"  # not cached
-
-    def ask_the_locked() -> None:
-        running.ask(product)
-
-    askers = [threading.Thread(target=ask_the_locked) for _ in range(26)]
-    psql = running.command("exec", "-T", "db", "psql", "--username", "postgres", "homeport")
+    psql = stack.command("exec", "-T", "db", "psql", "--username", "postgres", "homeport")
     with subprocess.Popen(
-        psql, cwd=running.checkout, env=running.environment(), text=True,
+        psql, cwd=stack.checkout, env=stack.environment(), text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     ) as holder:  # fmt: skip
         holder.stdin.write(f"{lock} SELECT 'held';\n")
         holder.stdin.flush()
         assert any("held" in line for line in holder.stdout)
+        try:
+            yield
+        finally:
+            holder.stdin.close()
+
+
+def test_a_lock_of_one_tenant_does_not_affect_others(running):
+    askers = [threading.Thread(target=running.ask, args=(PRODUCT,)) for _ in range(26)]
+    with locked_products(running):
         for asker in askers:
             asker.start()
-        others = [running.ask(product, host="test2.localhost") for _ in range(10)]
-        holder.stdin.close()
+        others = [running.ask(PRODUCT, host="test2.localhost") for _ in range(10)]
     for asker in askers:
         asker.join()
     assert [answer.status for answer in others] == [404] * 10
-    eventually(lambda: running.ask(product).status == 404)
+    eventually(lambda: running.ask(PRODUCT).status == 404)
+
+
+def test_a_web_with_more_requests_than_threads_stays_in_service(running):
+    """The requests come from another proxy, so that the queue is in web."""
+    address = running.compose("port", "web", "8000").stdout.strip()
+    headers = {"Host": "test1.localhost", "X-Forwarded-Proto": "https"}
+    over = time.monotonic() + 15  # two probes, each with its timeout, and as long again
+
+    def overload() -> None:
+        while time.monotonic() < over:
+            with contextlib.closing(http.client.HTTPConnection(address, timeout=60)) as web:
+                web.request("GET", PRODUCT, headers=headers)
+                overloading[web.getresponse().status] += 1
+
+    overloading: Counter[int] = Counter()
+    others: Counter[int] = Counter()
+    senders = [threading.Thread(target=overload) for _ in range(40)]
+    with locked_products(running):
+        for sender in senders:
+            sender.start()
+        while time.monotonic() < over:
+            others[running.ask(PRODUCT, host="test2.localhost").status] += 1
+        for sender in senders:
+            sender.join()
+    assert set(overloading) == {503}, "no request waited for the lock"
+    assert set(others) == {404}
 
 
 # --- secrets --------------------------------------------------------------------------------

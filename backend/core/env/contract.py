@@ -251,6 +251,14 @@ CONTRACT: tuple[Variable, ...] = (
         example="0.0.0.0:8000",
     ),
     Variable(
+        "WEB_PROBE_BIND",
+        "Processes",
+        "A second address, on which Gunicorn answers liveness probes without a thread, so that\n"
+        "a web with many requests is not taken for dead. Empty: they are requests like others.",
+        optional(address),
+        example="0.0.0.0:8001",
+    ),
+    Variable(
         "WEB_CONCURRENCY",
         "Processes",
         "Gunicorn worker processes. Empty: two for each CPU the container may use, plus one.",

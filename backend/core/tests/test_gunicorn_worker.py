@@ -18,10 +18,15 @@ import pytest
 THREADS = 2
 BACKEND = Path(__file__).resolve().parents[2]
 APPLICATION = """
+import time
+from pathlib import Path
+
 import core.gunicorn_worker as worker
 worker.BUSY_CLIENT_TIMEOUT, worker.CLIENT_TIMEOUT = 1, {timeout}
 
 def application(environ, start_response):
+    while environ["QUERY_STRING"] == "wait" and not Path("{over}").exists():
+        time.sleep(0.05)
     received = len(environ["wsgi.input"].read())
     answer = b"x" * int(environ["QUERY_STRING"] or 0) or b"%d" % received
     start_response("200 OK", [("Content-Length", str(len(answer)))])
@@ -29,28 +34,37 @@ def application(environ, start_response):
 """
 
 
+def over(directory: Path) -> Path:
+    """Return the file that lets `/?wait` answer."""
+    return directory / "over"
+
+
 @contextmanager
 def gunicorn(directory: Path, *, timeout: int = 60, keep_alive: int = 75):
-    """Serve APPLICATION with one process of THREADS threads; yield the port."""
-    (directory / "slow_application.py").write_text(APPLICATION.format(timeout=timeout))
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(512)
-        listener.set_inheritable(True)
+    """Serve APPLICATION with one process of THREADS threads; yield the ports of web and probes."""
+    code = APPLICATION.format(timeout=timeout, over=over(directory))
+    (directory / "slow_application.py").write_text(code)
+    with socket.socket() as web, socket.socket() as probed:
+        for listener in (web, probed):
+            listener.bind(("127.0.0.1", 0))
+            listener.listen(512)
+            listener.set_inheritable(True)
+        ports = [listener.getsockname()[1] for listener in (web, probed)]
         environment = {
             **os.environ,
             "PYTHONPATH": f"{directory}{os.pathsep}{BACKEND}",
-            "GUNICORN_CMD_ARGS": f"--bind fd://{listener.fileno()}",
+            "GUNICORN_CMD_ARGS": f"--bind fd://{web.fileno()} --bind fd://{probed.fileno()}",
+            "WEB_PROBE_BIND": f"127.0.0.1:{ports[1]}",
             "WEB_KEEP_ALIVE": str(keep_alive),
             "WEB_CONCURRENCY": "1",
             "WEB_THREADS": str(THREADS),
         }
         process = subprocess.Popen(
             [sys.executable, "-m", "gunicorn", "slow_application"],
-            cwd=BACKEND, env=environment, pass_fds=[listener.fileno()],
+            cwd=BACKEND, env=environment, pass_fds=[web.fileno(), probed.fileno()],
         )  # fmt: skip
         try:
-            yield listener.getsockname()[1]
+            yield ports
         finally:
             process.terminate()
             process.wait(timeout=30)
@@ -58,7 +72,7 @@ def gunicorn(directory: Path, *, timeout: int = 60, keep_alive: int = 75):
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory):
-    with gunicorn(tmp_path_factory.mktemp("slow")) as port:
+    with gunicorn(tmp_path_factory.mktemp("slow")) as (port, _probed):
         yield port
 
 
@@ -143,8 +157,22 @@ def test_a_slow_client_is_served_while_a_thread_is_free(port):
         assert client.recv(100).startswith(b"HTTP/1.1 200")
 
 
+def test_a_probe_is_answered_while_requests_wait_for_a_thread(tmp_path):
+    """As the proxy and the container's health check ask a web that has more to do than it can."""
+    request = b"GET /?wait HTTP/1.1\r\nHost: x\r\n\r\n"
+    with gunicorn(tmp_path) as (port, probed), clients(port, request) as opened:
+        try:
+            with socket.create_connection(("127.0.0.1", probed)):  # a probe that sends nothing
+                assert [ask(probed) for _ in range(3)] == [200] * 3
+            opened[0].settimeout(0)
+            with pytest.raises(BlockingIOError):
+                opened[0].recv(1)
+        finally:
+            over(tmp_path).touch()
+
+
 def test_no_client_may_take_for_ever(tmp_path):
-    with gunicorn(tmp_path, timeout=1) as port, clients(port, b"POST", b" ") as opened:
+    with gunicorn(tmp_path, timeout=1) as (port, _), clients(port, b"POST", b" ") as opened:
         opened[0].settimeout(20)
         assert opened[0].recv(100) == b""
 
@@ -152,7 +180,7 @@ def test_no_client_may_take_for_ever(tmp_path):
 def test_a_kept_connection_outlives_the_pauses_of_whoever_keeps_it_for_less(tmp_path):
     """As a balancer that keeps its connections shorter than WEB_KEEP_ALIVE says."""
     answers: Counter = Counter()
-    with gunicorn(tmp_path, keep_alive=9) as port:
+    with gunicorn(tmp_path, keep_alive=9) as (port, _probed):
 
         def send(seed: int) -> None:
             pauses = random.Random(seed)

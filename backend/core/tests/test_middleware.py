@@ -14,7 +14,7 @@ from django.views.debug import get_default_exception_reporter_filter
 from django.views.generic import ListView, TemplateView
 from rest_framework.generics import ListAPIView
 
-from core import health
+from core import liveness
 from core.middleware import ForwardedHeadersMiddleware, TenantOnlyMiddleware
 
 SAID = {"x-forwarded-proto": "https", "x-forwarded-for": "203.0.113.9", "x-request-id": "1"}
@@ -81,7 +81,7 @@ def test_passwords_in_urls_are_masked_where_settings_are_shown(settings, url):
 
 
 def test_a_draining_web_tells_its_probes_and_still_answers(browser, monkeypatch, tmp_path):
-    monkeypatch.setattr(health, "DRAIN_FILE", tmp_path / "draining")
+    monkeypatch.setattr(liveness, "DRAIN_FILE", tmp_path / "draining")
     assert browser.get("/api/v1/health/live/").status_code == 200
     (tmp_path / "draining").touch()
     answer = browser.get("/api/v1/health/live/")
