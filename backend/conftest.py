@@ -19,6 +19,7 @@ from rest_framework.test import APIClient
 from cloud.tests.staying_home import stay_home
 from core import health
 from core.celery.heartbeat import KEY_PREFIX
+from core.tests.admin_pages import AdminClient
 from tenants.locks import LOCK, MAINTENANCE_DATABASE
 from tenants.models import Tenant
 from tenants.release import release
@@ -221,6 +222,14 @@ def ann(test1) -> User:
 def bob(test1) -> User:
     """Another customer."""
     return User.objects.create_user("bob@example.com", "correct horse battery staple")
+
+
+@pytest.fixture
+def office(test1, empty_cache) -> AdminClient:
+    """A browser that is logged in to the admin of test1."""
+    client = AdminClient(headers={"host": "test1.localhost"})
+    client.force_login(User.objects.create_superuser("root@example.com"))
+    return client
 
 
 @pytest.fixture

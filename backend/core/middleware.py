@@ -116,7 +116,7 @@ class TenantOnlyMiddleware:
         model = _model_given_to(view)
         found = model._meta.app_config if model else apps.get_containing_app_config(view.__module__)
         if found and not has_application(found.label):
-            return problem(404, "The operators' host has no shop; ask at a tenant's.")
+            return problem(404, "The operators' host does not have this; ask at a tenant's.")
         return None
 
 

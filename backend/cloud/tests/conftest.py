@@ -133,6 +133,15 @@ def in_tenant(name: str) -> tenant_context:
     return tenant_context(Tenant(schema_name=name, identity=uuid.uuid5(uuid.NAMESPACE_DNS, name)))
 
 
+@pytest.fixture
+def default_in_s3(bucket, settings) -> None:
+    """The default storage in the bucket."""
+    settings.STORAGES = settings.STORAGES | {
+        "default": settings.S3_STORAGE
+        | {"OPTIONS": settings.S3_STORAGE["OPTIONS"] | {"bucket_name": bucket.name}}
+    }
+
+
 def storage_of(bucket: str, **options: Any) -> TenantS3Storage:
     """A storage as local settings make it."""
     defaults = {"region_name": REGION, "addressing_style": "path"}

@@ -20,7 +20,6 @@ from django_tenants.utils import schema_context, tenant_context
 
 from cloud.tests.conftest import REGION, in_tenant, storage_of
 from core.errors.problem_details import Unavailable
-from products.tests.factories import make_product
 from tenants import archive
 from tenants.models import Tenant
 
@@ -39,7 +38,7 @@ def fetched(url: str) -> tuple[int, bytes]:
 
 
 def test_what_is_stored_comes_back(storage):
-    name = storage.save("tickets/1/Grüße & mehr.txt", ContentFile("Grüße".encode()))
+    name = storage.save("notes/1/Grüße & mehr.txt", ContentFile("Grüße".encode()))
 
     with storage.open(name) as file:
         assert file.read() == "Grüße".encode()
@@ -74,10 +73,10 @@ def test_a_file_that_is_not_there_is_not_found(storage):
 
 
 def test_directories_are_listed(storage):
-    for name in ("a.txt", "tickets/1/b.txt", "tickets/2/c.txt"):
+    for name in ("a.txt", "notes/1/b.txt", "notes/2/c.txt"):
         storage.save(name, ContentFile(b"x"))
-    assert storage.listdir("") == (["tickets"], ["a.txt"])
-    assert storage.listdir("tickets") == (["1", "2"], [])
+    assert storage.listdir("") == (["notes"], ["a.txt"])
+    assert storage.listdir("notes") == (["1", "2"], [])
 
 
 def test_a_storage_survives_pickling(storage):
@@ -104,7 +103,7 @@ def test_each_tenant_has_a_prefix_of_its_own(storage, bucket):
     "path",
     [
         *("../test2/secret.txt", "x/../../test2/secret.txt", "/test2/secret.txt", "/etc/passwd"),
-        *("../test1x/a", "..\\test2\\secret.txt", "..", "tickets/../.."),
+        *("../test1x/a", "..\\test2\\secret.txt", "..", "notes/../.."),
     ],
 )
 def test_files_of_another_tenant_cannot_be_named(storage, bucket, path):
@@ -118,7 +117,7 @@ def test_files_of_another_tenant_cannot_be_named(storage, bucket, path):
 
 
 def test_all_files_of_a_tenant_are_deleted_and_nobody_elses(storage, bucket):
-    for name in ("a.txt", "tickets/1/b.txt"):
+    for name in ("a.txt", "notes/1/b.txt"):
         storage.save(name, ContentFile(b"x"))
     bucket.put_object(Key="test10/a.txt", Body=b"of another")
     storage.delete_all()
@@ -126,28 +125,19 @@ def test_all_files_of_a_tenant_are_deleted_and_nobody_elses(storage, bucket):
     assert [found.key for found in bucket.objects.all()] == ["test10/a.txt"]
 
 
-@pytest.fixture
-def default_in_s3(bucket, settings):
-    """The default storage in the bucket."""
-    settings.STORAGES = settings.STORAGES | {
-        "default": settings.S3_STORAGE
-        | {"OPTIONS": settings.S3_STORAGE["OPTIONS"] | {"bucket_name": bucket.name}}
-    }
-
-
 @pytest.mark.django_db
 def test_an_exported_tenant_takes_its_files_along(storage, default_in_s3, tmp_path):
     with schema_context("public"):
         tenant = Tenant.objects.get(schema_name="test1")
     with tenant_context(tenant):
-        storages["default"].save("tickets/1/a.txt", ContentFile(b"kept"))
+        storages["default"].save("notes/1/a.txt", ContentFile(b"kept"))
     with schema_context("public"):
         archive.write(tenant, tmp_path / "test1.zip")
     with tenant_context(tenant):
         storage.delete_all()
     with schema_context("public"):
         archive.restore(tenant, tmp_path / "test1.zip")
-    with tenant_context(tenant), storages["default"].open("tickets/1/a.txt") as file:
+    with tenant_context(tenant), storages["default"].open("notes/1/a.txt") as file:
         assert file.read() == b"kept"
 
 
@@ -155,32 +145,13 @@ def test_an_exported_tenant_takes_its_files_along(storage, default_in_s3, tmp_pa
 
 
 @pytest.mark.django_db
-def test_an_attachment_goes_to_the_bucket_and_comes_back_to_its_owner_alone(
-    as_ann, as_bob, bucket, default_in_s3
-):
-    sent = {"subject": "Broken", "body": "See.", "attachments": [SimpleUploadedFile("a.txt", b"x")]}
-    ticket = as_ann.post("/api/tickets/", sent, "multipart").json()
-    url = ticket["messages"][0]["attachments"][0]["url"]
-    answer = as_ann.get(url)
+def test_an_upload_goes_to_the_folder_of_its_tenant(as_ann, bucket, default_in_s3):
+    sent = {"title": "Broken", "text": "See.", "file": SimpleUploadedFile("a.txt", b"x")}
+    assert as_ann.post("/api/notes/", sent, "multipart").status_code == 201
 
     (kept,) = bucket.objects.all()
     folder = f"test1/{connection.tenant_identity}"
-    assert re.fullmatch(rf"{folder}/tickets/{ticket['id']}/[0-9a-f]{{32}}\.txt", kept.key)
-    assert b"".join(answer.streaming_content) == b"x"
-    assert answer["Content-Length"] == "1"
-    assert answer["Content-Disposition"] == 'attachment; filename="a.txt"'
-    assert as_bob.get(url).status_code == 404
-    kept.delete()
-    assert as_ann.get(url).status_code == 404
-
-
-@pytest.mark.django_db
-def test_an_image_is_sent_from_the_bucket(site, default_in_s3):
-    image = SimpleUploadedFile("mug.png", b"pixels")
-    product = make_product(image=image)
-    answer = site.get(f"/api/products/{product.pk}/image/")
-    assert b"".join(answer.streaming_content) == b"pixels"
-    assert answer["Content-Type"] == "image/png"
+    assert re.fullmatch(rf"{folder}/notes/[0-9a-f]{{32}}\.txt", kept.key)
 
 
 # --- signed addresses ---------------------------------------------------------------------
@@ -280,13 +251,13 @@ def test_an_upload_without_a_store_is_answered_503_and_nothing_is_kept(
     as_ann, default_in_s3, monkeypatch
 ):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    sent = {"subject": "Broken", "body": "See.", "attachments": [SimpleUploadedFile("a.txt", b"x")]}
-    answer = as_ann.post("/api/tickets/", sent, "multipart")
+    sent = {"title": "Broken", "text": "See.", "file": SimpleUploadedFile("a.txt", b"x")}
+    answer = as_ann.post("/api/notes/", sent, "multipart")
 
     assert answer.status_code == 503
     assert answer["Content-Type"] == "application/problem+json"
     assert "file store does not answer" in answer.json()["detail"]
-    assert as_ann.get("/api/tickets/").json()["count"] == 0
+    assert as_ann.get("/api/notes/").json()["count"] == 0
 
 
 # --- the cloud ----------------------------------------------------------------------------

@@ -49,7 +49,14 @@ SHARED_APPS = [
     "django_structlog",
     "cloud",
 ]
-TENANT_APPS = [*ACCOUNT_APPS, "products", "cart", "orders", "tickets"]
+# The product. Each has its tables in every tenant, and its urls.py below /api/v1/NAME/.
+PRODUCT_APPS = [
+    "products",
+    "cart",
+    "orders",
+    "tickets",
+]
+TENANT_APPS = [*ACCOUNT_APPS, *PRODUCT_APPS]
 INSTALLED_APPS = list(dict.fromkeys(SHARED_APPS + TENANT_APPS))
 
 # Masks passwords inside URLs, too, on error pages and in the debug toolbar.

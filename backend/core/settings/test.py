@@ -13,8 +13,10 @@ from core.settings.base import (  # noqa: E402
     CELERY_RESULT_BACKEND,
     DATABASES,
     INSTALLED_APPS,
+    PRODUCT_APPS,
     SHARED_APPS,
     STORAGES,
+    TENANT_APPS,
 )
 
 # The cheapest hasher: tests make many accounts and protect none.
@@ -43,5 +45,8 @@ CACHES["default"]["KEY_PREFIX"] = os.environ.get("PYTEST_XDIST_WORKER", "")
 REMEDIES = remedies.REMEDIES
 SHARED_APPS += ["demo", "workbench"]
 INSTALLED_APPS += ["demo", "workbench"]
+# An application that is there whatever the product is; ./dev startapp copies it.
+for apps in (PRODUCT_APPS, TENANT_APPS, INSTALLED_APPS):
+    apps.append("development.notes")
 SHARED_APPS.insert(0, "development")
 INSTALLED_APPS.insert(0, "development")

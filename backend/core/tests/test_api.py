@@ -13,7 +13,7 @@ from core.tests.test_env import PRODUCTION
 
 pytestmark = pytest.mark.django_db
 
-CART_ADD = "/api/cart/add/"
+NOTES = "/api/notes/"
 
 
 def is_problem(response, status):
@@ -38,33 +38,33 @@ def is_problem(response, status):
         b"[]",
         b'"text"',
         b"\xff\xfe",
-        b'{"product": NaN}',
-        b'{"product": 1e400}',
-        b'{"product": "\\u0000"}',
-        b'{"product": "\\ud800"}',
-        b'{"product": ' + b"9" * 5000 + b"}",
+        b'{"title": NaN}',
+        b'{"title": 1e400}',
+        b'{"title": "\\u0000"}',
+        b'{"title": "\\ud800"}',
+        b'{"title": ' + b"9" * 5000 + b"}",
         b"[" * 100_000,
-        '{"product": "\N{PILE OF POO}"}'.encode(),
+        '{"title": "\N{PILE OF POO}"}'.encode(),
     ],
     ids=lambda body: repr(body[:20]),
 )
 def test_a_malformed_body_is_refused(as_ann, body):
-    assert is_problem(as_ann.generic("POST", CART_ADD, body, "application/json"), 400)
+    assert is_problem(as_ann.generic("POST", NOTES, body, "application/json"), 400)
 
 
 def test_a_charset_that_is_none_changes_nothing(as_ann):
-    body = as_ann.generic("POST", CART_ADD, b"{}", "application/json; charset=hex")
+    body = as_ann.generic("POST", NOTES, b"{}", "application/json; charset=hex")
     assert is_problem(body, 400)
 
 
 def test_a_body_of_another_type_is_refused(as_ann):
-    assert is_problem(as_ann.generic("POST", CART_ADD, b"<x/>", "application/xml"), 415)
+    assert is_problem(as_ann.generic("POST", NOTES, b"<x/>", "application/xml"), 415)
 
 
 def test_huge_json_is_refused(as_ann, settings):
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
-    body = json.dumps({"product": "x" * 1000}).encode()
-    assert is_problem(as_ann.generic("POST", CART_ADD, body, "application/json"), 413)
+    body = json.dumps({"title": "x" * 1000}).encode()
+    assert is_problem(as_ann.generic("POST", NOTES, body, "application/json"), 413)
 
 
 def test_a_body_beyond_the_limit_is_refused_unread(site, settings):
@@ -73,16 +73,16 @@ def test_a_body_beyond_the_limit_is_refused_unread(site, settings):
 
 
 def test_a_damaged_form_is_refused(as_ann):
-    form = as_ann.generic("POST", "/api/tickets/", b"--x\r\n", "multipart/form-data; boundary=")
+    form = as_ann.generic("POST", NOTES, b"--x\r\n", "multipart/form-data; boundary=")
     assert is_problem(form, 400)
 
 
 @pytest.mark.parametrize(
     "disposition",
     [
-        b'form-data; name="attachments"; filename="\xff\xfe.txt"',
-        b"form-data; name=attachments; filename*=bogus''a.txt",
-        b'form-data; name="attachments"; filename=".."',
+        b'form-data; name="file"; filename="\xff\xfe.txt"',
+        b"form-data; name=file; filename*=bogus''a.txt",
+        b'form-data; name="file"; filename=".."',
         b'form-data; filename="a.txt"',
         b"",
     ],
@@ -92,26 +92,26 @@ def test_a_form_of_which_a_part_would_vanish_is_refused(as_ann, disposition, chu
     monkeypatch.setattr("django.core.files.uploadhandler.FileUploadHandler.chunk_size", chunk)
     fields = b"".join(
         b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\nText\r\n' % name
-        for name in (b"subject", b"body")
+        for name in (b"title", b"text")
     )
     file = b"--x\r\nContent-Disposition: %s\r\n\r\nHello\r\n--x--\r\n" % disposition
     kind = "multipart/form-data; boundary=x"
 
-    assert is_problem(as_ann.generic("POST", "/api/tickets/", fields + file, kind), 400)
-    well = as_ann.generic("POST", "/api/tickets/", fields + b"--x--\r\n\r\nThe end.", kind)
+    assert is_problem(as_ann.generic("POST", NOTES, fields + file, kind), 400)
+    well = as_ann.generic("POST", NOTES, fields + b"--x--\r\n\r\nThe end.", kind)
     assert well.status_code == 201
 
 
 def test_a_body_in_chunks_is_refused(as_ann):
     chunked = as_ann.generic(
-        "POST", CART_ADD, b"", "application/json", headers={"transfer-encoding": "chunked"}
+        "POST", NOTES, b"", "application/json", headers={"transfer-encoding": "chunked"}
     )
     assert is_problem(chunked, 411)
 
 
 def test_a_form_with_too_many_fields_is_refused(as_ann, settings):
     settings.DATA_UPLOAD_MAX_NUMBER_FIELDS = 2
-    form = as_ann.post("/api/tickets/", {f"f{n}": "x" for n in range(4)}, "multipart")
+    form = as_ann.post(NOTES, {f"f{n}": "x" for n in range(4)}, "multipart")
     assert is_problem(form, 400)
 
 
@@ -124,41 +124,41 @@ def test_a_form_with_too_many_fields_is_refused(as_ann, settings):
         "/api/",
         "/api/nosuch/",
         "/api/v1/nosuch",
-        "/api/v2/products/",
-        "/api/products/x/",
-        "/api/products/-1/",
-        "/api/products/99999999999999999999/",
-        "/api/products/%00/",
+        "/api/v2/notes/",
+        "/api/notes/x/",
+        "/api/notes/-1/",
+        "/api/notes/99999999999999999999/",
+        "/api/notes/%00/",
         "/api/%ff%fe/",
     ],
 )
-def test_what_does_not_exist_is_a_problem(site, path):
-    assert is_problem(site.get(path), 404)
+def test_what_does_not_exist_is_a_problem(as_ann, path):
+    assert is_problem(as_ann.get(path), 404)
 
 
 def test_a_reader_who_forgot_the_slash_is_sent_on_and_a_writer_is_told(as_ann):
-    response = as_ann.get("/api/products?page=1")
-    assert (response.status_code, response["Location"]) == (301, "/api/products/?page=1")
+    response = as_ann.get("/api/notes?page=1")
+    assert (response.status_code, response["Location"]) == (301, "/api/notes/?page=1")
 
-    refused = as_ann.post("/api/cart/add", {}, "json")
+    refused = as_ann.post("/api/notes", {}, "json")
     assert is_problem(refused, 404)
-    assert "/api/cart/add/" in refused.json()["detail"]
+    assert NOTES in refused.json()["detail"]
 
 
-def test_another_method_is_refused(site):
-    assert is_problem(site.delete("/api/products/"), 405)
+def test_another_method_is_refused(as_ann):
+    assert is_problem(as_ann.delete(NOTES), 405)
 
 
-def test_another_representation_is_refused(site):
-    assert is_problem(site.get("/api/products/", headers={"accept": "image/png"}), 406)
+def test_another_representation_is_refused(as_ann):
+    assert is_problem(as_ann.get(NOTES, headers={"accept": "image/png"}), 406)
 
 
 def test_names_lead_to_the_newest_version():
-    assert reverse("product-list") == "/api/v1/products/"
+    assert reverse("note-list") == "/api/v1/notes/"
 
 
-def test_the_operators_host_has_no_shop(site):
-    for path in ("/api/products/", "/api/cart/", "/api/orders/1/", "/api/tickets/"):
+def test_the_operators_host_has_nothing_of_tenants(site):
+    for path in (NOTES, f"{NOTES}1/"):
         assert is_problem(site.get(path, headers={"host": "public.localhost"}), 404)
     account = {"email": "new@example.com", "password": "correct horse battery staple"}
     refused = site.post("/api/auth/register/", account, headers={"host": "public.localhost"})
@@ -172,12 +172,12 @@ def test_a_page_that_is_no_api_keeps_its_own_answer(site):
 # --- failures -----------------------------------------------------------------------------
 
 
-def test_a_mistake_of_ours_is_a_problem_that_says_nothing_about_it(site, monkeypatch):
+def test_a_mistake_of_ours_is_a_problem_that_says_nothing_about_it(as_ann, monkeypatch):
     def broken(view):
         raise RuntimeError("the secret inside")
 
-    monkeypatch.setattr("products.views.visible_products", broken)
-    response = site.get("/api/products/1/")
+    monkeypatch.setattr("development.notes.views.notes_for", broken)
+    response = as_ann.get(f"{NOTES}1/")
 
     assert is_problem(response, 500)
     assert "secret" not in response.content.decode()
@@ -192,17 +192,17 @@ def test_a_form_of_another_site_is_refused_as_a_problem(site):
 
 
 def test_a_bad_host_is_a_problem(site):
-    assert is_problem(site.get("/api/products/", headers={"host": "evil.example.com"}), 400)
+    assert is_problem(site.get(NOTES, headers={"host": "evil.example.com"}), 400)
 
 
 def test_what_is_refused_is_logged_without_secrets(site, caplog):
     caplog.set_level("DEBUG")
     site.credentials(HTTP_AUTHORIZATION="Bearer eyJ.secret-token.x")
     site.post("/api/auth/login/", {"email": "ann@example.com", "password": "secret-word"}, "json")
-    site.get("/api/cart/")
+    site.get(NOTES)
 
     assert "POST /api/auth/login/" in caplog.text
-    assert "GET /api/cart/" in caplog.text
+    assert f"GET {NOTES}" in caplog.text
     assert "secret" not in caplog.text
 
 
@@ -211,7 +211,7 @@ def test_what_is_refused_is_logged_without_secrets(site, caplog):
 
 def preflight(client, origin):
     return client.options(
-        "/api/orders/create/",
+        NOTES,
         headers={
             "origin": origin,
             "access-control-request-method": "POST",
@@ -260,7 +260,7 @@ def test_every_operation_is_described_with_an_example_and_its_errors(site):
         for method, operation in methods.items()
     }
 
-    assert len(operations) >= 25
+    assert len(operations) >= 10
     for name, operation in operations.items():
         assert operation.get("description"), name
         successes = [r for s, r in operation["responses"].items() if s < "300"]

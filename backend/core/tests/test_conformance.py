@@ -1,7 +1,14 @@
-"""Every operation keeps to its schema, for generated requests."""
+"""Every operation keeps to its schema, for generated requests.
+
+An application makes what they ask for in `make_example` of its tests/factories.py.
+"""
+
+from importlib import import_module
+from importlib.util import find_spec
 
 import pytest
 import schemathesis
+from django.conf import settings as django_settings
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
 from django_tenants.utils import schema_context
@@ -10,11 +17,7 @@ from hypothesis import HealthCheck, Phase, settings
 from rest_framework.throttling import SimpleRateThrottle
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from cart.models import Cart, CartItem
 from core.wsgi import application
-from orders.models import Order
-from products.tests.factories import make_product
-from tickets.models import Ticket
 from users.tokens import AccessToken
 
 THERE = 1_000_000  # the id of one thing of each kind, beyond what a test makes
@@ -47,11 +50,9 @@ def site(_one_transaction, ann, media, empty_cache, worker_heard_from, monkeypat
     """A site where something of each kind is there, and is Ann's, and nothing is down."""
     # Here how much is asked says nothing about who asks.
     monkeypatch.setattr(SimpleRateThrottle, "allow_request", lambda *args: True)
-    product = make_product(pk=THERE, stock=1000)
-    cart = Cart.objects.create(user=ann)
-    CartItem.objects.create(pk=THERE, cart=cart, product=product, quantity=1)
-    Order.objects.create(pk=THERE, user=ann, currency="EUR", total=1)
-    Ticket.objects.create(pk=THERE, user=ann, subject="Help")
+    for app in django_settings.PRODUCT_APPS:
+        if find_spec(f"{app}.tests.factories"):
+            import_module(f"{app}.tests.factories").make_example(ann, THERE)
 
 
 @api.parametrize()

@@ -17,6 +17,7 @@ from rest_framework.generics import ListAPIView
 from core import liveness
 from core.middleware import ForwardedHeadersMiddleware, TenantOnlyMiddleware
 
+EXAMPLE = "development.notes"  # an application of tenants
 SAID = {"x-forwarded-proto": "https", "x-forwarded-for": "203.0.113.9", "x-request-id": "1"}
 
 
@@ -91,40 +92,40 @@ def test_a_draining_web_tells_its_probes_and_still_answers(browser, monkeypatch,
 # --- the operators' host ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("named", ["products", "products.apps.ProductsConfig"])
+@pytest.mark.parametrize("named", [EXAMPLE, f"{EXAMPLE}.apps.NotesConfig"])
 @pytest.mark.parametrize("schema", ["public", "test1"])
 @pytest.mark.django_db
 def test_views_of_tenants_are_not_found_at_the_operators(settings, named, schema):
-    settings.TENANT_APPS = [named if app == "products" else app for app in settings.TENANT_APPS]
+    settings.TENANT_APPS = [named if app == EXAMPLE else app for app in settings.TENANT_APPS]
     browser = Client(headers={"host": f"{schema}.localhost"})
-    wanted = 404 if schema == "public" else 200
-    assert browser.get("/api/v1/products/").status_code == wanted
+    wanted = 404 if schema == "public" else 401
+    assert browser.get("/api/v1/notes/").status_code == wanted
 
 
 @pytest.mark.django_db
 def test_a_view_is_found_in_an_application_that_is_a_package_of_a_package(settings, monkeypatch):
-    config = apps.get_app_config("products")
-    monkeypatch.setattr(config, "name", "shop.products")
-    settings.TENANT_APPS = ["shop.products"]
+    config = apps.get_app_config("notes")
+    monkeypatch.setattr(config, "name", "shop.notes")
+    settings.TENANT_APPS = ["shop.notes"]
     middleware = TenantOnlyMiddleware(lambda request: HttpResponse())
 
     def view(request):
         return HttpResponse()
 
-    view.__module__ = "shop.products.views"
+    view.__module__ = "shop.notes.views"
     for asked in (view, partial(view)):
         assert middleware.process_view(RequestFactory().get("/"), asked, [], {}).status_code == 404
 
 
 @pytest.mark.django_db
 def test_a_generic_view_of_a_url_file_is_of_the_application_of_its_model():
-    product = apps.get_model("products", "Product")
-    products = product.objects.all()
+    note = apps.get_model("notes", "Note")
+    notes = note.objects.all()
     middleware = TenantOnlyMiddleware(lambda request: HttpResponse())
     for view in (
-        ListView.as_view(model=product),
-        ListView.as_view(queryset=products),
-        ListAPIView.as_view(queryset=products),
+        ListView.as_view(model=note),
+        ListView.as_view(queryset=notes),
+        ListAPIView.as_view(queryset=notes),
     ):
         assert middleware.process_view(RequestFactory().get("/"), view, [], {}).status_code == 404
     page = TemplateView.as_view(template_name="page.html")
@@ -142,15 +143,14 @@ def unavailable(response) -> bool:
 
 
 @pytest.mark.parametrize("error", OUTAGES)
-@pytest.mark.parametrize("where", ["products.views.remembered", "tenants.middleware.resolve"])
+@pytest.mark.parametrize("where", [f"{EXAMPLE}.views.notes_for", "tenants.middleware.resolve"])
 @pytest.mark.django_db
-def test_an_outage_is_answered_503_wherever_it_is_met(browser, monkeypatch, where, error, caplog):
+def test_an_outage_is_answered_503_wherever_it_is_met(as_ann, monkeypatch, where, error, caplog):
     def down(*arguments, **named):
         raise error
 
     monkeypatch.setattr(where, down)
-    response = browser.get("/api/products/", headers={"host": "test1.localhost"})
-    assert unavailable(response)
+    assert unavailable(as_ann.get("/api/notes/"))
     assert "Traceback" not in caplog.text
 
 
@@ -161,7 +161,7 @@ def test_an_outage_is_answered_503_even_between_views_and_client(browser, monkey
 
     monkeypatch.setattr("django.middleware.common.CommonMiddleware.process_request", down)
     browser.raise_request_exception = False
-    assert unavailable(browser.get("/api/products/", headers={"host": "test1.localhost"}))
+    assert unavailable(browser.get("/api/notes/", headers={"host": "test1.localhost"}))
 
 
 def test_a_database_that_hangs_is_noticed_and_the_connection_given_up(as_app):

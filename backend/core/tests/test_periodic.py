@@ -30,7 +30,7 @@ def sent(monkeypatch):
 def test_of_many_workers_one_sends_and_not_again_before_it_is_time(sent):
     for _ in range(3):
         periodic.send_due(sent.app)
-    assert "orders.send_missing_confirmations" in sent.names
+    assert "notes.count_missing_words" in sent.names
     assert len(sent.names) == len(set(sent.names))
     assert 0 < sent.client.ttl(periodic.KEY) <= periodic.INTERVAL
 

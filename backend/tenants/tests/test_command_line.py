@@ -100,8 +100,8 @@ def test_migrations_of_one_tenant_are_those_of_that_alone(manage, command):
 
 
 def test_sqlmigrate_prints_the_statements_of_a_tenant(manage):
-    ended = manage("sqlmigrate", "orders", "0001", "--tenant", "test1")
-    assert 'CREATE TABLE "orders_order"' in ended.stdout, ended.stderr
+    ended = manage("sqlmigrate", "users", "0001", "--tenant", "test1")
+    assert 'CREATE TABLE "users_user"' in ended.stdout, ended.stderr
     assert "(no-op)" not in ended.stdout
 
 
@@ -197,7 +197,7 @@ def test_code_of_another_user_is_one_clear_message(monkeypatch):
 
     monkeypatch.setattr("tenants.command_line.execute_from_command_line", write)
     with pytest.raises(SystemExit) as ended:
-        run(["manage.py", "squashmigrations", "products", "0002"])
+        run(["manage.py", "squashmigrations", "users", "0002"])
     what, remedy = str(ended.value).splitlines()
     assert what.startswith("squashmigrations: 0002_trial.py cannot be written as this user")
     assert "on your machine: ./dev manage COMMAND" in remedy

@@ -12,7 +12,8 @@ from tenants.health import probe_migrations, probe_unknown_migrations
 from tenants.migration import files_of, migrations_on_disk, stamp_of, unknown
 from tenants.models import Tenant
 
-NEWER = ("orders", "0003_note_of_another_branch")
+EXAMPLE = "development.notes"
+NEWER = ("notes", "0003_note_of_another_branch")
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def test_a_database_as_new_as_the_code_is_fine(applied):
 def test_a_migration_that_this_code_lacks_is_named(applied):
     applied(*NEWER)
 
-    with pytest.raises(RuntimeError, match=r"code lacks: orders\.0003_note_of_another_branch; run"):
+    with pytest.raises(RuntimeError, match=r"code lacks: notes\.0003_note_of_another_branch; run"):
         probe_unknown_migrations()
 
 
@@ -48,9 +49,9 @@ def test_tenants_of_a_newer_release_are_not_called_behind(applied):
 def test_a_process_that_is_older_than_its_files_is_told_to_restart(applied, monkeypatch, tmp_path):
     applied(*NEWER)
     (tmp_path / f"{NEWER[1]}.py").touch()
-    package = ModuleType("orders.migrations")
+    package = ModuleType(f"{EXAMPLE}.migrations")
     package.__path__ = [str(tmp_path)]
-    monkeypatch.setitem(sys.modules, "orders.migrations", package)
+    monkeypatch.setitem(sys.modules, f"{EXAMPLE}.migrations", package)
 
     with pytest.raises(RuntimeError, match=r"older than .*; run: \./dev restart web worker"):
         probe_unknown_migrations()
@@ -63,15 +64,15 @@ def test_the_migrations_of_a_process_are_those_of_its_start():
 
 
 def test_the_files_of_an_application_are_its_migrations():
-    known = {(app, name) for app, name in migrations_on_disk() if app == "orders"}
-    assert known <= files_of(["orders", "orders"])
+    known = {(app, name) for app, name in migrations_on_disk() if app == "notes"}
+    assert known <= files_of(["notes", "notes"])
 
 
 @pytest.mark.parametrize("name", ["0001_squashed_0003_all", "0001_initial_squashed_0003_all"])
 def test_rows_of_squashed_and_of_removed_applications_do_not_count(monkeypatch, name):
-    squashed = {("orders", name)}
+    squashed = {("notes", name)}
     monkeypatch.setattr("tenants.migration.migrations_on_disk", lambda: squashed)
-    old = {("orders", "0001_initial"), ("orders", "0003_more"), ("removed", "0001_initial")}
+    old = {("notes", "0001_initial"), ("notes", "0003_more"), ("removed", "0001_initial")}
 
     assert unknown(old | squashed) == set()
-    assert unknown([*old, ("orders", "0004_next")]) == {("orders", "0004_next")}
+    assert unknown([*old, ("notes", "0004_next")]) == {("notes", "0004_next")}

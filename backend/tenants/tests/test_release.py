@@ -108,11 +108,11 @@ def migrated(monkeypatch):
 
 def test_two_leaf_migrations_are_refused_before_anything_is_migrated(migrated, monkeypatch):
     loader = MigrationLoader(None)
-    loader.graph.add_node(("orders", "0099_other"), Migration("0099_other", "orders"))
-    loader.graph.add_dependency(None, ("orders", "0099_other"), ("orders", "0001_initial"))
+    loader.graph.add_node(("users", "0099_other"), Migration("0099_other", "users"))
+    loader.graph.add_dependency(None, ("users", "0099_other"), ("users", "0001_initial"))
     monkeypatch.setattr(migration_module, "MigrationLoader", lambda connection: loader)
 
-    with pytest.raises(CommandError, match=r"0099_other in orders.*makemigrations --merge"):
+    with pytest.raises(CommandError, match=r"0099_other in users.*makemigrations --merge"):
         call_command("release")
     assert migrated == []
 
@@ -132,18 +132,18 @@ def test_a_failing_system_check_is_refused_before_anything_is_migrated(migrated,
 
 @pytest.fixture
 def one_more(monkeypatch):
-    """Return a function that gives the application `orders` one more migration."""
+    """Return a function that gives the application `notes` one more migration."""
     load_disk = MigrationLoader.load_disk
 
     def add(name, **attributes):
         def with_it(loader):
             load_disk(loader)
-            own = sorted(key for key in loader.disk_migrations if key[0] == "orders")
-            added = Migration(name, "orders")
+            own = sorted(key for key in loader.disk_migrations if key[0] == "notes")
+            added = Migration(name, "notes")
             added.dependencies = own[-1:]
             for attribute, value in attributes.items():
                 setattr(added, attribute, value(own) if callable(value) else value)
-            loader.disk_migrations[("orders", name)] = added
+            loader.disk_migrations[("notes", name)] = added
 
         monkeypatch.setattr(MigrationLoader, "load_disk", with_it)
 
@@ -156,7 +156,7 @@ def test_a_squashed_migration_is_recorded_where_what_it_replaces_is_applied(one_
 
     with schema_context("test1"):
         applied = MigrationRecorder(connection).applied_migrations()
-    assert ("orders", "0001_squashed_all") in applied
+    assert ("notes", "0001_squashed_all") in applied
 
 
 def test_a_failing_migration_is_named_in_one_line(one_more):
@@ -166,7 +166,7 @@ def test_a_failing_migration_is_named_in_one_line(one_more):
 
     (line,) = logs
     assert (line["event"], line["schema"]) == ("migration failed", "test1")
-    assert line["migration"] == "orders.0099_wrong"
+    assert line["migration"] == "notes.0099_wrong"
     assert "nowhere" in line["reason"]
 
 
@@ -183,7 +183,7 @@ def test_handlers_of_every_application_run_after_a_migration(one_more):
         migration_module.migrate("test1")
     finally:
         post_migrate.disconnect(remember)
-    assert {"orders", "users", "products"} <= set(told)
+    assert {"notes", "users"} <= set(told)
 
 
 def test_an_unreachable_database_is_one_clear_message():
