@@ -22,10 +22,12 @@ from devtools.errors import DevError
 
 CHOSEN = {
     "APP_PASSWORD": "a b'c",
+    "CODESPACE_NAME": "mine",
     "DB_PORT": "15432",
     "LOCALSTACK_PORT": "14566",
     "LOG_FORMAT": "console",
     "SERVER": "",
+    "WEB_PORT": "18000",
 }
 GIVEN = {"db": 15432, "redis": 16379, "web": 18000, "localstack": 14566}
 
@@ -102,6 +104,7 @@ def test_hosts_and_paths_of_containers_become_those_of_this_machine(stack):
     assert web["REDIS_URL"] == "redis://127.0.0.1:16379/0"
     assert web["DATABASE_URL"].endswith("@127.0.0.1:15432/homeport")
     assert web["WEB_BIND"] == "127.0.0.1:18000"
+    assert web["FORWARDED_HOST"] == "mine-18000.app.github.dev"
     assert web["STATIC_ROOT"] == str(stack.places.data / "static")
     for service in _services(stack).values():
         for name, value in stack.settings(service).items():

@@ -109,7 +109,7 @@ CONTRACT: tuple[Variable, ...] = (
         "Django",
         "Accepted host names, comma separated; a leading dot includes subdomains.",
         words,
-        default=".localhost,127.0.0.1,[::1],web,.app.github.dev",
+        default=".localhost,127.0.0.1,[::1],web",
         example="app.example.com,.app.example.com",
         required_in=PRODUCTION,
         guards=True,
@@ -118,11 +118,20 @@ CONTRACT: tuple[Variable, ...] = (
         "CSRF_TRUSTED_ORIGINS",
         "Django",
         "Origins whose forms are accepted, with scheme, comma separated. The Codespaces proxy\n"
-        "may send either its own name or localhost.",
+        "may send localhost instead of FORWARDED_HOST.",
         words,
-        default="https://*.app.github.dev,http://localhost:8000,https://localhost:8000",
+        default="http://localhost:8000,https://localhost:8000",
         example="https://app.example.com",
         required_in=PRODUCTION,
+        guards=True,
+    ),
+    Variable(
+        "FORWARDED_HOST",
+        "Django",
+        "The host name of web in GitHub Codespaces, trusted besides ALLOWED_HOSTS, and with https\n"
+        "besides CSRF_TRUSTED_ORIGINS. docker-compose.yml derives it from CODESPACE_NAME.",
+        example="name-8000.app.github.dev",
+        deployments=LOCALLY,
         guards=True,
     ),
     Variable(

@@ -5,6 +5,7 @@ import os
 from development import remedies, test_runs
 
 test_runs.use_stack()  # before base settings read the environment
+os.environ["FORWARDED_HOST"] = "name-8000.app.github.dev"
 
 from core.settings.base import *  # noqa: E402, F403
 from core.settings.base import (  # noqa: E402

@@ -5,7 +5,7 @@ import re
 import pytest
 from django.test import Client
 
-NAME = "fuzzy-waffle-abc123-8000.app.github.dev"
+NAME = "name-8000.app.github.dev"  # FORWARDED_HOST of the tests
 LOCAL = "localhost:8000"
 
 # What proxies were seen to send: it rewrites Origin, or Host, or both, or neither.
@@ -25,9 +25,16 @@ def test_a_form_is_accepted(test1, seen):
     assert _status_of_log_in(SEEN[seen] | ({} if seen == "no proxy" else FORWARDED)) == 200
 
 
-def test_a_form_of_another_site_is_refused(test1):
-    evil = {"host": NAME, "origin": "https://app.github.dev.example.com", **FORWARDED}
+@pytest.mark.parametrize("site", ["app.github.dev.example.com", "other-8000.app.github.dev"])
+def test_a_form_of_another_site_is_refused(test1, site):
+    evil = {"host": NAME, "origin": f"https://{site}", **FORWARDED}
     assert _status_of_log_in(evil) == 403
+
+
+@pytest.mark.parametrize("name", ["other-8000", "name-4566", "x.name-8000"])
+def test_the_name_of_another_codespace_is_an_unknown_host(test1, name):
+    answer = Client().get("/admin/login/", headers={"host": f"{name}.app.github.dev"})
+    assert answer.status_code == 400
 
 
 def _status_of_log_in(headers: dict[str, str]) -> int:
