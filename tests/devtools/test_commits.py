@@ -7,7 +7,11 @@ import subprocess
 import sys
 
 import pytest
-from front_door import own_hooks
+from front_door import ROOT, own_hooks
+from pre_commit.clientlib import load_config
+from pre_commit.commands.run import Classifier
+from pre_commit.repository import all_hooks
+from pre_commit.store import Store
 
 from devtools import commits
 from devtools.checkout import Checkout
@@ -78,3 +82,35 @@ def test_what_can_be_fixed_is_fixed(tmp_path):
     commits.fix(Checkout(tmp_path), Terminal(out=io.StringIO()), sys.executable)
     assert (tmp_path / "bad.py").read_text() == "X = 1\n"
     assert (tmp_path / "text.md").read_bytes() == b"one\ntwo\n"
+
+
+# The hooks that load the whole program, and so take most of the time of a commit.
+WHOLE = {"code", "environment", "imports", "types", "reference", "parity"}
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("README.md", set()),
+        ("docs/reload.md", set()),
+        ("backend/workbench/templates/workbench/home.html", set()),
+        ("backend/core/wsgi.py", {"code", "imports"}),
+        ("requirements/base.in", {"code"}),
+        ("devtools/locking.py", {"environment", "imports", "types", "reference"}),
+        ("tests/devtools/test_commits.py", {"imports"}),
+        ("docker-compose.yml", {"environment", "parity"}),
+    ],
+)
+def test_a_commit_runs_only_the_checks_that_its_file_can_fail(monkeypatch, file, expected):
+    monkeypatch.chdir(ROOT)
+    assert (ROOT / file).is_file()
+    config = load_config(".pre-commit-config.yaml")
+    changed = Classifier.from_config([file], config["files"], config["exclude"])
+    run = {
+        hook.id
+        for hook in all_hooks(config, Store())
+        if "pre-commit" in hook.stages
+        and (hook.always_run or list(changed.filenames_for_hook(hook)))
+    }
+    assert run & WHOLE == expected
+    assert "text" in run

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -29,6 +30,9 @@ from devtools.terminal import Terminal
 pytestmark = pytest.mark.stack
 
 SERVICES = ["db", "redis", "localstack", "migrate", "web", "worker"]
+
+# Doctor's checks that ask the running stack, or its supervisor.
+STACK_CHECKS = ("ports", "volume", "orphans", "services", "packages", "migrations", "emulators")
 
 SEND = """
 import json
@@ -286,6 +290,30 @@ def test_the_tests_arguments_and_exit_status_are_passed_through(up):
     good = up.dev("test", "-q", "core/tests/test_liveness.py")
     assert good.returncode == 0, good.stdout + good.stderr
     assert up.dev("test", "-q", "core/tests/nosuch.py").returncode == 4
+
+
+def test_ctrl_c_in_tests_is_an_interrupt_and_not_a_failure(up):
+    waiting = "def test_waiting():\n    print('waiting', flush=True)\n    time.sleep(60)\n"
+    file = up.write("backend/core/tests/test_waiting.py", f"import time\n\n\n{waiting}")
+    # Like Ctrl-C in a terminal: every process of the group receives it.
+    with up.start("test", "-s", "core/tests/test_waiting.py", process_group=0) as child:
+        _read_until(child, "waiting")
+        os.killpg(child.pid, signal.SIGINT)
+        output, errors = child.communicate(timeout=60)
+    file.unlink()
+    assert child.returncode == 130, output + errors
+    assert output.endswith("\ninterrupted\n")
+    assert "tests failed" not in output
+
+
+def test_doctor_invents_no_fault_on_a_busy_machine(up):
+    """Twenty runs, five at a time: more than this machine has processors."""
+    with ThreadPoolExecutor(5) as pool:
+        runs = list(pool.map(lambda _: up.dev("doctor", "--json", *STACK_CHECKS), range(20)))
+    checks = [one for run in runs for one in json.loads(run.stdout)["checks"]]
+    assert [one for one in checks if one["state"] == "wrong"] == []
+    assert {one["name"] for one in checks if one["state"] == "ok"} == {*STACK_CHECKS}
+    assert {run.returncode for run in runs} == {0}
 
 
 def test_restart_leaves_the_others_alone(up):
