@@ -45,6 +45,21 @@ def port(checkout: Checkout, service: str) -> int:
     return int(chosen or default)
 
 
+def taken(service: str, number: int, *, fixed: bool = False) -> DevError:
+    """The error that another program uses the debugger's port `number` of `service`.
+
+    `fixed`: no variable can change it.
+    """
+    variable, _ = PORTS[service]
+    return DevError(
+        f"port {number} for the debugger of {service} is taken by "
+        f"{ports.holder(number) or 'another program'}",
+        "stop that program, then try again"
+        if fixed
+        else f"stop that program, or choose another port: {variable}=... in .env",
+    )
+
+
 def variables(port: int | None) -> dict[str, str]:
     """The variables that make a process listen for an editor on `port`; None: no debugger."""
     if port is None:

@@ -125,8 +125,9 @@ class EmbeddedEngine(Engine):
             self._must_run()
             given = web.chosen(server, debug_port)
             stack = self._stack(self._declared(), self._ports_now(), {WEB: given})
-            if debug_port and debug_port != self.runner.debug_ports.get(WEB):
-                web.refuse_taken(debug_port)
+            own = self.runner.debug_ports.get(WEB)
+            if debug_port and debug_port != own and ports.listens(debug_port):
+                raise debuggers.taken(WEB, debug_port)
             choice = web.Choice.of(given)
             program = dataclasses.replace(
                 self._programs(stack)[WEB], ready=lambda _: choice.arrived(stack.ports[WEB])
@@ -358,12 +359,7 @@ class EmbeddedEngine(Engine):
         for name in debuggers.PORTS:
             port = debuggers.port(self.checkout, name)
             if own.get(name) != port and not self.claims.take(port):
-                variable, _ = debuggers.PORTS[name]
-                raise DevError(
-                    f"port {port} for the debugger of {name} ({variable}) is taken by "
-                    f"{ports.holder(port) or 'another program'}",
-                    f"stop that program, or choose another port: {variable}=... in .env",
-                )
+                raise debuggers.taken(name, port)
             given[name] = debuggers.variables(port)
         served = self.runner.served
         # A server that already runs under a debugger is kept: an editor may be attached.

@@ -25,6 +25,7 @@ from .. import (
     environment,
     health,
     logs,
+    ports,
     readiness,
 )
 from ..checkout import Checkout
@@ -121,8 +122,8 @@ class WorkspaceEngine(Engine):
         # A running server that does not answer yet is slow; a restart would take longer.
         keep = self._state().running and web.Choice.of(variables) == self._choice
         if not keep:
-            if debug and not self._choice.debug_port:
-                web.refuse_taken(self.debug_port)
+            if debug and not self._choice.debug_port and ports.listens(self.debug_port):
+                raise debuggers.taken(WEB, self.debug_port, fixed=True)
             self._replace(variables)
         self._follow(timeout)
         return not keep

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import debuggers, health, ports
-from ..errors import DevError
 
 SERVER_VARIABLE = "SERVER"
 DEFAULT = "gunicorn"
@@ -68,12 +67,3 @@ def exported(script: Path) -> dict[str, str]:
         return {}
     found = re.findall(r"^export (\w+)=(.*?)$(?=\n(?:export|cd) |\n*\Z)", text, re.M | re.S)
     return {key: "".join(shlex.split(value)) for key, value in found}
-
-
-def refuse_taken(port: int) -> None:
-    """Raise DevError if another program uses `port`."""
-    if ports.listens(port):
-        raise DevError(
-            f"port {port} for the debugger is taken by {ports.holder(port) or 'another program'}",
-            "stop that program, then try again",
-        )

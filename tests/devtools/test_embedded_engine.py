@@ -253,7 +253,8 @@ def test_a_debuggers_port_that_is_taken_is_named(up):
             for command in (("serve", "gunicorn", "--debug"), ("up", "--debug")):
                 done = up.dev(*command)
                 assert done.returncode == 1
-                assert f"port {port} for the debugger" in done.stderr
+                assert f"port {port} for the debugger of web is taken by " in done.stderr
+                assert "choose another port: WEB_DEBUG_PORT=... in .env" in done.stderr
         finally:
             del up.variables["WEB_DEBUG_PORT"]
     assert up.healthy()
