@@ -29,6 +29,8 @@ _REMEDIES = {
     MIGRATIONS: RESTART_DATABASE,
     UNKNOWN_MIGRATIONS: RESTART_DATABASE,
 }
+# In the messages of PostgreSQL and Redis about a wrong password.
+_REFUSED = "authenticat"
 # As in backend/core/health.py.
 _LATE = "no answer within"
 
@@ -72,6 +74,11 @@ class Health:
     def late(self) -> dict[str, str]:
         """The `failing` entries whose checks timed out."""
         return {name: why for name, why in self.failing.items() if why.startswith(_LATE)}
+
+    @property
+    def refused(self) -> bool:
+        """Whether a service refuses the password, which waiting does not change."""
+        return any(_REFUSED in why.lower() for why in self.failing.values())
 
     def as_json(self) -> dict[str, Any]:
         return {"status": self.status, "checks": {k: dict(v) for k, v in self.checks.items()}}

@@ -6,12 +6,17 @@ import json
 import socket
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler
+from types import SimpleNamespace
 
 import pytest
 from front_door import serving
 
 from devtools import health
+from devtools.commands import stack
+from devtools.errors import DevError
 from devtools.health import Health
+from devtools.status import StackStatus
+from devtools.terminal import Terminal
 
 WELL = {"status": "ok", "server": "gunicorn", "checks": {"cache": {"status": "ok"}}}
 ILL = {
@@ -68,6 +73,28 @@ def test_what_names_its_remedy_gets_no_other():
     pending = {"status": "fail", "error": "pending in public; run: ./dev migrate"}
     [problem] = Health("fail", "gunicorn", {"migrations": pending}).problems
     assert problem.remedy == ""
+
+
+@pytest.mark.parametrize(
+    ("reason", "command"),
+    [
+        ('FATAL:  password authentication failed for user "app"', "./dev restart db"),
+        ("AuthenticationError: invalid username-password pair", "./dev restart redis"),
+        ("AuthenticationError: Authentication required.", "./dev restart redis"),
+    ],
+)
+def test_up_does_not_wait_for_a_refused_password(reason, command, monkeypatch):
+    monkeypatch.setattr(stack.time, "sleep", lambda _: pytest.fail("it waits"))
+    name = "database" if "db" in command else "cache"
+    found = Health("fail", "gunicorn", {name: {"status": "fail", "error": reason}})
+    run = SimpleNamespace(
+        engine=SimpleNamespace(status=lambda: StackStatus("compose", "p", [], found)),
+        terminal=Terminal(),
+        options=SimpleNamespace(timeout=600),
+    )
+    with pytest.raises(DevError) as raised:
+        stack._settled(run)
+    assert [problem.remedy for problem in raised.value.problems] == [command]
 
 
 @pytest.mark.parametrize("body", ["", "<html>", "[]", "{}", "null"])
