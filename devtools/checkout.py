@@ -7,6 +7,7 @@ import errno
 import fcntl
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -131,11 +132,15 @@ class Checkout:
 
     def unwritable(self, error: OSError) -> DevError:
         """The error for a file of this checkout that cannot be written because of `error`."""
-        remedy = f"become the owner of the checkout: sudo chown -R $(id -u):$(id -g) '{self.root}'"
+        root = shlex.quote(str(self.root))
+        remedy = f"become the owner of the checkout: sudo chown -R $(id -u):$(id -g) {root}"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            remedy = f"free some space on its disk: df -h '{self.root}'"
+            remedy = f"free some space on its disk; to see it: df -h {root}"
         elif error.errno == errno.EROFS:
             remedy = "clone it to a writable disk"
+        elif error.errno in (errno.EEXIST, errno.EISDIR, errno.ENOTDIR):
+            path = shlex.quote(str(_existing(Path(error.filename or self._state))))
+            remedy = f"move it away: mv {path} {path}.old"
         return DevError(
             f"{error.filename or self._state} cannot be written: {error.strerror}", remedy
         )
@@ -163,3 +168,8 @@ class Checkout:
             part.replace(path)
         except OSError as error:
             raise self.unwritable(error) from error
+
+
+def _existing(path: Path) -> Path:
+    """`path`, or the nearest directory above that exists."""
+    return next(one for one in (path, *path.parents) if os.path.lexists(one))

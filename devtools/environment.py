@@ -182,7 +182,7 @@ def _uv_pin(checkout: Checkout) -> tuple[str, str]:
     """The locked version of uv, and its entry with the hashes."""
     entry = re.search(r"^uv==([^\s;\\]+)(?:.*\\\n)*.*", _locked(checkout), re.MULTILINE)
     if not entry:
-        raise DevError(f"{REQUIREMENTS} does not lock uv", f"git checkout {REQUIREMENTS}")
+        raise DevError(f"{REQUIREMENTS} does not lock uv", f"git checkout HEAD {REQUIREMENTS}")
     return entry.group(1), entry.group(0) + "\n"
 
 
@@ -204,7 +204,7 @@ def _locked(checkout: Checkout) -> str:
         return (checkout.root / REQUIREMENTS).read_text(encoding="utf-8")
     except OSError as error:
         raise DevError(
-            f"{REQUIREMENTS} cannot be read: {error.strerror}", f"git checkout {REQUIREMENTS}"
+            f"{REQUIREMENTS} cannot be read: {error.strerror}", f"git checkout HEAD {REQUIREMENTS}"
         ) from error
 
 

@@ -123,7 +123,9 @@ def lint(run: Run) -> int:
 
     options = run.options
     if options.install:
-        run.terminal.mark(Mark.GOOD, f"wrote {commits.install_hook(run.checkout)}")
+        run.terminal.mark(
+            Mark.GOOD, f"each commit is checked by {commits.install_hook(run.checkout)}"
+        )
         return 0
     python = environment.ensure(run.checkout, run.terminal)
     if options.fix:

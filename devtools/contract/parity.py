@@ -102,7 +102,7 @@ def compare(
     files = compose.load(checkout, python)
     missing = [name for name in (compose.LOCAL, compose.PRODUCTION) if name not in files]
     if missing:
-        raise DevError(f"there is no {missing[0]}", f"git checkout {missing[0]}")
+        raise DevError(f"there is no {missing[0]}", f"git checkout HEAD {missing[0]}")
     contract = variables.load(checkout, python, files)
     stages = dockerfile.stages((checkout.root / dockerfile.FILE).read_text("utf-8"))
     local = _Side(files[compose.LOCAL], LOCAL_COMPOSE, stages["development"])

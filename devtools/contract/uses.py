@@ -68,7 +68,9 @@ def find(checkout: Checkout, python: Interpreter) -> list[Use]:
     """
     done = python.run(checkout, "-m", "devtools.contract.uses")
     if not done.ok:
-        raise DevError(f"the code cannot be searched: {done.last_words}", "./dev lint")
+        raise DevError(
+            f"the code cannot be searched: {done.last_words}", "./dev lint   names the line"
+        )
     return [Use(*fields) for fields in json.loads(done.output)]
 
 

@@ -114,13 +114,16 @@ def read(
     reader = Path(__file__).with_name("read_yaml.py").read_text(encoding="utf-8")
     done = python.run(checkout, "-c", reader, *names)
     if not done.ok:
-        raise DevError(f"the Compose files cannot be read: {done.last_words}", "./dev lint")
+        raise DevError(
+            f"the Compose files cannot be read: {done.last_words}",
+            "is .venv usable? ./dev doctor python",
+        )
     parts = json.loads(done.output)
     faults = [
         f"{name} is invalid: {part['error']}" for name, part in zip(names, parts) if part["error"]
     ]
     if faults:
-        raise DevError("\n".join(faults), f"see the changes: git diff {' '.join(names)}")
+        raise DevError("\n".join(faults), f"see the changes: git diff HEAD {' '.join(names)}")
     return [(part["document"] or {}, part["lines"]) for part in parts]
 
 

@@ -36,7 +36,9 @@ def _of_json(text: str) -> list[tuple[str, str, int]]:
     try:
         document = jsonc.parse(text)
     except ValueError as error:
-        raise DevError(f"{FILE} is invalid: {error}", f"git diff {FILE}") from error
+        raise DevError(
+            f"{FILE} is invalid: {error}", f"see the changes: git diff HEAD {FILE}"
+        ) from error
     given = [name for key in _GIVEN for name in document.get(key) or {}]
     found = {(name, FILE, _line(text, f'"{name}"')) for name in given}
     found |= {(m.group(1), FILE, _line(text, m.group())) for m in _TAKEN.finditer(text)}

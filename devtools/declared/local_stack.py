@@ -152,7 +152,7 @@ def load_with(checkout: Checkout, find: Callable[[], Interpreter | None]) -> Dec
         text = (checkout.root / FILE).read_bytes()
     except OSError as error:
         raise DevError(
-            f"{FILE} cannot be read: {error.strerror}", f"git checkout {FILE}"
+            f"{FILE} cannot be read: {error.strerror}", f"git checkout HEAD {FILE}"
         ) from error
     digest = hashlib.sha256(text).hexdigest()
     known = checkout.recall(SUBJECT)

@@ -39,7 +39,7 @@ def read(path: str) -> dict[str, Any]:
         lines: dict[str, int] = {}
         _record(loader, node, "", lines)
         document = loader.construct_document(node) if node else None
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         return {"document": None, "lines": {}, "error": str(error)}
     return {"document": document, "lines": lines, "error": ""}
 

@@ -92,7 +92,9 @@ def ask(checkout: Checkout, python: Interpreter, *arguments: str) -> str:
     """The output of `python -m core.env`. Raises DevError if it fails."""
     done = python.run(checkout, "-m", "core.env", *arguments, directory="backend")
     if not done.ok:
-        raise DevError(f"{FILE} cannot be run: {done.last_words}", f"git diff {FILE}")
+        raise DevError(
+            f"{FILE} cannot be run: {done.last_words}", f"see the changes: git diff HEAD {FILE}"
+        )
     return done.output
 
 

@@ -88,14 +88,16 @@ def memory(context: Context) -> Result:
     if total < needed * 0.9:  # a machine sold with 2 GB reports slightly less
         return warning(
             f"{whose} {_shown(total)} of memory; the stack needs {_shown(needed)}",
-            "give Docker more memory in its settings (Resources), or use a larger machine",
+            "give Docker Desktop more memory (Settings, Resources), or use a larger machine"
+            if context.composed
+            else "use a larger machine",
         )
     available = _of_meminfo("MemAvailable")
     if available and available < needed and not context.database_runs:
         free = f"{_shown(available)} of {_shown(total)}"
         return warning(
             f"only {free} are free; the stack needs {_shown(needed)}",
-            "stop what you do not need; largest processes: ps -eo rss,comm --sort -rss | head",
+            "stop what you do not need; largest processes: ps -eo rss,comm | sort -rn | head",
         )
     free = f", {_shown(available)} free" if available else ""
     return ok(f"{whose} {_shown(total)}{free}")

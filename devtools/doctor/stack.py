@@ -109,8 +109,8 @@ def volume(context: Context) -> Result:
     return wrong(
         f"{name} was written by PostgreSQL {', '.join(map(str, written))}; "
         f"the stack runs {wanted}, which cannot read it",
-        "keep what you need: start the old version with it and use pg_dumpall\n"
-        "then create an empty database: ./dev down --volumes && ./dev up",
+        "to keep its data, dump it first with the old version: pg_dumpall\n"
+        "create an empty database: ./dev down --volumes && ./dev up",
     )
 
 

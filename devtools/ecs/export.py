@@ -34,7 +34,9 @@ def made(
     Raises DevError with all problems of its options and the production Compose file.
     """
     if compose.PRODUCTION not in files:
-        raise DevError(f"there is no {compose.PRODUCTION}", f"git checkout {compose.PRODUCTION}")
+        raise DevError(
+            f"there is no {compose.PRODUCTION}", f"git checkout HEAD {compose.PRODUCTION}"
+        )
     problems = target.problems(contract)
     if problems:
         raise DevError.of(problems)

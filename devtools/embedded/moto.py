@@ -58,4 +58,4 @@ def answers(port: int) -> bool:
 
 def _must_exist(program: Path) -> None:
     if not program.exists():  # reported here, not by a crash later
-        raise DevError(f"{PROGRAM} is missing", f"git checkout {PROGRAM}")
+        raise DevError(f"{PROGRAM} is missing", f"git checkout HEAD {PROGRAM}")

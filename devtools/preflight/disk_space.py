@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 
 from .. import environment
@@ -47,6 +48,6 @@ def of_checkout(checkout: Checkout) -> tuple[int, list[Problem]]:
         Problem(
             f"only {free // MEGABYTE} MB are free on the disk of {checkout.root}; "
             f"the stack needs {needed // MEGABYTE} MB",
-            f"free some space: df -h '{checkout.root}'",
+            f"free some space on it; to see it: df -h {shlex.quote(str(checkout.root))}",
         )
     ]

@@ -24,10 +24,12 @@ READ_BY_THE_APPLICATION = ("backend",)
 def windows_line_endings(checkout: Checkout) -> list[Problem]:
     """The scripts with Windows line endings."""
     names = [str(path.relative_to(checkout.root)) for path in with_windows_ends(checkout.root)]
+    # With such line endings the launcher itself is no program, but still a Python file.
+    launcher = "python3 dev" if "dev" in names else "./dev"
     return [
         Problem(
             f"{name} has Windows line endings (CRLF) and cannot run in a container",
-            f"sed -i 's/\\r$//' {shlex.quote(name)}"
+            f"{launcher} doctor --fix line-endings"
             "   and, to keep it that way: git config core.autocrlf input",
         )
         for name in names

@@ -189,6 +189,9 @@ def test_data_of_another_postgresql_in_the_checkout(embedded):
     found = _one(embedded, "volume")
     assert found["state"] == "wrong"
     assert ".dev/data/postgres was written by PostgreSQL 16" in found["finding"]
+    assert "./dev down --volumes" in found["remedy"]
+    embedded.dev("down", "--volumes", "--yes")
+    assert _one(embedded, "volume")["state"] == "ok"
 
 
 def test_a_port_of_the_embedded_engine_that_is_held(embedded):
@@ -204,5 +207,7 @@ def test_orphans_of_a_killed_supervisor(embedded):
         found = _one(embedded, "orphans")
         assert found["state"] == "wrong"
         assert "only to stop them: ./dev down" in found["remedy"]
+        embedded.dev("down")
+        assert _one(embedded, "orphans")["state"] == "ok"
     finally:
-        shutil.rmtree(embedded.places.sockets)
+        shutil.rmtree(embedded.places.sockets, ignore_errors=True)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from faults import run
 
 from devtools.checkout import Checkout
 from devtools.errors import DevError
@@ -115,7 +116,11 @@ def test_windows_line_endings_are_reported_with_a_remedy(workspace, fake_docker,
     )
     assert done.returncode == 1
     assert f"error: {name} has Windows line endings" in done.stderr
-    assert f"sed -i 's/\\r$//' {name}" in done.stderr
+    launcher = "python3 dev" if name == "dev" else "./dev"
+    remedy = f"{launcher} doctor --fix line-endings"
+    assert remedy in done.stderr
+    run(workspace, remedy)
+    assert path.read_bytes() == content
 
 
 def test_a_directory_that_the_containers_user_cannot_read_is_named(workspace):
@@ -134,8 +139,11 @@ def test_hidden_files_may_be_unreadable(workspace):
 def test_a_checkout_that_cannot_be_written_is_named(workspace):
     # A file instead of the state directory, because root ignores permissions.
     workspace.write(".dev", "")
-    with pytest.raises(DevError, match="cannot be written"):
+    with pytest.raises(DevError, match="cannot be written") as refused:
         Checkout(workspace.root, {}).remember("ports", {})
+    command = refused.value.problems[0].remedy.removeprefix("move it away: ")
+    run(workspace, command)
+    Checkout(workspace.root, {}).remember("ports", {})
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "soon"])

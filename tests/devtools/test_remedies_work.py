@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
-import subprocess
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import pytest
+from faults import Fault, program, remedied, repository
 from front_door import ROOT, Workspace
 
-OF_GIT = {
-    "GIT_AUTHOR_NAME": "A",
-    "GIT_AUTHOR_EMAIL": "a@example.com",
-    "GIT_COMMITTER_NAME": "A",
-    "GIT_COMMITTER_EMAIL": "a@example.com",
-}
-
-
-@dataclass(frozen=True)
-class Fault:
-    """How to `make` a fault, the arguments of ./dev that report it, and the text and remedy."""
-
-    make: Callable[[Workspace], object]
-    arguments: str
-    text: str
-    remedy: str
-
-
-def repository(workspace: Workspace) -> None:
-    workspace.variables |= OF_GIT
-    run(workspace, "git init --quiet && git add . && git commit --quiet --message=All")
+from devtools import identity
 
 
 def of_another_owner(workspace: Workspace) -> None:
@@ -44,16 +24,21 @@ def another_hook(workspace: Workspace) -> None:
     workspace.write(".git/hooks/pre-commit", "#!/bin/sh\nexit 0\n", mode=0o755)
 
 
-def run(workspace: Workspace, command: str) -> None:
-    ended = subprocess.run(
-        ["sh", "-c", command],
-        cwd=workspace.root,
-        env=workspace.variables,
-        capture_output=True,
-        text=True,
-        check=False,
+def missing_extension(workspace: Workspace) -> None:
+    workspace.write(".vscode/extensions.json", '{"recommendations": ["a.b"]}')
+    program(
+        workspace,
+        "code",
+        '[ "$1" != --install-extension ] || echo "$2" >> extensions\n'
+        "cat extensions 2>/dev/null || true",
     )
-    assert ended.returncode == 0, ended.stderr
+
+
+def data_of_a_deleted_checkout(workspace: Workspace) -> None:
+    path = identity.outside(f"test-{os.getpid()}")
+    path.mkdir()
+    record = {"id": "test", "root": "/gone", "copied_from": "", "inode": 1}
+    (path / identity.FILE).write_text(json.dumps(record))
 
 
 FAULTS = {
@@ -61,7 +46,7 @@ FAULTS = {
         lambda here: here.write("backend/bin/web", "#!/bin/sh\r\nexit\r\n", mode=0o755),
         "--engine compose up",
         "backend/bin/web has Windows line endings",
-        r"sed -i 's/\r$//' backend/bin/web",
+        "./dev doctor --fix line-endings",
     ),
     "unreadable": Fault(
         lambda here: here.write("init-scripts/postgres/01.sql", "SELECT 1;", mode=0o600),
@@ -74,6 +59,30 @@ FAULTS = {
         "doctor permissions",
         "backend/bin/web is not executable",
         "chmod +x backend/bin/web",
+    ),
+    "venv without its Python": Fault(
+        lambda here: here.write(".venv/installed", "some state"),
+        "doctor python",
+        "the Python of .venv does not start",
+        "rm -r .venv",
+    ),
+    "extension": Fault(
+        missing_extension,
+        "doctor extensions",
+        "recommended but not installed: a.b",
+        "code --install-extension a.b",
+    ),
+    "data of a deleted checkout": Fault(
+        data_of_a_deleted_checkout,
+        "--engine embedded doctor orphans",
+        "the database of a checkout that is no longer in /gone",
+        f"rm -r {identity.outside(f'test-{os.getpid()}')}",
+    ),
+    "end of .env": Fault(
+        lambda here: here.write(".env", "A=1"),
+        "doctor environment-file",
+        ".env does not end with a newline",
+        "echo >> .env",
     ),
     ".env is no file": Fault(
         lambda here: (here.root / ".env").mkdir(),
@@ -111,6 +120,13 @@ FAULTS = {
         ".git/hooks/pre-commit is another hook",
         "rm '{root}/.git/hooks/pre-commit'",
     ),
+    "another hook that is kept": Fault(
+        another_hook,
+        "lint --install",
+        ".git/hooks/pre-commit is another hook",
+        "call `./dev lint --staged` in it",
+        typed="echo 'exec ./dev lint --staged' > .git/hooks/pre-commit",
+    ),
 }
 
 
@@ -119,18 +135,4 @@ def test_what_the_message_says_removes_the_fault(workspace, fake_docker, fault):
     fake_docker("echo 'no daemon' >&2; exit 1")
     shutil.copy(ROOT / ".env.example", workspace.root)
     workspace.write("docker-compose.yml", "services: {}\n")
-    fault.make(workspace)
-    remedy = fault.remedy.format(root=workspace.root)
-    before = said(workspace, fault.arguments)
-    assert fault.text in before
-    assert remedy in before
-
-    run(workspace, remedy)
-
-    assert fault.text not in said(workspace, fault.arguments)
-
-
-def said(workspace: Workspace, arguments: str) -> str:
-    done = workspace.dev(*arguments.split())
-    assert "Traceback" not in done.stderr
-    return done.stdout + done.stderr
+    remedied(workspace, fault)
