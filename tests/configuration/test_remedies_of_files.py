@@ -1,4 +1,4 @@
-"""Remedies for faults in the files of a checkout: make the fault, do what is said, and it is gone."""
+"""Remedies for faults in the files of a checkout: each is tried, and the fault is gone."""
 
 from __future__ import annotations
 
