@@ -1,6 +1,7 @@
 """Settings of a developer's machine: as production, but talkative and reachable."""
 
 import re
+import sys
 
 from django.http import HttpRequest
 
@@ -74,6 +75,12 @@ DEBUG_TOOLBAR_CONFIG = {
 CACHES["debug_toolbar"] = {
     name: value for name, value in CACHES["default"].items() if name != "KEY_FUNCTION"
 }
+
+# At each start the toolbar tries to import this adapter, and then Django runs `ldconfig` and a
+# compiler for each of twelve names of GDAL. With None the import fails at once:
+# https://docs.python.org/3/reference/import.html#the-module-cache
+if "django.contrib.gis" not in INSTALLED_APPS:
+    sys.modules["django.contrib.gis.db.backends.postgis.adapter"] = None  # type: ignore[assignment]
 
 
 def show_toolbar(request: HttpRequest) -> bool:

@@ -1,6 +1,10 @@
 """Every refusal has one shape, wherever it comes from, and nothing secret is logged."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from django.core.management import call_command
@@ -281,3 +285,19 @@ def test_every_operation_is_described_with_an_example_and_its_errors(site):
 
 def test_the_toolbar_is_of_local_settings_only(settings):
     assert "debug_toolbar" not in settings.INSTALLED_APPS
+
+
+def test_a_start_under_local_settings_does_not_search_for_geographic_libraries():
+    code = (
+        "import ctypes.util; ctypes.util.find_library = print\n"
+        "import django; django.setup(); import core.urls"
+    )
+    started = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).resolve().parents[2],
+        env={"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "core.settings.local"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "gdal" not in started.stdout
