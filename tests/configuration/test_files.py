@@ -29,6 +29,10 @@ def test_the_workspace_has_the_database_clients_of_the_server():
     assert "postgresql-client" not in stages()["development"]
 
 
+def test_the_workspace_has_the_programs_that_django_runs_for_translations():
+    assert re.search(r" gettext ", stages()["development"])
+
+
 def test_the_image_has_a_locale():
     assert "LANG=C.UTF-8" in stages()["base"]
 
