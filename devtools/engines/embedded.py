@@ -396,7 +396,9 @@ class EmbeddedEngine(Engine):
         states = self.runner.states
         if all(name in states and states[name].running for name in needed):
             return self._reached(*needed)
-        stack = self._stack(declared, self._settle(declared, needed))
+        # A new supervisor opens web's socket at once.
+        opened = needed if self.runner.supervisor.answers else [*needed, WEB]
+        stack = self._stack(declared, self._settle(declared, opened))
         programs = self._programs(stack)
         self.runner.supervise(stack, programs)
         self.runner.start(stack, _only(programs, needed), timeout=60)

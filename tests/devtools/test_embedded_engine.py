@@ -350,7 +350,9 @@ def test_taken_ports_are_replaced_and_remembered(checkout):
     with _listener() as server:
         taken = server.getsockname()[1]
         compose.write_text(compose.read_text().replace("WEB_PORT:-8000", f"WEB_PORT:-{taken}"))
-        first = checkout.up()
+        tests = checkout.dev("test", "--collect-only", "-q", "core/tests/test_liveness.py")
+        assert tests.returncode == 0, tests.stdout + tests.stderr
+        first = tests.stdout + checkout.up()
         moved = checkout.port("web")
         assert moved > taken
         assert f"web gets port {moved} (WEB_PORT): {taken} is taken by " in first
