@@ -19,15 +19,19 @@ def address(running) -> str:
 
 
 def hammer(address: str, client: int) -> collections.Counter:
-    """Call both tenants in turn over one connection; count the responses of each."""
+    """Call both tenants in turn over one connection; count the responses of each.
+
+    A response that no tenant's page is counts by its status and its first words.
+    """
     seen: collections.Counter = collections.Counter()
     connection = http.client.HTTPConnection(address, timeout=30)
     for turn in range(REQUESTS // CLIENTS):
         tenant = f"test{(client + turn) % 2 + 1}"
         connection.request("GET", "/", headers={"Host": f"{tenant}.localhost"})
-        page = connection.getresponse().read().decode()
-        answered = {name for name in ("test1", "test2") if f"<code>{name}</code>" in page}
-        seen[tenant, *answered] += 1
+        response = connection.getresponse()
+        page = response.read().decode()
+        answered = [name for name in ("test1", "test2") if f"<code>{name}</code>" in page]
+        seen[tenant, *(answered or [f"{response.status} {page[:500]}"])] += 1
     connection.close()
     return seen
 
