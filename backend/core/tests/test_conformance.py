@@ -10,6 +10,7 @@ import pytest
 import schemathesis
 from django.conf import settings as django_settings
 from django.core.signals import request_finished, request_started
+from django.core.wsgi import get_wsgi_application
 from django.db import close_old_connections
 from django_tenants.utils import schema_context
 from drf_spectacular.generators import SchemaGenerator
@@ -17,13 +18,13 @@ from hypothesis import HealthCheck, Phase, settings
 from rest_framework.throttling import SimpleRateThrottle
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from core.wsgi import application
 from users.tokens import AccessToken
 
 THERE = 1_000_000  # the id of one thing of each kind, beyond what a test makes
 
 api = schemathesis.openapi.from_dict(SchemaGenerator().get_schema(public=True))
-api.app = application
+# Not core.wsgi, which would limit the sessions of all tests as those of web.
+api.app = get_wsgi_application()
 
 
 @api.hook

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
+from core.database_limits import connection_options
+from core.env import environment
+
 BACKEND = Path(__file__).resolve().parents[2]
 LIMITS = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
 SHOW = f"""
@@ -53,3 +56,9 @@ def test_each_process_has_its_own_limits_and_keeps_them(process, limits):
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == limits
+
+
+def test_tests_have_the_limits_of_a_release():
+    # Creating and dropping a test database may take longer than a request.
+    expected = connection_options(environment()["RELEASE_DATABASE_LIMITS"])
+    assert connection.settings_dict["OPTIONS"]["options"] == expected, "who imports core.wsgi?"
