@@ -17,7 +17,7 @@ PROGRAM = "init-scripts/aws/emulator.py"
 
 
 class Moto:
-    """Defines how the server is started. It stores nothing, and seeds itself at each start."""
+    """Defines how the server is started. It seeds itself, and repeats what was changed."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
@@ -29,6 +29,7 @@ class Moto:
         program = self.stack.checkout.root / PROGRAM
         command = [str(self.stack.python), "-B", str(program)]
         command += ["--host", ports.LOOPBACK, "--port", str(port)]
+        command += ["--changes", str(self.stack.places.data / "aws.jsonl")]
         return Program(
             self.service,
             self.stack.script(self._declared(), Path("/"), shlex.join(command)),

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Serve moto, seeded before it answers: Cognito under Compose, all of AWS without Docker.
 
-    emulator.py --host HOST --port PORT [accounts] [store]
+    emulator.py --host HOST --port PORT [--changes FILE] [accounts] [store]
 
-The arguments are the parts that seed.py seeds; all of them by default.
+The arguments are the parts that seed.py seeds; all of them by default. Later changes are kept in
+FILE, and made again at the next start.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import seed
 from moto.moto_api._internal import mock_random
 from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from persistence import Persistent
 from werkzeug.serving import make_server
 
 
@@ -30,6 +33,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--changes", type=Path, metavar="FILE", help="keep changes in FILE")
     parser.add_argument("parts", nargs="*", metavar="PART")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
@@ -39,10 +43,14 @@ def main() -> int:
     except seed.NotSeeded as fault:
         seed.say("error", "not seeded", error=str(fault))
         return 1
+    served: Any = application
+    if options.changes:
+        served = Persistent(application, options.changes, mock_random.seed)
+        served.repeat()
     server = make_server(
         options.host,
         options.port,
-        OwnPages(application),
+        OwnPages(served),
         threaded=True,
         request_handler=MotoRequestHandler,
     )

@@ -3,10 +3,11 @@
 
     seed.py [--wait] [accounts] [store]
 
-Each emulator runs it at its start (emulator.py, localstack/ready.d), because emulators lose
-their data when they stop. It creates only what is missing and keeps changes. With --wait it waits
-for an emulator that does not answer yet. It refuses addresses of the real AWS. Exits with 0, or
-with 1 after a line that names the error and its remedy.
+Each emulator runs it at its start (emulator.py, localstack/10-seed.sh), because emulators lose
+their data when they stop; persistence.py then repeats later changes. It creates only what is
+missing and keeps changes. With --wait it waits for an emulator that does not answer yet. It
+refuses addresses of the real AWS. Exits with 0, or with 1 after a line that names the error and
+its remedy.
 """
 
 from __future__ import annotations

@@ -207,7 +207,7 @@ def test_web_and_worker_wait_for_a_seeded_aws(services):
         for emulator in ("localstack", "cognito"):
             assert awaited[emulator]["condition"] == "service_healthy", (name, emulator)
     # Otherwise it would be healthy before its seed has run.
-    assert "SUCCESSFUL" in str(services["localstack"]["healthcheck"]["test"])
+    assert "/_localstack/init/ready" in str(services["localstack"]["healthcheck"]["test"])
 
 
 @in_development

@@ -17,7 +17,7 @@ with schema_context("test1"):
 """
 
 LOG_IN = """
-import boto3, jwt
+import boto3, jwt, uuid
 from core.env import environment
 client = environment()["COGNITO_APP_CLIENT_ID"]
 signed_in = {"USERNAME": "staff@test1.example.com", "PASSWORD": "Homeport-local-1"}
@@ -25,7 +25,19 @@ tokens = boto3.client("cognito-idp").initiate_auth(
     ClientId=client, AuthFlow="USER_PASSWORD_AUTH", AuthParameters=signed_in
 )["AuthenticationResult"]
 claims = jwt.decode(tokens["IdToken"], options={"verify_signature": False})
-print(claims["iss"], claims["aud"], claims["sub"])
+
+# A file, a parameter and a user with random content, which only the first call makes.
+s3, ssm, cognito = (boto3.client(name) for name in ("s3", "ssm", "cognito-idp"))
+new, bucket = str(uuid.uuid4()), environment()["AWS_STORAGE_BUCKET_NAME"]
+if "Contents" not in s3.list_objects_v2(Bucket=bucket, Prefix="made"):
+    s3.put_object(Bucket=bucket, Key="made once", Body=new)
+    ssm.put_parameter(Name="/made/once", Value=new, Type="SecureString")
+    cognito.sign_up(ClientId=client, Username=f"{new}@example.com", Password=f"Made-once-{new}")
+file = s3.get_object(Bucket=bucket, Key="made once")["Body"].read().decode()
+parameter = ssm.get_parameter(Name="/made/once")["Parameter"]["Value"]
+users = cognito.list_users(UserPoolId=environment()["COGNITO_USER_POOL_ID"])["Users"]
+names = sorted(user["Username"] for user in users)
+print(claims["iss"], claims["aud"], claims["sub"], file, parameter, names)
 """
 
 # A ticket with an attachment, as a form.
@@ -53,7 +65,7 @@ def upload(stack: Stack, token: str) -> Answer:
 
 
 def use_aws(stack: Stack) -> str:
-    """Upload a file and log in to Cognito; return its pool, client and the account's subject."""
+    """Upload a file and log in to Cognito; return the ids and what somebody changed."""
     assert upload(stack, access_token(stack)).status == 201
     return stack.python(LOG_IN).splitlines()[-1]
 
