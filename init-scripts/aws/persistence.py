@@ -35,7 +35,9 @@ _OWN_PATHS = ("/_", "/moto-api")
 _STS = ("/", "application/x-www-form-urlencoded")
 # A presigned URL expires, so a repetition is signed otherwise.
 _SIGNATURE_KEYS = re.compile(r"X-Amz-.*|AWSAccessKeyId|Signature|Expires")
-_SIGNED = "AWS4-HMAC-SHA256 Credential=test/20260101/{}/s3/aws4_request, SignedHeaders=host, Signature=0"
+_SIGNED = (
+    "AWS4-HMAC-SHA256 Credential=test/20260101/{}/s3/aws4_request, SignedHeaders=host, Signature=0"
+)
 _OF_ONE_CONNECTION = ("content-length", "transfer-encoding", "expect", "connection")
 
 
@@ -132,7 +134,9 @@ def _entry(request: Request, body: bytes, response: bytes, number: int) -> Entry
     of_server = request.environ
     signed = parse_qsl(request.query_string.decode(), keep_blank_values=True)
     query = [(key, value) for key, value in signed if not _SIGNATURE_KEYS.fullmatch(key)]
-    headers = {key: value for key, value in request.headers if key.lower() not in _OF_ONE_CONNECTION}
+    headers = {
+        key: value for key, value in request.headers if key.lower() not in _OF_ONE_CONNECTION
+    }
     if query != signed:
         headers["Authorization"] = _SIGNED.format(os.environ["AWS_DEFAULT_REGION"])
     entry = {

@@ -71,9 +71,7 @@ def test_files_parameters_and_users_survive_a_kill(start):
     start()
     # It listens a moment after it has said so.
     patient = Config(retries={"total_max_attempts": 10}, s3={"addressing_style": "path"})
-    s3, ssm, cognito = (
-        boto3.client(name, config=patient) for name in ("s3", "ssm", "cognito-idp")
-    )
+    s3, ssm, cognito = (boto3.client(name, config=patient) for name in ("s3", "ssm", "cognito-idp"))
     change_files(s3)
     for value in ("old", "new"):
         ssm.put_parameter(Name="/mine", Value=value, Type="SecureString", Overwrite=True)
