@@ -13,7 +13,7 @@ from pathlib import Path
 from .. import readiness
 from ..errors import DevError
 from ..process import capture
-from ..supervision.client import Client
+from ..supervision.client import WATCH, Client
 from ..supervision.leftovers import MARK, MARK_SERVICE
 from .places import Places
 from .stack import Program
@@ -22,6 +22,10 @@ RETRIES = 3
 # A server's developer mends its code meanwhile; what waits for a server gives up earlier.
 RETRIES_OF_SERVER = 100
 _LOG_BYTES = "10MB"
+
+# Ends the supervisor when the checkout is deleted: its directory is `.`, which has a path as long
+# as it exists, also after it was moved.
+_WATCH = "while /bin/pwd -P >/dev/null 2>&1; do sleep 5; done; kill $PPID"
 
 _ORPHANS = Path(__file__).with_name("orphans.py")
 
@@ -110,6 +114,15 @@ def _configuration(programs: Sequence[Program]) -> str:
             "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface",
         },
     ]
+    sections.append(
+        {
+            "": f"program:{WATCH}",
+            "command": f"sh -c '{_WATCH}'",
+            "directory": "%(here)s/../..",
+            "stopasgroup": "true",
+            "startsecs": 0,
+        }
+    )
     sections += [
         {
             **_command(program),

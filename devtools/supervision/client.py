@@ -25,6 +25,8 @@ from ..errors import DevError, NoAnswer
 # A service whose socket supervisord opens has two processes, `NAME-0` and `NAME-1`. The first
 # only keeps the socket open while the second, the server, is replaced.
 HOLDER, SERVER = "-0", "-1"
+# A process that is no service: see embedded/supervisor.py.
+WATCH = "watch"
 # After as many crashes in a row, a start has failed.
 CRASHES = 2
 
@@ -115,7 +117,7 @@ class Client:
                 exit_status=found["exitstatus"],
             )
             for found in every
-            if found["name"] != found["group"] + HOLDER
+            if found["name"] not in (found["group"] + HOLDER, WATCH)
         }
 
     def start(self, name: str) -> None:

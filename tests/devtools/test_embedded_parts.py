@@ -17,6 +17,7 @@ from devtools import logs
 from devtools.checkout import Checkout
 from devtools.embedded import account
 from devtools.embedded.places import Places
+from devtools.embedded.supervisor import Supervisor
 from devtools.engines import choice
 from devtools.errors import DevError, NoAnswer
 from devtools.places_outside import place
@@ -197,3 +198,18 @@ def test_only_marked_processes_are_found(tmp_path):
         assert (ours.wait(5), theirs.poll(), other.poll()) == (-15, None, None)
         theirs.kill()
         other.kill()
+
+
+def test_the_supervisor_ends_when_its_checkout_is_deleted(checkout, places):
+    places.make()
+    places.make_sockets()
+    supervisor = Supervisor(places, Path(sys.executable))
+    supervisor.configure([])
+    supervisor.launch(os.environ)
+    try:
+        assert supervisor.states() == {}
+        shutil.rmtree(checkout.root)
+        wait_until(lambda: not supervisor.answers, 60, "it still runs")
+    finally:
+        if supervisor.answers:
+            supervisor.shut_down()
