@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 import django
 from django.conf import settings
-from django.core.management import execute_from_command_line, get_commands
+from django.core.management import CommandError, execute_from_command_line, get_commands
 from django.db import DatabaseError, OperationalError, connection
+from django.db.migrations.exceptions import InconsistentMigrationHistory
 
+from tenants.migration import SQUASHED
 from tenants.operators import Operators
 
 if TYPE_CHECKING:
@@ -102,6 +104,17 @@ def run(arguments: list[str]) -> None:
             raise
         what = f"{error.filename} cannot be written as this user: {error.strerror}"
         raise SystemExit(f"{command}: {what}\nRun it {settings.REMEDIES['code']}") from error
+    except SystemExit as end:
+        # Of a CommandError, which Django has printed: startapp makes one of each OSError.
+        if isinstance(end.__context__, CommandError) and isinstance(
+            end.__context__.__context__, PermissionError
+        ):
+            raise SystemExit(f"Run it {settings.REMEDIES['code']}") from end
+        raise
+    except InconsistentMigrationHistory as error:
+        if "--traceback" in arguments:
+            raise
+        raise SystemExit(f"{command}: {error}\n{_history_remedy(error)}") from error
     except DatabaseError as error:
         remedy = _remedy(error)
         if not remedy or "--traceback" in arguments:
@@ -145,6 +158,17 @@ def _remedy(error: DatabaseError) -> str:
     if missing and _is_behind():
         return f"The database is older than this code; {settings.REMEDIES['migrate']}"
     return ""
+
+
+def _history_remedy(error: InconsistentMigrationHistory) -> str:
+    """Return the remedy for an applied migration with a dependency that is not applied."""
+    missing = re.search(r"dependency \w+\.(\w+)", str(error))
+    if missing and SQUASHED.match(missing[1]):
+        return (
+            "The database was not migrated while this migration still had `replaces`. Restore "
+            f"that line, {settings.REMEDIES['migrate']}; then delete the line again."
+        )
+    return "Restore the dependencies that the migration had when it was applied."
 
 
 def unavailable_remedy(error: Exception) -> str:

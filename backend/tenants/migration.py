@@ -20,7 +20,7 @@ from django.db.migrations.loader import MigrationLoader
 log = structlog.get_logger(__name__)
 
 # As `squashmigrations` names it: 0001_squashed_0004_..., or 0001_initial_squashed_0004_...
-_SQUASHED = re.compile(r"(?P<first>\d{4})_(?:\w+_)?squashed_(?P<last>\d{4})")
+SQUASHED = re.compile(r"(?P<first>\d{4})_(?:\w+_)?squashed_(?P<last>\d{4})")
 
 
 @cache
@@ -55,7 +55,7 @@ def unknown(applied: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
     """
     known = migrations_on_disk()
     installed = {config.label for config in apps.get_app_configs()}
-    squashed = [(app, _SQUASHED.match(name)) for app, name in known]
+    squashed = [(app, SQUASHED.match(name)) for app, name in known]
     ranges = [(app, found["first"], found["last"]) for app, found in squashed if found]
     return {
         (app, name)

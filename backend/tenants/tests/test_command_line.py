@@ -7,12 +7,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.core.management import get_commands
+from django.db import connection, connections
+from django.db.migrations.recorder import MigrationRecorder
 from django_tenants.utils import schema_context
 
 from core.settings import base
 from development.remedies import REMEDIES
 from tenants.command_line import REPLACED, TENANT_FREE, TENANT_OPTIONAL, run
+from tenants.migration import migrate, migrations_on_disk
 from tenants.tests.test_release import url_of_test_database
 from users.models import User
 from users.tasks import remove_expired_log_ins
@@ -201,6 +205,68 @@ def test_code_of_another_user_is_one_clear_message(monkeypatch):
     what, remedy = str(ended.value).splitlines()
     assert what.startswith("squashmigrations: 0002_trial.py cannot be written as this user")
     assert "on your machine: ./dev manage COMMAND" in remedy
+
+
+def test_startapp_in_code_of_another_user_names_what_runs_it(monkeypatch, capsys):
+    def refuse(path, *arguments, **options):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr("os.makedirs", refuse)
+    with pytest.raises(SystemExit) as ended:
+        run(["manage.py", "startapp", "gadgets"])
+    assert "Permission denied" in capsys.readouterr().err
+    assert str(ended.value) == f"Run it {settings.REMEDIES['code']}"
+
+
+SQUASHED = """
+from importlib import import_module
+from django.db import migrations
+NAMES = {names}
+PARTS = [import_module("users.migrations." + name).Migration for name in NAMES]
+class Migration(migrations.Migration):
+    dependencies = PARTS[0].dependencies
+    operations = [operation for part in PARTS for operation in part.operations]
+    {replaces}
+"""
+
+
+@pytest.mark.django_db
+def test_a_squash_that_was_not_migrated_in_time_is_told_and_the_remedy_works(
+    monkeypatch, settings, tmp_path
+):
+    names = sorted(name for app, name in migrations_on_disk() if app == "users")
+    squashed = f"0001_initial_squashed_{names[-1]}"
+    replaces = [("users", name) for name in names]
+    for package, line in {"final": "", "restored": f"replaces = {replaces}"}.items():
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").touch()
+        code = SQUASHED.format(names=names, replaces=line)
+        (tmp_path / package / f"{squashed}.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(connections, "close_all", lambda: None)  # keep the test's transaction
+
+    settings.MIGRATION_MODULES = {"users": "final"}
+    command = ["manage.py", "makemigrations", "users", "--check", "--dry-run"]
+    with pytest.raises(SystemExit) as ended:
+        run(command)
+    what, remedy = str(ended.value).splitlines()
+    assert f"is applied before its dependency users.{squashed}" in what
+    assert "Restore that line, run: ./dev migrate; then delete the line again." in remedy
+
+    settings.MIGRATION_MODULES = {"users": "restored"}
+    migrate("public")
+    settings.MIGRATION_MODULES = {"users": "final"}
+    run(command)
+
+
+@pytest.mark.django_db
+def test_an_applied_migration_with_a_new_dependency_is_one_clear_message():
+    MigrationRecorder(connection).record_unapplied("users", "0001_initial")
+    with pytest.raises(SystemExit) as ended:
+        run(["manage.py", "makemigrations", "--check", "--dry-run"])
+    what, remedy = str(ended.value).splitlines()
+    assert "is applied before its dependency users.0001_initial" in what
+    assert remedy == "Restore the dependencies that the migration had when it was applied."
 
 
 def test_a_database_that_is_not_released_is_one_clear_message(manage):
