@@ -780,6 +780,42 @@ def test_a_password_changed_in_the_service_is_named_and_set_again(up, change, na
     wait_until(up.healthy, 60, "not healthy")
 
 
+DELETE_BUCKET = """
+from django.conf import settings
+from cloud.clients import client
+s3, bucket = client("s3"), settings.AWS_STORAGE_BUCKET_NAME
+for one in s3.list_objects_v2(Bucket=bucket).get("Contents", []):
+    s3.delete_object(Bucket=bucket, Key=one["Key"])
+s3.delete_bucket(Bucket=bucket)
+print(1)
+"""
+ADD_UNKNOWN_MIGRATION = "".join(
+    f"INSERT INTO {schema}.django_migrations (app, name, applied)"
+    " VALUES ('orders', '0099_x', now());"
+    for schema in ("public", "test1", "test2")
+)
+
+
+@pytest.mark.parametrize(
+    ("make", "check", "remedy"),
+    [
+        (lambda up: up.supervisor.stop({"redis": 30}), "services", "restart redis"),
+        (lambda up: up.python(DELETE_BUCKET), "services", "restart localstack"),
+        (lambda up: up.sql(ADD_UNKNOWN_MIGRATION), "migrations", "manage migrate orders --prune"),
+    ],
+    ids=["no Redis", "no bucket", "an unknown migration"],
+)
+def test_what_doctor_says_repairs_the_stack(up, make, check, remedy):
+    make(up)
+    wait_until(lambda: up.dev("doctor", check).returncode, 60, "the fault is not found")
+    found = up.dev("doctor", check).stdout
+    generic = remedy.replace("orders", "APP")
+    assert f"./dev {generic}" in found
+    done = up.dev(*remedy.split())
+    assert done.returncode == 0, done.stdout + done.stderr
+    wait_until(lambda: not up.dev("doctor", check).returncode, 60, "the fault is still there")
+
+
 def test_env_shows_what_web_sees_and_what_the_next_start_would_change(up):
     def value(name):
         (found,) = json.loads(up.dev("env", name, "--json").stdout)["variables"]

@@ -281,13 +281,3 @@ def test_a_database_that_is_not_released_is_one_clear_message(manage):
 def test_expired_log_ins_are_removed_with_the_rights_of_the_application(as_app):
     """Those of the operators need their role."""
     assert remove_expired_log_ins.apply().get() == 0
-
-
-def test_every_management_command_that_a_message_names_exists():
-    named = re.compile(r"(?:manage\.py|\./dev manage|\{manage\}|\['manage'\]\}) ([a-z_]{4,})")
-    paths = [path for end in ("py", "html") for path in BACKEND.rglob(f"*.{end}")]
-    sources = [path.read_text() for path in paths if "tests" not in path.parts]
-    found = {name for text in sources for name in named.findall(text)}
-    assert found >= {"create_tenant", "makemigrations", "stopped_tasks"}
-    ours = {path.stem for path in BACKEND.glob("*/management/commands/*.py")}
-    assert found <= ours | get_commands().keys()
