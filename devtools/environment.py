@@ -4,13 +4,13 @@ the locks. In a dev container it is the image's Python, which has the same packa
 from __future__ import annotations
 
 import hashlib
-import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from .checkout import Checkout
+from .declared import locks
 from .devcontainer import inside
 from .errors import DevError, NoAnswer, Problem
 from .interpreter import Interpreter, Local
@@ -157,16 +157,16 @@ _SYNC = ("-m", "uv", "pip", "sync", "--require-hashes", "--no-build")
 
 def _uv_ready(checkout: Checkout, terminal: Terminal) -> Path:
     path = python(checkout)
-    pin, block = _uv_pin(checkout)
+    uv = _uv(checkout)
     if made_elsewhere(checkout) or not imports(checkout, Local(path)):
         _make(checkout, terminal)
-    if _try(checkout, [str(path), "-m", "uv", "--version"]).output.split()[1:2] == [pin]:
+    if _try(checkout, [str(path), "-m", "uv", "--version"]).output.split()[1:2] == [uv.version]:
         return path
     if not _try(checkout, [str(path), "-m", "pip", "--version"]).ok:
         _make(checkout, terminal)  # it was interrupted before pip was installed
     listing = _home(checkout) / "uv.txt"
-    listing.write_text(block)
-    with terminal.step(f"installing uv {pin} into .venv") as step:
+    listing.write_text(uv.text)
+    with terminal.step(f"installing uv {uv.version} into .venv") as step:
         install = ["-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(listing)]
         _do(checkout, step, [str(path), *install], "the installation of uv")
     return path
@@ -178,16 +178,16 @@ def _make(checkout: Checkout, terminal: Terminal) -> None:
         _do(checkout, step, [base, "-m", "venv", "--clear", str(_home(checkout))], "making .venv")
 
 
-def _uv_pin(checkout: Checkout) -> tuple[str, str]:
-    """The locked version of uv, and its entry with the hashes."""
-    entry = re.search(r"^uv==([^\s;\\]+)(?:.*\\\n)*.*", _locked(checkout), re.MULTILINE)
-    if not entry:
+def _uv(checkout: Checkout) -> locks.Locked:
+    """The lock of uv."""
+    locked = locks.packages(locks.read(checkout, REQUIREMENTS))
+    if "uv" not in locked:
         raise DevError(f"{REQUIREMENTS} does not lock uv", f"git checkout HEAD {REQUIREMENTS}")
-    return entry.group(1), entry.group(0) + "\n"
+    return locked["uv"]
 
 
 def _stamp(checkout: Checkout) -> str:
-    return _digest(_locked(checkout)) + _place(checkout)
+    return _digest(locks.read(checkout, REQUIREMENTS)) + _place(checkout)
 
 
 def _place(checkout: Checkout) -> str:
@@ -197,15 +197,6 @@ def _place(checkout: Checkout) -> str:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _locked(checkout: Checkout) -> str:
-    try:
-        return (checkout.root / REQUIREMENTS).read_text(encoding="utf-8")
-    except OSError as error:
-        raise DevError(
-            f"{REQUIREMENTS} cannot be read: {error.strerror}", f"git checkout HEAD {REQUIREMENTS}"
-        ) from error
 
 
 def find_python(checkout: Checkout) -> str:

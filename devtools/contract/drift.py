@@ -8,14 +8,14 @@ from __future__ import annotations
 import difflib
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, NamedTuple
 
 from .. import project_table
 from ..checkout import Checkout
-from ..declared import compose, dev_container, dockerfile, local_stack, variables
+from ..declared import compose, dev_container, dockerfile, local_stack, locks, variables
 from ..declared.compose import ComposeFile
 from ..declared.variables import LOCAL_COMPOSE, LOCAL_EMBEDDED, PRODUCTION, Variable
 from ..dotenv import Dotenv
@@ -147,7 +147,7 @@ def _what_nobody_reads(evidence: Evidence) -> Iterator[Finding]:
         read[_READS.get(use.file.partition("/")[0], "dev")].add(use.name)
     for file in evidence.files.values():
         read["compose"] |= file.named
-    packages = _locked(evidence.checkout)
+    packages = locks.packages(locks.read(evidence.checkout, REQUIREMENTS))
     for variable in evidence.contract.values():
         if variable.library:
             if variable.library not in packages:
@@ -393,8 +393,3 @@ def _line_of_variable(checkout: Checkout, name: str) -> int:
 def _line_of(checkout: Checkout, file: str, part: str) -> int:
     lines = (checkout.root / file).read_text("utf-8").splitlines()
     return next((number for number, line in enumerate(lines, 1) if part in line), 1)
-
-
-def _locked(checkout: Checkout) -> set[str]:
-    lines: Iterable[str] = (checkout.root / REQUIREMENTS).read_text("utf-8").splitlines()
-    return {line.partition("==")[0] for line in lines if "==" in line}

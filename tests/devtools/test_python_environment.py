@@ -9,13 +9,13 @@ from front_door import ROOT
 
 from devtools import environment, locking
 from devtools.checkout import Checkout
-from devtools.environment import _uv_pin
+from devtools.environment import _uv
 from devtools.errors import DevError
 from devtools.terminal import Terminal
 
 
 def test_uv_is_installed_in_the_locked_version_with_its_hashes():
-    version, entry = _uv_pin(Checkout(ROOT, {}))
+    version, entry = _uv(Checkout(ROOT, {}))
     first, *hashes = entry.splitlines()
     assert first == f"uv=={version} \\"
     assert hashes
@@ -29,7 +29,7 @@ def test_an_invalid_lock_is_reported(tmp_path, lock, what):
         (tmp_path / "requirements").mkdir()
         (tmp_path / environment.REQUIREMENTS).write_text(lock)
     with pytest.raises(DevError, match=what):
-        _uv_pin(Checkout(tmp_path, {}))
+        _uv(Checkout(tmp_path, {}))
 
 
 def test_a_machine_without_a_suitable_python_gets_instructions(tmp_path, monkeypatch):
