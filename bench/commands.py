@@ -13,7 +13,7 @@ from devtools.commands.registry import Run, group
 from devtools.errors import FAILED, DevError, Problem
 from devtools.terminal import Mark, table
 
-command = group("Benchmarks", "./dev bench --list")
+command = group("Benchmarks", "./dev bench --list", room="proof")
 
 
 def _bench_options(parser: argparse.ArgumentParser) -> None:

@@ -29,16 +29,18 @@ def texts(
     checkout: Checkout,
     python: Interpreter,
     groups: Mapping[str, Mapping[str, tuple[str, argparse.ArgumentParser]]],
+    rooms: Mapping[str, str],
 ) -> dict[str, str]:
     """The text of each generated file, by its path in the checkout.
 
-    `groups` has the commands by group and name, with summary and parser. Raises DevError if a
-    source cannot be read.
+    `groups` has the commands by group and name, with summary and parser; `rooms` the room of a
+    group that `./dev adopt` removes. Raises DevError if a source cannot be read.
     """
     files = compose.load(checkout, python)
     contract = variables.load(checkout, python, files)
-    parts = [_HEAD, *_commands(groups), *_services(files), *_ports(files), *_variables(contract)]
-    return {PAGE: "\n".join(parts), EXAMPLE: variables.example(checkout, python)}
+    parts = [_HEAD, *_commands(groups, rooms), *_services(files), *_ports(files)]
+    page = "\n".join([*parts, *_variables(contract)])
+    return {PAGE: page, EXAMPLE: variables.example(checkout, python)}
 
 
 def outdated(checkout: Checkout, wanted: Mapping[str, str]) -> list[Problem]:
@@ -62,10 +64,13 @@ def write(checkout: Checkout, wanted: Mapping[str, str]) -> None:
 
 def _commands(
     groups: Mapping[str, Mapping[str, tuple[str, argparse.ArgumentParser]]],
+    rooms: Mapping[str, str],
 ) -> Iterator[str]:
     yield "## Commands\n"
     yield "Each accepts `--engine auto|compose|embedded` before or after its name."
     for group, commands in groups.items():
+        if rooms[group]:
+            yield f"\n<!-- {rooms[group]}: begin -->"
         yield f"\n### {group}\n"
         rows = [[f"`./dev {name}`", summary] for name, (summary, _parser) in commands.items()]
         yield _table(["command", "what it does"], rows)
@@ -78,6 +83,8 @@ def _commands(
             if options:
                 yield f"\n`./dev {name}`:\n"
                 yield _table(["option", ""], options)
+        if rooms[group]:
+            yield f"\n<!-- {rooms[group]}: end -->"
 
 
 def _option(action: argparse.Action) -> str:

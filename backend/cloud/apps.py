@@ -12,5 +12,5 @@ class CloudConfig(AppConfig):
             from cloud.health import probe_files
             from core.health import register
 
-            # Pages, carts and orders do without files.
+            # Most pages do without files.
             register("files", optional=True)(probe_files)

@@ -1,7 +1,8 @@
 """Settings from SSM Parameter Store: `core.env` asks here when SSM_PARAMETER_PATH is set.
 
 On ECS a task definition names its parameters and nothing is asked. Elsewhere the path
-/homeport/local has one parameter for each variable: /homeport/local/SECRET_KEY.
+/homeport/local has one parameter for each variable, e.g.
+/homeport/local/SECRET_KEY.
 """
 
 from __future__ import annotations

@@ -58,5 +58,5 @@ class Pagination(PageNumberPagination):
         described = super().get_paginated_response_schema(schema)
         for link in ("next", "previous"):
             described["properties"][link] |= {"format": "uri-reference"}
-            described["properties"][link]["example"] = "/api/v1/products/?page=2"
+            described["properties"][link]["example"] = "/api/v1/notes/?page=2"
         return described

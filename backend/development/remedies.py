@@ -11,5 +11,5 @@ REMEDIES = {
     "code": "as the owner of the checkout, on your machine: ./dev manage COMMAND",
     "worker": "see its log: ./dev logs worker",
     "test": "./dev test; some of them: ./dev test -k NAME",
-    "testserver": "./dev up, with data: ./dev manage seed_demo",
+    "testserver": "./dev up",
 }

@@ -57,7 +57,13 @@ TENANT_FREE = frozenset(
 )
 
 # For all tenants without the option, for one with it.
-TENANT_OPTIONAL = frozenset({"migrate", "seed_demo", "showmigrations"})
+TENANT_OPTIONAL = frozenset(
+    {
+        "migrate",
+        "seed_demo",  # sample: line
+        "showmigrations",
+    }
+)
 
 _COPY = "{manage} export_tenant NAME, then {manage} create_tenant OTHER --from ARCHIVE"
 # Commands of Django and of django-tenants that know neither the roles nor the life of a tenant,

@@ -14,7 +14,7 @@ from ..services import WEB
 from ..terminal import Mark
 from .options import json_option
 from .parsers import parser_of
-from .registry import COMMANDS, GROUPS, Run, group
+from .registry import COMMANDS, GROUPS, ROOMS, Run, group
 
 command = group("Environment", "./dev env DATABASE_URL", "./dev env --check", "./dev export ecs")
 
@@ -232,7 +232,7 @@ def reference(run: Run) -> int:
         }
         for group in GROUPS
     }
-    wanted = reference.texts(run.checkout, python, groups)
+    wanted = reference.texts(run.checkout, python, groups, ROOMS)
     found = reference.outdated(run.checkout, wanted)
     if found and run.options.check:
         raise DevError.of(found)

@@ -87,11 +87,14 @@ def engine_line(terminal: Terminal, engine: Engine) -> str:
 COMMANDS: dict[str, Command] = {}
 # By title, in the order of `./dev help`, each with examples.
 GROUPS: dict[str, Sequence[str]] = {}
+# The room of a group that `./dev adopt` removes: ../adoption.py
+ROOMS: dict[str, str] = {}
 
 
-def group(title: str, *examples: str) -> Callable[..., Callable[[Work], Work]]:
+def group(title: str, *examples: str, room: str = "") -> Callable[..., Callable[[Work], Work]]:
     """Begin a group of commands; return a decorator that registers one, see `_command`."""
     GROUPS[title] = examples
+    ROOMS[title] = room
     return functools.partial(_command, title)
 
 

@@ -83,7 +83,7 @@ APP_CLIENT = {
 GROUPS = ("customer", "staff")
 TENANTS = ("test1", "test2")
 # Public, and valid only for the emulator on this machine.
-PASSWORD = "Homeport-local-1"  # noqa: S105
+PASSWORD = "Sign-in-local-1"  # noqa: S105
 
 
 def users() -> list[tuple[str, str, str, str]]:

@@ -15,6 +15,7 @@ from report import FAIL, LEFT_OUT, NOT_APPLICABLE, PASS, Outcome
 
 from devtools.errors import UsageError
 
+# proof: begin
 # The number of criteria in each chapter, or in each of its sections.
 COUNTS = {
     "LDE": (4, 4, 4, 4, 3, 3, 3, 3),
@@ -24,6 +25,7 @@ COUNTS = {
     "WS": 6,
     "PL": 5,
 }
+# proof: end
 OUTCOMES = [
     Outcome(Criterion("LDE-1.1", "it starts"), PASS, "a | b", "", 1.0),
     Outcome(Criterion("BP-3", "it serves"), FAIL, "no answer", "./dev up", 2.0),
@@ -32,6 +34,7 @@ OUTCOMES = [
 ]
 
 
+# proof: begin
 def expected() -> list[str]:
     ids = []
     for chapter, count in COUNTS.items():
@@ -43,6 +46,7 @@ def expected() -> list[str]:
     return ids
 
 
+# proof: end
 def verify(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = (sys.executable, "-m", "pytest", "tests/acceptance", "--capture=no")
     return subprocess.run(
@@ -58,7 +62,7 @@ def test_every_criterion_has_a_test_and_a_statement():
     listed = verify("--list")
     assert listed.returncode == 0, listed.stdout + listed.stderr
     rows = [line.split(maxsplit=1) for line in listed.stdout.splitlines()]
-    assert [row[0] for row in rows] == expected()
+    assert [row[0] for row in rows] == expected()  # proof: line
     assert all(len(row) == 2 for row in rows)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from compose_files import CHECKOUT
 
+from devtools import project_table
 from devtools.checkout import Checkout
 from devtools.declared import compose, variables
 from devtools.ecs import export, judge, rules, sizes, tasks
@@ -20,8 +21,8 @@ from devtools.interpreter import Local
 from devtools.process import capture
 
 PYTHON = Local(Path(sys.executable))
-IMAGE = "registry.example.com/homeport-backend:2026-11-20"
-ROLE = "arn:aws:iam::123456789012:role/homeport"
+IMAGE = "registry.example.com/business-backend:2026-11-20"
+ROLE = "arn:aws:iam::123456789012:role/business"
 HERE = Checkout(CHECKOUT, {"PATH": ""})
 
 
@@ -37,7 +38,7 @@ def files():
 
 @pytest.fixture(scope="module")
 def made(contract, files) -> dict[str, tasks.Task]:
-    target = Target.of("homeport", IMAGE, execution_role=ROLE, task_role=ROLE)
+    target = Target.of("business", IMAGE, execution_role=ROLE, task_role=ROLE)
     return {task.name: task for task in export.made(HERE, files, contract, target)}
 
 
@@ -75,13 +76,13 @@ def test_no_secret_is_written_into_a_task(made, contract):
 
 def test_each_parameter_is_named_after_its_variable(made):
     _plain, secret = given(made["web"])
-    assert secret == {name: f"/homeport/production/{name}" for name in secret}
+    assert secret == {name: f"/business/production/{name}" for name in secret}
 
 
 def test_release_logs_in_with_another_role_than_web(made):
     _plain, secret = given(made["release"])
-    assert secret["DATABASE_URL"] == "/homeport/production/release/DATABASE_URL"
-    assert given(made["worker"])[1]["DATABASE_URL"] == "/homeport/production/DATABASE_URL"
+    assert secret["DATABASE_URL"] == "/business/production/release/DATABASE_URL"
+    assert given(made["worker"])[1]["DATABASE_URL"] == "/business/production/DATABASE_URL"
 
 
 def test_a_task_has_the_restrictions_of_its_container(made, files):
@@ -189,8 +190,8 @@ def broken(made, change) -> dict:
         ("would run as root", lambda d, c: c.pop("user")),
         ("privileged:", lambda d, c: c.update(privileged=True)),
         ("readonlyRootFilesystem:", lambda d, c: c.update(readonlyRootFilesystem=False)),
-        ("has no version", lambda d, c: c.update(image="registry:5000/homeport")),
-        ("has no version", lambda d, c: c.update(image="homeport:latest")),
+        ("has no version", lambda d, c: c.update(image="registry:5000/business")),
+        ("has no version", lambda d, c: c.update(image="business:latest")),
         ("stopTimeout:", lambda d, c: c.update(stopTimeout=310)),
         ("interval is 5 to 300", lambda d, c: c["healthCheck"].update(interval=1)),
         ("startPeriod is 0 to 300", lambda d, c: c["healthCheck"].update(startPeriod=301)),
@@ -228,7 +229,7 @@ def test_boto3_validates_too(made):
 
 def test_bad_options_are_refused_all_at_once(files, contract):
     target = Target(
-        "homeport:latest", "home port", "nowhere", "/aws/x", "admin", "root", "disk",
+        "business:latest", "home port", "nowhere", "/aws/x", "admin", "root", "disk",
         given={"SECRET_KEY": "x", "NEW_LIMIT": "1", "DB_PORT": "1"}, from_ssm=["NEWER"],
     )  # fmt: skip
     with pytest.raises(DevError) as caught:
@@ -242,7 +243,7 @@ def test_bad_options_are_refused_all_at_once(files, contract):
 
 def test_a_value_that_production_refuses_is_refused(files, contract):
     made = export.made(
-        HERE, files, contract, Target.of("homeport", IMAGE, given={"SERVER": "runserver"})
+        HERE, files, contract, Target.of("business", IMAGE, given={"SERVER": "runserver"})
     )
     said = [problem.what for problem in export.judge(HERE, PYTHON, contract, made)]
     assert len(said) == 3
@@ -250,8 +251,8 @@ def test_a_value_that_production_refuses_is_refused(files, contract):
 
 
 def test_a_variable_with_a_default_comes_from_ssm_if_asked(files, contract):
-    made = export.made(HERE, files, contract, Target.of("homeport", IMAGE, from_ssm=["LOG_LEVEL"]))
-    assert given(made[0])[1]["LOG_LEVEL"] == "/homeport/production/LOG_LEVEL"
+    made = export.made(HERE, files, contract, Target.of("business", IMAGE, from_ssm=["LOG_LEVEL"]))
+    assert given(made[0])[1]["LOG_LEVEL"] == "/business/production/LOG_LEVEL"
 
 
 def test_a_production_file_without_one_of_the_processes_is_refused(files, contract):
@@ -259,14 +260,14 @@ def test_a_production_file_without_one_of_the_processes_is_refused(files, contra
     services = {name: one for name, one in file.services.items() if name != "worker"}
     changed = {compose.PRODUCTION: replace(file, document={"services": services})}
     with pytest.raises(DevError, match="no service runs bin/worker"):
-        export.made(HERE, changed, contract, Target.of("homeport", IMAGE))
+        export.made(HERE, changed, contract, Target.of("business", IMAGE))
 
 
 def test_a_container_that_is_too_large_is_named_with_its_line(files, contract):
     file = copies.deepcopy(files[compose.PRODUCTION])
     file.services["web"]["deploy"]["resources"]["limits"]["cpus"] = "32"
     with pytest.raises(DevError, match=r"docker-compose\.prod\.yml:\d+: web: Fargate has no size"):
-        export.made(HERE, {compose.PRODUCTION: file}, contract, Target.of("homeport", IMAGE))
+        export.made(HERE, {compose.PRODUCTION: file}, contract, Target.of("business", IMAGE))
 
 
 # The command
@@ -281,12 +282,13 @@ def dev(checkout: Checkout, *arguments: str):
 def test_an_export_is_the_same_each_time_and_a_changed_file_is_found(copy):
     first = dev(copy, "export", "ecs")
     assert first.ok, first.errors
-    assert "/homeport/production/release/DATABASE_URL" in first.output
+    name = project_table.name(CHECKOUT)
+    assert f"/{name}/production/release/DATABASE_URL" in first.output
     assert "--execution-role was not given" in first.output
     directory = copy.root / export.DIRECTORY
     written = {path.name: path.read_bytes() for path in directory.iterdir()}
     assert written.keys() == {"web.json", "worker.json", "release.json"}
-    assert json.loads(written["web.json"])["family"] == "homeport-web"
+    assert json.loads(written["web.json"])["family"] == f"{name}-web"
     assert dev(copy, "export", "ecs", "--check").ok
 
     (directory / "web.json").write_bytes(written["web.json"].replace(b"awsvpc", b"bridge"))

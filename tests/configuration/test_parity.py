@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from compose_files import CHECKOUT
 
+from devtools import project_table
 from devtools.checkout import Checkout
 from devtools.contract import parity
 from devtools.contract.differences import DIFFERENCES, Declared
@@ -72,7 +73,7 @@ def test_a_difference_without_a_reason_is_found(copy, file, old, new, service, a
 
 
 def test_a_secret_that_differs_is_found_and_not_shown(copy):
-    written = "postgres://app@db:5432/homeport"
+    written = f"postgres://app@db:5432/{project_table.name(CHECKOUT)}"
     change(
         copy, PRODUCTION, f"DATABASE_URL: {written}", "DATABASE_URL: postgres://app:hunter2@db/x"
     )

@@ -20,7 +20,7 @@ from devtools.process import Result
 PYTHON = Local(Path(sys.executable))
 WEB = {
     "DJANGO_SETTINGS_MODULE": "core.settings.local",
-    "DATABASE_URL": "postgres://app:${APP_PASSWORD:-app}@db:5432/homeport",
+    "DATABASE_URL": "postgres://app:${APP_PASSWORD:-app}@db:5432/business",
     "LOG_FORMAT": "${LOG_FORMAT:-json}",
     "REDIS_URL": "redis://redis:6379/0",
 }
@@ -102,7 +102,7 @@ def test_what_the_shell_sets_for_the_compose_file_is_named(look):
 
 
 def test_a_chosen_part_of_a_value_is_named(look):
-    engine = FakeEngine(start(DATABASE_URL="postgres://app:hunter2@db:5432/homeport"))
+    engine = FakeEngine(start(DATABASE_URL="postgres://app:hunter2@db:5432/business"))
     _report, found = look(engine, dotenv="APP_PASSWORD=hunter2\n")
     assert found["DATABASE_URL"].source == "docker-compose.yml:11 with APP_PASSWORD from .env"
 
@@ -126,18 +126,18 @@ def test_running_values_count_and_changes_of_the_next_start_are_reported(look):
 
 def test_a_value_from_ssm_names_its_parameter(look):
     now = {
-        **given(**start(), SSM_PARAMETER_PATH="/homeport/local"),
+        **given(**start(), SSM_PARAMETER_PATH="/business/local"),
         "EMAIL_FROM": {"value": "a@example.com", "source": "ssm"},
     }
     _report, found = look(FakeEngine(start(), now))
-    assert found["EMAIL_FROM"].source == "SSM /homeport/local/EMAIL_FROM"
+    assert found["EMAIL_FROM"].source == "SSM /business/local/EMAIL_FROM"
 
 
 def test_a_stopped_service_is_reported_and_its_parameters_are_unknown(look):
-    report, _found = look(FakeEngine(start(SSM_PARAMETER_PATH="/homeport/local")))
+    report, _found = look(FakeEngine(start(SSM_PARAMETER_PATH="/business/local")))
     assert report.running is False
     assert any("web is not running" in sentence for sentence in report.unknown)
-    assert any("the parameters under /homeport/local" in sentence for sentence in report.unknown)
+    assert any("the parameters under /business/local" in sentence for sentence in report.unknown)
 
 
 def test_an_engine_without_control_of_the_next_start_reports_that(look):

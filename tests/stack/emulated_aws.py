@@ -20,7 +20,7 @@ LOG_IN = """
 import boto3, jwt, uuid
 from core.env import environment
 client = environment()["COGNITO_APP_CLIENT_ID"]
-signed_in = {"USERNAME": "staff@test1.example.com", "PASSWORD": "Homeport-local-1"}
+signed_in = {"USERNAME": "staff@test1.example.com", "PASSWORD": "Sign-in-local-1"}
 tokens = boto3.client("cognito-idp").initiate_auth(
     ClientId=client, AuthFlow="USER_PASSWORD_AUTH", AuthParameters=signed_in
 )["AuthenticationResult"]

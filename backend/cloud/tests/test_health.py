@@ -8,7 +8,7 @@ from core.health import _probes, register
 
 @pytest.fixture
 def probe(emulator, settings):
-    settings.AWS_STORAGE_BUCKET_NAME = "homeport-nosuch"
+    settings.AWS_STORAGE_BUCKET_NAME = "business-nosuch"
     health._client.cache_clear()
     yield health.probe_files
     health._client.cache_clear()
@@ -21,7 +21,7 @@ def test_a_bucket_that_is_there_is_well(probe, bucket, settings):
 
 def test_a_missing_bucket_is_named_with_the_command_that_makes_it(probe):
     with pytest.raises(
-        RuntimeError, match=r"no bucket homeport-nosuch; .*\./dev restart localstack"
+        RuntimeError, match=r"no bucket business-nosuch; .*\./dev restart localstack"
     ):
         probe()
 

@@ -32,7 +32,7 @@ PLACE = {
 @pytest.fixture
 def path(emulator) -> str:
     """A path that no other test uses."""
-    return f"/homeport/{uuid.uuid4().hex}"
+    return f"/business/{uuid.uuid4().hex}"
 
 
 def put(path: str, kind: str = "String", **values: str) -> None:
@@ -165,29 +165,29 @@ def asked(monkeypatch) -> list[str]:
 
 
 def test_a_child_does_not_ask_again(asked):
-    source = local("/homeport/local")
+    source = local("/business/local")
     fill(source)
     child = dict(source)
 
     fill(child)
 
-    assert asked == ["/homeport/local"]
+    assert asked == ["/business/local"]
     assert child["LOG_LEVEL"] == "WARNING"
 
 
 def test_a_child_with_another_path_asks_for_its_own(asked):
-    source = local("/homeport/local")
+    source = local("/business/local")
     fill(source)
-    source["SSM_PARAMETER_PATH"] = "/homeport/other"
+    source["SSM_PARAMETER_PATH"] = "/business/other"
 
     fill(source)
 
-    assert asked == ["/homeport/local", "/homeport/other"]
-    assert source[FILLED] == "/homeport/other LOG_LEVEL"
+    assert asked == ["/business/local", "/business/other"]
+    assert source[FILLED] == "/business/other LOG_LEVEL"
 
 
 def test_a_child_without_a_path_loses_what_came_from_there(asked):
-    source = local("/homeport/local")
+    source = local("/business/local")
     fill(source)
     del source["SSM_PARAMETER_PATH"]
 
@@ -258,7 +258,7 @@ def test_an_emulator_that_is_down_is_said_at_once_with_the_command_that_starts_i
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
     as_emulated(monkeypatch, url)
 
-    text = problems_of(local("/homeport/local"))
+    text = problems_of(local("/business/local"))
 
     assert url in text
     assert "./dev up" in text
@@ -268,10 +268,10 @@ def test_an_emulator_that_never_answers_is_given_up(monkeypatch):
     monkeypatch.setattr("cloud.limits.QUESTION", Config(read_timeout=0.2))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         as_emulated(monkeypatch, f"http://127.0.0.1:{silent.getsockname()[1]}")
-        assert "Read timeout" in problems_of(local("/homeport/local"))
+        assert "Read timeout" in problems_of(local("/business/local"))
 
 
-@pytest.mark.parametrize("path", ["homeport", "/homeport/", "/", "//a", "/a b", "/ä"])
+@pytest.mark.parametrize("path", ["business", "/business/", "/", "//a", "/a b", "/ä"])
 def test_a_path_that_is_none_is_refused_before_anybody_is_asked(path, asked):
     source = local(path)
 
@@ -333,10 +333,10 @@ def test_start_scripts_and_health_checks_need_no_store():
     nowhere = "http://127.0.0.1:9"
     program = (sys.executable, "-m", "core.env", "get")
 
-    got = run(*program, "SERVER", "WEB_BIND", moto=nowhere, **local("/homeport/local"))
-    refused = run(*program, "LOG_LEVEL", moto=nowhere, **local("/homeport/local"))
+    got = run(*program, "SERVER", "WEB_BIND", moto=nowhere, **local("/business/local"))
+    refused = run(*program, "LOG_LEVEL", moto=nowhere, **local("/business/local"))
     health = run(sys.executable, "-m", "core.liveness", "worker", moto=nowhere,
-                 WORKER_HEARTBEAT_FILE="/nowhere", **local("/homeport/local"))  # fmt: skip
+                 WORKER_HEARTBEAT_FILE="/nowhere", **local("/business/local"))  # fmt: skip
 
     assert got.stdout.split() == ["gunicorn", "127.0.0.1:8000"], got.stderr
     assert "cannot be read" in refused.stderr
@@ -345,7 +345,7 @@ def test_start_scripts_and_health_checks_need_no_store():
 
 @pytest.mark.parametrize("script", ["web", "worker", "release"])
 def test_no_process_starts_without_its_store_and_none_prints_a_traceback(script):
-    ended = run(BACKEND / "bin" / script, moto="http://127.0.0.1:9", **local("/homeport/local"))
+    ended = run(BACKEND / "bin" / script, moto="http://127.0.0.1:9", **local("/business/local"))
 
     assert ended.returncode != 0
     assert "http://127.0.0.1:9" in ended.stderr

@@ -121,7 +121,7 @@ def test_each_tenant_has_users_who_can_log_in(seed, tenant, group):
         AuthFlow="USER_PASSWORD_AUTH",
         AuthParameters={
             "USERNAME": f"{group}@{tenant}.example.com",
-            "PASSWORD": "Homeport-local-1",
+            "PASSWORD": "Sign-in-local-1",
         },
     )["AuthenticationResult"]
     claims = jwt.decode(tokens["IdToken"], options={"verify_signature": False})

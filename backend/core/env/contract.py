@@ -464,6 +464,7 @@ CONTRACT: tuple[Variable, ...] = (
         "AWS",
         "URL of the Cognito emulator. Empty: AWS_ENDPOINT_URL.",
         optional(endpoint),
+        library="boto3",
         example="http://cognito:5000",
         deployments=LOCALLY,
     ),

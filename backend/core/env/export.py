@@ -19,7 +19,7 @@ _DEPLOYMENTS = {"backend": EVERYWHERE, "dev": LOCALLY, "compose": frozenset()}
 def example_file() -> str:
     """Return the text of `.env.example`: every variable, commented out, with its default."""
     lines = [
-        "# Every variable of Homeport, generated from backend/core/env/contract.py; do not edit.",
+        "# Every variable, generated from backend/core/env/contract.py; do not edit.",
         "#",
         "# None is needed to start: what is commented out is the local default. To change one,",
         "# copy its line into a file called .env beside this one, without the leading '# '.",

@@ -53,11 +53,14 @@ SHARED_APPS = [
     "cloud",
 ]
 # The product. Each has its tables in every tenant, and its urls.py below /api/v1/NAME/.
-PRODUCT_APPS = [
+PRODUCT_APPS: list[str] = [
+    # in the order of their imports
+    # sample: begin
     "products",
     "cart",
     "orders",
     "tickets",
+    # sample: end
 ]
 TENANT_APPS = [*ACCOUNT_APPS, *PRODUCT_APPS]
 INSTALLED_APPS = list(dict.fromkeys(SHARED_APPS + TENANT_APPS))
@@ -104,7 +107,7 @@ MIDDLEWARE = [
 ]
 ROOT_URLCONF = "core.urls"
 CSRF_FAILURE_VIEW = "core.errors.handlers.csrf_failure"
-REQUEST_BODY_LIMIT = 20 * 1024 * 1024  # bytes; holds the files that one ticket may carry
+REQUEST_BODY_LIMIT = 20 * 1024 * 1024  # bytes; holds several uploaded files
 
 # https://github.com/adamchainz/django-cors-headers#configuration
 CORS_ALLOWED_ORIGINS = env["CORS_ALLOWED_ORIGINS"]
@@ -222,17 +225,19 @@ REST_FRAMEWORK = {
 # https://drf-spectacular.readthedocs.io/en/latest/settings.html
 SPECTACULAR_SETTINGS = {
     "TITLE": "Homeport",
-    "DESCRIPTION": "A shop of one tenant: products, cart, orders and support.",
+    "DESCRIPTION": "The API of one tenant.",
     "VERSION": "1",
     "SCHEMA_PATH_PREFIX": r"/api/v1/",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_AUTHENTICATION": [],
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "COMPONENT_SPLIT_REQUEST": True,
+    # sample: begin
     "ENUM_NAME_OVERRIDES": {
         "OrderStatus": "orders.models.Order.Status",
         "TicketStatus": "tickets.models.Ticket.Status",
     },
+    # sample: end
     "PREPROCESSING_HOOKS": ["core.schema.only_the_newest_version"],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
@@ -309,7 +314,7 @@ EMAIL_HOST_USER = env["EMAIL_URL"]["EMAIL_HOST_USER"] or ""
 EMAIL_HOST_PASSWORD = env["EMAIL_URL"]["EMAIL_HOST_PASSWORD"] or ""
 EMAIL_USE_TLS = env["EMAIL_URL"].get("EMAIL_USE_TLS", False)
 EMAIL_USE_SSL = env["EMAIL_URL"].get("EMAIL_USE_SSL", False)
-EMAIL_TIMEOUT = 10  # seconds; an order's row is locked while its confirmation is sent
+EMAIL_TIMEOUT = 10  # seconds; a row may be locked while a message about it is sent
 
 # --- Background tasks ---------------------------------------------------------------------
 # https://docs.celeryq.dev/en/stable/userguide/configuration.html

@@ -14,7 +14,7 @@ from core.settings.base import (
     SHARED_APPS,
     STORAGES,
     TEMPLATES,
-    TENANT_FREE_COMMANDS,
+    TENANT_FREE_COMMANDS,  # proof: line
     TENANT_FREE_PATHS,
 )
 from development import breakpoints
@@ -27,15 +27,19 @@ breakpoints.install()
 SHARED_APPS.insert(0, "development")
 INSTALLED_APPS.insert(0, "development")
 
+# sample: begin
 # `./dev manage seed_demo`
 SHARED_APPS += ["demo"]
 INSTALLED_APPS += ["demo"]
 
+# sample: end
+# proof: begin
 # `./dev bench`
 SHARED_APPS += ["benchmarks"]
 INSTALLED_APPS += ["benchmarks"]
 TENANT_FREE_COMMANDS += ["bench_api", "bench_cloud", "bench_tenancy"]
 
+# proof: end
 # The page at / that shows what runs here: requests, tasks, e-mails, tenants.
 SHARED_APPS += ["workbench"]
 INSTALLED_APPS += ["workbench"]

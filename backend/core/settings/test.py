@@ -44,8 +44,12 @@ CACHES["default"]["KEY_PREFIX"] = os.environ.get("PYTEST_XDIST_WORKER", "")
 
 # As in local settings.
 REMEDIES = remedies.REMEDIES
-SHARED_APPS += ["demo", "workbench"]
-INSTALLED_APPS += ["demo", "workbench"]
+SHARED_APPS += ["workbench"]
+INSTALLED_APPS += ["workbench"]
+# sample: begin
+SHARED_APPS += ["demo"]
+INSTALLED_APPS += ["demo"]
+# sample: end
 # An application that is there whatever the product is; ./dev startapp copies it.
 for apps in (PRODUCT_APPS, TENANT_APPS, INSTALLED_APPS):
     apps.append("development.notes")

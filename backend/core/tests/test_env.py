@@ -23,7 +23,7 @@ PRODUCTION = {
     "SECRET_KEY": "nothing-but-a-test-0123456789-of-fifty-characters-x",
     "ALLOWED_HOSTS": "app.example.com",
     "CSRF_TRUSTED_ORIGINS": "https://app.example.com",
-    "DATABASE_URL": "postgres://app:long-enough-to-be-safe@db.internal/homeport",
+    "DATABASE_URL": "postgres://app:long-enough-to-be-safe@db.internal/business",
     "REDIS_URL": "rediss://:long-enough-to-be-safe@cache.internal:6379/0",
     "CELERY_BROKER_URL": "rediss://:long-enough-to-be-safe@cache.internal:6379/1",
     "CELERY_RESULT_BACKEND": "rediss://:long-enough-to-be-safe@cache.internal:6379/2",
@@ -71,7 +71,7 @@ def test_a_url_takes_any_password_from_the_variable_of_its_role(password):
     url = "redis://default@redis:6379/1"
     environment = read(
         local(
-            DATABASE_URL="postgres://app_owner@db:5432/homeport",
+            DATABASE_URL="postgres://app_owner@db:5432/business",
             APP_OWNER_PASSWORD=password,
             REDIS_URL=url,
             CELERY_BROKER_URL=url,
@@ -89,13 +89,13 @@ def test_a_url_takes_any_password_from_the_variable_of_its_role(password):
 
 
 def test_a_password_in_the_url_wins_over_the_variable_of_its_role():
-    environment = read(local(DATABASE_URL="postgres://app:own@db/homeport", APP_PASSWORD="other"))
+    environment = read(local(DATABASE_URL="postgres://app:own@db/business", APP_PASSWORD="other"))
 
     assert environment["DATABASE_URL"]["PASSWORD"] == "own"
 
 
 def test_a_fault_of_a_password_names_the_variable_that_it_is_from():
-    bare = {"DATABASE_URL": "postgres://app@db/homeport"}
+    bare = {"DATABASE_URL": "postgres://app@db/business"}
 
     missing, weak = (problems_of(PRODUCTION | bare | add) for add in ({}, {"APP_PASSWORD": "app"}))
 
@@ -105,7 +105,7 @@ def test_a_fault_of_a_password_names_the_variable_that_it_is_from():
 
 
 def test_a_url_without_a_password_whose_role_has_no_variable_is_refused_in_production():
-    text = problems_of(PRODUCTION | {"DATABASE_URL": "postgres://somebody@db/homeport"})
+    text = problems_of(PRODUCTION | {"DATABASE_URL": "postgres://somebody@db/business"})
 
     assert "DATABASE_URL has a guessable" in text
 
@@ -124,9 +124,9 @@ def test_production_names_every_missing_variable_at_once():
         ("SECRET_KEY", "short", "shorter than 50"),
         ("SECRET_KEY", "abc" * 20, "repeats"),
         ("CSRF_TRUSTED_ORIGINS", "https://a.example,http://b.example", "without https://"),
-        ("DATABASE_URL", "postgres://app:app@db/homeport", "guessable"),
-        ("DATABASE_URL", "postgres://app_owner:app_owner@db/homeport", "guessable"),
-        ("DATABASE_URL", "postgres://postgres:postgres@db/homeport", "guessable"),
+        ("DATABASE_URL", "postgres://app:app@db/business", "guessable"),
+        ("DATABASE_URL", "postgres://app_owner:app_owner@db/business", "guessable"),
+        ("DATABASE_URL", "postgres://postgres:postgres@db/business", "guessable"),
         ("SECRET_KEY", "local-only-key-that-protects-nothing" * 2, "public"),
         ("SECRET_KEY", f"django-insecure-{'abcdefghijklmnop' * 4}", "a public key"),
         ("SECRET_KEY", "$(python -c 'import secrets; print(secrets.token_urlsafe(50))')", "shell"),
@@ -137,8 +137,8 @@ def test_production_names_every_missing_variable_at_once():
         ("CORS_ALLOWED_ORIGINS", "http://www.example.com", "without https://"),
         ("PROXY_NETWORKS", "0.0.0.0/0", "public internet"),
         ("PROXY_NETWORKS", "10.0.0.0/8,::/0", "public internet"),
-        ("DATABASE_URL", f"postgres://app:{'x' * 40}@db/homeport", "guessable"),
-        ("DATABASE_URL", "postgres://postgres:long-enough-to-be-safe@db/homeport", "superuser"),
+        ("DATABASE_URL", f"postgres://app:{'x' * 40}@db/business", "guessable"),
+        ("DATABASE_URL", "postgres://postgres:long-enough-to-be-safe@db/business", "superuser"),
         ("REDIS_URL", "rediss://cache.internal:6379/0", "guessable"),
         ("CELERY_BROKER_URL", "redis://:redis@cache:6379/1", "guessable"),
         ("CELERY_RESULT_BACKEND", f"redis://:{'ab' * 20}@cache:6379/2", "guessable"),
@@ -171,7 +171,7 @@ def proposed(text: str, name: str) -> str:
 
 def test_web_and_worker_do_not_serve_as_the_owner():
     as_owner = PRODUCTION | {
-        "DATABASE_URL": "postgres://app_owner:long-enough-to-be-safe@db/homeport"
+        "DATABASE_URL": "postgres://app_owner:long-enough-to-be-safe@db/business"
     }
 
     assert read(as_owner)["DATABASE_URL"]["USER"] == "app_owner"  # the release
@@ -189,7 +189,7 @@ def test_what_serves_ends_at_once_with_the_owners_rights(command):
         env={
             "PATH": os.environ["PATH"],
             **PRODUCTION,
-            "DATABASE_URL": "postgres://app_owner:long-enough-to-be-safe@db/homeport",
+            "DATABASE_URL": "postgres://app_owner:long-enough-to-be-safe@db/business",
         },
         capture_output=True,
         text=True,
@@ -253,7 +253,7 @@ def test_all_bad_values_are_reported_together():
 
 
 def test_a_secret_value_is_never_printed():
-    assert "hunter2" not in problems_of(local(DATABASE_URL="mysql://app:hunter2@db/homeport"))
+    assert "hunter2" not in problems_of(local(DATABASE_URL="mysql://app:hunter2@db/business"))
 
 
 def test_a_mail_server_is_named_by_one_url():

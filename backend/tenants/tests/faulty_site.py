@@ -26,7 +26,7 @@ STATE = (
     "PREPARE kept AS SELECT 1",
     "LISTEN news",
     "SELECT pg_try_advisory_lock(7)",
-    "SET homeport.secret = 'mine'",
+    "SET site.secret = 'mine'",
     "SET statement_timeout = '1h'",
     "SET TimeZone = 'Asia/Tokyo'",
     "BEGIN",
@@ -37,7 +37,7 @@ UNION ALL SELECT 'held cursor' FROM pg_cursors WHERE is_holdable
 UNION ALL SELECT 'prepared statement' FROM pg_prepared_statements
 UNION ALL SELECT 'channel' FROM pg_listening_channels()
 UNION ALL SELECT 'lock' FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()
-UNION ALL SELECT 'secret' WHERE current_setting('homeport.secret', true) <> ''
+UNION ALL SELECT 'secret' WHERE current_setting('site.secret', true) <> ''
 UNION ALL SELECT 'timeout' WHERE current_setting('statement_timeout') = '1h'
 UNION ALL SELECT 'time zone' WHERE current_setting('TimeZone') <> 'UTC'
 UNION ALL SELECT 'transaction' WHERE now() <> statement_timestamp()"""

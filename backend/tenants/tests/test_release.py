@@ -189,7 +189,7 @@ def test_handlers_of_every_application_run_after_a_migration(one_more):
 def test_an_unreachable_database_is_one_clear_message():
     ended = subprocess.run(
         [BACKEND / "bin" / "release"],
-        env={**os.environ, "DATABASE_URL": "postgres://app_owner:secret@127.0.0.1:1/homeport"},
+        env={**os.environ, "DATABASE_URL": "postgres://app_owner:secret@127.0.0.1:1/business"},
         capture_output=True,
         text=True,
         check=False,
@@ -235,7 +235,7 @@ def test_a_locked_table_is_given_up_and_tried_again(monkeypatch):
     """Waiting for a lock would hold up everyone who comes after, and a release has time."""
     params = connection.get_connection_params()
     with psycopg.connect(**params) as other:
-        other.execute("LOCK TABLE test1.products_product IN ACCESS SHARE MODE")
+        other.execute("LOCK TABLE test1.notes_note IN ACCESS SHARE MODE")
         monkeypatch.setattr(locks.time, "sleep", lambda seconds: other.rollback())
         tries = []
 
@@ -243,7 +243,7 @@ def test_a_locked_table_is_given_up_and_tried_again(monkeypatch):
             tries.append(1)
             with transaction.atomic(), connection.cursor() as cursor:
                 cursor.execute("SET LOCAL lock_timeout = '100ms'")
-                cursor.execute("LOCK TABLE test1.products_product IN ACCESS EXCLUSIVE MODE")
+                cursor.execute("LOCK TABLE test1.notes_note IN ACCESS EXCLUSIVE MODE")
 
         locks.retry_locks(alter, "test1")
     assert len(tries) == 2

@@ -1,0 +1,249 @@
+"""Makes a clone of the workspace a product's own: `./dev adopt`.
+
+The attribute `room` in .gitattributes names the files that are the sample or the proof of the
+workspace; in other files, marks name the lines. The work is done in a second work tree, so that
+this checkout changes in one step, or not at all.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from . import project_table
+from .checkout import Checkout
+from .errors import DevError, Problem
+from .process import capture
+
+SAMPLE = "sample"
+PROOF = "proof"
+
+MAX_NAME = 20  # it becomes a part of longer names, e.g. of buckets and of roles
+MAX_TITLE = 30
+
+# https://www.postgresql.org/docs/18/sql-keywords-appendix.html, and databases and schemas.
+_OF_POSTGRESQL = """
+    all analyse analyze any array authorization both check column create default desc distinct do
+    end false fetch foreign grant group initially lateral leading limit null offset only order
+    placing primary references select some symmetric table then trailing true union unique user
+    using variadic when where window postgres public template0 template1 information-schema
+"""
+# Names of packages and databases that are taken.
+_RESERVED = {
+    **dict.fromkeys(("django", "celery", "redis", "rest", "site"), "a package that Django uses"),
+    **dict.fromkeys(_OF_POSTGRESQL.split(), "reserved by PostgreSQL"),
+    **dict.fromkeys(("test", "default", "none", "localhost", "production"), "a name of the stack"),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an adoption does: it removes the files of `rooms`, and renames."""
+
+    name: str
+    title: str
+    rooms: Sequence[str]
+    fresh: bool  # README, CHANGELOG and LICENSE begin anew
+
+
+@dataclass(frozen=True)
+class Done:
+    """What an adoption did. Without `commit` it was only tried."""
+
+    removed: Sequence[str]
+    changed: Sequence[str]
+    commit: str
+
+
+def plan(checkout: Checkout, name: str, title: str, keep_shop: bool) -> Plan | None:
+    """What there is to do; None if nothing is. Raises DevError with every problem at once."""
+    problems = [*judge(checkout.root, name, title), *_unready(checkout)]
+    if problems:
+        raise DevError.of(problems)
+    current = project_table.name(checkout.root)
+    fresh = bool(_files(checkout, PROOF))
+    rooms = [PROOF, *([] if keep_shop else [SAMPLE])]
+    if not fresh and name != current:
+        raise DevError(f"this is {current} already", "take its commit back first: git revert")
+    removed = [path for room in rooms for path in _files(checkout, room)]
+    if not removed and name == current:
+        return None
+    if not keep_shop and (commits := _own_commits(checkout, _files(checkout, SAMPLE))):
+        raise DevError(
+            f"the sample has changes of your own: {', '.join(commits)}",
+            f"keep it: ./dev adopt {name} --keep-shop\nor take them back first: git revert",
+        )
+    return Plan(name, title or name.replace("-", " ").title(), rooms, fresh)
+
+
+def judge(root: Path, name: str, title: str) -> Iterator[Problem]:
+    """What is wrong with a name and a title."""
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
+        likely = re.sub(r"^[^a-z]+|-$", "", re.sub(r"[^a-z0-9]+", "-", name.lower()))
+        remedy = f"for example: {likely}" if likely else "for example: acme"
+        yield Problem(f"{name!r} is not lower-case letters, digits and single hyphens", remedy)
+    if len(name) > MAX_NAME:
+        yield Problem(f"{name} has {len(name)} characters", f"use at most {MAX_NAME}")
+    if why := _taken(root, name):
+        yield Problem(f"{name} is {why}", "choose another name")
+    if not re.fullmatch(r"[^\W_]([^\W_]|[ -])*", title or name):
+        yield Problem(f"the title {title!r} is not letters, digits, spaces and hyphens")
+    if len(title) > MAX_TITLE:
+        yield Problem(f"the title has {len(title)} characters", f"use at most {MAX_TITLE}")
+
+
+def _taken(root: Path, name: str) -> str:
+    module = name.replace("-", "_")
+    if keyword.iskeyword(module) or module in getattr(sys, "stdlib_module_names", ()):
+        return "a word or a module of Python"
+    if name.startswith(("aws", "ssm", "pg-")):
+        return "reserved by AWS or PostgreSQL"
+    if (root / "backend" / module).is_dir() or (root / module).is_dir():
+        return "a folder here"
+    return _RESERVED.get(name, "")
+
+
+def _unready(checkout: Checkout) -> Iterator[Problem]:
+    if not shutil.which("git"):
+        yield Problem("git is not installed", "install it, because the adoption is a commit")
+        return
+    top = _git(checkout, "rev-parse", "--show-toplevel", fails=True)
+    if not top or Path(top) != checkout.root.resolve():
+        yield Problem(
+            "this checkout has no git repository of its own",
+            "make one: git init && git add --all && git commit --message 'Begin'",
+        )
+        return
+    if not _git(checkout, "rev-parse", "--verify", "HEAD", fails=True):
+        yield Problem("nothing is committed", "git add --all && git commit --message 'Begin'")
+        return
+    if changes := _git(checkout, "status", "--porcelain").splitlines():
+        what = ", ".join(line[2:].strip() for line in changes[:3])
+        more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
+        yield Problem(f"uncommitted changes: {what}{more}", "git commit, or git stash --all")
+    if not _git(checkout, "var", "GIT_COMMITTER_IDENT", fails=True):
+        yield Problem(
+            "git does not know who commits",
+            "git config user.name 'NAME' && git config user.email ADDRESS",
+        )
+
+
+def _own_commits(checkout: Checkout, paths: Sequence[str]) -> list[str]:
+    """The commits of `paths` that no remote has, if there are remotes."""
+    if not paths or not _git(checkout, "for-each-ref", "refs/remotes"):
+        return []
+    arguments = ("log", "--format=%h %s", "HEAD", "--not", "--remotes", "--", *paths)
+    return _git(checkout, *arguments).splitlines()
+
+
+def apply(checkout: Checkout, work: Plan, *, dry_run: bool = False) -> Done:
+    """Do it in a work tree beside this one; then move this checkout to the commit."""
+    directory = Path(tempfile.mkdtemp(prefix="adopt-"))
+    other = Checkout(directory / checkout.root.name, checkout.variables)
+    try:
+        _git(checkout, "worktree", "add", "--quiet", "--detach", str(other.root), "HEAD")
+        removed = [path for room in work.rooms for path in _files(other, room)]
+        _change(other, work, removed)
+        _git(other, "add", "--all")
+        arguments = ("diff", "--cached", "--name-only", "--diff-filter=d", "HEAD")
+        changed = _git(other, *arguments).splitlines()
+        if dry_run:
+            return Done(removed, changed, "")
+        _git(other, "commit", "--quiet", "--no-verify", "--message", _message(work))
+        commit = _git(other, "rev-parse", "HEAD")
+        _git(checkout, "merge", "--quiet", "--ff-only", commit)
+        _remove_caches(checkout, removed)
+        return Done(removed, changed, commit[:9])
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+        _git(checkout, "worktree", "prune")
+
+
+def _remove_caches(checkout: Checkout, removed: Sequence[str]) -> None:
+    """Remove folders of which only byte code is left, which Python would still import."""
+    for folder in sorted({(checkout.root / path).parent for path in removed}, reverse=True):
+        shutil.rmtree(folder / "__pycache__", ignore_errors=True)
+        while folder != checkout.root and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+            folder = folder.parent
+
+
+def _change(checkout: Checkout, work: Plan, removed: Sequence[str]) -> None:
+    root = checkout.root
+    old = project_table.name(root), project_table.title(root)
+    license_ = (root / "LICENSE").read_text(encoding="utf-8")
+    if removed:
+        _git(checkout, "rm", "--quiet", "-r", "--", *removed)
+    for name in filter(None, _git(checkout, "ls-files", "-z").split("\0")):
+        path = root / name
+        try:
+            text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        except UnicodeDecodeError:
+            continue  # a picture
+        new = without_marked(text, work.rooms)
+        for before, after in zip(old, (work.name, work.title)):
+            new = new.replace(before, after)
+        if new != text:
+            path.write_text(new, encoding="utf-8")
+    if work.fresh:
+        for name, text in _fresh(work, origin=old[1], license_=license_).items():
+            (root / name).write_text(text, encoding="utf-8")
+
+
+def without_marked(text: str, kinds: Sequence[str]) -> str:
+    """`text` without the lines that are marked as one of `kinds`."""
+    kind = "|".join(kinds)
+    lines = text.splitlines(keepends=True)
+    kept: list[str] = []
+    inside = after = False
+    for line in lines:
+        mark = re.search(rf"\b(?:{kind}): (begin|end|line)\b *(?:-->|#}}|\*/)?$", line.rstrip("\n"))
+        if mark and mark.group(1) != "line":
+            inside = mark.group(1) == "begin"
+            after = not inside
+        elif inside or mark or (after and line == "\n" and kept[-1:] == ["\n"]):
+            continue  # no second blank line where a block was
+        else:
+            kept.append(line)
+            after = False
+    return "".join(kept)
+
+
+def _fresh(work: Plan, origin: str, license_: str) -> dict[str, str]:
+    templates = Path(__file__).parent / "adopted"
+    year = str(date.today().year)
+    values = {"NAME": work.name, "TITLE": work.title, "ORIGIN": origin, "YEAR": year}
+    made = {}
+    for template in sorted(templates.glob("*.txt")):
+        text = template.read_text(encoding="utf-8")
+        made[template.stem] = re.sub(r"\{\{(\w+)\}\}", lambda found: values[found.group(1)], text)
+    return {**made, "devtools/LICENSE": license_}
+
+
+def _message(work: Plan) -> str:
+    return f"Adopt the workspace as {work.title}\n\nMade by `./dev adopt {work.name}`."
+
+
+def _files(checkout: Checkout, room: str) -> list[str]:
+    """The files of a room, as .gitattributes declares them."""
+    listed = _git(checkout, "ls-files", "-z", f":(attr:room={room})")
+    return [path for path in listed.split("\0") if path]
+
+
+def _git(checkout: Checkout, *arguments: str, fails: bool = False) -> str:
+    return _run(checkout, "git", *arguments, fails=fails)
+
+
+def _run(checkout: Checkout, *command: str, fails: bool = False) -> str:
+    """The output of a command; if it `fails` and may, nothing."""
+    result = capture(command, directory=checkout.root, environment=checkout.variables)
+    if not result.ok and not fails:
+        raise DevError(f"`{' '.join(command[:2])}` failed: {result.last_words}")
+    return result.output.rstrip("\n") if result.ok else ""
