@@ -9,6 +9,8 @@ import subprocess
 import pytest
 from compose_files import CHECKOUT, read_yaml
 
+from devtools import devcontainer
+
 DOCKERFILE = (CHECKOUT / "backend" / "Dockerfile").read_text()
 
 
@@ -31,6 +33,11 @@ def test_the_workspace_has_the_database_clients_of_the_server():
 
 def test_the_workspace_has_the_programs_that_django_runs_for_translations():
     assert re.search(r" gettext ", stages()["development"])
+
+
+def test_dev_looks_where_the_main_process_of_the_workspace_keeps_its_files():
+    script = (CHECKOUT / "backend" / "bin" / "workspace").read_text()
+    assert f"home=${{1:-{devcontainer.HOME}}}" in script
 
 
 def test_the_image_has_a_locale():
