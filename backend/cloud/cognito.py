@@ -257,7 +257,7 @@ class PublishedKeys:
 def _remedy() -> str:
     if endpoint("COGNITO_IDENTITY_PROVIDER"):
         return "./dev status, ./dev logs cognito"
-    return "open the way to Cognito: a NAT gateway, security groups, name resolution"
+    return "allow connections to Cognito: NAT gateway, security groups, name resolution"
 
 
 def _download(url: str) -> bytes:

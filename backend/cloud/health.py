@@ -25,7 +25,7 @@ def probe_files() -> None:
             raise
         remedy = "create it, or correct AWS_STORAGE_BUCKET_NAME"
         if endpoint("S3"):  # an emulator, which forgets it whenever it stops
-            remedy = "make it: ./dev restart localstack"
+            remedy = "create it: ./dev restart localstack"
         raise RuntimeError(f"there is no bucket {bucket}; {remedy}") from error
 
 

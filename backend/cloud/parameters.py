@@ -57,11 +57,11 @@ def _remedy(error: Exception) -> str:
     if isinstance(error, ClientError):
         return "allow ssm:GetParametersByPath, and kms:Decrypt for its key, to this role"
     if endpoint("SSM"):
-        return "start the emulator, or look why it does not answer: ./dev up, ./dev status"
-    return "open the way to SSM (a NAT gateway or a VPC endpoint), or unset SSM_PARAMETER_PATH"
+        return "start the emulator: ./dev up; if it does not answer: ./dev status"
+    return "allow connections to SSM (NAT gateway or VPC endpoint), or unset SSM_PARAMETER_PATH"
 
 
 def _remedy_of_nothing() -> str:
     if endpoint("SSM"):
-        return "have the emulator fill itself again: ./dev restart localstack"
-    return "mend SSM_PARAMETER_PATH or AWS_DEFAULT_REGION, whichever is wrong"
+        return "seed the emulator again: ./dev restart localstack"
+    return "correct SSM_PARAMETER_PATH or AWS_DEFAULT_REGION"

@@ -180,8 +180,8 @@ def _history_remedy(error: InconsistentMigrationHistory) -> str:
 def unavailable_remedy(error: Exception) -> str:
     """Return the remedy for a database that cannot be used."""
     if "password authentication failed" in str(error):
-        return f"The database has another password for it; {settings.REMEDIES['password']}"
-    return f"Is the database up, with space on its disk? Look: {settings.REMEDIES['database']}"
+        return f"The database has a different password for it; {settings.REMEDIES['password']}"
+    return f"Does the database run, with free disk space? Check: {settings.REMEDIES['database']}"
 
 
 def _is_behind() -> bool:

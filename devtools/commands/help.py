@@ -61,7 +61,7 @@ def doctor(run: Run) -> int:
     else:
         run.terminal.say(engine_line(run.terminal, context.engine))
         examination.show(run.terminal, results, done)
-    return 0 if examination.well(results) else FAILED
+    return 0 if examination.passed(results) else FAILED
 
 
 def _agreed(run: Run, what: str) -> bool:

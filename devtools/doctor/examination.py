@@ -72,7 +72,7 @@ def fix(context: Context, results: Sequence[Result], confirm: Confirm) -> dict[s
     return done
 
 
-def well(results: Sequence[Result]) -> bool:
+def passed(results: Sequence[Result]) -> bool:
     """Whether nothing is WRONG; warnings and unknown results do not count."""
     return not any(result.state is State.WRONG for result in results)
 
@@ -80,7 +80,7 @@ def well(results: Sequence[Result]) -> bool:
 def as_json(results: Sequence[Result], done: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """The format of `./dev doctor --json`; keys are only ever added."""
     return {
-        "state": "well" if well(results) else "wrong",
+        "state": "well" if passed(results) else "wrong",
         "checks": [result.as_json() for result in results],
         "fixed": {name: list(lines) for name, lines in done.items()},
     }

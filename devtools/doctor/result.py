@@ -62,9 +62,9 @@ def wrong(finding: str, remedy: str) -> Result:
     return Result(State.WRONG, finding, remedy)
 
 
-def of(problems: Sequence[Problem], well: str, state: State = State.WRONG) -> Result:
-    """All of `problems` as one result, or `well` if there are none."""
+def of(problems: Sequence[Problem], otherwise: str, state: State = State.WRONG) -> Result:
+    """All of `problems` as one result, or `otherwise` if there are none."""
     if not problems:
-        return ok(well)
+        return ok(otherwise)
     remedies = dict.fromkeys(problem.remedy for problem in problems if problem.remedy)
     return Result(state, "\n".join(p.what for p in problems), "\n".join(remedies))

@@ -35,11 +35,11 @@ def ports(context: Context) -> Result:
     wanted = context.embedded.ports()
     if not wanted:
         raise NotApplicable("the ports are known once .venv exists: ./dev up")
-    well = ", ".join(f"{service} {port}" for service, port in wanted.items())
+    shown = ", ".join(f"{service} {port}" for service, port in wanted.items())
     taken, movable = context.embedded.taken_ports()
     # `up` replaces ports that were not chosen explicitly.
     state = State.WARNING if movable else State.WRONG
-    return of(taken, f"free or used by the stack: {well}", state)
+    return of(taken, f"free or used by the stack: {shown}", state)
 
 
 @ports.fixed_by

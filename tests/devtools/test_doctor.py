@@ -113,7 +113,7 @@ def test_a_check_that_hangs_is_reported_as_late(monkeypatch):
     stuck, quick = examination.examine(None, checks=checks)
     never.set()
     assert (stuck.state, quick.state) == (State.UNKNOWN, State.OK)
-    assert examination.well([stuck, quick])
+    assert examination.passed([stuck, quick])
     assert "no answer" in stuck.finding
     assert "./dev doctor stuck" in stuck.remedy
 

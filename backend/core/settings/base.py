@@ -75,7 +75,7 @@ REMEDIES = {
     "restart": "restart web and worker",
     "migrations ahead": "deploy the release that has them",
     "database": "see whether it runs and can be reached, and its log",
-    "password": "give the role the configured one; each start of the stack's db does so",
+    "password": "set the role's configured password; each start of db does that",
     "code": "in a checkout; the code of this image cannot be changed",
     "worker": "see its log",
     "test": "pytest, in a checkout",

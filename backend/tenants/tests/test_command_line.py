@@ -180,7 +180,7 @@ def test_a_database_that_is_down_is_one_clear_message(manage, arguments):
     ended = manage(*arguments, DATABASE_URL=nowhere)
 
     assert ended.returncode == 1
-    assert "Is the database up, with space on its disk?" in ended.stderr
+    assert "Does the database run, with free disk space?" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert "secret" not in ended.stderr
 
@@ -191,7 +191,7 @@ def test_another_password_in_the_database_is_named_with_what_sets_it(manage, com
     ended = manage(command, DATABASE_URL=url, APP_OWNER_PASSWORD="another")
 
     assert ended.returncode == 1
-    assert ended.stderr.endswith("has another password for it; run: ./dev restart db\n")
+    assert ended.stderr.endswith("has a different password for it; run: ./dev restart db\n")
     assert "Traceback" not in ended.stderr
 
 
