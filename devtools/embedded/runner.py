@@ -158,7 +158,7 @@ class Runner:
             for name, program in programs.items():
                 needed = [other for other in program.service.needs if other in programs]
                 if name not in going and all(other in well for other in needed):
-                    self.supervisor.start(name)
+                    self._start(stack, name)
                     going.add(name)
             states = self.states
             verdicts = {}
@@ -185,6 +185,12 @@ class Runner:
             timeout,
             interval=readiness.QUICK,
         )
+
+    def _start(self, stack: Stack, name: str) -> None:
+        try:
+            self.supervisor.start(name)
+        except DevError as error:  # it opens the socket of a service that has one
+            raise self._lost_port(stack, name) or error from error
 
     def _as_they_should(
         self, stack: Stack, programs: Mapping[str, Program], as_declared: bool

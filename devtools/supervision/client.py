@@ -174,6 +174,11 @@ class Client:
             raise NoAnswer(
                 f"the supervisor does not answer: {error}", "try again: is the machine overloaded?"
             ) from error
+        except xmlrpc.client.ProtocolError as error:  # it runs, and wrote a traceback to its log
+            raise DevError(
+                f"the supervisor failed to do {method}: {error.errcode} {error.errmsg}",
+                "its log shows the reason; then restart the stack: ./dev down, then ./dev up",
+            ) from error
         except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
             raise _Absent(
                 f"the supervisor is gone: {error}", "./dev up   starts a new one"

@@ -26,8 +26,10 @@ from devtools.doctor import services as checked
 from devtools.doctor.check import Check
 from devtools.doctor.result import State, ok
 from devtools.embedded.supervisor import Supervisor
+from devtools.errors import DevError
 from devtools.health import Health
 from devtools.status import ServiceStatus, StackStatus
+from devtools.supervision.client import Client
 
 INFO = {
     "MemTotal": 8 * 1024**3,
@@ -181,29 +183,48 @@ def test_each_failing_entry_has_a_separate_remedy():
     assert "migrations" not in found.finding
 
 
+class SupervisorHandler(SimpleXMLRPCRequestHandler):
+    disable_nagle_algorithm = False
+    rpc_paths = ()
+
+
+class FakeSupervisor(ThreadingMixIn, UnixStreamServer, SimpleXMLRPCDispatcher):
+    """The API of supervisord on the socket `path`; tests register the methods."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, path, handler=SupervisorHandler):
+        SimpleXMLRPCDispatcher.__init__(self)
+        self.logRequests = False
+        UnixStreamServer.__init__(self, str(path), handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
 def test_checks_ask_the_supervisor_side_by_side(tmp_path):
-    class Handler(SimpleXMLRPCRequestHandler):
-        disable_nagle_algorithm = False
-        rpc_paths = ()
-
-    class Server(ThreadingMixIn, UnixStreamServer, SimpleXMLRPCDispatcher):
-        daemon_threads = True
-        request_queue_size = 64
-
-        def __init__(self, path):
-            SimpleXMLRPCDispatcher.__init__(self)
-            self.logRequests = False
-            UnixStreamServer.__init__(self, path, Handler)
-
     path = tmp_path / "s"
-    with Server(str(path)) as server, ThreadPoolExecutor(16) as pool:
+    with FakeSupervisor(path) as server, ThreadPoolExecutor(16) as pool:
         server.register_function(lambda: time.sleep(0.02) or [], "supervisor.getAllProcessInfo")
-        threading.Thread(target=server.serve_forever, daemon=True).start()
         places = SimpleNamespace(supervisor_socket=path, scripts=tmp_path)
         supervisor = Supervisor(places, Path(sys.executable))
         answers = list(pool.map(lambda _: supervisor.states(), range(64)))
         server.shutdown()
     assert answers == [{}] * 64
+
+
+def test_a_supervisor_that_fails_is_not_read_as_absent(tmp_path):
+    class Failing(SupervisorHandler):
+        def do_POST(self):
+            self.send_error(500)
+
+        def log_message(self, *_):
+            """Print nothing."""
+
+    path = tmp_path / "s"
+    with FakeSupervisor(path, Failing) as server:
+        with pytest.raises(DevError, match="failed to do getState: 500"):
+            _ = Client(path).answers
+        server.shutdown()
 
 
 def test_an_internal_error_of_a_check_does_not_hide_the_others():
