@@ -214,8 +214,8 @@ def test_checks_ask_the_supervisor_side_by_side(tmp_path):
 
 def test_a_supervisor_that_fails_is_not_read_as_absent(tmp_path):
     class Failing(SupervisorHandler):
-        def do_POST(self):
-            self.send_error(500)
+        def decode_request_content(self, data):
+            raise RuntimeError("answered with status 500")
 
         def log_message(self, *_):
             """Print nothing."""
