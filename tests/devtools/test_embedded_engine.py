@@ -791,7 +791,7 @@ print(1)
 """
 ADD_UNKNOWN_MIGRATION = "".join(
     f"INSERT INTO {schema}.django_migrations (app, name, applied)"
-    " VALUES ('orders', '0099_x', now());"
+    " VALUES ('users', '0099_x', now());"
     for schema in ("public", "test1", "test2")
 )
 
@@ -801,7 +801,7 @@ ADD_UNKNOWN_MIGRATION = "".join(
     [
         (lambda up: up.supervisor.stop({"redis": 30}), "services", "restart redis"),
         (lambda up: up.python(DELETE_BUCKET), "services", "restart localstack"),
-        (lambda up: up.sql(ADD_UNKNOWN_MIGRATION), "migrations", "manage migrate orders --prune"),
+        (lambda up: up.sql(ADD_UNKNOWN_MIGRATION), "migrations", "manage migrate users --prune"),
     ],
     ids=["no Redis", "no bucket", "an unknown migration"],
 )
@@ -809,7 +809,7 @@ def test_what_doctor_says_repairs_the_stack(up, make, check, remedy):
     make(up)
     wait_until(lambda: up.dev("doctor", check).returncode, 60, "the fault is not found")
     found = up.dev("doctor", check).stdout
-    generic = remedy.replace("orders", "APP")
+    generic = remedy.replace("users", "APP")
     assert f"./dev {generic}" in found
     done = up.dev(*remedy.split())
     assert done.returncode == 0, done.stdout + done.stderr
