@@ -229,6 +229,7 @@ class ComposeEngine(Engine):
                 "create .venv: ./dev lint",
             )
         stack = Stack(self.checkout, Places(self.checkout), declared, Path(sys.executable), given)
+        stack.make_places(declared.extra[TESTS])
         return stack.settings(declared.extra[TESTS])
 
     # The processes' environment

@@ -227,6 +227,7 @@ class EmbeddedEngine(Engine):
 
     def test_environment(self) -> Mapping[str, str]:
         stack = self._reached(DATABASE, CACHE)
+        stack.make_places(stack.declaration.extra[TESTS])
         return stack.settings(stack.declaration.extra[TESTS])
 
     # The processes' environment
