@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 from embedded_checkout import EmbeddedCheckout
-from emulated_aws import LOG_IN
+from emulated_aws import LOG_IN, fetched
 from front_door import ROOT, another_application
 from running_stack import free_ports
 
@@ -409,23 +409,24 @@ def test_one_process_is_all_of_aws_and_keeps_files_for_browsers(up):
     assert '"event": "seeded"' in up.dev("logs", "cognito").stdout
 
 
-def test_a_reset_aws_emulator_seeds_itself_again(up):
+def test_a_killed_aws_emulator_has_its_bucket_and_files_again(up):
+    url, content = _stored(up)
     before = up.pids()
     os.kill(before["localstack"], signal.SIGKILL)
     wait_until(lambda: not up.healthy(), 30, "the lost bucket is not noticed")
     wait_until(up.healthy, 60, "nothing filled it")
+    assert fetched(url).text == content
     assert up.pids()["web"] == before["web"]
 
 
-def test_a_restart_of_everything_ends_healthy(up):
-    before = up.pids()
+def test_a_restart_of_everything_ends_healthy_with_all_of_its_data(up):
+    before, used = up.pids(), up.dev("shell", "-c", LOG_IN).stdout.splitlines()[-1]
     done = up.dev("restart")
     assert done.returncode == 0, done.stdout + done.stderr
     assert up.healthy()
     assert all(pid != before[name] for name, pid in up.pids().items() if pid)
     assert _stored(up)[1] == "hello"
-    logged_in = up.dev("shell", "-c", LOG_IN)
-    assert logged_in.returncode == 0, logged_in.stderr
+    assert up.dev("shell", "-c", LOG_IN).stdout.splitlines()[-1] == used
 
 
 # Faults
