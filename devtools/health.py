@@ -16,6 +16,7 @@ PATH = "/api/v1/health/"
 MIGRATIONS = "migrations"
 # The entry for migrations that the code, or a process, does not know.
 UNKNOWN_MIGRATIONS = "unknown_migrations"
+_OF_MIGRATIONS = (MIGRATIONS, UNKNOWN_MIGRATIONS)
 # A start of db also sets the configured passwords of its roles.
 RESTART_DATABASE = "./dev restart db"
 # Remedies for entries whose reason names no command.
@@ -76,9 +77,13 @@ class Health:
         return {name: why for name, why in self.failing.items() if why.startswith(_LATE)}
 
     @property
-    def refused(self) -> bool:
-        """Whether a service refuses the password, which waiting does not change."""
-        return any(_REFUSED in why.lower() for why in self.failing.values())
+    def lasting(self) -> bool:
+        """Whether an entry fails for a reason that waiting does not change: a refused password, or
+        migrations that only the code has, or only the database."""
+        return any(
+            _REFUSED in why.lower() or (name in _OF_MIGRATIONS and not remedy(name, why))
+            for name, why in self.failing.items()
+        )
 
     def as_json(self) -> dict[str, Any]:
         return {"status": self.status, "checks": {k: dict(v) for k, v in self.checks.items()}}

@@ -80,8 +80,8 @@ def up(run: Run) -> int:
 def _settled(run: Run) -> StackStatus:
     """Wait until health is ok, because a worker may still be loading; return the status.
 
-    Raises DevError with all problems if it is not ok after HEALTH_TIMEOUT, or if a service refuses
-    its password.
+    Raises DevError with all problems if it is not ok after HEALTH_TIMEOUT, or if waiting is
+    useless.
     """
     status = run.engine.status()
     if not status.problems:
@@ -89,8 +89,8 @@ def _settled(run: Run) -> StackStatus:
     deadline = time.monotonic() + min(HEALTH_TIMEOUT, run.options.timeout)
     with run.terminal.step(f"waiting for health ({status.problems[0].what})"):
         while (status := run.engine.status()).problems:
-            refused = status.health is not None and status.health.refused
-            if refused or time.monotonic() > deadline:
+            lasting = status.health is not None and status.health.lasting
+            if lasting or time.monotonic() > deadline:
                 raise DevError.of(status.problems)
             time.sleep(INTERVAL)
     return status

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler
@@ -76,25 +77,46 @@ def test_what_names_its_remedy_gets_no_other():
 
 
 @pytest.mark.parametrize(
-    ("reason", "command"),
+    ("name", "reason"),
     [
-        ('FATAL:  password authentication failed for user "app"', "./dev restart db"),
-        ("AuthenticationError: invalid username-password pair", "./dev restart redis"),
-        ("AuthenticationError: Authentication required.", "./dev restart redis"),
+        ("database", 'FATAL:  password authentication failed for user "app"'),
+        ("cache", "AuthenticationError: invalid username-password pair"),
+        ("broker", "AuthenticationError: Authentication required."),
+        ("migrations", "migrations are pending in public; run: ./dev migrate"),
+        ("unknown_migrations", "the database has migrations that; run: ./dev doctor migrations"),
     ],
 )
-def test_up_does_not_wait_for_a_refused_password(reason, command, monkeypatch):
+def test_up_does_not_wait_for_what_does_not_change(name, reason, monkeypatch):
     monkeypatch.setattr(stack.time, "sleep", lambda _: pytest.fail("it waits"))
-    name = "database" if "db" in command else "cache"
+    with pytest.raises(DevError, match=re.escape(f"{name}: {reason}")):
+        stack._settled(_run(name, reason))
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("worker", "no worker has been heard from; see its log: ./dev logs worker"),
+        ("unknown_migrations", "OperationalError: connection refused"),
+        ("migrations", "no answer within 1.5 s"),
+    ],
+)
+def test_up_waits_for_what_may_change(name, reason, monkeypatch):
+    def wait(_):
+        raise InterruptedError
+
+    monkeypatch.setattr(stack.time, "sleep", wait)
+    with pytest.raises(InterruptedError):
+        stack._settled(_run(name, reason))
+
+
+def _run(name: str, reason: str) -> SimpleNamespace:
+    """A command whose stack has one failing entry of health."""
     found = Health("fail", "gunicorn", {name: {"status": "fail", "error": reason}})
-    run = SimpleNamespace(
+    return SimpleNamespace(
         engine=SimpleNamespace(status=lambda: StackStatus("compose", "p", [], found)),
         terminal=Terminal(),
         options=SimpleNamespace(timeout=600),
     )
-    with pytest.raises(DevError) as raised:
-        stack._settled(run)
-    assert [problem.remedy for problem in raised.value.problems] == [command]
 
 
 @pytest.mark.parametrize("body", ["", "<html>", "[]", "{}", "null"])
