@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from .. import adoption
+from .. import adoption, new_application
 from ..terminal import Mark
 from .registry import Run, group
 
-command = group("Make it yours", "./dev adopt NAME")
+command = group("Make it yours", "./dev adopt NAME", "./dev startapp NAME")
 
 
 def _adopt_options(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +44,28 @@ def adopt(run: Run) -> int:
     terminal.heading("left to decide")
     for line in _LEFT:
         terminal.say(f"  {line}")
+    return 0
+
+
+def _startapp_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="of the application, in the plural")
+    parser.add_argument("--model", default="", help="of its first class; default: from NAME")
+
+
+@command(
+    "startapp",
+    "make an application: model, migration, admin, API, task, file upload and tests",
+    "./dev startapp invoices",
+    "./dev startapp people --model Person",
+    options=_startapp_options,
+)
+def startapp(run: Run) -> int:
+    name = run.options.name
+    with run.terminal.step(f"making {name}"):
+        files = new_application.make(run.checkout.root, name, run.options.model)
+    for path in files:
+        run.terminal.say(f"  {path}")
+    run.terminal.say(f"  its tables: ./dev migrate; its tests: ./dev test {name}")
     return 0
 
 

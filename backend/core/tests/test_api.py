@@ -180,7 +180,7 @@ def test_a_mistake_of_ours_is_a_problem_that_says_nothing_about_it(as_ann, monke
     def broken(view):
         raise RuntimeError("the secret inside")
 
-    monkeypatch.setattr("development.notes.views.notes_for", broken)
+    monkeypatch.setattr("development.notes.services.notes_for", broken)
     response = as_ann.get(f"{NOTES}1/")
 
     assert is_problem(response, 500)

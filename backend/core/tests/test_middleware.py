@@ -143,7 +143,7 @@ def unavailable(response) -> bool:
 
 
 @pytest.mark.parametrize("error", OUTAGES)
-@pytest.mark.parametrize("where", [f"{EXAMPLE}.views.notes_for", "tenants.middleware.resolve"])
+@pytest.mark.parametrize("where", [f"{EXAMPLE}.services.notes_for", "tenants.middleware.resolve"])
 @pytest.mark.django_db
 def test_an_outage_is_answered_503_wherever_it_is_met(as_ann, monkeypatch, where, error, caplog):
     def down(*arguments, **named):
@@ -174,5 +174,8 @@ def test_a_database_that_hangs_is_noticed_and_the_connection_given_up(as_app):
     began = time.monotonic()
     assert not connection.is_usable()
     assert time.monotonic() - began < 4
+    pid = psycopg_connection.info.backend_pid
     connection.close()
     assert not connection.is_usable()
+    with connection.cursor() as cursor:  # a session would keep the test database from its removal
+        cursor.execute("SELECT pg_terminate_backend(%s)", [pid])

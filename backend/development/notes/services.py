@@ -40,5 +40,6 @@ def count_words(note_id: int) -> None:
 def count_missing_words() -> None:
     """Queue, in every tenant, what no broker took when it was saved."""
     for _tenant in each_active_tenant():
-        for note_id in Note.objects.filter(words=None).values_list("pk", flat=True):
-            send_task(COUNT_WORDS, note_id)
+        missing = Note.objects.filter(words=None)
+        for pk in missing.values_list("pk", flat=True):
+            send_task(COUNT_WORDS, pk)

@@ -2,7 +2,10 @@
 
 from django.urls import path
 
-from development.notes.views import NoteDetailView, NoteListView
+from development.notes.views import (
+    NoteDetailView,
+    NoteListView,
+)
 
 urlpatterns = [
     path("", NoteListView.as_view(), name="note-list"),

@@ -9,9 +9,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from core.parsers import JSONParser, MultiPartParser
+from development.notes import services
 from development.notes.models import Note
-from development.notes.serializers import NoteFormSerializer, NoteSerializer
-from development.notes.services import create_note, notes_for
+from development.notes.serializers import (
+    NoteFormSerializer,
+    NoteSerializer,
+)
 from users.authentication import SignedInRequest
 
 EXAMPLE = {
@@ -30,7 +33,7 @@ class NoteListView(ListAPIView):
     parser_classes = (JSONParser, MultiPartParser)
 
     def get_queryset(self) -> QuerySet[Note]:
-        return notes_for(self.request.user)
+        return services.notes_for(self.request.user)
 
     @extend_schema(
         tags=["notes"],
@@ -56,7 +59,8 @@ class NoteListView(ListAPIView):
         """Create one. Sent as a form, it may carry a file."""
         sent = NoteFormSerializer(data=request.data)
         sent.is_valid(raise_exception=True)
-        note = create_note(request.user, **sent.validated_data)
+        values = sent.validated_data
+        note = services.create_note(request.user, **values)
         return Response(NoteSerializer(note).data, status=201)
 
 
@@ -71,4 +75,4 @@ class NoteDetailView(RetrieveAPIView):
     serializer_class = NoteSerializer
 
     def get_queryset(self) -> QuerySet[Note]:
-        return notes_for(self.request.user)
+        return services.notes_for(self.request.user)

@@ -1,0 +1,115 @@
+"""Makes an application of the product: `./dev startapp`.
+
+It is a copy of an example that the tests run, under other names, so it follows the conventions of
+the backend without a second description of them.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from .errors import DevError, Problem
+
+EXAMPLE = "backend/development/notes"
+SETTINGS = "backend/core/settings/base.py"
+IMPORTS = "backend/pyproject.toml"
+MAX_NAME = 20  # lines of the copy stay short enough
+
+_NAMES = re.compile(r"(?:development\.)?notes|Notes|Note|note")
+_END_OF_LIST = r"^PRODUCT_APPS.*= \[\n(?:    .*\n)*"
+_ABOVE_USERS = r'(?=^  "users",$)'  # an application may import users, not the reverse
+# What a new application's files begin with in place of the example's own.
+_FIRST_LINE = '"""The living example'
+
+
+def make(root: Path, name: str, model: str) -> list[str]:
+    """Make the application; return the files that were written and changed.
+
+    Raises DevError with every problem at once, before anything is written.
+    """
+    model = model or _singular(name)
+    if problems := list(judge(root, name, model)):
+        raise DevError.of(problems)
+    written = dict(_copied(root, name, model))
+    written[SETTINGS] = _registered(root, SETTINGS, _END_OF_LIST, f'    "{name}",\n')
+    written[IMPORTS] = _registered(root, IMPORTS, _ABOVE_USERS, f'  "{name}",\n')
+    for path, text in written.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text, encoding="utf-8")
+    return sorted(written)
+
+
+def judge(root: Path, name: str, model: str) -> Iterator[Problem]:
+    """What is wrong with the names of an application and its model."""
+    if not re.fullmatch(r"[a-z]+(_?[a-z0-9]+)*", name):
+        likely = re.sub(r"^[^a-z]+|_$", "", re.sub(r"[^a-z0-9]+", "_", name.lower()))
+        remedy = f"for example: {likely}" if likely else "for example: invoices"
+        yield Problem(f"{name!r} is not lower-case letters, digits and single underscores", remedy)
+    if not re.fullmatch(r"[A-Z][A-Za-z0-9]*", model) or keyword.iskeyword(model):
+        yield Problem(f"{model!r} is no name of a class", "name it: --model Invoice")
+    for word in {name, model}:
+        if len(word) > MAX_NAME:
+            yield Problem(f"{word} has {len(word)} characters", f"use at most {MAX_NAME}")
+    if why := _taken(root, name):
+        yield Problem(f"{name} is {why}", "choose another name")
+
+
+def _taken(root: Path, name: str) -> str:
+    if keyword.iskeyword(name) or name in getattr(sys, "stdlib_module_names", ()):
+        return "a word or a module of Python"
+    if (root / "backend" / name).exists() or (root / name).exists():
+        return "a folder here already"
+    if any(root.glob(f".venv/lib/python*/site-packages/{name}")):
+        return "an installed package"
+    # Labels of Django's own applications, which are in no folder of their name.
+    labels = ("admin", "auth", "contenttypes", "messages", "notes", "sessions", "staticfiles")
+    return "the label of an installed application" if name in labels else ""
+
+
+def _copied(root: Path, name: str, model: str) -> Iterator[tuple[str, str]]:
+    names = {
+        "notes": name,
+        "Notes": "".join(part.title() for part in name.split("_")),
+        "Note": model,
+        "note": re.sub(r"(?<!^)(?=[A-Z])", "_", model).lower(),
+    }
+
+    def renamed(text: str) -> str:
+        return _NAMES.sub(lambda found: names[found.group().rpartition(".")[2]], text)
+
+    for path in sorted((root / EXAMPLE).rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        text = "" if text.startswith(_FIRST_LINE) else sort_imports(renamed(text))
+        yield f"backend/{name}/{renamed(str(path.relative_to(root / EXAMPLE)))}", text
+
+
+def sort_imports(text: str) -> str:
+    """`text` with each block of `from` imports in the order of their modules."""
+    statement = r"from [\w.]+ import (?:\([^)]*\)|[^\n(]*)\n"
+
+    def in_order(block: re.Match[str]) -> str:
+        return "".join(sorted(re.findall(statement, block.group()), key=_module))
+
+    return re.sub(rf"^(?:{statement})+", in_order, text, flags=re.MULTILINE)
+
+
+def _module(statement: str) -> str:
+    return statement.split()[1]
+
+
+def _registered(root: Path, path: str, where: str, line: str) -> str:
+    """The text of a file with a line added after each match of `where`."""
+    text = (root / path).read_text(encoding="utf-8")
+    new, count = re.subn(where, lambda found: found.group() + line, text, flags=re.MULTILINE)
+    if not count:
+        raise DevError(f"{path} has no place for an application", "git log -p shows who removed it")
+    return new
+
+
+def _singular(name: str) -> str:
+    singular = re.sub(r"ies$", "y", name) if name.endswith("ies") else re.sub(r"s$", "", name)
+    return "".join(part.title() for part in singular.split("_"))
