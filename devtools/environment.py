@@ -9,8 +9,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from . import pins
 from .checkout import Checkout
-from .declared import locks
 from .devcontainer import inside
 from .errors import DevError, NoAnswer, Problem
 from .interpreter import Interpreter, Local
@@ -178,16 +178,16 @@ def _make(checkout: Checkout, terminal: Terminal) -> None:
         _do(checkout, step, [base, "-m", "venv", "--clear", str(_home(checkout))], "making .venv")
 
 
-def _uv(checkout: Checkout) -> locks.Locked:
+def _uv(checkout: Checkout) -> pins.Locked:
     """The lock of uv."""
-    locked = locks.packages(locks.read(checkout, REQUIREMENTS))
+    locked = pins.packages(pins.read(checkout, REQUIREMENTS))
     if "uv" not in locked:
         raise DevError(f"{REQUIREMENTS} does not lock uv", f"git checkout HEAD {REQUIREMENTS}")
     return locked["uv"]
 
 
 def _stamp(checkout: Checkout) -> str:
-    return _digest(locks.read(checkout, REQUIREMENTS)) + _place(checkout)
+    return _digest(pins.read(checkout, REQUIREMENTS)) + _place(checkout)
 
 
 def _place(checkout: Checkout) -> str:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, NamedTuple
 
-from .. import project_table
+from .. import pins, project_table
 from ..checkout import Checkout
-from ..declared import compose, dev_container, dockerfile, local_stack, locks, variables
+from ..declared import compose, dev_container, dockerfile, local_stack, variables
 from ..declared.compose import ComposeFile
 from ..declared.variables import LOCAL_COMPOSE, LOCAL_EMBEDDED, PRODUCTION, Variable
 from ..dotenv import Dotenv
@@ -147,7 +147,7 @@ def _what_nobody_reads(evidence: Evidence) -> Iterator[Finding]:
         read[_READS.get(use.file.partition("/")[0], "dev")].add(use.name)
     for file in evidence.files.values():
         read["compose"] |= file.named
-    packages = locks.packages(locks.read(evidence.checkout, REQUIREMENTS))
+    packages = pins.packages(pins.read(evidence.checkout, REQUIREMENTS))
     for variable in evidence.contract.values():
         if variable.library:
             if variable.library not in packages:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from ..checkout import Checkout
-from ..errors import DevError
+from .checkout import Checkout
+from .errors import DevError
 
 _ENTRY = re.compile(r"^([\w.-]+)(?:\[[^]]*\])?==([^\s;\\]+)(?:.*\\\n)*.*", re.MULTILINE)
 
