@@ -20,12 +20,12 @@ def copy(tmp_path: Path) -> Path:
 
 
 def test_an_application_is_registered_and_complete(copy):
-    new_application.make(copy, "people", "Person")
-    new_application.make(copy, "invoices", "")
+    new_application.make(copy, "trial_people", "TrialPerson")
+    new_application.make(copy, "trial_rows", "")
 
-    assert "class Person(" in (copy / "backend/people/models.py").read_text()
-    assert "invoices.count_words" in (copy / "backend/invoices/services.py").read_text()
-    left = [path for path in (copy / "backend/people").rglob("*.py") if "note" in path.read_text()]
+    assert "class TrialPerson(" in (copy / "backend/trial_people/models.py").read_text()
+    assert "trial_rows.count_words" in (copy / "backend/trial_rows/services.py").read_text()
+    left = [path for path in (copy / "backend/trial_people").rglob("*.py") if "note" in path.read_text()]
     assert left == []
     checked = subprocess.run(
         [copy / "backend/bin/check-code"],
@@ -59,11 +59,11 @@ def test_what_is_wrong_with_the_names_is_said_at_once(copy, name, model, said):
 
 
 def test_an_application_that_exists_is_not_overwritten(copy):
-    new_application.make(copy, "invoices", "")
-    path = copy / "backend/invoices/models.py"
+    new_application.make(copy, "trial_rows", "")
+    path = copy / "backend/trial_rows/models.py"
     path.write_text("# ours\n")
-    with pytest.raises(DevError, match="invoices is a folder here already"):
-        new_application.make(copy, "invoices", "")
+    with pytest.raises(DevError, match="trial_rows is a folder here already"):
+        new_application.make(copy, "trial_rows", "")
     assert path.read_text() == "# ours\n"
 
 
