@@ -25,8 +25,8 @@ def test_an_application_is_registered_and_complete(copy):
 
     assert "class TrialPerson(" in (copy / "backend/trial_people/models.py").read_text()
     assert "trial_rows.count_words" in (copy / "backend/trial_rows/services.py").read_text()
-    left = [path for path in (copy / "backend/trial_people").rglob("*.py") if "note" in path.read_text()]
-    assert left == []
+    files = (copy / "backend/trial_people").rglob("*.py")
+    assert [path for path in files if "note" in path.read_text()] == []
     checked = subprocess.run(
         [copy / "backend/bin/check-code"],
         env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
