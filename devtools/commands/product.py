@@ -65,7 +65,9 @@ def startapp(run: Run) -> int:
         files = new_application.make(run.checkout.root, name, run.options.model)
     for path in files:
         run.terminal.say(f"  {path}")
-    run.terminal.say(f"  its tables: ./dev migrate; its tests: ./dev test {name}")
+    run.terminal.say(f"  ./dev test {name}   runs its tests")
+    run.terminal.say("  ./dev migrate   creates its tables")
+    run.terminal.say("  ./dev restart web worker   serves it")
     return 0
 
 
