@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from pathlib import Path
 
 from compose_files import CHECKOUT, read_yaml
 
@@ -51,8 +52,16 @@ def test_updates_are_proposed_for_everything_that_is_pinned():
     updates = read_yaml(".github/dependabot.yml")["updates"]
     ecosystems = {update["package-ecosystem"] for update in updates}
     assert ecosystems >= {"pip", "docker", "docker-compose", "devcontainers", "github-actions"}
-    for update in updates:
-        assert (CHECKOUT / update.get("directory", "/").lstrip("/")).is_dir(), update["directory"]
+    places = {
+        update["package-ecosystem"]: set(update.get("directories", [update.get("directory")]))
+        for update in updates
+    }
+    for directory in set().union(*places.values()):
+        assert (CHECKOUT / directory.lstrip("/")).is_dir(), directory
+    files = ["git", "ls-files", "*Dockerfile", ":!tests"]
+    tracked = subprocess.run(files, cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    images = {f"/{Path(file).parent}" for file in tracked.stdout.split()}
+    assert places["docker"] >= images
 
 
 def test_the_dev_container_is_brought_up_by_the_version_that_the_tests_use():
