@@ -104,16 +104,20 @@ def _lint_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--fix", action="store_true", help="format, apply automatic fixes, then run the checks"
     )
-    how.add_argument("--staged", action="store_true", help="check only staged files, like the hook")
-    how.add_argument("--install", action="store_true", help="install a pre-commit hook")
+    how.add_argument(
+        "--staged", action="store_true", help="check only staged files, as before a commit"
+    )
+    how.add_argument(
+        "--install", action="store_true", help="run these checks before each commit and each push"
+    )
 
 
 @command(
     "lint",
-    "run all checks of a commit on all files",
+    "run all checks on all files",
     "./dev lint",
     "./dev lint --fix",
-    "./dev lint --install   the hook works on this machine and in the dev container",
+    "./dev lint --install   the hooks work on this machine and in the dev container",
     "./dev lint --hook-stage manual ruff-check   arguments go to pre-commit run",
     options=_lint_options,
     passes_on="pre-commit run",
@@ -123,15 +127,13 @@ def lint(run: Run) -> int:
 
     options = run.options
     if options.install:
-        run.terminal.mark(
-            Mark.GOOD, f"each commit is checked by {commits.install_hook(run.checkout)}"
-        )
+        hooks = commits.install_hooks(run.checkout)
+        run.terminal.mark(Mark.GOOD, f"each commit and each push is checked, by {hooks}")
         return 0
     python = environment.ensure(run.checkout, run.terminal)
     if options.fix:
         commits.fix(run.checkout, run.terminal, python)
-    which = [] if options.staged else ["--all-files"]
-    return commits.check(run.checkout, python, *which, *run.rest)
+    return commits.check(run.checkout, python, *run.rest, staged=options.staged)
 
 
 def _verify_options(parser: argparse.ArgumentParser) -> None:

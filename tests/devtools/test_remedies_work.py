@@ -105,7 +105,7 @@ FAULTS = {
     "no repository": Fault(
         lambda here: None,
         "lint --install",
-        "the commit hook cannot be installed",
+        "the hooks cannot be installed",
         "git init",
     ),
     "repository of another owner": Fault(
