@@ -8,6 +8,8 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
+from django.apps import apps
+from django.conf import settings
 from django.core.cache import cache
 from django.db import OperationalError, connection
 from django.test import Client
@@ -83,10 +85,31 @@ def alone(django_db_setup) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(autouse=True)
-def _start_outside_any_tenant() -> Iterator[None]:
+def _is_of_the_product(module: str) -> bool:
+    """Tell whether a test module is in an application of `PRODUCT_APPS`."""
+    config = apps.get_containing_app_config(module)
+    names = {config.name, f"{type(config).__module__}.{type(config).__name__}"} if config else set()
+    return not names.isdisjoint(settings.PRODUCT_APPS)
+
+
+def _start(request: pytest.FixtureRequest) -> None:
+    """Enter test1 for a test of the product, and no tenant for any other."""
     forget()
-    connection.set_schema_to_public()
+    if _is_of_the_product(request.module.__name__):
+        connection.set_schema("test1")
+    else:
+        connection.set_schema_to_public()
+
+
+@pytest.fixture(scope="class", autouse=True)
+def _start_class(request) -> None:
+    """Start before `setUpTestData` of a Django TestCase, which fixtures of a test come after."""
+    _start(request)
+
+
+@pytest.fixture(autouse=True)
+def _start_test(request) -> Iterator[None]:
+    _start(request)
     yield
     connection.set_schema_to_public()
 
@@ -128,7 +151,8 @@ def _empty_cache() -> None:
 @pytest.fixture
 def test1(db) -> Iterator[Tenant]:
     """The tenant test1, entered."""
-    tenant = Tenant.objects.get(schema_name="test1")
+    with schema_context("public"):
+        tenant = Tenant.objects.get(schema_name="test1")
     with tenant_context(tenant):
         yield tenant
 
