@@ -15,7 +15,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import seed
@@ -69,18 +69,19 @@ class Persistent:
             parts, status, headers = run_wsgi_app(self._application, environ, buffered=True)
             response = b"".join(parts)
             if status.startswith("2") and not _only_read(request, response):
-                self._write(os.O_APPEND, [_entry(request, body, response, number)])
+                with self._opened(self._file, os.O_APPEND) as file:
+                    file.write(f"{json.dumps(_entry(request, body, response, number))}\n")
         start_response(status, headers.to_wsgi_list())
         return [response]
 
     def repeat(self) -> None:
         """Make the kept changes again. Report those that the emulator refuses."""
-        entries = _without_replaced(list(self._entries()))
-        self._write(os.O_TRUNC, entries)
+        self._omit_replaced()
         emulator = Client(self._application)
         uploads: dict[str, str] = {}
-        refused = 0
-        for entry in entries:
+        changes = refused = 0
+        for entry in self._entries():
+            changes += 1
             self._randomize(entry["number"])
             query = [(key, uploads.get(value, value)) for key, value in entry["query"]]
             response = emulator.open(
@@ -97,20 +98,30 @@ class Persistent:
                 seed.say("warning", "not repeated", request=what, response=response.text)
             if "upload" in entry:
                 uploads[entry["upload"]] = _upload(response.data)
-        seed.say("info", "repeated", changes=len(entries), refused=refused)
+        seed.say("info", "repeated", changes=changes, refused=refused)
 
-    def _entries(self) -> Iterator[Entry]:
-        lines = self._file.read_text().splitlines() if self._file.exists() else []
-        for number, line in enumerate(lines, start=1):
-            try:
-                yield json.loads(line)
-            except ValueError:  # the emulator was killed while it wrote
-                seed.say("warning", "unreadable", file=str(self._file), line=number)
+    def _omit_replaced(self) -> None:
+        """Shorten the file by what was replaced, in one step, with one body in memory at a time."""
+        needed = _needed([entry | {"body": ""} for entry in self._entries(report=True)])
+        part = self._file.with_suffix(".part")
+        with self._opened(part, os.O_TRUNC) as file:
+            for entry, is_needed in zip(self._entries(), needed, strict=True):
+                if is_needed:
+                    file.write(f"{json.dumps(entry)}\n")
+        part.replace(self._file)
 
-    def _write(self, flag: int, entries: Sequence[Entry]) -> None:
-        file = os.open(self._file, os.O_WRONLY | os.O_CREAT | flag, 0o600)
-        with os.fdopen(file, "w") as lines:
-            lines.writelines(f"{json.dumps(entry)}\n" for entry in entries)
+    def _entries(self, *, report: bool = False) -> Iterator[Entry]:
+        with self._opened(self._file) as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    yield json.loads(line)
+                except ValueError:  # the emulator was killed while it wrote
+                    if report:
+                        seed.say("warning", "unreadable", file=str(self._file), line=number)
+
+    def _opened(self, path: Path, flag: int = 0) -> TextIO:
+        file = os.open(path, os.O_CREAT | os.O_RDWR | flag, 0o600)
+        return os.fdopen(file, "r+", encoding="utf-8")
 
 
 def _action(request: Request) -> str:
@@ -157,23 +168,22 @@ def _upload(response: bytes) -> str:
     return found[1].decode() if found else ""
 
 
-def _without_replaced(entries: Sequence[Entry]) -> list[Entry]:
-    """Omit what later requests replaced or deleted in S3, so that the file stays small."""
+def _needed(entries: Sequence[Entry]) -> list[bool]:
+    """Tell of each entry whether no later one replaced or deleted it in S3."""
     sources = [entry["headers"].get("X-Amz-Copy-Source", "") for entry in entries]
     # A copy needs its source, even if that was deleted later.
-    needed = {unquote(source).lstrip("/").partition("/")[0] for source in sources}
+    sources_of_copies = {unquote(source).lstrip("/").partition("/")[0] for source in sources}
     replaced: set[str] = set()
-    current: list[Entry] = []
+    needed: list[bool] = []
     for entry in reversed(entries):
         place = entry["path"].strip("/")
         bucket, _, key = place.partition("/")
-        if entry["action"] or bucket in needed:
-            current.append(entry)
-        elif not {place, bucket} & replaced:
-            # A request with a query concerns a part of the object, e.g. its tags.
-            whole = not entry["query"]
-            if whole and (key or entry["method"] == "DELETE"):
-                replaced.add(place)
-            if not (whole and entry["method"] == "DELETE"):
-                current.append(entry)
-    return current[::-1]
+        if entry["action"] or bucket in sources_of_copies:
+            needed.append(True)
+            continue
+        # A request with a query concerns a part of the object, e.g. its tags.
+        deletes = entry["method"] == "DELETE" and not entry["query"]
+        needed.append(not deletes and not {place, bucket} & replaced)
+        if deletes or (key and not entry["query"]):
+            replaced.add(place)
+    return needed[::-1]
