@@ -42,7 +42,7 @@ def _words(workspace: Workspace, *words: str) -> list[str]:
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
-        (["sta"], ["status"]),
+        (["stat"], ["status"]),
         (["--engine", "em"], ["embedded"]),
         (["--engine", "compose", "stat"], ["status"]),
         (["--engine=em"], ["--engine=embedded"]),
