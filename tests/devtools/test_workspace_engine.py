@@ -406,12 +406,7 @@ def test_up_names_a_service_that_stays_silent(engine, silent):
     assert "on your machine" in raised.value.problems[0].remedy
 
 
-def test_up_starts_a_web_at_once_whose_dependencies_were_missing(engine, workspace, monkeypatch):
-    # It takes as long as the supervisor's pause before the next start.
-    monkeypatch.setattr(engine, "_install", lambda: False)
-    workspace.have("broken")
-    with pytest.raises(DevError, match="crashed"):
-        engine.restart([], timeout=30)
-    workspace.mend("broken")
+def test_up_starts_a_web_that_does_not_run(engine, workspace):
+    workspace.supervisor.stop({"web": 10}, keep_socket=True)
     assert up(engine)
     assert workspace.look().running
