@@ -11,6 +11,7 @@ import sys
 import threading
 from pathlib import Path
 
+import psutil
 import pytest
 
 from devtools import logs
@@ -24,6 +25,7 @@ from devtools.places_outside import place
 from devtools.places_outside import places as places_in
 from devtools.preflight import daemon, disk_space
 from devtools.readiness import wait_until
+from devtools.supervision.client import WATCH
 from devtools.terminal import Terminal
 
 
@@ -208,6 +210,12 @@ def test_the_supervisor_ends_when_its_checkout_is_deleted(checkout, places):
     supervisor.launch(os.environ)
     try:
         assert supervisor.states() == {}
+
+        def is_watched() -> bool:
+            watch = supervisor.ask("getProcessInfo", WATCH)["pid"]
+            return watch and psutil.Process(watch).cwd() == str(checkout.root.resolve())
+
+        wait_until(is_watched, 60, "it is not watched")
         shutil.rmtree(checkout.root)
         wait_until(lambda: not supervisor.answers, 60, "it still runs")
     finally:
