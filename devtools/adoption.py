@@ -7,17 +7,15 @@ this checkout changes in one step, or not at all.
 
 from __future__ import annotations
 
-import keyword
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from . import project_table
+from . import names, project_table
 from .checkout import Checkout
 from .errors import DevError, Problem
 from .process import capture
@@ -86,9 +84,8 @@ def plan(checkout: Checkout, name: str, title: str, keep_shop: bool) -> Plan | N
 def judge(root: Path, name: str, title: str) -> Iterator[Problem]:
     """What is wrong with a name and a title."""
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
-        likely = re.sub(r"^[^a-z]+|-$", "", re.sub(r"[^a-z0-9]+", "-", name.lower()))
-        remedy = f"for example: {likely}" if likely else "for example: acme"
-        yield Problem(f"{name!r} is not lower-case letters, digits and single hyphens", remedy)
+        what = f"{name!r} is not lower-case letters, digits and single hyphens"
+        yield Problem(what, names.proposed(name, "-", "acme"))
     if len(name) > MAX_NAME:
         yield Problem(f"{name} has {len(name)} characters", f"use at most {MAX_NAME}")
     if why := _taken(root, name):
@@ -101,7 +98,7 @@ def judge(root: Path, name: str, title: str) -> Iterator[Problem]:
 
 def _taken(root: Path, name: str) -> str:
     module = name.replace("-", "_")
-    if keyword.iskeyword(module) or module in getattr(sys, "stdlib_module_names", ()):
+    if names.is_of_python(module):
         return "a word or a module of Python"
     if name.startswith(("aws", "ssm", "pg-")):
         return "reserved by AWS or PostgreSQL"
@@ -238,12 +235,8 @@ def _files(checkout: Checkout, room: str) -> list[str]:
 
 
 def _git(checkout: Checkout, *arguments: str, fails: bool = False) -> str:
-    return _run(checkout, "git", *arguments, fails=fails)
-
-
-def _run(checkout: Checkout, *command: str, fails: bool = False) -> str:
-    """The output of a command; if it `fails` and may, nothing."""
-    result = capture(command, directory=checkout.root, environment=checkout.variables)
+    """The output of git; if it `fails` and may, nothing."""
+    result = capture(["git", *arguments], directory=checkout.root, environment=checkout.variables)
     if not result.ok and not fails:
-        raise DevError(f"`{' '.join(command[:2])}` failed: {result.last_words}")
+        raise DevError(f"`git {arguments[0]}` failed: {result.last_words}")
     return result.output.rstrip("\n") if result.ok else ""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import keyword
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from . import names
 from .errors import DevError, Problem
 
 EXAMPLE = "backend/development/notes"
@@ -46,9 +46,8 @@ def make(root: Path, name: str, model: str) -> list[str]:
 def judge(root: Path, name: str, model: str) -> Iterator[Problem]:
     """What is wrong with the names of an application and its model."""
     if not re.fullmatch(r"[a-z]+(_?[a-z0-9]+)*", name):
-        likely = re.sub(r"^[^a-z]+|_$", "", re.sub(r"[^a-z0-9]+", "_", name.lower()))
-        remedy = f"for example: {likely}" if likely else "for example: invoices"
-        yield Problem(f"{name!r} is not lower-case letters, digits and single underscores", remedy)
+        what = f"{name!r} is not lower-case letters, digits and single underscores"
+        yield Problem(what, names.proposed(name, "_", "invoices"))
     if not re.fullmatch(r"[A-Z][A-Za-z0-9]*", model) or keyword.iskeyword(model):
         yield Problem(f"{model!r} is no name of a class", "name it: --model Invoice")
     for word in {name, model}:
@@ -59,7 +58,7 @@ def judge(root: Path, name: str, model: str) -> Iterator[Problem]:
 
 
 def _taken(root: Path, name: str) -> str:
-    if keyword.iskeyword(name) or name in getattr(sys, "stdlib_module_names", ()):
+    if names.is_of_python(name):
         return "a word or a module of Python"
     if (root / "backend" / name).exists() or (root / name).exists():
         return "a folder here already"
@@ -71,7 +70,7 @@ def _taken(root: Path, name: str) -> str:
 
 
 def _copied(root: Path, name: str, model: str) -> Iterator[tuple[str, str]]:
-    names = {
+    new = {
         "notes": name,
         "Notes": "".join(part.title() for part in name.split("_")),
         "Note": model,
@@ -79,7 +78,7 @@ def _copied(root: Path, name: str, model: str) -> Iterator[tuple[str, str]]:
     }
 
     def renamed(text: str) -> str:
-        return _NAMES.sub(lambda found: names[found.group().rpartition(".")[2]], text)
+        return _NAMES.sub(lambda found: new[found.group().rpartition(".")[2]], text)
 
     for path in sorted((root / EXAMPLE).rglob("*.py")):
         text = path.read_text(encoding="utf-8")

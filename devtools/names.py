@@ -1,0 +1,20 @@
+"""Names that a person chooses: for a product, for an application."""
+
+from __future__ import annotations
+
+import keyword
+import re
+import sys
+
+
+def is_of_python(name: str) -> bool:
+    """Whether `name` is a word or a module of Python."""
+    # Python 3.9 does not list its modules.
+    return keyword.iskeyword(name) or name in getattr(sys, "stdlib_module_names", ())
+
+
+def proposed(name: str, separator: str, otherwise: str) -> str:
+    """A remedy that proposes the allowed name next to `name`, or `otherwise` if there is none."""
+    words = re.sub(r"[^a-z0-9]+", separator, name.lower())
+    likely = re.sub(rf"^[^a-z]+|{separator}$", "", words)
+    return f"for example: {likely or otherwise}"
