@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import json
 import os
 import re
@@ -76,39 +77,41 @@ class Persistent:
 
     def repeat(self) -> None:
         """Make the kept changes again. Report those that the emulator refuses."""
-        self._omit_replaced()
+        # One body is in memory at a time. The file is shortened in one step, at the end.
+        needed = _needed([entry | {"body": ""} for entry in self._entries(report=True)])
         emulator = Client(self._application)
         uploads: dict[str, str] = {}
-        changes = refused = 0
-        for entry in self._entries():
-            changes += 1
-            self._randomize(entry["number"])
-            query = [(key, uploads.get(value, value)) for key, value in entry["query"]]
-            response = emulator.open(
-                entry["path"],
-                base_url=f"http://{entry['headers']['Host']}",
-                method=entry["method"],
-                query_string=urlencode(query),
-                headers=entry["headers"],
-                data=base64.b64decode(entry["body"]),
-            )
-            if response.status_code >= 300:
-                refused += 1
-                what = f"{entry['method']} {entry['path']} {entry['action']}".strip()
-                seed.say("warning", "not repeated", request=what, response=response.text)
-            if "upload" in entry:
-                uploads[entry["upload"]] = _upload(response.data)
-        seed.say("info", "repeated", changes=changes, refused=refused)
-
-    def _omit_replaced(self) -> None:
-        """Shorten the file by what was replaced, in one step, with one body in memory at a time."""
-        needed = _needed([entry | {"body": ""} for entry in self._entries(report=True)])
+        refused = 0
         part = self._file.with_suffix(".part")
         with self._opened(part, os.O_TRUNC) as file:
-            for entry, is_needed in zip(self._entries(), needed, strict=True):
-                if is_needed:
-                    file.write(f"{json.dumps(entry)}\n")
+            for entry in itertools.compress(self._entries(), needed):
+                file.write(f"{json.dumps(entry)}\n")
+                refused += not self._repeat(emulator, entry, uploads)
         part.replace(self._file)
+        seed.say("info", "repeated", changes=sum(needed), refused=refused)
+
+    def _repeat(self, emulator: Client, entry: Entry, uploads: dict[str, str]) -> bool:
+        """Make one change again; return whether the emulator accepted it.
+
+        `uploads` has the new id of each upload in parts, by its old one.
+        """
+        self._randomize(entry["number"])
+        query = [(key, uploads.get(value, value)) for key, value in entry["query"]]
+        response = emulator.open(
+            entry["path"],
+            base_url=f"http://{entry['headers']['Host']}",
+            method=entry["method"],
+            query_string=urlencode(query),
+            headers=entry["headers"],
+            data=base64.b64decode(entry["body"]),
+        )
+        if "upload" in entry:
+            uploads[entry["upload"]] = _upload(response.data)
+        accepted = response.status_code < 300
+        if not accepted:
+            what = f"{entry['method']} {entry['path']} {entry['action']}".strip()
+            seed.say("warning", "not repeated", request=what, response=response.text)
+        return accepted
 
     def _entries(self, *, report: bool = False) -> Iterator[Entry]:
         with self._opened(self._file) as file:
