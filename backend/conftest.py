@@ -88,8 +88,7 @@ def alone(django_db_setup) -> Iterator[None]:
 def _is_of_the_product(module: str) -> bool:
     """Tell whether a test module is in an application of `PRODUCT_APPS`."""
     config = apps.get_containing_app_config(module)
-    names = {config.name, f"{type(config).__module__}.{type(config).__name__}"} if config else set()
-    return not names.isdisjoint(settings.PRODUCT_APPS)
+    return config is not None and config.name in settings.PRODUCT_APPS
 
 
 def _start(request: pytest.FixtureRequest) -> None:

@@ -24,7 +24,7 @@ def probe_files() -> None:
         if status != 404:
             raise
         remedy = "create it, or correct AWS_STORAGE_BUCKET_NAME"
-        if endpoint("S3"):  # an emulator, which forgets it whenever it stops
+        if endpoint("S3"):  # an emulator, which is seeded at each start
             remedy = "create it: ./dev restart localstack"
         raise RuntimeError(f"there is no bucket {bucket}; {remedy}") from error
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 from embedded_checkout import EmbeddedCheckout
-from emulated_aws import LOG_IN, fetched
+from emulated_aws import AWS_STATE, fetched
 from front_door import ROOT, another_application
 from running_stack import free_ports
 
@@ -420,13 +420,13 @@ def test_a_killed_aws_emulator_has_its_bucket_and_files_again(up):
 
 
 def test_a_restart_of_everything_ends_healthy_with_all_of_its_data(up):
-    before, used = up.pids(), up.dev("shell", "-c", LOG_IN).stdout.splitlines()[-1]
+    before, used = up.pids(), up.dev("shell", "-c", AWS_STATE).stdout.splitlines()[-1]
     done = up.dev("restart")
     assert done.returncode == 0, done.stdout + done.stderr
     assert up.healthy()
     assert all(pid != before[name] for name, pid in up.pids().items() if pid)
     assert _stored(up)[1] == "hello"
-    assert up.dev("shell", "-c", LOG_IN).stdout.splitlines()[-1] == used
+    assert up.dev("shell", "-c", AWS_STATE).stdout.splitlines()[-1] == used
 
 
 # Faults

@@ -1,4 +1,4 @@
-"""Uses of the emulated AWS by the application: an upload, a log-in."""
+"""Uses of the emulated AWS by the application: an upload, a log-in, and what was made once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ with schema_context("test1"):
     print(AccessToken.for_user(user))
 """
 
-LOG_IN = """
+AWS_STATE = """
 import boto3, jwt, uuid
 from core.env import environment
 client = environment()["COGNITO_APP_CLIENT_ID"]
@@ -67,7 +67,7 @@ def upload(stack: Stack, token: str) -> Answer:
 def use_aws(stack: Stack) -> str:
     """Upload a file and log in to Cognito; return the ids and what somebody changed."""
     assert upload(stack, access_token(stack)).status == 201
-    return stack.python(LOG_IN).splitlines()[-1]
+    return stack.python(AWS_STATE).splitlines()[-1]
 
 
 def fetched(request: str | urllib.request.Request) -> Answer:
