@@ -11,7 +11,7 @@ from pathlib import Path
 
 from devtools import ports
 from devtools.checkout import Checkout
-from devtools.embedded.runner import SUBJECT
+from devtools.chosen_ports import EMBEDDED_NOW
 from devtools.engines.embedded import EmbeddedEngine
 from devtools.errors import DevError
 from devtools.process import capture
@@ -56,7 +56,7 @@ class Copy:
     @property
     def port(self) -> int:
         """The port that web answers on."""
-        return self.checkout.recall(SUBJECT)[WEB]
+        return self.checkout.recall(EMBEDDED_NOW)[WEB]
 
     def variables_of(self, service: str, terminal: Terminal) -> dict[str, str]:
         """The environment that a process of `service` gets."""

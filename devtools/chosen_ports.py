@@ -1,7 +1,7 @@
 """The port of each service on this machine: the user's choice, the choice of ./dev, or the default.
 
-Both engines use the same rules. A choice of ./dev is remembered; a choice of the user is never
-changed.
+Both engines use the same rules. A choice of ./dev is remembered for each engine separately, because
+both stacks of a checkout can run at the same time. A choice of the user is never changed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,12 @@ from . import ports
 from .checkout import Checkout
 from .errors import DevError, Problem
 
-SUBJECT = "ports"
+# The choices of each engine, and the ports of the embedded engine's last start, by service.
+COMPOSE = "ports"
+EMBEDDED = "ports-embedded"
+EMBEDDED_NOW = "embedded"
+# The holder of a port that the embedded engine uses in the same checkout.
+OTHER_STACK = "this checkout's stack without Docker"
 
 
 class Wanted(NamedTuple):
@@ -25,23 +30,24 @@ class Wanted(NamedTuple):
     host: str = ports.LOOPBACK
 
 
-def remembered(checkout: Checkout) -> dict[str, str]:
-    """The ports that ./dev chose for this checkout, by variable, unless overridden."""
+def remembered(checkout: Checkout, subject: str) -> dict[str, str]:
+    """The ports that ./dev chose for an engine, by variable, unless overridden."""
     return {
         variable: str(port)
-        for variable, port in checkout.recall(SUBJECT).items()
+        for variable, port in checkout.recall(subject).items()
         if ports.valid(str(port)) and not checkout.chosen(variable)
     }
 
 
-def remember(checkout: Checkout, numbers: Mapping[str, int]) -> None:
+def remember(checkout: Checkout, subject: str, numbers: Mapping[str, int]) -> None:
     """Use these `numbers` in later commands, by variable."""
     new = {variable: str(number) for variable, number in numbers.items()}
-    checkout.remember(SUBJECT, {**remembered(checkout), **new})
+    checkout.remember(subject, {**remembered(checkout, subject), **new})
 
 
 def replace(
     checkout: Checkout,
+    subject: str,
     taken: Sequence[Wanted],
     others: Iterable[int],
     free: Callable[[int, str], bool],
@@ -60,7 +66,7 @@ def replace(
         if not (automatic and port.variable) or checkout.chosen(port.variable):
             stuck.append(explain(checkout, port, holder(port.number), automatic=automatic))
             continue
-        avoid = {*others, *found.values(), *map(int, remembered(checkout).values())}
+        avoid = {*others, *found.values(), *map(int, remembered(checkout, subject).values())}
         found[port] = ports.next_free(port.number, avoid, port.host, free)
     if stuck:
         raise DevError.of(stuck)
@@ -70,7 +76,7 @@ def replace(
             f"{port.service} gets port {number} ({port.variable}): {port.number} is taken by {user}"
         )
     if found:
-        remember(checkout, {port.variable: number for port, number in found.items()})
+        remember(checkout, subject, {port.variable: number for port, number in found.items()})
     return found
 
 
@@ -87,4 +93,6 @@ def explain(checkout: Checkout, port: Wanted, holder: str, *, automatic: bool) -
         way = f"or remove it from {where}: {up} then finds a free one"
     else:
         way = f"or choose free ports automatically: {up}"
+    if holder == OTHER_STACK:
+        way = f"{way}\nor stop that stack: ./dev --engine embedded down"
     return Problem(what, f"choose another port: {other} ./dev up   (or put {other} in .env)\n{way}")

@@ -330,7 +330,7 @@ class Project:
         if not self.checkout.chosen(NAME) and not _named_after(self.checkout.root):
             digest = hashlib.sha256(str(self.checkout.root).encode()).hexdigest()
             environment[NAME] = f"{project_table.name(self.checkout.root)}-{digest[:8]}"
-        environment.update(chosen_ports.remembered(self.checkout))
+        environment.update(chosen_ports.remembered(self.checkout, chosen_ports.COMPOSE))
         if os.getuid() != 0:
             for variable, value in (("APP_UID", os.getuid()), ("APP_GID", os.getgid())):
                 if not self.checkout.chosen(variable):

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Callable
 
 from .. import ports
-from ..chosen_ports import Wanted, explain, replace
+from ..chosen_ports import COMPOSE, EMBEDDED_NOW, OTHER_STACK, Wanted, explain, replace
 from ..errors import Problem
+from ..supervision import leftovers
 from .project import PROJECT_LABEL, Project, PublishedPort
 
 
@@ -51,6 +52,7 @@ def move(
     others = [port.port for port in project.published()]
     replace(
         project.checkout,
+        COMPOSE,
         taken,
         others,
         free,
@@ -71,9 +73,18 @@ def _explain(project: Project, port: Wanted) -> Problem:
 
 
 def _holder(project: Project, port: int) -> str:
+    if _is_embedded(project, port):
+        return OTHER_STACK
     form = f'{{{{.Names}}}}\t{{{{.Label "{PROJECT_LABEL}"}}}}'
     found = project.docker("ps", "--filter", f"publish={port}", "--format", form)
     for line in found.output.splitlines():
         name, _, other = line.partition("\t")
         return f"the container {name}" + (f" of the Compose project {other}" if other else "")
     return ports.holder(port)
+
+
+def _is_embedded(project: Project, port: int) -> bool:
+    """Whether the embedded engine's stack of this checkout runs and has `port`."""
+    checkout = project.checkout
+    running = port in checkout.recall(EMBEDDED_NOW).values()
+    return running and bool(leftovers.marked({leftovers.MARK: str(checkout.root)}))

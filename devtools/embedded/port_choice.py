@@ -20,7 +20,8 @@ def wanted(checkout: Checkout, port: Port) -> int:
             f"{port.variable}={chosen!r} (in {checkout.where_chosen(port.variable)}) "
             "must be a port from 1 to 65535"
         )
-    return int(chosen or chosen_ports.remembered(checkout).get(port.variable) or port.default)
+    remembered = chosen_ports.remembered(checkout, chosen_ports.EMBEDDED)
+    return int(chosen or remembered.get(port.variable) or port.default)
 
 
 def settle(
@@ -47,6 +48,7 @@ def settle(
         given[port.service] = number
     moved = chosen_ports.replace(
         checkout,
+        chosen_ports.EMBEDDED,
         busy,
         numbers.values(),
         claims.take,
@@ -64,7 +66,7 @@ def keep(checkout: Checkout, declared: Sequence[Port], own: Mapping[str, int]) -
         and not checkout.chosen(port.variable)
     }
     if lost:
-        chosen_ports.remember(checkout, lost)
+        chosen_ports.remember(checkout, chosen_ports.EMBEDDED, lost)
 
 
 def taken(

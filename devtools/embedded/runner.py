@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Iterable, Mapping
 
-from .. import debuggers, environment, logs, ports, readiness
+from .. import chosen_ports, debuggers, environment, logs, ports, readiness
 from ..checkout import Checkout
 from ..declared.local_stack import Declaration, Service
 from ..errors import DevError, Problem
@@ -22,9 +22,6 @@ from .places import Places
 from .postgres import STOP_SIGNAL
 from .stack import Program, Stack
 from .supervisor import Supervisor
-
-# The ports of the last start, by service.
-SUBJECT = "embedded"
 
 
 class Runner:
@@ -59,7 +56,7 @@ class Runner:
             beside = json.loads(self.places.ports.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             beside = {}
-        return self.checkout.recall(SUBJECT) or beside
+        return self.checkout.recall(chosen_ports.EMBEDDED_NOW) or beside
 
     @property
     def leftover(self) -> Problem | None:
@@ -125,7 +122,7 @@ class Runner:
         listed = list(programs.values())
         if self.supervisor.answers and self.supervisor.configured_otherwise(listed):
             self.stop_all(stack.declaration)
-        self.checkout.remember(SUBJECT, dict(stack.ports))
+        self.checkout.remember(chosen_ports.EMBEDDED_NOW, dict(stack.ports))
         self.places.make_sockets()
         self.places.write(self.places.ports, json.dumps(dict(stack.ports)))
         if not self.supervisor.answers:
@@ -309,7 +306,7 @@ class Runner:
         return found
 
     def _forget(self) -> None:
-        self.checkout.forget(SUBJECT)
+        self.checkout.forget(chosen_ports.EMBEDDED_NOW)
         for supervisor in self._supervisors:
             shutil.rmtree(supervisor.socket.parent, ignore_errors=True)
 

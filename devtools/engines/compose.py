@@ -151,7 +151,7 @@ class ComposeEngine(Engine):
                 self._down("--volumes")
             for problem in image.remove(self.project):
                 self.terminal.warn(problem)
-            for subject in (SUBJECT, image.SUBJECT, chosen_ports.SUBJECT):
+            for subject in (SUBJECT, image.SUBJECT, chosen_ports.COMPOSE):
                 self.checkout.forget(subject)
 
     # Commands inside it
@@ -289,7 +289,7 @@ class ComposeEngine(Engine):
         if found:
             shown = " ".join(f"{variable}={number}" for variable, number in found.items())
             self.terminal.warn(Problem(f"the ports are kept that the containers have: {shown}"))
-            chosen_ports.remember(self.checkout, found)
+            chosen_ports.remember(self.checkout, chosen_ports.COMPOSE, found)
             self.project.forget_configuration()
 
     def _prepare(

@@ -152,7 +152,7 @@ class EmbeddedEngine(Engine):
             self._bring_down()
             with self.terminal.step("deleting data, logs and remembered ports"):
                 self._delete(self._made())
-            for subject in (runner.SUBJECT, local_stack.SUBJECT, chosen_ports.SUBJECT):
+            for subject in (chosen_ports.EMBEDDED_NOW, chosen_ports.EMBEDDED, local_stack.SUBJECT):
                 self.checkout.forget(subject)
 
     # For the checks

@@ -22,7 +22,7 @@ def _copy(root: Path, to: Path) -> Checkout:
 def first(tmp_path):
     """A checkout with its data outside, as if root's PostgreSQL could not read the checkout."""
     made = Checkout(EmbeddedCheckout.make(tmp_path / "first", venv=None).root, {})
-    made.remember(chosen_ports.SUBJECT, {"WEB_PORT": "8123"})
+    made.remember(chosen_ports.EMBEDDED, {"WEB_PORT": "8123"})
     places = Places(made)
     places.make()
     places.make_outside()
@@ -46,21 +46,23 @@ def test_a_copy_deletes_nothing_of_the_first(first, tmp_path, command):
 def test_a_copy_has_separate_ports_and_paths(first, tmp_path):
     copy = _copy(first.root, tmp_path / "second")
     assert not Places(copy).leads_outside(Places(copy).data / "postgres")
-    assert chosen_ports.remembered(copy) == {}
-    copy.remember(chosen_ports.SUBJECT, {"WEB_PORT": "8124"})
+    assert chosen_ports.remembered(copy, chosen_ports.EMBEDDED) == {}
+    copy.remember(chosen_ports.EMBEDDED, {"WEB_PORT": "8124"})
     again = Checkout(copy.root, {})
-    assert chosen_ports.remembered(again) == {"WEB_PORT": "8124"}
+    assert chosen_ports.remembered(again, chosen_ports.EMBEDDED) == {"WEB_PORT": "8124"}
     assert again.identity == copy.identity
     assert again.identity.id != first.identity.id
     assert again.identity.copied_from == first.root
-    assert chosen_ports.remembered(Checkout(first.root, {})) == {"WEB_PORT": "8123"}
+    assert chosen_ports.remembered(Checkout(first.root, {}), chosen_ports.EMBEDDED) == {
+        "WEB_PORT": "8123"
+    }
 
 
 def test_a_moved_checkout_keeps_ports_and_data(first, tmp_path):
     moved = Checkout(first.root.rename(tmp_path / "renamed"), {})
     assert moved.identity.moved_from == first.root
     assert Places(moved).leads_outside(Places(moved).data / "postgres")
-    assert chosen_ports.remembered(moved) == {"WEB_PORT": "8123"}
+    assert chosen_ports.remembered(moved, chosen_ports.EMBEDDED) == {"WEB_PORT": "8123"}
     moved.settle()
     assert Checkout(moved.root, {}).identity.moved_from is None
 
@@ -69,7 +71,7 @@ def test_a_new_clone_in_the_place_of_a_moved_one_is_not_the_moved_one(first, tmp
     moved = Checkout(first.root.rename(tmp_path / "renamed"), {})
     first.root.mkdir()
     clone = Checkout(first.root, {})
-    clone.remember(chosen_ports.SUBJECT, {})
+    clone.remember(chosen_ports.EMBEDDED, {})
     assert clone.identity.id != moved.identity.id
     found = Checkout(moved.root, {}).identity
     assert (found.id, found.moved_from, found.copied_from) == (first.identity.id, None, None)

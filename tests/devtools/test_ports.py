@@ -13,10 +13,14 @@ from front_door import ROOT
 
 from devtools import chosen_ports, ports
 from devtools.checkout import Checkout
+from devtools.chosen_ports import COMPOSE, EMBEDDED
 from devtools.declared.compose import port_variable
 from devtools.declared.local_stack import Port
+from devtools.docker import published_ports
+from devtools.docker.project import Project, PublishedPort
 from devtools.embedded import port_choice
 from devtools.errors import DevError
+from devtools.process import Result
 from devtools.terminal import Terminal
 
 
@@ -147,21 +151,52 @@ def test_invalid_ports(text):
 
 
 def test_remembered_ports_are_used_again(tmp_path):
-    Checkout(tmp_path, {}).remember(chosen_ports.SUBJECT, {"WEB_PORT": "8001"})
-    assert chosen_ports.remembered(Checkout(tmp_path, {})) == {"WEB_PORT": "8001"}
+    Checkout(tmp_path, {}).remember(COMPOSE, {"WEB_PORT": "8001"})
+    assert chosen_ports.remembered(Checkout(tmp_path, {}), COMPOSE) == {"WEB_PORT": "8001"}
+
+
+def test_each_engine_remembers_its_own_ports(tmp_path):
+    checkout = Checkout(tmp_path, {})
+    chosen_ports.remember(checkout, EMBEDDED, {"DB_PORT": 5433})
+    assert chosen_ports.remembered(checkout, EMBEDDED) == {"DB_PORT": "5433"}
+    assert "DB_PORT" not in Project(checkout).environment
+    chosen_ports.remember(checkout, COMPOSE, {"DB_PORT": 5434})
+    assert Project(checkout).environment["DB_PORT"] == "5434"
+    assert port_choice.wanted(checkout, Port("db", "db", 5432, "DB_PORT", 5432)) == 5433
+
+
+def test_a_port_of_the_embedded_stack_of_the_same_checkout_is_explained(
+    tmp_path, listener, monkeypatch
+):
+    published = PublishedPort("db", ports.LOOPBACK, listener, 5432)
+    monkeypatch.setattr(Project, "published", lambda *_: [published])
+    monkeypatch.setattr(Project, "all_containers", lambda _: [])
+    monkeypatch.setattr(Project, "port_variables", {("db", 5432): "DB_PORT"})
+    monkeypatch.setattr(Project, "docker", lambda *_: Result(0, "", ""))
+    checkout = Checkout(tmp_path, {})
+    checkout.remember(chosen_ports.EMBEDDED_NOW, {"db": listener})
+    [problem] = published_ports.problems(Project(checkout))
+    assert "--engine embedded" not in problem.remedy  # its supervisor is gone
+    with subprocess.Popen(
+        ["sleep", "30"], env={**os.environ, "DEV_CHECKOUT": str(tmp_path)}
+    ) as one:
+        [problem] = published_ports.problems(Project(checkout))
+        one.kill()
+    assert problem.what.endswith("is taken by this checkout's stack without Docker")
+    assert problem.remedy.endswith("or stop that stack: ./dev --engine embedded down")
 
 
 def test_a_chosen_port_wins_over_a_remembered_one(tmp_path):
-    Checkout(tmp_path, {}).remember(chosen_ports.SUBJECT, {"WEB_PORT": "8001", "DB_PORT": "5433"})
+    Checkout(tmp_path, {}).remember(COMPOSE, {"WEB_PORT": "8001", "DB_PORT": "5433"})
     (tmp_path / ".env").write_text("DB_PORT=6000\n")
-    assert chosen_ports.remembered(Checkout(tmp_path, {"WEB_PORT": "9000"})) == {}
+    assert chosen_ports.remembered(Checkout(tmp_path, {"WEB_PORT": "9000"}), COMPOSE) == {}
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '{"WEB_PORT": "x"}', '{"WEB_PORT": null}'])
 def test_damaged_remembered_ports_are_ignored(tmp_path, content):
     (tmp_path / ".dev").mkdir()
     (tmp_path / ".dev" / "ports.json").write_text(content)
-    assert chosen_ports.remembered(Checkout(tmp_path, {})) == {}
+    assert chosen_ports.remembered(Checkout(tmp_path, {}), COMPOSE) == {}
 
 
 @pytest.mark.parametrize(
