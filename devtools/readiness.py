@@ -37,15 +37,20 @@ def follow(
     """Show the progress of `names`, polling `look`, until all are healthy.
 
     `arrived` may end the wait early: a server answers before its next health check is due.
-    If a service fails or `timeout` seconds pass, raises the error that `explain` returns for its
+    If a service fails, or is not healthy `timeout` seconds after it began, or no service begins for
+    as long while the others wait, raises the error that `explain` returns for its
     name and state. `look` and `arrived` may raise. On Ctrl-C it prints the states and re-raises.
     """
     board = terminal.board(names)
+    # Each service's mark, and when it got that.
+    marked = dict.fromkeys(names, (Mark.WAITING, 0.0))
     try:
         while True:
             verdicts = look()
             for name, verdict in verdicts.items():
                 board.show(name, verdict.mark, verdict.state)
+                if verdict.mark is not marked[name][0]:
+                    marked[name] = verdict.mark, board.elapsed
             board.draw()
             failed = [name for name, verdict in verdicts.items() if verdict.mark is Mark.BAD]
             if failed:
@@ -58,15 +63,27 @@ def follow(
                 return
             if not late:
                 return
-            if board.elapsed > timeout:
-                state = f"not ready after {timeout:.0f} s ({verdicts[late[0]].state})"
-                raise explain(late[0], state)
+            if slow := _out_of_time(marked, board.elapsed - timeout):
+                state = f"not ready after {timeout:.0f} s ({verdicts[slow].state})"
+                raise explain(slow, state)
             time.sleep(interval)
     except KeyboardInterrupt:
         standing = ", ".join(f"{name} {state}" for name, state in board.states().items())
         terminal.say(f"\nstopped watching: {standing}")
         terminal.say("  ./dev up continues from here, ./dev down stops everything")
         raise
+
+
+def _out_of_time(marked: Mapping[str, tuple[Mark, float]], earliest: float) -> str:
+    """A service that has been starting since before `earliest`, or, while none starts, one that
+    waits since before then without a change of any other; empty if there is none."""
+    starting = {name: since for name, (mark, since) in marked.items() if mark is Mark.BUSY}
+    if starting:
+        first = min(starting, key=starting.__getitem__)
+        return first if starting[first] < earliest else ""
+    if max(since for _, since in marked.values()) >= earliest:
+        return ""
+    return next((name for name, (mark, _) in marked.items() if mark is Mark.WAITING), "")
 
 
 def wait_until(

@@ -39,7 +39,7 @@ def timeout_option(parser: argparse.ArgumentParser) -> None:
         type=positive,
         default=180,
         metavar="SECONDS",
-        help="fail if a service is not healthy within this time (%(default)s)",
+        help="fail if a service is not healthy within this time from its start (%(default)s)",
     )
 
 

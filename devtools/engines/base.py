@@ -41,7 +41,7 @@ class Engine(ABC):
 
     @abstractmethod
     def up(self, *, auto_ports: bool, build: bool, debug: bool, timeout: float) -> bool:
-        """Start every service and wait, at most `timeout` seconds, until all are healthy.
+        """Start every service and wait, at most `timeout` seconds for each, until all are healthy.
 
         With `debug`, web and worker run under debuggers; a server that already does is kept.
         Returns whether anything had to be done.
