@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import redis
 from django.conf import settings
 
 TIMEOUT = 1  # seconds for a connection, and for an answer
+FLUSH_INTERVAL = 0.2  # seconds in which entries gather before they are written together
 
 
 def connect() -> redis.Redis:
@@ -51,6 +56,46 @@ class ActivityLog:
         entries = map(json.loads, client.lrange(key(self.name), 0, -1))
         # Several processes write, each when it gets to it.
         return sorted(entries, key=lambda entry: entry["at"], reverse=True)
+
+
+class Writer:
+    """Writes entries from a separate thread, with `write`; without Redis it drops them."""
+
+    def __init__(self, write: Callable[[redis.Redis, Sequence[dict[str, Any]]], None]) -> None:
+        self._write = write
+        self._waiting: deque[dict[str, Any]] = deque(maxlen=1000)
+        self._something = threading.Event()
+        self._process = 0
+        self._lock = threading.Lock()
+
+    def note(self, entry: dict[str, Any]) -> None:
+        self._waiting.append(entry)
+        self._something.set()
+        if self._process != os.getpid():  # Gunicorn and Celery fork: threads are not taken along
+            self._start()
+
+    def flush(self, client: redis.Redis) -> None:
+        """Write what waits."""
+        entries = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        if entries:
+            try:
+                self._write(client, entries)
+            except redis.RedisError:
+                return  # the workbench says that Redis is down; requests and tasks go on
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._process != os.getpid():
+                self._process = os.getpid()
+                threading.Thread(target=self._run, name="activity-log", daemon=True).start()
+
+    def _run(self) -> None:
+        client = connect()
+        while True:
+            self._something.wait()
+            time.sleep(FLUSH_INTERVAL)
+            self._something.clear()
+            self.flush(client)
 
 
 REQUESTS = ActivityLog("requests", 200)

@@ -18,11 +18,13 @@ from tenant_schemas_celery.app import get_schema_name_from_task
 
 from core.liveness import HEARTBEAT_INTERVAL, HEARTBEAT_TIME_TO_LIVE
 from workbench import debugger
-from workbench.activity_log import TASKS, connect, key
+from workbench.activity_log import TASKS, Writer, connect, key
 
 log = structlog.get_logger(__name__)
 
 _began: dict[str, float] = {}
+
+writer = Writer(TASKS.add)
 
 
 @signals.task_prerun.connect
@@ -35,20 +37,23 @@ def note_end(task_id: str, task: Any, state: str | None = None, **arguments: Any
     began = _began.pop(task_id, None)
     if began is None or task.request.is_eager:
         return
-    entry = {
-        "at": time.time(),
-        "name": task.name,
-        "id": task_id,
-        "state": state or "UNKNOWN",
-        "ms": round((time.perf_counter() - began) * 1000, 1),
-        "attempt": task.request.retries + 1,
-        "tenant": get_schema_name_from_task(task, arguments.get("kwargs") or {}) or "",
-    }
-    try:
-        with connect() as client:
-            TASKS.add(client, [entry])
-    except redis.RedisError as error:
-        log.warning("task not noted for the workbench", error=str(error))
+    writer.note(
+        {
+            "at": time.time(),
+            "name": task.name,
+            "id": task_id,
+            "state": state or "UNKNOWN",
+            "ms": round((time.perf_counter() - began) * 1000, 1),
+            "attempt": task.request.retries + 1,
+            "tenant": get_schema_name_from_task(task, arguments.get("kwargs") or {}) or "",
+        }
+    )
+
+
+@signals.worker_process_shutdown.connect
+def write_the_last(**kwargs: Any) -> None:
+    with connect() as client:
+        writer.flush(client)
 
 
 class Report:

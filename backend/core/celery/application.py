@@ -12,12 +12,15 @@ from typing import Any
 import structlog
 from celery import signals
 from celery.exceptions import Reject
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import Error as DatabaseError
 from django.db import connection
 from django_structlog.celery.steps import DjangoStructLogInitStep
 from tenant_schemas_celery.app import CeleryApp, get_schema_name_from_task
+from tenant_schemas_celery.cache import SimpleCache
 from tenant_schemas_celery.task import TenantTask
 
+from core.celery import kept_connections  # noqa: F401  connects its receiver
 from core.celery.heartbeat import HeartbeatStep
 from core.celery.periodic import PeriodicStep
 from core.celery.requeue import LeaseStep, RequeueStep
@@ -25,6 +28,7 @@ from core.celery.stopped_tasks import TRIES, counted, remedy
 from core.database_limits import limit_sessions
 from core.env import environment_or_exit
 from core.errors.unavailable import is_lock_timeout, is_lost_connection
+from core.tenancy import in_a_tenant
 
 env = environment_or_exit()
 # Celery prefers its own reading of these to the settings, and Compose gives them no password.
@@ -41,6 +45,10 @@ log = structlog.get_logger(__name__)
 SENDER = "_tenant_identity"
 
 
+# Tenants by name, for CELERY_TASK_TENANT_CACHE_SECONDS: what the library's look-ups found.
+_remembered: dict[str, Any] = {}
+
+
 def _signed(headers: dict[str, Any] | None) -> dict[str, Any]:
     """Return a message's headers with the identity of the tenant that sends it."""
     return {SENDER: connection.tenant_identity, **(headers or {})}
@@ -54,6 +62,10 @@ class Task(TenantTask):
     """
 
     abstract = True
+
+    @classmethod
+    def tenant_cache(cls) -> SimpleCache:
+        return SimpleCache(_remembered)
 
     # The schema to return to. The library keeps it on the task, which all threads share.
     @property
@@ -75,7 +87,7 @@ class Task(TenantTask):
 
     def _run_in_tenant(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            self._demand_tenant(get_schema_name_from_task(self, kwargs))
+            self._enter_tenant(get_schema_name_from_task(self, kwargs))
             return super().__call__(*args, **kwargs)
         except DatabaseError as error:
             if not (is_lost_connection(error) or is_lock_timeout(error)):
@@ -84,16 +96,31 @@ class Task(TenantTask):
             time.sleep(REQUEUE_DELAY)
             raise Reject(str(error), requeue=True) from error
 
-    def _demand_tenant(self, wanted: str | None) -> None:
+    def _enter_tenant(self, wanted: str | None) -> None:
+        if not wanted or self._is_in(wanted):
+            return
+        # What is remembered may be the tenant that had the name before. Or the database was away
+        # when the library looked for it, which only logs that.
+        _remembered.pop(wanted, None)
+        connection.set_schema_to_public()
+        try:
+            connection.set_tenant(self.get_tenant_for_schema(wanted))
+            found = self._is_in(wanted)
+        except ObjectDoesNotExist:
+            found = False
+        if not found:
+            connection.set_schema_to_public()
+            raise LookupError(f"no tenant {wanted!r} for task {self.name}")
+
+    def _is_in(self, wanted: str) -> bool:
+        """Return whether the connection is in the tenant that sent the task, and it is there."""
+        if wanted != connection.schema_name:
+            return False
+        if in_a_tenant() and not connection.is_tenant_there():
+            return False
         # Messages of older code carry no identity.
         sender = (self.request.headers or {}).get(SENDER) or self.request.get(SENDER)
-        is_sender = not sender or sender == connection.tenant_identity
-        if not wanted or (wanted == connection.schema_name and is_sender):
-            return
-        # The library only logs why it could not change schema: perhaps the database is away.
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-        raise LookupError(f"no tenant {wanted!r} for task {self.name}")
+        return not sender or sender == connection.tenant_identity
 
 
 class App(CeleryApp):

@@ -334,6 +334,10 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_SOFT_TIME_LIMIT = 270
 CELERY_TASK_TIME_LIMIT = 300
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# Never: CONN_MAX_AGE and a check at each task say when, as for requests.
+CELERY_DB_REUSE_MAX = 10**9
+# A remembered tenant is asked of the database once more as its task begins.
+CELERY_TASK_TENANT_CACHE_SECONDS = 5
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     # Never: a task may wait for its countdown as long as it says. What a dead worker had taken is
     # given back when its lease has ended: core/celery/requeue.py.

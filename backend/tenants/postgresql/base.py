@@ -85,6 +85,16 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self._handle_search_path()
         return self._identity
 
+    def is_tenant_there(self) -> bool:
+        """Take the tenant now, not with the first query; tell whether the database has it."""
+        self.close_if_health_check_failed()
+        self.ensure_connection()
+        try:
+            self._handle_search_path()
+        except TenantGone:
+            return False
+        return True
+
     def set_tenant(self, tenant: Any, include_public: bool = False) -> None:
         # A table that a tenant lacks must not be found in public.
         super().set_tenant(tenant, include_public=False)

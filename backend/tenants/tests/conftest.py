@@ -5,10 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 from django.db import connection
 from django_tenants.utils import schema_context
 
+from core.settings.base import env
 from users.models import User
 
 BACKEND = Path(__file__).parents[2]
@@ -35,6 +37,32 @@ def other_content_types(as_app):
     with schema_context("test2"), connection.cursor() as cursor:
         cursor.execute("DELETE FROM django_content_type WHERE model = 'user'")
         cursor.execute("UPDATE django_content_type SET model = 'user' WHERE model = 'x'")
+
+
+@pytest.fixture
+def another_of_the_same_name(as_app):
+    """Return a function that gives a tenant's row, schema and accounts' ids to another one.
+
+    As a drop and a new tenant of that name do, without what making a schema takes.
+    """
+
+    def exchange(name):
+        connection.set_schema_to_public()
+        with psycopg.connect(
+            **connection.get_connection_params() | owner(), autocommit=True
+        ) as own:
+            own.execute(
+                "UPDATE tenant_config SET identity = gen_random_uuid() WHERE schema_name = %s",
+                [name],
+            )
+            own.execute(f"UPDATE {name}.users_user SET identity = gen_random_uuid()")
+
+    return exchange
+
+
+def owner():
+    database = env["DATABASE_URL"]
+    return {"user": database["USER"], "password": database["PASSWORD"]}
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,11 @@
 from typing import Any
 
 import structlog
+from django.db import connection, transaction
 
 from core.celery import app
-from tenants.tests.faulty_site import whereabouts
+from tenants.tests.faulty_site import FIND_STATE, STATE, whereabouts
+from users.models import User
 
 log = structlog.get_logger(__name__)
 
@@ -37,3 +39,31 @@ def send_another(queue: str) -> str:
 def breaks() -> None:
     seen()
     raise RuntimeError("a mistake")
+
+
+@app.task
+def leave_state(statements: int) -> int:
+    """Leave in the database's session what the first of these statements do."""
+    with connection.cursor() as cursor:
+        for statement in STATE[:statements]:
+            cursor.execute(statement)
+    return backend()
+
+
+@app.task
+def find_state() -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(FIND_STATE)
+        found = [kind for (kind,) in cursor.fetchall()]
+    return [found, *seen(), backend()]
+
+
+@app.task
+def leave_block_open() -> None:
+    """End as a task does that a time limit interrupts between a block's end and its commit."""
+    transaction.atomic().__enter__()
+    User.objects.update(first_name="of a block that never ended")
+
+
+def backend() -> int:
+    return whereabouts()["pid"]

@@ -22,7 +22,6 @@ from django_tenants.utils import schema_context
 from psycopg import ClientCursor
 
 from core.celery import SENDER, app, echo
-from core.settings.base import env
 from tenants.operators import OPERATORS_ROLE, Operators
 from tenants.postgresql.base import RESET_SESSION, TAKE_TENANT
 from tenants.resolution import forget
@@ -519,32 +518,6 @@ def test_a_token_with_another_claim_or_none_is_refused(claim):
 
 
 # --- identity -----------------------------------------------------------------------------
-
-
-@pytest.fixture
-def another_of_the_same_name(as_app):
-    """Return a function that gives a tenant's row, schema and accounts' ids to another one.
-
-    As a drop and a new tenant of that name do, without what making a schema takes.
-    """
-
-    def exchange(name):
-        connection.set_schema_to_public()
-        with psycopg.connect(
-            **connection.get_connection_params() | owner(), autocommit=True
-        ) as own:
-            own.execute(
-                "UPDATE tenant_config SET identity = gen_random_uuid() WHERE schema_name = %s",
-                [name],
-            )
-            own.execute(f"UPDATE {name}.users_user SET identity = gen_random_uuid()")
-
-    return exchange
-
-
-def owner():
-    database = env["DATABASE_URL"]
-    return {"user": database["USER"], "password": database["PASSWORD"]}
 
 
 def test_nothing_of_a_dropped_tenant_is_good_at_the_next_of_its_name(

@@ -5,11 +5,21 @@ from datetime import timedelta
 
 import pytest
 from celery import chain, chord, group
+from django.db import connection
 from django.utils import timezone
 from django_tenants.utils import schema_context
 
-from core.celery import app
-from tenants.tests.tasks import breaks, look, look_again, send_another
+from core.celery import SENDER, app
+from tenants.tests.faulty_site import STATE
+from tenants.tests.tasks import (
+    breaks,
+    find_state,
+    leave_block_open,
+    leave_state,
+    look,
+    look_again,
+    send_another,
+)
 
 TIMEOUT = 10  # seconds; a worker that answers at all needs a fraction of one
 
@@ -86,6 +96,49 @@ def test_tasks_of_both_tenants_do_not_mix_even_when_some_break(worker, queue):
 def test_a_task_of_a_tenant_that_was_deleted_fails(send):
     with pytest.raises(LookupError, match="gone"):
         send("public", look.s(), headers={"_schema_name": "gone"})
+
+
+# --- kept connections ---------------------------------------------------------------------
+
+PROCESSES = 2  # of the worker, each with one connection
+
+
+def test_a_connection_is_kept_from_task_to_task_and_nothing_in_its_session(send):
+    backends = set()
+    for _ in range(2 * PROCESSES):
+        backends.add(send("test1", leave_state.s(len(STATE) - 1)))
+        found, *seen, backend = send("test2", find_state.s())
+        assert (found, seen) == ([], ["tenant_test2", "test2"])
+        backends.add(backend)
+    assert len(backends) <= PROCESSES
+
+
+def test_a_transaction_that_a_task_left_open_ends_with_it(send):
+    for _ in range(PROCESSES):
+        send("test1", leave_state.s(len(STATE)))
+        send("test1", leave_block_open.s())
+    for tenant in ("test1", "test2") * PROCESSES:
+        assert send(tenant, find_state.s())[:-1] == [[], f"tenant_{tenant}", tenant]
+
+
+def test_a_task_after_its_connection_was_cut_gets_another_one(send):
+    for _ in range(2 * PROCESSES):
+        *_, backend = send("test1", find_state.s())
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [backend])
+        assert send("test2", look.s()) == [["tenant_test2", "test2"]]
+
+
+def test_a_remembered_tenant_is_not_taken_for_the_next_of_its_name(send, another_of_the_same_name):
+    with schema_context("test1"):
+        of_the_first = {"_schema_name": "test1", SENDER: connection.tenant_identity}
+    for _ in range(2 * PROCESSES):
+        assert send("test1", look.s()) == [["tenant_test1", "test1"]]
+    another_of_the_same_name("test1")
+    for _ in range(PROCESSES):
+        with pytest.raises(LookupError, match="test1"):
+            send("public", look.s(), headers=of_the_first)
+        assert send("test1", look.s()) == [["tenant_test1", "test1"]]
 
 
 def test_a_task_without_a_tenant_cannot_read_the_operators_accounts(send):

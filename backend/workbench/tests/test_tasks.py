@@ -23,6 +23,7 @@ def task(monkeypatch):
 def test_a_task_is_noted_when_it_has_ended(redis_client, task, state):
     worker.note_start(task_id="1")
     worker.note_end(task_id="1", task=task, state=state)
+    worker.write_the_last()
     (noted,) = read_activity().tasks
 
     assert (noted["name"], noted["tenant"]) == ("core.echo", "test2")
@@ -32,12 +33,14 @@ def test_a_task_is_noted_when_it_has_ended(redis_client, task, state):
 
 def test_a_task_that_ends_without_having_begun_here_is_not_noted(redis_client, task):
     worker.note_end(task_id="2", task=task, state="SUCCESS")
+    worker.write_the_last()
     assert read_activity().tasks == []
 
 
 @pytest.mark.django_db
 def test_a_task_that_is_called_in_place_is_not_noted(redis_client):
     echo.apply(args=["hello"])
+    worker.write_the_last()
     assert read_activity().tasks == []
 
 
@@ -45,6 +48,7 @@ def test_a_dead_redis_does_not_fail_the_task(settings, task):
     settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:1"}}
     worker.note_start(task_id="3")
     worker.note_end(task_id="3", task=task, state="SUCCESS")
+    worker.write_the_last()
 
 
 def test_what_waits_in_the_queue_is_counted(redis_client, settings):
