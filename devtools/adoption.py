@@ -1,27 +1,22 @@
 """Makes a clone of the workspace a product's own: `./dev adopt`.
 
 The attribute `room` in .gitattributes names the files that are the sample or the proof of the
-workspace; in other files, marks name the lines. The work is done in a second work tree, so that
-this checkout changes in one step, or not at all.
+workspace; in other files, marks name the lines.
 """
 
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from . import names, project_table
+from . import names, origin, project_table
 from .checkout import Checkout
 from .errors import DevError, Problem
-from .process import capture
-
-SAMPLE = "sample"
-PROOF = "proof"
+from .origin import Origin
+from .repository import PROOF, SAMPLE, files, git, move_to_commit, unready, work_tree_beside
 
 MAX_NAME = 20  # it becomes a part of longer names, e.g. of buckets and of roles
 MAX_TITLE = 30
@@ -49,6 +44,7 @@ class Plan:
     title: str
     rooms: Sequence[str]
     fresh: bool  # README, CHANGELOG and LICENSE begin anew
+    origin: Origin
 
 
 @dataclass(frozen=True)
@@ -62,23 +58,37 @@ class Done:
 
 def plan(checkout: Checkout, name: str, title: str, keep_shop: bool) -> Plan | None:
     """What there is to do; None if nothing is. Raises DevError with every problem at once."""
-    problems = [*judge(checkout.root, name, title), *_unready(checkout)]
+    problems = [*judge(checkout.root, name, title), *unready(checkout)]
     if problems:
         raise DevError.of(problems)
     current = project_table.name(checkout.root)
-    fresh = bool(_files(checkout, PROOF))
+    fresh = bool(files(checkout, PROOF))
     rooms = [PROOF, *([] if keep_shop else [SAMPLE])]
     if not fresh and name != current:
         raise DevError(f"this is {current} already", "take its commit back first: git revert")
-    removed = [path for room in rooms for path in _files(checkout, room)]
+    removed = files(checkout, *rooms)
     if not removed and name == current:
         return None
-    if not keep_shop and (commits := _own_commits(checkout, _files(checkout, SAMPLE))):
+    if not keep_shop and (commits := _own_commits(checkout, files(checkout, SAMPLE))):
         raise DevError(
             f"the sample has changes of your own: {', '.join(commits)}",
             f"keep it: ./dev adopt {name} --keep-shop\nor take them back first: git revert",
         )
-    return Plan(name, title or name.replace("-", " ").title(), rooms, fresh)
+    if not title:
+        known = project_table.title(checkout.root)
+        title = known if name == current else name.replace("-", " ").title()
+    arguments = [name, "--title", title, *(["--keep-shop"] if keep_shop else [])]
+    return Plan(name, title, rooms, fresh, _origin(checkout, arguments))
+
+
+def _origin(checkout: Checkout, arguments: Sequence[str]) -> Origin:
+    """What `./dev upgrade` needs: where the workspace comes from, and how it was adopted."""
+    recorded = origin.read(checkout.root)
+    if recorded:
+        return replace(recorded, adopt=arguments)
+    remote = git(checkout, "remote", "get-url", "origin", fails=True)
+    source = origin.without_credentials(remote)
+    return Origin(source, git(checkout, "rev-parse", "HEAD"), arguments)
 
 
 def judge(root: Path, name: str, title: str) -> Iterator[Problem]:
@@ -107,69 +117,25 @@ def _taken(root: Path, name: str) -> str:
     return _RESERVED.get(name, "")
 
 
-def _unready(checkout: Checkout) -> Iterator[Problem]:
-    if not shutil.which("git"):
-        yield Problem("git is not installed", "install it, because the adoption is a commit")
-        return
-    top = _git(checkout, "rev-parse", "--show-toplevel", fails=True)
-    if not top or Path(top) != checkout.root.resolve():
-        yield Problem(
-            "this checkout has no git repository of its own",
-            "make one: git init && git add --all && git commit --message 'Begin'",
-        )
-        return
-    if not _git(checkout, "rev-parse", "--verify", "HEAD", fails=True):
-        yield Problem("nothing is committed", "git add --all && git commit --message 'Begin'")
-        return
-    if changes := _git(checkout, "status", "--porcelain").splitlines():
-        what = ", ".join(line[2:].strip() for line in changes[:3])
-        more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
-        yield Problem(f"uncommitted changes: {what}{more}", "git commit, or git stash --all")
-    if not _git(checkout, "var", "GIT_COMMITTER_IDENT", fails=True):
-        yield Problem(
-            "git does not know who commits",
-            "git config user.name 'NAME' && git config user.email ADDRESS",
-        )
-
-
 def _own_commits(checkout: Checkout, paths: Sequence[str]) -> list[str]:
     """The commits of `paths` that no remote has, if there are remotes."""
-    if not paths or not _git(checkout, "for-each-ref", "refs/remotes"):
+    if not paths or not git(checkout, "for-each-ref", "refs/remotes"):
         return []
     arguments = ("log", "--format=%h %s", "HEAD", "--not", "--remotes", "--", *paths)
-    return _git(checkout, *arguments).splitlines()
+    return git(checkout, *arguments).splitlines()
 
 
 def apply(checkout: Checkout, work: Plan, *, dry_run: bool = False) -> Done:
     """Do it in a work tree beside this one; then move this checkout to the commit."""
-    directory = Path(tempfile.mkdtemp(prefix="adopt-"))
-    other = Checkout(directory / checkout.root.name, checkout.variables)
-    try:
-        _git(checkout, "worktree", "add", "--quiet", "--detach", str(other.root), "HEAD")
-        removed = [path for room in work.rooms for path in _files(other, room)]
+    with work_tree_beside(checkout) as other:
+        removed = files(other, *work.rooms)
         _change(other, work, removed)
-        _git(other, "add", "--all")
+        git(other, "add", "--all")
         arguments = ("diff", "--cached", "--name-only", "--diff-filter=d", "HEAD")
-        changed = _git(other, *arguments).splitlines()
+        changed = git(other, *arguments).splitlines()
         if dry_run:
             return Done(removed, changed, "")
-        _git(other, "commit", "--quiet", "--no-verify", "--message", _message(work))
-        commit = _git(other, "rev-parse", "HEAD")
-        _git(checkout, "merge", "--quiet", "--ff-only", commit)
-        _remove_caches(checkout, removed)
-        return Done(removed, changed, commit[:9])
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-        _git(checkout, "worktree", "prune")
-
-
-def _remove_caches(checkout: Checkout, removed: Sequence[str]) -> None:
-    """Remove folders of which only byte code is left, which Python would still import."""
-    for folder in sorted({(checkout.root / path).parent for path in removed}, reverse=True):
-        shutil.rmtree(folder / "__pycache__", ignore_errors=True)
-        while folder != checkout.root and folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
-            folder = folder.parent
+        return Done(removed, changed, move_to_commit(checkout, other, _message(work)))
 
 
 def _change(checkout: Checkout, work: Plan, removed: Sequence[str]) -> None:
@@ -177,8 +143,8 @@ def _change(checkout: Checkout, work: Plan, removed: Sequence[str]) -> None:
     old = project_table.name(root), project_table.title(root)
     license_ = (root / "LICENSE").read_text(encoding="utf-8")
     if removed:
-        _git(checkout, "rm", "--quiet", "-r", "--", *removed)
-    for name in filter(None, _git(checkout, "ls-files", "-z").split("\0")):
+        git(checkout, "rm", "--quiet", "-r", "--", *removed)
+    for name in files(checkout):
         path = root / name
         try:
             text = path.read_text(encoding="utf-8") if path.is_file() else ""
@@ -189,8 +155,9 @@ def _change(checkout: Checkout, work: Plan, removed: Sequence[str]) -> None:
             new = new.replace(before, after)
         if new != text:
             path.write_text(new, encoding="utf-8")
+    (root / origin.FILE).write_text(work.origin.text(), encoding="utf-8")
     if work.fresh:
-        for name, text in _fresh(work, origin=old[1], license_=license_).items():
+        for name, text in _fresh(work, title=old[1], license_=license_).items():
             (root / name).write_text(text, encoding="utf-8")
 
 
@@ -213,10 +180,10 @@ def without_marked(text: str, kinds: Sequence[str]) -> str:
     return "".join(kept)
 
 
-def _fresh(work: Plan, origin: str, license_: str) -> dict[str, str]:
+def _fresh(work: Plan, title: str, license_: str) -> dict[str, str]:
     templates = Path(__file__).parent / "adopted"
     year = str(date.today().year)
-    values = {"NAME": work.name, "TITLE": work.title, "ORIGIN": origin, "YEAR": year}
+    values = {"NAME": work.name, "TITLE": work.title, "ORIGIN": title, "YEAR": year}
     made = {}
     for template in sorted(templates.glob("*.txt")):
         text = template.read_text(encoding="utf-8")
@@ -226,17 +193,3 @@ def _fresh(work: Plan, origin: str, license_: str) -> dict[str, str]:
 
 def _message(work: Plan) -> str:
     return f"Adopt the workspace as {work.title}\n\nMade by `./dev adopt {work.name}`."
-
-
-def _files(checkout: Checkout, room: str) -> list[str]:
-    """The files of a room, as .gitattributes declares them."""
-    listed = _git(checkout, "ls-files", "-z", f":(attr:room={room})")
-    return [path for path in listed.split("\0") if path]
-
-
-def _git(checkout: Checkout, *arguments: str, fails: bool = False) -> str:
-    """The output of git; if it `fails` and may, nothing."""
-    result = capture(["git", *arguments], directory=checkout.root, environment=checkout.variables)
-    if not result.ok and not fails:
-        raise DevError(f"`git {arguments[0]}` failed: {result.last_words}")
-    return result.output.rstrip("\n") if result.ok else ""

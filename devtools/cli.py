@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
+from . import VERSION
 from .checkout import ROOT, Checkout
 from .commands import COMMANDS, GROUPS
 from .commands.parsers import parse, parser_of, top_parser
@@ -112,17 +113,18 @@ def _unknown(name: str) -> UsageError:
 
 
 def _version(terminal: Terminal) -> int:
-    """The commit of this checkout, with its nearest tag, for bug reports."""
+    """The version of the workspace and the commit of this checkout, for bug reports."""
     try:
         found = capture(
-            ["git", "describe", "--tags", "--always", "--dirty"],
+            ["git", "describe", "--always", "--dirty", "--exclude", "*"],
             directory=ROOT,
             environment=os.environ,
         )
         commit = found.output.strip()
     except DevError:  # git is missing
         commit = ""
-    terminal.say(f"./dev {commit or 'of an unknown commit'}, Python {platform.python_version()}")
+    where = f"commit {commit}" if commit else "of an unknown commit"
+    terminal.say(f"./dev {VERSION}, {where}, Python {platform.python_version()}")
     return 0
 
 

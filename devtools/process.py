@@ -35,7 +35,9 @@ class Result:
     def last_words(self) -> str:
         """The line with the reason of a failure: the first error line, else the last line."""
         lines = [line.strip() for line in (self.errors or self.output).splitlines()]
-        said = [line for line in lines if line.lower().startswith("error")] or lines[::-1]
+        said = [line for line in lines if line.lower().startswith(("error", "fatal"))] or lines[
+            ::-1
+        ]
         return next(filter(None, said), "no output")
 
 

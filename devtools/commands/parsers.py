@@ -20,7 +20,7 @@ def top_parser() -> Parser:
     top = Parser(prog="./dev", add_help=False, allow_abbrev=False)
     _engine_option(top)
     top.add_argument("-h", "--help", action="store_true", help="the commands")
-    top.add_argument("--version", action="store_true", help="the commit of this checkout")
+    top.add_argument("--version", action="store_true", help="the version and the commit")
     return top
 
 

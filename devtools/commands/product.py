@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 from .. import adoption, new_application
-from ..terminal import Mark
+from .. import upgrade as upgrading
+from ..terminal import Mark, Terminal
 from .registry import Run, group
 
-command = group("Make it yours", "./dev adopt NAME", "./dev startapp NAME")
+command = group("Make it yours", "./dev adopt NAME", "./dev startapp NAME", "./dev upgrade")
 
 
 def _adopt_options(parser: argparse.ArgumentParser) -> None:
@@ -34,9 +36,7 @@ def adopt(run: Run) -> int:
     with terminal.step(f"adopting it as {work.title}"):
         done = adoption.apply(run.checkout, work, dry_run=options.dry_run)
     for title, paths in (("removed", done.removed), ("changed", done.changed)):
-        terminal.say(f"  {title}: {len(paths)} files")
-        for path in paths if options.dry_run else ():
-            terminal.say(f"    {path}")
+        _say_files(terminal, title, paths, options.dry_run)
     if options.dry_run:
         terminal.say("  nothing was changed; without --dry-run it is one commit")
         return 0
@@ -71,6 +71,74 @@ def startapp(run: Run) -> int:
     return 0
 
 
+def _upgrade_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "source", metavar="SOURCE", nargs="?", default="",
+        help="a folder or an address of git; default: where this product was cloned from",
+    )  # fmt: skip
+    parser.add_argument(
+        "--to", default="", help="a version or a branch; default: the newest version"
+    )
+    parser.add_argument(
+        "--include", metavar="PATH", nargs="+", default=[],
+        help="merge these files of the product as well, e.g. backend/tenants",
+    )  # fmt: skip
+    parser.add_argument(
+        "--base", metavar="COMMIT", default="",
+        help="of the version that this workspace comes from, if it is not recorded",
+    )  # fmt: skip
+    parser.add_argument("--dry-run", action="store_true", help="list the files; change nothing")
+
+
+@command(
+    "upgrade",
+    "merge a newer version of the workspace; your own files stay as they are; one commit",
+    "./dev upgrade --dry-run",
+    "./dev upgrade ~/src/workspace --to 1.2.0",
+    "./dev upgrade --include backend/tenants",
+    options=_upgrade_options,
+)
+def upgrade(run: Run) -> int:
+    options, terminal = run.options, run.terminal
+    with terminal.step("merging the newer workspace"):
+        done = upgrading.upgrade(
+            run.checkout,
+            options.source,
+            options.to,
+            base=options.base,
+            include=options.include,
+            dry_run=options.dry_run,
+        )
+    if done is None:
+        terminal.say("  this product has that version: nothing to do")
+        return 0
+    _say_files(terminal, f"changed, now {done.version}", done.changed, options.dry_run)
+    _say_files(terminal, "with changes of yours, kept", done.yours, options.dry_run)
+    _say_files(terminal, "yours, changed there, not taken", done.not_taken, options.dry_run)
+    if done.not_taken:
+        terminal.say(f"    see them: git diff {upgrading.FROM} {upgrading.TO} -- PATH")
+        terminal.say(f"    merge them, too: ./dev upgrade --base {done.base} --include PATH")
+    if options.dry_run:
+        terminal.say("  nothing was changed; without --dry-run it is one commit")
+        return 0
+    terminal.say(f"  commit {done.commit}: git show --stat; to take it back: git revert HEAD")
+    for line in _AFTER_UPGRADE:
+        terminal.say(f"  {line}")
+    return 0
+
+
+def _say_files(terminal: Terminal, title: str, paths: Sequence[str], listed: bool) -> None:
+    terminal.say(f"  {title}: {len(paths)} files")
+    for path in paths if listed or len(paths) <= _FEW else ():
+        terminal.say(f"    {path}")
+
+
+_FEW = 20
+_AFTER_UPGRADE = (
+    "./dev reference   renews the pages that are generated",
+    "./dev lint && ./dev test --workspace   checks the result",
+    "./dev up --build   runs it",
+)
 _LEFT = (
     "LICENSE: all rights are reserved; devtools/LICENSE stays with the workspace's code",
     "README.md: say what the product is",

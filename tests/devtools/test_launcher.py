@@ -9,7 +9,7 @@ import sys
 import pytest
 from front_door import ROOT
 
-from devtools import cli
+from devtools import VERSION, cli
 from devtools.commands import COMMANDS
 from devtools.engines import NAMES
 from devtools.engines.choice import ENGINES
@@ -106,7 +106,7 @@ def test_the_version_is_that_of_the_checkout(workspace):
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=workspace.root, capture_output=True, text=True
     ).stdout.strip()
-    assert workspace.dev("--version").stdout.startswith(f"./dev {commit}")
+    assert workspace.dev("--version").stdout.startswith(f"./dev {VERSION}, commit {commit}")
 
 
 @pytest.mark.parametrize("arguments", [("up", "-d"), ("up", "--build"), ("down", "-v")])
