@@ -10,7 +10,6 @@ import time
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.http.request import split_domain_port
 
@@ -98,19 +97,20 @@ def forget() -> None:
 def _by_name(name: str) -> Tenant | None:
     if not is_tenant_name(name):
         return None
-    return _look_up(("name", name), Tenant.objects.filter(schema_name=name))
+    return _look_up("schema_name", name)
 
 
 def _by_domain(host: str) -> Tenant | None:
-    return _look_up(("domain", host), Tenant.objects.filter(domains__domain=host))
+    return _look_up("domains__domain", host)
 
 
-def _look_up(key: tuple[str, str], rows: QuerySet[Tenant]) -> Tenant | None:
+def _look_up(field: str, value: str) -> Tenant | None:
+    key = (field, value)
     found = _remembered.get(key)
     if found and time.monotonic() - found[0] < CACHE_SECONDS:
         return found[1]
     connection.set_schema_to_public()
-    tenant = rows.first()
+    tenant = Tenant.objects.filter(**{field: value}).first()
     if tenant is not None:
         _remembered[key] = (time.monotonic(), tenant)
     return tenant

@@ -12,6 +12,7 @@ from core.celery import app, periodic
 @pytest.fixture
 def sent(monkeypatch):
     """Collect what a worker sends, with a key of this test alone."""
+    app.loader.import_default_modules()  # as a worker does at its start
     monkeypatch.setattr(periodic, "KEY", "homeport:periodic:test")
     names = []
     with redis.Redis.from_url(settings.CELERY_BROKER_URL) as client:

@@ -14,7 +14,8 @@ from django_tenants.postgresql_backend import base
 from django_tenants.utils import get_public_schema_name, quote_schema_name
 from psycopg import ClientCursor, OperationalError
 from psycopg.errors import InFailedSqlTransaction
-from psycopg.pq import ConnStatus, TransactionStatus
+from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
+from psycopg.pq.abc import PGresult
 
 from tenants.names import role_of
 
@@ -52,21 +53,24 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """Tell whether the server still answers on this connection, within ALIVE_WITHIN seconds.
 
         Django's own waits as long as the connection exists: a server that hangs would hold up
-        every request for ever. An empty query costs the same round trip as its SELECT 1.
+        every request for ever. What a new request sends anyway is the question here, and saves a
+        round trip; otherwise it is an empty query.
         """
         server = getattr(self.connection, "pgconn", None)
         if server is None:
             return False
+        enters = self._resets() and self._is_idle()
         try:
-            server.send_query(b"")
+            server.send_query(self._entry() if enters else b"")
             answer = select.poll()
             answer.register(server.socket, select.POLLIN)
             if not answer.poll(ALIVE_WITHIN * 1000):
                 return False
-            while server.get_result() is not None:
-                pass
+            results = list(iter(server.get_result, None))
         except (OperationalError, OSError):
             return False
+        if enters and results[-1].status == ExecStatus.TUPLES_OK and results[-1].ntuples:
+            self._entered(results[-1])
         return server.status == ConnStatus.OK
 
     @property
@@ -148,30 +152,42 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _handle_search_path(self, cursor: Any = None) -> None:
         # Private to the library, hence its pin; the isolation tests notice a change. The
         # library forgets `search_path_set_schemas` whenever the server may have.
-        resets = self._session_is_used and self.autocommit and not self.in_atomic_block
-        if self.search_path_set_schemas and not resets:
+        if self.search_path_set_schemas and not self._resets():
             return
-        paths = self._get_cursor_search_paths()
-        is_tenant = self.schema_name != get_public_schema_name()
-        statement = TAKE_TENANT if is_tenant else TAKE
-        values: list[Any] = [", ".join(map(quote_schema_name, paths)), self._role()]
-        if is_tenant:
-            values += [self.schema_name, getattr(self.tenant, "identity", None)]
-        if resets:
-            statement, values = RESET_SESSION + statement, [self.timezone_name, *values]
         with self.wrap_database_errors, ClientCursor(self.connection) as own:
             try:
-                own.execute(statement, values)
+                own.execute(self._entry())
             except InFailedSqlTransaction:
                 return  # nothing but a rollback is possible now, and after it we are back here
             while own.nextset():
                 pass
-            row = own.fetchone()
-        if row is None:
-            raise TenantGone(f"there is no tenant {self.schema_name!r}, or it is another one now")
-        self._identity = str(row[2]) if is_tenant else ""
-        self._session_is_used = self._session_is_used and not resets
-        self.search_path_set_schemas = paths
+            if own.pgresult is None or not own.pgresult.ntuples:
+                name = repr(self.schema_name)
+                raise TenantGone(f"there is no tenant {name}, or it is another one now")
+            self._entered(own.pgresult)
+
+    def _resets(self) -> bool:
+        """Whether the session's state ends with the next entry; no transaction may hold that."""
+        return self._session_is_used and self.autocommit and not self.in_atomic_block
+
+    def _entry(self) -> bytes:
+        """Return the message that takes search path and role; its last result is `_entered`'s."""
+        is_tenant = self.schema_name != get_public_schema_name()
+        statement = TAKE_TENANT if is_tenant else TAKE
+        paths = ", ".join(map(quote_schema_name, self._get_cursor_search_paths()))
+        values: list[Any] = [paths, self._role()]
+        if is_tenant:
+            values += [self.schema_name, getattr(self.tenant, "identity", None)]
+        if self._resets():
+            statement, values = RESET_SESSION + statement, [self.timezone_name, *values]
+        return ClientCursor(self.connection).mogrify(statement, values).encode()
+
+    def _entered(self, result: PGresult) -> None:
+        """Remember what the session has taken: path, role and, of a tenant, its identity."""
+        identity = result.get_value(0, 2) if result.nfields > 2 else None
+        self._identity = identity.decode() if identity else ""
+        self._session_is_used = self._session_is_used and not self._resets()
+        self.search_path_set_schemas = self._get_cursor_search_paths()
 
     def session_options(self) -> str:
         """Return options of libpq with which a connection begins where this one is."""
