@@ -817,6 +817,78 @@ def test_what_doctor_says_repairs_the_stack(up, make, check, remedy):
     wait_until(lambda: not up.dev("doctor", check).returncode, 60, "the fault is still there")
 
 
+MIGRATION = """
+from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    dependencies = [("users", "{before}")]
+"""
+
+
+def _add_migration(checkout: EmbeddedCheckout) -> tuple[Path, str]:
+    """Add a migration of `users` that changes nothing; return its file and the one before it."""
+    *_, before = sorted((checkout.root / "backend/users/migrations").glob("[0-9]*.py"))
+    text = MIGRATION.format(before=before.stem)
+    return checkout.write("backend/users/migrations/0099_nothing.py", text), before.stem
+
+
+def test_a_web_that_is_older_than_a_migration_says_what_loads_it(up):
+    added, before = _add_migration(up)
+    try:
+        assert up.dev("migrate").returncode == 0
+        wait_until(lambda: up.dev("doctor", "migrations").returncode, 60, "the fault is not found")
+        found = up.dev("doctor", "migrations").stdout
+        assert "this process is older than users.0099_nothing" in found
+        assert "-> ./dev restart web worker\n" in found
+        assert up.dev("restart", "web", "worker").returncode == 0
+        assert up.dev("doctor", "migrations").returncode == 0
+    finally:
+        up.dev("manage", "migrate", "users", before)
+        added.unlink()
+        up.dev("restart", "web", "worker")
+
+
+def test_a_database_that_is_ahead_of_a_branch_has_three_ways_back(checkout, venv, tmp_path):
+    def ahead() -> bool:
+        return "this code lacks: users.0099_nothing" in checkout.dev("doctor", "migrations").stdout
+
+    def typed(command: str, root: Path = checkout.root) -> None:
+        variables = {**checkout.variables, "GIT_CONFIG_GLOBAL": "/dev/null"}
+        done = subprocess.run(
+            ["sh", "-c", command], cwd=root, env=variables, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    checkout.write(".gitignore", ".dev/\n.venv\n__pycache__/\n")
+    name = "git -c user.name=A -c user.email=a@example.com commit --quiet --message"
+    typed(f"git init --quiet --initial-branch main && git add . && {name} All")
+    checkout.up()
+    typed("./dev snapshot save before")
+    typed("git switch --quiet --create other")
+    _, before = _add_migration(checkout)
+    typed(f"git add . && {name} Add && ./dev migrate && git switch --quiet main")
+    wait_until(ahead, 60, "the fault is not found")
+
+    typed("./dev snapshot restore before")
+    wait_until(lambda: not ahead(), 60, "restoring did not help")
+
+    typed("git switch --quiet other && ./dev migrate && git switch --quiet main")
+    wait_until(ahead, 60, "the fault is not found")
+    typed(f"git switch other && ./dev manage migrate users {before} && git switch -")
+    wait_until(lambda: not ahead(), 60, "migrating back did not help")
+
+    typed('git worktree add ../beside other && ln -s "$(readlink .venv)" ../beside')
+    beside = EmbeddedCheckout(checkout.root.parent / "beside", checkout.variables)
+    try:
+        beside.up("--auto-ports")
+        assert beside.dev("doctor", "migrations").returncode == 0
+        assert beside.sql("SELECT count(*) FROM django_migrations WHERE name = '0099_nothing'")
+        assert not ahead()
+    finally:
+        beside.clean()
+
+
 def test_env_shows_what_web_sees_and_what_the_next_start_would_change(up):
     def value(name):
         (found,) = json.loads(up.dev("env", name, "--json").stdout)["variables"]

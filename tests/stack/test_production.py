@@ -22,7 +22,7 @@ import pytest
 from emulated_aws import FORM, TICKET, access_token
 from production_stack import ENVIRONMENT_FILE, SERVICES, ProductionStack, inspected
 from restarts import recovers, restart_machine
-from running_stack import eventually
+from running_stack import eventually, free_ports
 
 
 @pytest.fixture
@@ -442,6 +442,12 @@ def test_an_outage_is_answered_at_once_and_ends_by_itself(running, service):
 
 
 def test_rolling_fails_no_request_and_leaves_nothing_to_do(running):
+    fixed = free_ports("WEB_PORT")
+    running.compose("up", "--detach", "--wait", "web", timeout=600, **fixed)
+    refused = running.dev("roll", check=False, timeout=600, **fixed)
+    assert f"web is published on port {fixed['WEB_PORT']}" in refused.stderr
+    assert "set WEB_PORT=0 in " in refused.stderr
+    # From here on it is 0, as the message says.
     before = running.containers(*SERVICES)
     seen: Counter = Counter()
     end = threading.Event()
