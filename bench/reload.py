@@ -24,9 +24,9 @@ from devtools.errors import DevError
 from devtools.process import background
 from devtools.services import WEB
 from devtools.terminal import Terminal
+from tests.stack.debug_client import Direct, Editor
 
 from .copy import Copy, free_port, page
-from .editor import Editor
 from .measure import Measure
 
 OWN, DJANGO = "this reloader", "Django's"
@@ -263,8 +263,10 @@ def _server(
         editor = None
         if debug_port and mode != DEBUGGER:
             readiness.wait_until(lambda: ports.listens(debug_port), 30, "no debugger listens")
-            editor = Editor(debug_port)
+            where = {"host": ports.LOOPBACK, "port": debug_port}
+            editor = Editor({"connect": where, "justMyCode": True, "subProcess": True}, "", Direct)
+            editor.attach(editor.configuration)
         readiness.wait_until(edits.seen, 60, "the server did not answer")
         yield
         if editor:
-            editor.close()
+            editor.vanish()

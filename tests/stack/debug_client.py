@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, BinaryIO, Protocol
+from typing import IO, Any, Protocol
 
 # Properties that only the editor uses.
 OF_THE_EDITOR = {"preLaunchTask", "postDebugTask", "presentation"}
@@ -28,8 +28,8 @@ _VARIABLE = re.compile(r"\$\{env:(\w+)\}")
 class Connection(Protocol):
     """Bytes to and from one debug port."""
 
-    reader: BinaryIO
-    writer: BinaryIO
+    reader: IO[bytes]
+    writer: IO[bytes]
 
     def cut(self) -> None:
         """Shut it down without a message; the reader then gets the end of its stream."""
@@ -340,7 +340,7 @@ class Session:
             raise ConnectionError("the session has ended") from error
 
 
-def read_message(reader: BinaryIO) -> dict[str, Any] | None:
+def read_message(reader: IO[bytes]) -> dict[str, Any] | None:
     """Return the next message of a stream, None at its end."""
     length = 0
     while line := reader.readline().strip():
@@ -361,8 +361,8 @@ class Direct:
     def __init__(self, host: str, port: int) -> None:
         self._socket = socket.create_connection((host, port), timeout=60)
         self._socket.settimeout(None)
-        self.reader = self._socket.makefile("rb")
-        self.writer = self._socket.makefile("wb")
+        self.reader: IO[bytes] = self._socket.makefile("rb")
+        self.writer: IO[bytes] = self._socket.makefile("wb")
 
     def cut(self) -> None:
         with contextlib.suppress(OSError):
@@ -384,8 +384,10 @@ class Inside:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        self.reader = self._process.stdout
-        self.writer = self._process.stdin
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self.reader: IO[bytes] = self._process.stdout
+        self.writer: IO[bytes] = self._process.stdin
 
     def cut(self) -> None:
         # The relay gets the end of its input, and exits.
