@@ -33,6 +33,7 @@ FOREIGN = (
     Foreign("COMPOSE_PATH_SEPARATOR", "Docker Compose: the separator of the files"),
     Foreign("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "boto3: ignore AWS_ENDPOINT_URL"),
     Foreign("MOTO_*", "moto, which emulates Cognito: how it generates ids"),
+    Foreign("CI_ENGINE", ".ci/run: the directory of programs that start a Docker daemon"),
     Foreign("DEBUG", "convention: verbose errors; production refuses it"),
     Foreign("SSM_PARAMETERS_FILLED", "core.env: tells child processes what was read"),
     Foreign("POSTGRES_USER", "PostgreSQL's image: the name of the superuser"),
