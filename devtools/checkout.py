@@ -52,6 +52,15 @@ class Checkout:
         """The source of the value of `chosen`, in words."""
         return "the environment" if self.variables.get(variable) else ".env"
 
+    def read(self, file: str) -> str:
+        """The text of a tracked file. Raises DevError if it cannot be read."""
+        try:
+            return (self.root / file).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            remedy = f"git checkout HEAD {file}"
+            raise DevError(f"{file} cannot be read: {reason}", remedy) from error
+
     def copy(self, root: Path, variables: Mapping[str, str]) -> Checkout:
         """Copy it to `root` like a clone, but including uncommitted changes."""
         ignored = shutil.ignore_patterns(*_NOT_COPIED)

@@ -180,14 +180,14 @@ def _make(checkout: Checkout, terminal: Terminal) -> None:
 
 def _uv(checkout: Checkout) -> pins.Locked:
     """The lock of uv."""
-    locked = pins.packages(pins.read(checkout, REQUIREMENTS))
+    locked = pins.packages(checkout.read(REQUIREMENTS))
     if "uv" not in locked:
         raise DevError(f"{REQUIREMENTS} does not lock uv", f"git checkout HEAD {REQUIREMENTS}")
     return locked["uv"]
 
 
 def _stamp(checkout: Checkout) -> str:
-    return _digest(pins.read(checkout, REQUIREMENTS)) + _place(checkout)
+    return _digest(checkout.read(REQUIREMENTS)) + _place(checkout)
 
 
 def _place(checkout: Checkout) -> str:

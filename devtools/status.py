@@ -21,7 +21,7 @@ class ServiceStatus:
 
     name: str
     state: str
-    well: bool
+    healthy: bool
     since: str | None
     uptime_seconds: int | None
     address: str | None
@@ -52,7 +52,7 @@ class StackStatus:
     @property
     def up(self) -> bool:
         """Whether every service is healthy."""
-        return all(service.well for service in self.services)
+        return all(service.healthy for service in self.services)
 
     @property
     def down(self) -> bool:
@@ -62,20 +62,23 @@ class StackStatus:
     @property
     def failing(self) -> dict[str, str]:
         """The problems, by the name of the service or of the health entry."""
-        unwell = {s.name: s.words for s in self.services if not s.well}
-        return {**unwell, **(self.health.failing if self.health else {})}
+        unhealthy = {s.name: s.words for s in self.services if not s.healthy}
+        return {**unhealthy, **(self.health.failing if self.health else {})}
 
     @property
     def problems(self) -> list[Problem]:
         """All problems of a running stack, each with its remedy."""
-        unwell = [
+        unhealthy = [
             Problem(f"{one.name}: {one.words}", f"./dev logs {one.name}")
             for one in self.services
-            if not one.well and not (self.health and one.name in self.health.failing)
+            if not one.healthy and not (self.health and one.name in self.health.failing)
         ]
         if self.health is None:
-            return [*unwell, Problem("web does not answer at its health address", "./dev logs web")]
-        return [*unwell, *self.health.problems]
+            return [
+                *unhealthy,
+                Problem("web does not answer at its health address", "./dev logs web"),
+            ]
+        return [*unhealthy, *self.health.problems]
 
     def as_json(self) -> dict[str, Any]:
         """The format of `./dev status --json`; keys are only ever added."""
@@ -88,7 +91,7 @@ class StackStatus:
                 {
                     "name": service.name,
                     "state": service.state,
-                    "well": service.well,
+                    "healthy": service.healthy,
                     "since": service.since,
                     "uptime_seconds": service.uptime_seconds,
                     "address": service.address,

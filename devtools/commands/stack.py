@@ -250,7 +250,7 @@ def _print_status(terminal: Terminal, found: StackStatus) -> None:
     head, *lines = table(rows)
     terminal.say("  " + terminal.paint(head, "1"))
     for line, service in zip(lines, found.services):
-        mark = Mark.GOOD if service.well else Mark.WAITING if found.down else Mark.BAD
+        mark = Mark.GOOD if service.healthy else Mark.WAITING if found.down else Mark.BAD
         terminal.mark(mark, line)
     if found.down:
         terminal.say("  start it: ./dev up")
@@ -259,9 +259,9 @@ def _print_status(terminal: Terminal, found: StackStatus) -> None:
         terminal.say("")
         terminal.heading(f"health{_served_by(found)}")
         for name, entry in found.health.checks.items():
-            well = name not in found.health.failing
-            answer = f"{entry.get('latency_ms', '?')} ms" if well else found.health.failing[name]
-            terminal.mark(Mark.GOOD if well else Mark.BAD, f"{name:<10}  {answer}")
+            healthy = name not in found.health.failing
+            answer = f"{entry.get('latency_ms', '?')} ms" if healthy else found.health.failing[name]
+            terminal.mark(Mark.GOOD if healthy else Mark.BAD, f"{name:<10}  {answer}")
     _print_debuggers(terminal, found)
     _print_addresses(terminal, found)
 

@@ -147,7 +147,7 @@ def _what_nobody_reads(evidence: Evidence) -> Iterator[Finding]:
         read[_READS.get(use.file.partition("/")[0], "dev")].add(use.name)
     for file in evidence.files.values():
         read["compose"] |= file.named
-    packages = pins.packages(pins.read(evidence.checkout, REQUIREMENTS))
+    packages = pins.packages(evidence.checkout.read(REQUIREMENTS))
     for variable in evidence.contract.values():
         if variable.library:
             if variable.library not in packages:
@@ -256,7 +256,7 @@ def _what_processes_lack(evidence: Evidence) -> Iterator[Finding]:
 
 def _stored(evidence: Evidence) -> dict[str, str]:
     """Valid values for the parameters that the seed stores, which processes read."""
-    text = (evidence.checkout.root / SEED).read_text("utf-8")
+    text = evidence.checkout.read(SEED)
     return {
         variable.name: variable.stand_in
         for variable in evidence.contract.values()
@@ -314,7 +314,7 @@ def _of_compose(
     checkout: Checkout, file: ComposeFile, files: Mapping[str, ComposeFile]
 ) -> Iterator[Process]:
     """The processes of `file`; a file that extends the local stack is merged with it."""
-    stages = dockerfile.stages((checkout.root / dockerfile.FILE).read_text("utf-8"))
+    stages = dockerfile.stages(checkout.read(dockerfile.FILE))
     stage = stages["production" if file.in_production else "development"]
     below = None if file.in_production else files.get(compose.LOCAL)
     for service in file.services:
@@ -391,5 +391,5 @@ def _line_of_variable(checkout: Checkout, name: str) -> int:
 
 
 def _line_of(checkout: Checkout, file: str, part: str) -> int:
-    lines = (checkout.root / file).read_text("utf-8").splitlines()
+    lines = checkout.read(file).splitlines()
     return next((number for number, line in enumerate(lines, 1) if part in line), 1)

@@ -104,7 +104,7 @@ def compare(
     if missing:
         raise DevError(f"there is no {missing[0]}", f"git checkout HEAD {missing[0]}")
     contract = variables.load(checkout, python, files)
-    stages = dockerfile.stages((checkout.root / dockerfile.FILE).read_text("utf-8"))
+    stages = dockerfile.stages(checkout.read(dockerfile.FILE))
     local = _Side(files[compose.LOCAL], LOCAL_COMPOSE, stages["development"])
     production = _Side(files[compose.PRODUCTION], PRODUCTION, stages["production"])
 
@@ -299,7 +299,7 @@ def _fits(declared: Declared, difference: Difference) -> bool:
 
 
 def _line(checkout: Checkout, entry: Declared) -> int:
-    text = (checkout.root / FILE).read_text("utf-8")
+    text = checkout.read(FILE)
     written = rf'\(\s*"{re.escape(entry.service)}",\s*"{re.escape(entry.aspect)}"'
     found = re.search(written, text)
     return text.count("\n", 0, found.start() if found else 0) + 1

@@ -101,7 +101,7 @@ def load(checkout: Checkout, python: Interpreter) -> dict[str, ComposeFile]:
     found = {path for pattern in PATTERNS for path in checkout.root.glob(pattern)}
     names = sorted(str(path.relative_to(checkout.root)) for path in found)
     return {
-        name: ComposeFile(name, (checkout.root / name).read_text("utf-8"), *parts)
+        name: ComposeFile(name, checkout.read(name), *parts)
         for name, parts in zip(names, read(checkout, python, names))
     }
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Callable
 
 from ..checkout import Checkout
-from ..errors import DevError
 from ..interpolation import fill_in
 from ..interpreter import Interpreter, Local
 from ..services import AWS, COGNITO, IMAGE
@@ -148,13 +147,7 @@ def load_with(checkout: Checkout, find: Callable[[], Interpreter | None]) -> Dec
 
     Raises DevError if the file is invalid. Without a Python the declaration is empty.
     """
-    try:
-        text = (checkout.root / FILE).read_bytes()
-    except OSError as error:
-        raise DevError(
-            f"{FILE} cannot be read: {error.strerror}", f"git checkout HEAD {FILE}"
-        ) from error
-    digest = hashlib.sha256(text).hexdigest()
+    digest = hashlib.sha256(checkout.read(FILE).encode()).hexdigest()
     known = checkout.recall(SUBJECT)
     if known.get("digest") != digest and (python := find()):
         [(document, _)] = compose.read(checkout, python, [FILE])

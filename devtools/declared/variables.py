@@ -110,6 +110,6 @@ def _named(name: str, files: Mapping[str, ComposeFile]) -> Iterator[str]:
 
 def _lines(checkout: Checkout) -> dict[str, int]:
     """The line of each variable's declaration."""
-    text = (checkout.root / FILE).read_text("utf-8")
+    text = checkout.read(FILE)
     found = re.finditer(r'\bVariable\(\s*"(\w+)"', text)
     return {match.group(1): text.count("\n", 0, match.start()) + 1 for match in found}

@@ -30,8 +30,6 @@ VOLUME_LABEL = "com.docker.compose.volume"
 # Labels of a volume: the checkout that created it, by identifier and by folder.
 CHECKOUT_LABEL = "dev.checkout"
 ROOT_LABEL = "dev.root"
-# The same labels of volumes that an earlier version created.
-_EARLIER = {CHECKOUT_LABEL: "homeport.checkout", ROOT_LABEL: "homeport.root"}
 
 NAME = "COMPOSE_PROJECT_NAME"
 _WARNING = re.compile(r'level=warning msg="((?:\\.|[^"\\])*)"')
@@ -73,7 +71,7 @@ class Service:
         """Whether a container is in the state that the service should reach."""
         if self.one_shot:
             return container.state == "exited" and container.exit_status == 0
-        return container.well
+        return container.healthy
 
     @property
     def published(self) -> list[PublishedPort]:
@@ -119,12 +117,12 @@ class Container:
         return self.state == "running"
 
     @property
-    def well(self) -> bool:
+    def healthy(self) -> bool:
         """Running, and healthy if it has a health check."""
         return self.running and self.health in ("healthy", "")
 
     @property
-    def is_workspace(self) -> bool:
+    def is_dev_container(self) -> bool:
         """Whether it is a dev container."""
         return self.running and ".devcontainer/" in self.files
 
@@ -298,16 +296,12 @@ class Project:
     @cached_property
     def begun(self) -> set[Begun]:
         """The projects with volumes labelled by checkouts; empty if the daemon does not answer."""
-        labels = (PROJECT_LABEL, *_EARLIER, *_EARLIER.values())
+        labels = (PROJECT_LABEL, CHECKOUT_LABEL, ROOT_LABEL)
         form = "\t".join(f'{{{{.Label "{label}"}}}}' for label in labels)
-        listed = self.docker("volume", "ls", "--filter", f"label={PROJECT_LABEL}", "--format", form)
-        found = set()
-        for line in listed.output.splitlines():
-            project, *owners = line.split("\t")
-            for checkout, root in zip(owners[::2], owners[1::2]):
-                if checkout:
-                    found.add(Begun(project, checkout, root))
-        return found
+        listed = self.docker(
+            "volume", "ls", "--filter", f"label={CHECKOUT_LABEL}", "--format", form
+        )
+        return {Begun(*line.split("\t")) for line in listed.output.splitlines()}
 
     def forget_begun(self) -> None:
         """Read the owners of volumes again, because another command may have created some."""

@@ -92,7 +92,7 @@ def _service_status(
     return ServiceStatus(
         name=service.name,
         state=_state(service, container),
-        well=service.fulfilled_by(replicas),
+        healthy=service.fulfilled_by(replicas),
         since=started.isoformat() if started else None,
         uptime_seconds=_seconds_since(started) if started and running else None,
         address=f"{published.host}:{published.port}" if published else None,

@@ -118,7 +118,7 @@ def _judge_one_shot(container: Container) -> Verdict:
 
 
 def _judge_long_running(container: Container, crashes: int) -> Verdict:
-    if container.well:
+    if container.healthy:
         return Verdict(Mark.GOOD, container.health or "running")
     if container.state == "restarting" or crashes:
         return Verdict(Mark.BAD if crashes >= CRASHES else Mark.BUSY, "crashing")

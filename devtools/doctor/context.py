@@ -136,7 +136,7 @@ class Context:
     @property
     def database_runs(self) -> bool:
         try:
-            return self.service(DATABASE).well
+            return self.service(DATABASE).healthy
         except NotApplicable:
             return False
 

@@ -80,7 +80,7 @@ def passed(results: Sequence[Result]) -> bool:
 def as_json(results: Sequence[Result], done: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """The format of `./dev doctor --json`; keys are only ever added."""
     return {
-        "state": "well" if passed(results) else "wrong",
+        "state": "ok" if passed(results) else "wrong",
         "checks": [result.as_json() for result in results],
         "fixed": {name: list(lines) for name, lines in done.items()},
     }

@@ -40,7 +40,7 @@ def services(context: Context) -> Result:
 
 
 def _remedy(status: StackStatus, name: str, reason: str) -> str:
-    started = {one.name: one.since for one in status.services if not one.well or one.name == WEB}
+    started = {one.name: one.since for one in status.services if not one.healthy or one.name == WEB}
     if name not in started:
         return health.remedy(name, reason)
     return f"./dev logs {name}   and then ./dev restart {name}" if started[name] else "./dev up"

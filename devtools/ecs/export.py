@@ -40,7 +40,7 @@ def made(
     problems = target.problems(contract)
     if problems:
         raise DevError.of(problems)
-    stages = dockerfile.stages((checkout.root / dockerfile.FILE).read_text("utf-8"))
+    stages = dockerfile.stages(checkout.read(dockerfile.FILE))
     return tasks.build(files[compose.PRODUCTION], contract, stages[_STAGE], target)
 
 

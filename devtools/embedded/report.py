@@ -52,7 +52,7 @@ def left_over(declared: Declaration, runner: Runner, engine: str) -> StackStatus
             ServiceStatus(
                 name=name,
                 state=state.word.lower() if state else "no supervisor",
-                well=False,
+                healthy=False,
                 since=_moment(since) if since else None,
                 uptime_seconds=None,
                 address=None,
@@ -66,13 +66,13 @@ def _service_status(stack: Stack, program: Program, state: State | None) -> Serv
     if state is None or not state.since:
         return ServiceStatus(name, "not up", False, None, None, None)
     found = verdict(stack, program, state)
-    well = found.mark is Mark.GOOD
+    healthy = found.mark is Mark.GOOD
     port = stack.ports.get(name)
-    reached = port and state.running and (well or listens(stack, state))
+    reached = port and state.running and (healthy or listens(stack, state))
     return ServiceStatus(
         name=name,
         state=found.state,
-        well=well,
+        healthy=healthy,
         since=_moment(state.since),
         uptime_seconds=max(0, int(time.time() - state.since)) if state.running else None,
         address=f"{ports.LOOPBACK}:{port}" if reached else None,

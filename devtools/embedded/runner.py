@@ -148,13 +148,13 @@ class Runner:
         for name, program in programs.items():
             if name not in going:
                 self._prepare(program, as_declared)
-        well: dict[str, tuple[int, Verdict]] = {}
+        healthy: dict[str, tuple[int, Verdict]] = {}
         crashes = Crashes()
 
         def look() -> dict[str, Verdict]:
             for name, program in programs.items():
                 needed = [other for other in program.service.needs if other in programs]
-                if name not in going and all(other in well for other in needed):
+                if name not in going and all(other in healthy for other in needed):
                     self._start(stack, name)
                     going.add(name)
             states = self.states
@@ -163,15 +163,15 @@ class Runner:
                 state = states[name]
                 if name not in going:
                     verdicts[name] = Verdict(Mark.WAITING, "waiting")
-                elif name in well and well[name][0] == state.pid:
-                    verdicts[name] = well[name][1]  # checking it again costs time
+                elif name in healthy and healthy[name][0] == state.pid:
+                    verdicts[name] = healthy[name][1]  # checking it again costs time
                 elif crashes.count(state) >= CRASHES:
                     verdicts[name] = _crashed(state)
                 else:
                     verdicts[name] = verdict(stack, program, state)
-                    well.pop(name, None)
+                    healthy.pop(name, None)
                 if verdicts[name].mark is Mark.GOOD:
-                    well[name] = (state.pid, verdicts[name])
+                    healthy[name] = (state.pid, verdicts[name])
             return verdicts
 
         readiness.follow(

@@ -2,4 +2,4 @@
 
 AUTO = "auto"
 # The names in the order of `engines.choice.ENGINES`, for code that needs no engine.
-NAMES = ("compose", "embedded", "workspace")
+NAMES = ("compose", "embedded", "devcontainer")

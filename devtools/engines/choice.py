@@ -12,13 +12,13 @@ from ..terminal import Terminal
 from . import AUTO
 from .base import Engine
 from .compose import ComposeEngine
+from .devcontainer import DevContainerEngine
 from .embedded import EmbeddedEngine
-from .workspace import WorkspaceEngine
 
 VARIABLE = "DEV_ENGINE"
 
 ENGINES: dict[str, Callable[[Checkout, Terminal], Engine]] = {
-    engine.name: engine for engine in (ComposeEngine, EmbeddedEngine, WorkspaceEngine)
+    engine.name: engine for engine in (ComposeEngine, EmbeddedEngine, DevContainerEngine)
 }
 
 
@@ -29,7 +29,7 @@ def choose(asked: str, checkout: Checkout, terminal: Terminal) -> Engine:
     """
     name = asked or checkout.chosen(VARIABLE) or AUTO
     reason = "--engine" if asked else VARIABLE
-    if not asked and WorkspaceEngine(checkout, terminal).runs:
+    if not asked and DevContainerEngine(checkout, terminal).runs:
         name = AUTO  # .env chooses for the machine outside the container
     if name == AUTO:
         name, reason = _fitting(checkout, terminal)
@@ -41,8 +41,8 @@ def choose(asked: str, checkout: Checkout, terminal: Terminal) -> Engine:
 
 
 def _fitting(checkout: Checkout, terminal: Terminal) -> tuple[str, str]:
-    if WorkspaceEngine(checkout, terminal).runs:
-        return WorkspaceEngine.name, "this is the dev container"
+    if DevContainerEngine(checkout, terminal).runs:
+        return DevContainerEngine.name, "this is the dev container"
     if EmbeddedEngine(checkout, terminal).runs:
         return EmbeddedEngine.name, "the stack is running on it"
     try:

@@ -117,7 +117,7 @@ class ComposeEngine(Engine):
         with self.checkout.lock(self.terminal, "serve"), self.claims:
             self._must_exist([WEB])
             web = self.project.containers()[WEB]
-            if web.is_workspace:
+            if web.is_dev_container:
                 return self._serve_in_workspace(server, debug=debug)
             if web.running and bool(web.debug_port) == debug and self._answers(server):
                 return False
@@ -519,7 +519,7 @@ class ComposeEngine(Engine):
     def _must_not_be_a_workspace(self, command: str) -> None:
         """Raise DevError if a dev container runs: replacing it would disconnect the editor."""
         web = self.project.containers().get(WEB)
-        if web and web.is_workspace:
+        if web and web.is_dev_container:
             raise DevError(
                 "web is a dev container, with an editor in it",
                 f"run the same command inside it: {command}\nor stop it first: ./dev down",

@@ -27,7 +27,6 @@ from devtools.checkout import Checkout
 from devtools.docker.project import PROJECT_LABEL, Project
 from devtools.errors import DevError
 from devtools.process import Result, capture, stream
-from devtools.readiness import wait_until
 from devtools.services import WEB
 from devtools.terminal import Terminal
 
@@ -394,15 +393,6 @@ def log_in(browser: Browser, email: str) -> Browser:
     if answer.status != 302:
         raise Failed(f"the admin refused a superuser's log-in with {answer.status}")
     return browser
-
-
-def eventually(condition: Callable[[], Any], within: float, otherwise: str) -> Any:
-    """The first true value of `condition`. Raises Failed after `within` seconds."""
-    try:
-        return wait_until(condition, within, otherwise, interval=0.2)
-    except DevError as error:
-        problem = error.problems[0]
-        raise Failed(problem.what, problem.remedy) from error
 
 
 def _superuser(email: str) -> str:

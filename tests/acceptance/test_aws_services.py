@@ -95,6 +95,6 @@ def test_covered(stack: Stack, seen: Seen) -> None:
     if "./dev " not in stack.text(PAGE):
         raise Failed(f"{PAGE} shows no command")
     seeded = stack.service(EMULATOR)
-    if not seeded["well"]:
+    if not seeded["healthy"]:
         raise Failed(f"{EMULATOR} is {seeded['state']}", f"./dev logs {EMULATOR}")
     seen(f"{EMULATOR} is {seeded['state']}: {SEED} filled it; {PAGE} tells of it")

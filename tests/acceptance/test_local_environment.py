@@ -8,9 +8,10 @@ import secrets
 from concurrent.futures import ThreadPoolExecutor
 
 from criteria import Failed, Seen, criterion
-from running import OPERATORS, PAGE, TENANTS, Stack, eventually
+from running import OPERATORS, PAGE, TENANTS, Stack
 from web_client import Client, ask
 
+from devtools.readiness import wait_until
 from devtools.services import CACHE, DATABASE, RELEASE, WEB, WORKER
 
 LOG_FIELDS = {"timestamp", "level", "event", "logger"}
@@ -25,11 +26,11 @@ PATIENCE = 60  # seconds for a reload, on a machine that has other work, too
 def test_starts(stack: Stack, seen: Seen) -> None:
     stack.must("up", timeout=600)
     services = stack.status()["services"]
-    unwell = [f"{one['name']} is {one['state']}" for one in services if not one["well"]]
-    if unwell:
-        raise Failed("; ".join(unwell), "./dev status")
+    unhealthy = [f"{one['name']} is {one['state']}" for one in services if not one["healthy"]]
+    if unhealthy:
+        raise Failed("; ".join(unhealthy), "./dev status")
     names = ", ".join(one["name"] for one in services)
-    seen(f"./dev up ended with 0; {len(services)} services are well: {names}")
+    seen(f"./dev up ended with 0; {len(services)} services are healthy: {names}")
 
 
 @criterion("LDE-1.2", "the web service answers at `http://localhost:8000` (or the port chosen)")
@@ -121,7 +122,7 @@ def test_init_scripts_ran(stack: Stack, seen: Seen) -> None:
 @criterion("LDE-3.2", "`migrate` completes without error on start")
 def test_release_completes(stack: Stack, seen: Seen) -> None:
     state = stack.service(RELEASE)
-    if not state["well"]:
+    if not state["healthy"]:
         raise Failed(f"{RELEASE} is {state['state']}", "./dev logs migrate")
     migrations = stack.api().get("/api/v1/health/").json()["checks"]["migrations"]
     if migrations["status"] != "ok":
@@ -159,7 +160,7 @@ def test_gunicorn_with_logs(stack: Stack, seen: Seen) -> None:
     stack.serve("gunicorn")
     server = stack.api().get("/api/v1/health/").json()["server"]
     stack.api().get(mark)
-    eventually(lambda: mark in "\n".join(stack.log(WEB)), 15, "./dev logs web did not show it")
+    wait_until(lambda: mark in "\n".join(stack.log(WEB)), 15, "./dev logs web did not show it")
     if server != "gunicorn":
         raise Failed(f"{server} serves")
     seen("gunicorn serves; a request shows in ./dev logs web")
@@ -187,7 +188,7 @@ def test_logs_are_json(stack: Stack, seen: Seen) -> None:
     stack.shell(code, "test1")
     written = {}
     for service in (WEB, WORKER):
-        written[service] = eventually(
+        written[service] = wait_until(
             lambda service=service: _since(stack.log(service), mark), 15, f"{service}: no line"
         )
     for service, lines in {**written, RELEASE: stack.log(RELEASE)[-20:]}.items():
@@ -268,8 +269,8 @@ def test_edits_show(stack: Stack, seen: Seen) -> None:
     stack.serve("runserver")
     stack.api().get(path).must_be(404)
     with stack.appended(ROUTES, route):
-        answer = eventually(lambda: _found(stack, path), PATIENCE, "the edit did not show")
-    eventually(lambda: not _found(stack, path, word), PATIENCE, "taking it back did not show")
+        answer = wait_until(lambda: _found(stack, path), PATIENCE, "the edit did not show")
+    wait_until(lambda: not _found(stack, path, word), PATIENCE, "taking it back did not show")
     seen(f"a route added to {ROUTES} answered {answer!r}; taken back it was gone")
 
 
@@ -422,4 +423,4 @@ def test_tenant_tests(stack: Stack, seen: Seen) -> None:
 def _must_be_in(client: Client, schema: str) -> None:
     # On a busy machine the page may say at first that the database is silent.
     shown = f"<code>{schema}</code>"
-    eventually(lambda: shown in client.get("/").text, 15, f"`/` did not show the schema {schema}")
+    wait_until(lambda: shown in client.get("/").text, 15, f"`/` did not show the schema {schema}")

@@ -10,8 +10,10 @@ from functools import cached_property
 
 import pytest
 from criteria import Failed, Seen, criterion
-from running import PASSWORD, Stack, eventually
+from running import PASSWORD, Stack
 from web_client import Answer, Browser, Client
+
+from devtools.readiness import wait_until
 
 
 class Shop:
@@ -136,7 +138,7 @@ def test_orders(shop: Shop, seen: Seen) -> None:
     rows = list(csv.reader(io.StringIO(sheet.text.lstrip("\ufeff"))))
     if len(rows) < 2 or number not in sheet.text:
         raise Failed(f"the CSV of {number} is {sheet.text[:80]!r}")
-    eventually(
+    wait_until(
         lambda: f"Your order {number}" in client.get("/workbench/live/").text,
         30,
         f"the workbench did not show the e-mail about {number}",

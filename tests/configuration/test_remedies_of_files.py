@@ -48,6 +48,12 @@ FAULTS = {
         "docker-compose.yml cannot be read",
         "git checkout HEAD docker-compose.yml",
     ),
+    "no Dockerfile": Fault(
+        without("backend/Dockerfile"),
+        "parity",
+        "backend/Dockerfile cannot be read",
+        "git checkout HEAD backend/Dockerfile",
+    ),
     "no lock": Fault(
         without("requirements/embedded.txt"),
         "doctor python",

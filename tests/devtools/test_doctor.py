@@ -168,8 +168,8 @@ def test_each_failing_entry_has_a_separate_remedy():
     }
     services = [
         _service("web", since="2026-01-01T10:00:00"),
-        _service("db", since="2026-01-01T10:00:00", well=False),
-        _service("worker", since=None, well=False),
+        _service("db", since="2026-01-01T10:00:00", healthy=False),
+        _service("worker", since=None, healthy=False),
     ]
     status = StackStatus("compose", "p", services, Health("fail", "gunicorn", failing))
     found = checked.services.examine(
@@ -414,8 +414,8 @@ def test_extensions_that_are_missing(workspace, tmp_path):
 # The stack
 
 
-def _service(name: str, *, since: str | None, well: bool = True) -> ServiceStatus:
-    return ServiceStatus(name, "healthy" if well else "failed", well, since, 1, None)
+def _service(name: str, *, since: str | None, healthy: bool = True) -> ServiceStatus:
+    return ServiceStatus(name, "healthy" if healthy else "failed", healthy, since, 1, None)
 
 
 @pytest.fixture

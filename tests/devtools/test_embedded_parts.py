@@ -21,8 +21,6 @@ from devtools.embedded.places import Places
 from devtools.embedded.supervisor import Supervisor
 from devtools.engines import choice
 from devtools.errors import DevError, NoAnswer
-from devtools.places_outside import place
-from devtools.places_outside import places as places_in
 from devtools.preflight import daemon, disk_space
 from devtools.readiness import wait_until
 from devtools.supervision.client import WATCH
@@ -53,14 +51,6 @@ def test_two_checkouts_have_different_sockets(tmp_path):
     first, second = (Places(Checkout(tmp_path / name, {})) for name in "ab")
     assert first.sockets != second.sockets
     assert first.outside != second.outside
-
-
-def test_directories_of_an_earlier_version_stay_in_use(tmp_path):
-    (tmp_path / "homeport-a").mkdir()
-    assert place(str(tmp_path), "a") == tmp_path / "homeport-a"
-    (tmp_path / "homeport-a").rmdir()
-    place(str(tmp_path), "a").mkdir()
-    assert places_in(str(tmp_path)) == [tmp_path / "dev-a"]
 
 
 def test_a_daemon_that_is_slow_does_not_choose_the_other_engine(checkout, tmp_path, monkeypatch):

@@ -14,7 +14,6 @@ from devtools.checkout import Checkout
 from devtools.docker import project_owner
 from devtools.docker.project import OVERRIDES, Begun, Project
 from devtools.engines.compose import DEBUG_FILE
-from devtools.process import Result
 
 WEB = "services: {web: {image: none, environment: {%s: '1'}}}\n"
 
@@ -105,12 +104,6 @@ def test_data_of_this_checkout_under_another_name_is_found(project, tmp_path):
         assert "is in volumes of the Compose project before" in problem.what
     _begun(project, "before", "another", tmp_path)
     assert project_owner.left_behind(project) == []
-
-
-def test_labels_of_an_earlier_version_are_read(project, monkeypatch):
-    listed = "new\ta\t/a\t\t\nold\t\t\tb\t/b\nplain\t\t\t\t\n"
-    monkeypatch.setattr(project, "docker", lambda *_: Result(0, listed, ""))
-    assert project.begun == {Begun("new", "a", "/a"), Begun("old", "b", "/b")}
 
 
 def test_data_of_plain_compose_belongs_to_the_checkout_that_starts_it_first(checkout, tmp_path):

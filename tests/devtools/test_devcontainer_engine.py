@@ -23,7 +23,7 @@ from front_door import ROOT, serving
 
 from devtools import devcontainer, emulators, ports
 from devtools.checkout import Checkout
-from devtools.engines.workspace import WorkspaceEngine
+from devtools.engines.devcontainer import DevContainerEngine
 from devtools.errors import DevError, NoAnswer
 from devtools.readiness import wait_until
 from devtools.supervision import client, leftovers, web
@@ -144,9 +144,9 @@ def workspace(monkeypatch):
 def inside(workspace, port, monkeypatch):
     """The engine of its dev container."""
     shutil.copy(ROOT / "docker-compose.yml", workspace.place)
-    engine = WorkspaceEngine(Checkout(workspace.place, {}), Terminal())
-    monkeypatch.setattr(WorkspaceEngine, "_port", workspace.port)
-    monkeypatch.setattr(WorkspaceEngine, "debug_port", port)
+    engine = DevContainerEngine(Checkout(workspace.place, {}), Terminal())
+    monkeypatch.setattr(DevContainerEngine, "_port", workspace.port)
+    monkeypatch.setattr(DevContainerEngine, "debug_port", port)
     monkeypatch.setattr(engine, "missing_packages", list)  # avoids an installation
     return engine
 

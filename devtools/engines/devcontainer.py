@@ -49,10 +49,10 @@ _CONNECT_WITHIN = 5  # seconds
 _REACHABLE, _SILENT = _KNOWN = ("reachable", "silent")
 
 
-class WorkspaceEngine(Engine):
+class DevContainerEngine(Engine):
     """Calls the supervisor, which is the container's main process, and services by host name."""
 
-    name = "workspace"
+    name = "devcontainer"
     serves_until = "the container restarts"
 
     def __init__(self, checkout: Checkout, terminal: Terminal) -> None:
@@ -317,18 +317,18 @@ class WorkspaceEngine(Engine):
         self, name: str, state: State, found: health.Health | None
     ) -> ServiceStatus:
         if name == WEB:
-            well = state.running and self._choice.arrived(self._port)
-            word = "healthy" if well else "starting" if state.running else "crashed"
+            healthy = state.running and self._choice.arrived(self._port)
+            word = "healthy" if healthy else "starting" if state.running else "crashed"
             since = datetime.fromtimestamp(int(state.since), timezone.utc).isoformat()
             uptime = max(0, int(time.time() - state.since)) if state.pid else None
-            return ServiceStatus(name, word, well, since, uptime, f"localhost:{self._port}")
+            return ServiceStatus(name, word, healthy, since, uptime, f"localhost:{self._port}")
         if self._services[name].ports:
             word = self._reach(name)
             address = ":".join(map(str, self._address(name)))
             return ServiceStatus(name, word, word == _REACHABLE, None, None, address)
         # Services without a port are judged by what web reports.
-        well = found is not None and name in found.checks and name not in found.failing
-        return ServiceStatus(name, "heard from" if well else "silent", well, None, None, None)
+        healthy = found is not None and name in found.checks and name not in found.failing
+        return ServiceStatus(name, "heard from" if healthy else "silent", healthy, None, None, None)
 
     def _debuggers(self) -> dict[str, Debugger]:
         found = {}
