@@ -69,6 +69,5 @@ def post_fork(server: Any, worker: Any) -> None:
         start_batches()
 
 
-accesslog = "-"
-access_log_format = "%(m)s %(U)s %(s)s"
+# No access log: core/request_log.py writes a line for each request.
 logconfig_dict = logging_config(env["LOG_FORMAT"], env["LOG_LEVEL"])

@@ -5,9 +5,6 @@ from django.contrib.admin import apps as admin_apps
 class CoreConfig(AppConfig):
     name = "core"
 
-    def ready(self) -> None:
-        from core import request_id  # noqa: F401  connects its signals
-
 
 class AdminConfig(admin_apps.AdminConfig):
     """Django's admin, with the site of core.admin."""

@@ -68,8 +68,7 @@ def logging_config(log_format: str, level: str) -> dict[str, Any]:
                     *renderers[log_format],
                 ],
                 # A record of Gunicorn, Celery or Django, which do not know structlog.
-                "foreign_pre_chain": [add_access_fields, *shared],
-                "pass_foreign_args": True,
+                "foreign_pre_chain": shared,
             }
         },
         "filters": {"quiet_probes": {"()": QuietProbes}},
@@ -87,9 +86,8 @@ def logging_config(log_format: str, level: str) -> dict[str, Any]:
             "django": {"level": level, "handlers": [], "propagate": True},
             "django.server": {"level": level, "handlers": [], "propagate": True},
             "gunicorn.error": {"level": level, "handlers": [], "propagate": True},
-            "gunicorn.access": {"level": level, "handlers": [], "propagate": True},
-            # django_structlog logs each refused request already.
-            "django.request": {"level": "ERROR"},
+            # core.request_log logs each refused and each failed request already.
+            "django.request": {"level": "CRITICAL"},
             # It says at each client where it found keys and addresses.
             "botocore": {"level": "WARNING"},
             "celery": {"level": level, "handlers": [], "propagate": True},
@@ -178,26 +176,6 @@ class QuietProbes(logging.Filter):
         message = record.msg.get("request", "") if isinstance(record.msg, dict) else ""
         message = message or record.getMessage()
         return not any(path in message for path in QUIET_PATHS)
-
-
-def add_access_fields(logger: Any, name: str, event: EventDict) -> EventDict:
-    """Turn the atoms of a Gunicorn access record into fields.
-
-    Source: https://docs.gunicorn.org/en/stable/settings.html#access-log-format
-    """
-    arguments = event.pop("positional_args", ())
-    if event["_record"].name == "gunicorn.access":
-        event.update(
-            {
-                "method": arguments["m"],
-                "path": arguments["U"],
-                "code": int(arguments["s"]),
-                "bytes": int(arguments["B"] or 0),
-                "duration_ms": round(int(arguments["D"]) / 1000, 1),
-                "request_id": arguments["{x-request-id}o"],
-            }
-        )
-    return event
 
 
 def put_first_things_first(logger: Any, name: str, event: EventDict) -> EventDict:

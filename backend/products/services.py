@@ -87,11 +87,18 @@ def remembered(key: str, load: Callable[[], Page]) -> Page:
     """Return what `load` returns, from the tenant's cache while no product has changed.
 
     The version is read before the rows: what is loaded while they change is stored under a
-    version that is no longer read.
+    version that is no longer taken.
     """
-    version = cache.get_or_set(VERSION_KEY, lambda: uuid4().hex, timeout=None)
-    found = cache.get_or_set(f"products:{version}:{key}", load, timeout=LIST_SECONDS)
-    return cast("Page", found)
+    key = f"products:{key}"
+    read = cache.get_many([VERSION_KEY, key])
+    version = read.get(VERSION_KEY) or cache.get_or_set(
+        VERSION_KEY, lambda: uuid4().hex, timeout=None
+    )
+    of_version, page = read.get(key, (None, None))
+    if of_version != version:
+        page = load()
+        cache.set(key, (version, page), timeout=LIST_SECONDS)
+    return cast("Page", page)
 
 
 def forget_lists() -> None:

@@ -88,11 +88,11 @@ HEALTH_PATH = "/api/v1/health/"
 HEALTH_REMEMBERED = 0  # seconds that an answer is given again
 HEALTH_DETAIL = True  # whether anybody sees what is wrong with each dependency
 MIDDLEWARE = [
+    "core.request_log.RequestLogMiddleware",
     "core.middleware.ProbeHostMiddleware",
     "core.middleware.HostMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
     "core.middleware.BodyLimitMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "tenants.middleware.TenantMiddleware",
@@ -171,7 +171,7 @@ TENANT_FREE_COMMANDS: list[str] = []  # of manage.py, beside those of tenants/co
 
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": "core.redis_cache.RedisCache",
         "LOCATION": env["REDIS_URL"],
         # Every key carries the tenant, or one tenant reads another's entries and sessions.
         "KEY_FUNCTION": "tenants.cache.make_key",
@@ -358,5 +358,5 @@ CELERY_WORKER_REDIRECT_STDOUTS = False
 
 LOGGING = logging_config(env["LOG_FORMAT"], env["LOG_LEVEL"])
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
-# One line a request, when it ends.
+# A stream has one line, when it ends; so has a request: core/request_log.py.
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = 10  # DEBUG

@@ -11,15 +11,13 @@ import time
 
 import pytest
 import structlog
+from django.core.handlers.exception import convert_exception_to_response
+from django.http import HttpResponse, StreamingHttpResponse
+from django.test import RequestFactory
+from rest_framework.settings import api_settings
 
 from core.logging import BATCH_WAIT, BatchHandler, logging_config, start_batches
-
-
-class Atoms(dict):
-    """Gunicorn's access atoms: what is missing reads as '-'."""
-
-    def __missing__(self, key):
-        return "-"
+from core.request_log import RequestLogMiddleware
 
 
 @pytest.fixture
@@ -80,23 +78,10 @@ def test_an_exception_is_one_line(written):
     assert "ValueError: broken" in json.loads(line)["exception"]
 
 
-def test_gunicorns_access_line_has_fields(written):
-    written.configure("json")
-    atoms = {"m": "GET", "U": "/x/", "s": "200", "B": 12, "D": 2500, "{x-request-id}o": "r1"}
-    logging.getLogger("gunicorn.access").info("%(m)s %(U)s %(s)s", Atoms(atoms))
-
-    entry = json.loads(written()[0])
-    assert entry["event"] == "GET /x/ 200"
-    assert entry["code"] == 200
-    assert entry["duration_ms"] == 2.5
-    assert entry["request_id"] == "r1"
-
-
 def test_a_successful_liveness_probe_is_not_written_and_a_failed_one_is(written):
     written.configure("json")
-    access = logging.getLogger("gunicorn.access")
-    atoms = {"m": "GET", "U": "/api/v1/health/live/", "s": "200", "B": 1, "D": 1}
-    access.info("%(m)s %(U)s %(s)s", Atoms(atoms))
+    structlog.get_logger("x").info("request_finished", request="GET /api/v1/health/live/")
+    logging.getLogger("django.server").info('"GET /api/v1/health/live/ HTTP/1.1" 200')
     assert written() == []
     structlog.get_logger("x").warning("request_finished", request="GET /api/v1/health/live/")
     assert len(written()) == 1
@@ -113,14 +98,95 @@ def test_console_lines_are_for_reading(written):
 
 
 @pytest.mark.django_db
-def test_a_request_logs_its_tenant_and_the_id_it_answers_with(browser, written):
+def test_a_request_is_one_line_with_all_that_is_known_of_it(browser, written):
     written.configure("json")
-    response = browser.get("/", headers={"x-tenant": "test2"})
+    response = browser.get("/?page=2", headers={"x-tenant": "test2"}, REMOTE_ADDR="10.1.2.3")
 
-    entries = [json.loads(line) for line in written()]
-    finished = next(entry for entry in entries if entry["event"] == "request_finished")
-    assert finished["tenant"] == "test2"
-    assert finished["request_id"] == response["X-Request-ID"]
+    (line,) = written()
+    entry = json.loads(line)
+    assert entry.pop("duration_ms") >= 0
+    assert entry.pop("timestamp")
+    assert entry == {
+        "level": "info",
+        "event": "request_finished",
+        "tenant": "test2",
+        "logger": "core.request_log",
+        "request": "GET /?page=2",
+        "code": 200,
+        "bytes": len(response.content),
+        "request_id": response["X-Request-ID"],
+        "ip": "10.1.2.3",
+        "user_id": None,
+    }
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("path", "host", "code", "level"),
+    [
+        ("/static/nosuch.css", "localhost", 404, "warning"),
+        ("/", "evil.example", 400, "warning"),
+        ("/admin/", "localhost", 302, "info"),
+    ],
+)
+def test_what_middleware_answers_is_logged_too(browser, written, path, host, code, level):
+    written.configure("json")
+    response = browser.get(path, headers={"host": host})
+
+    entry = json.loads(written()[-1])
+    assert (entry["event"], entry["code"], entry["level"]) == ("request_finished", code, level)
+    assert entry["request_id"] == response["X-Request-ID"]
+
+
+@pytest.mark.django_db
+def test_a_line_names_the_user_that_the_request_was_found_to_be_of(as_ann, ann, written):
+    written.configure("json")
+    as_ann.get("/api/v1/health/live/")
+    as_ann.get("/api/v1/notes/")
+    assert json.loads(written()[-1])["user_id"] == ann.pk
+
+
+def test_a_failure_is_one_line_with_its_traceback(written):
+    def broken(request):
+        raise RuntimeError("a mistake")
+
+    written.configure("json")
+    handle = RequestLogMiddleware(convert_exception_to_response(broken))
+    response = handle(RequestFactory().get("/x/"))
+
+    (line,) = written()
+    entry = json.loads(line)
+    assert (entry["event"], entry["level"], entry["code"]) == ("request_failed", "error", 500)
+    assert "RuntimeError: a mistake" in entry["exception"]
+    assert entry["request_id"] == response["X-Request-ID"]
+    assert structlog.contextvars.get_contextvars() == {}
+
+
+@pytest.mark.parametrize(("proxies", "client"), [(0, "10.0.0.1"), (1, "203.0.113.9")])
+def test_a_line_has_the_address_that_the_proxy_saw(written, monkeypatch, proxies, client):
+    """What the client writes itself stands before it."""
+    written.configure("json")
+    monkeypatch.setattr(api_settings, "NUM_PROXIES", proxies)
+    said = {"x-forwarded-for": "198.51.100.1, 203.0.113.9"}
+    request = RequestFactory().get("/", headers=said, REMOTE_ADDR="10.0.0.1")
+    RequestLogMiddleware(lambda request: HttpResponse())(request)
+    assert json.loads(written()[0])["ip"] == client
+
+
+def test_lines_of_a_streamed_response_have_the_context_of_its_request(written):
+    def read():
+        structlog.get_logger("shop").info("reading")
+        yield b"x"
+
+    written.configure("json")
+    handle = RequestLogMiddleware(lambda request: StreamingHttpResponse(read()))
+    response = handle(RequestFactory().get("/"))
+    list(response)
+
+    ids = {json.loads(line)["event"]: json.loads(line).get("request_id") for line in written()}
+    assert ids == dict.fromkeys(
+        ["request_finished", "reading", "streaming_finished"], response["X-Request-ID"]
+    )
 
 
 class Writes:

@@ -5,6 +5,7 @@ from decimal import Decimal
 from io import BytesIO
 
 import pytest
+import redis
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import IntegrityError, connection, transaction
@@ -220,6 +221,20 @@ def test_a_change_at_one_tenant_leaves_the_others_lists(
         Category.objects.create(name="Other", slug="other")
     with django_assert_num_queries(0):
         assert skus(site) == ["MUG"]
+
+
+def test_a_remembered_list_is_one_call_of_the_cache(site, shelf, monkeypatch):
+    skus(site)
+    sent = []
+    execute = redis.Redis.execute_command
+
+    def count(self, *command, **options):
+        sent.append(command[0])
+        return execute(self, *command, **options)
+
+    monkeypatch.setattr(redis.Redis, "execute_command", count)
+    assert len(skus(site)) == 3
+    assert sent == ["MGET"]
 
 
 def test_a_remembered_list_is_the_tenants_own(site, shelf):

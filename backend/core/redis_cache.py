@@ -1,0 +1,24 @@
+"""Django's cache in Redis, with one client for each server.
+
+Django makes one for each call, which costs as much as the call: it copies a table of commands.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from django.core.cache.backends import redis
+
+
+class Client(redis.RedisCacheClient):
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        # Called with the pool of the server; threads may share a client.
+        self._client = cache(self._client)  # type: ignore[has-type]
+
+
+class RedisCache(redis.RedisCache):
+    def __init__(self, server: str, params: dict[str, Any]) -> None:
+        super().__init__(server, params)
+        self._class = Client

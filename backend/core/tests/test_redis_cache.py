@@ -1,0 +1,20 @@
+"""The cache's client is made once, and is as good in a forked process and in another thread."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+from django.core.cache import cache
+
+
+def test_calls_share_a_client_and_each_process_has_its_own_connection(empty_cache):
+    cache.set("a", 1)
+    client = cache._cache.get_client(write=True)
+    assert cache._cache.get_client() is client
+
+    child = os.fork()
+    if not child:
+        os._exit(0 if cache.get("a") == 1 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda _: client.ping(), range(20))) == [True] * 20
+    assert cache.get("a") == 1
