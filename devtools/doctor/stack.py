@@ -109,8 +109,8 @@ def volume(context: Context) -> Result:
     return wrong(
         f"{name} was written by PostgreSQL {', '.join(map(str, written))}; "
         f"the stack runs {wanted}, which cannot read it",
-        "to keep its data, dump it first with the old version: pg_dumpall\n"
-        "create an empty database: ./dev down --volumes && ./dev up",
+        "to keep its data: see docs/data.md#a-new-major-version-of-postgresql\n"
+        "or create an empty database: ./dev down --volumes && ./dev up",
     )
 
 
