@@ -28,7 +28,6 @@ from core.celery.stopped_tasks import TRIES, counted, remedy
 from core.database_limits import limit_sessions
 from core.env import environment_or_exit
 from core.errors.unavailable import is_lock_timeout, is_lost_connection
-from core.tenancy import in_a_tenant
 
 env = environment_or_exit()
 # Celery prefers its own reading of these to the settings, and Compose gives them no password.
@@ -114,9 +113,7 @@ class Task(TenantTask):
 
     def _is_in(self, wanted: str) -> bool:
         """Return whether the connection is in the tenant that sent the task, and it is there."""
-        if wanted != connection.schema_name:
-            return False
-        if in_a_tenant() and not connection.is_tenant_there():
+        if wanted != connection.schema_name or not connection.is_tenant_there():
             return False
         # Messages of older code carry no identity.
         sender = (self.request.headers or {}).get(SENDER) or self.request.get(SENDER)

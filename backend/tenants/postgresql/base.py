@@ -91,6 +91,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def is_tenant_there(self) -> bool:
         """Take the tenant now, not with the first query; tell whether the database has it."""
+        if self.schema_name == get_public_schema_name():
+            return True
         self.close_if_health_check_failed()
         self.ensure_connection()
         try:
