@@ -79,7 +79,7 @@ def judge(
         Problem(f"{task.name}: {said}", f"it is made from {task.service} in {compose.PRODUCTION}")
         for task, more in zip(found, others)
         for said in [
-            *rules.broken(task.definition, contract),
+            *rules.broken(task.container),
             *(f"would not start: {fault}" for fault in refused.get(task.name, ())),
             *more,
         ]

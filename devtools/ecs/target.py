@@ -85,6 +85,10 @@ class Target:
 
     def _not_to_be_given(self, contract: Mapping[str, Variable]) -> Iterator[Problem]:
         named = [*(("--set", name) for name in self.given), *(("--ssm", n) for n in self.from_ssm)]
+        for name in self.given.keys() & set(self.from_ssm):
+            yield Problem(
+                f"--set {name} and --ssm {name} exclude each other", "leave out one of them"
+            )
         for option, name in named:
             variable = contract.get(name)
             if variable is None:
