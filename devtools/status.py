@@ -87,18 +87,7 @@ class StackStatus:
             "project": self.project,
             "state": "down" if self.down else "failing" if self.failing else "up",
             "server": self.health.server if self.health else None,
-            "services": [
-                {
-                    "name": service.name,
-                    "state": service.state,
-                    "healthy": service.healthy,
-                    "since": service.since,
-                    "uptime_seconds": service.uptime_seconds,
-                    "address": service.address,
-                    "replicas": service.replicas,
-                }
-                for service in self.services
-            ],
+            "services": [asdict(service) for service in self.services],
             "health": self.health.as_json() if self.health else None,
             "addresses": dict(self.addresses),
             "tenants": dict(self.tenants),

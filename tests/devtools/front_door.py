@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -58,6 +59,19 @@ class Workspace:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         path.chmod(mode)
         return path
+
+
+def read_until(child: subprocess.Popen[str], words: str) -> None:
+    """Read the output of `child` up to a line with `words`, apart from the padding of columns."""
+    for line in child.stdout:
+        if single_spaced(words) in single_spaced(line):
+            return
+    raise AssertionError(f"{words!r} was not printed: {child.stderr.read()}")
+
+
+def single_spaced(text: str) -> str:
+    """`text` without the padding of its columns."""
+    return re.sub(" +", " ", text)
 
 
 def own_hooks(file: Path) -> None:

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 import small_stack
-from front_door import ROOT, Workspace, another_application
+from front_door import ROOT, Workspace, another_application, read_until
 from small_stack import BASE_IMAGE, STACK, lacks
 
 from devtools import ports
@@ -34,6 +34,27 @@ def stack(workspace: Workspace):
     yield workspace
     (workspace.root / "hold").unlink(missing_ok=True)
     small_stack.clean(workspace)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """One small stack for all tests that need none of their own."""
+    workspace = Workspace.copied_to(tmp_path_factory.mktemp("shared") / "my checkout")
+    small_stack.put_into(workspace)
+    yield workspace
+    small_stack.clean(workspace)
+
+
+@pytest.fixture
+def up(shared: Workspace):
+    """The shared stack, up; its variables and declarations are restored afterwards."""
+    kept = dict(shared.variables)
+    _up(shared)
+    yield shared
+    for file in (".env", "docker-compose.debug.yml", "silent"):
+        (shared.root / file).unlink(missing_ok=True)
+    shared.variables.clear()
+    shared.variables.update(kept)
 
 
 def _up(stack: Workspace, *arguments: str) -> str:
@@ -62,13 +83,6 @@ def _containers(stack: Workspace) -> dict[str, str]:
     return dict(line.split() for line in inspected.stdout.splitlines())
 
 
-def _read_until(child: subprocess.Popen[str], words: str) -> None:
-    for line in child.stdout:
-        if words in line:
-            return
-    raise AssertionError(f"{words!r} was not printed: {child.stderr.read()}")
-
-
 def test_up_shows_each_service_and_a_second_one_changes_nothing(stack):
     first = _up(stack)
     for service in ("db", "redis", "web", "worker"):
@@ -86,27 +100,25 @@ def test_up_shows_each_service_and_a_second_one_changes_nothing(stack):
     assert {name for name in after if after[name] != before[name]} == {"image", "migrate"}
 
 
-def test_serve_replaces_web_and_nothing_else(stack):
-    _up(stack)
-    before = _containers(stack)
-    assert "runserver serves after" in stack.dev("serve", "runserver").stdout
-    after = _containers(stack)
+def test_serve_replaces_web_and_nothing_else(up):
+    before = _containers(up)
+    assert "runserver serves after" in up.dev("serve", "runserver").stdout
+    after = _containers(up)
     assert {name for name in after if after[name] != before[name]} == {"web"}
-    assert json.loads(stack.dev("status", "--json").stdout)["server"] == "runserver"
-    assert "is already running" in stack.dev("serve", "runserver").stdout
-    assert "served by gunicorn" in _up(stack)
+    assert json.loads(up.dev("status", "--json").stdout)["server"] == "runserver"
+    assert "is already running" in up.dev("serve", "runserver").stdout
+    assert "served by gunicorn" in _up(up)
 
 
-def test_up_debug_keeps_a_server_that_is_debugged(stack):
+def test_up_debug_keeps_a_server_that_is_debugged(up):
     debugged = 'services: {web: {environment: {DEBUGPY_PORT: "5678", RELOAD: "true"}}}'
-    stack.write("docker-compose.debug.yml", debugged)
-    _up(stack)
-    assert stack.dev("serve", "runserver", "--debug").returncode == 0
-    before = _containers(stack)
-    _up(stack, "--debug")
-    assert _containers(stack)["web"] == before["web"]
-    stack.variables["SERVER"] = "gunicorn"
-    assert "served by gunicorn" in _up(stack, "--debug")
+    up.write("docker-compose.debug.yml", debugged)
+    assert up.dev("serve", "runserver", "--debug").returncode == 0
+    before = _containers(up)
+    _up(up, "--debug")
+    assert _containers(up)["web"] == before["web"]
+    up.variables["SERVER"] = "gunicorn"
+    assert "served by gunicorn" in _up(up, "--debug")
 
 
 def test_a_command_that_cannot_be_debugged_in_its_container_is_refused(stack):
@@ -121,16 +133,16 @@ def test_status_says_what_is_down_and_up_repairs_it(stack):
     assert down.returncode == 0
     assert json.loads(down.stdout)["state"] == "down"
     _up(stack)
-    well = json.loads(stack.dev("status", "--json").stdout)
-    assert well["state"] == "up"
-    assert [*well] == [
+    shown = json.loads(stack.dev("status", "--json").stdout)
+    assert shown["state"] == "up"
+    assert [*shown] == [
         *("engine", "project", "state", "server", "services", "health", "addresses", "tenants"),
         *("reload", "debuggers", "missing_packages"),
     ]
-    assert {service["name"] for service in well["services"]} == {
+    assert {service["name"] for service in shown["services"]} == {
         *("image", "db", "redis", "migrate", "web", "worker")
     }
-    assert well["health"]["checks"]["database"] == {"status": "ok", "latency_ms": 1.2}
+    assert shown["health"]["checks"]["database"] == {"status": "ok", "latency_ms": 1.2}
 
     project = stack.variables["COMPOSE_PROJECT_NAME"]
     subprocess.run(["docker", "stop", f"{project}-worker-1"], check=True, capture_output=True)
@@ -141,29 +153,27 @@ def test_status_says_what_is_down_and_up_repairs_it(stack):
     assert stack.dev("status").returncode == 0
 
 
-def test_a_fault_of_any_replica_of_a_scaled_service_shows(stack):
-    _up(stack)
-    _compose(stack, "up", "--detach", "--no-recreate", "--scale", "worker=2")
-    assert "worker   healthy, 2/2 healthy" in stack.dev("status").stdout
-    assert "nothing changed" in _up(stack)
-    project = stack.variables["COMPOSE_PROJECT_NAME"]
+def test_a_fault_of_any_replica_of_a_scaled_service_shows(up):
+    _compose(up, "up", "--detach", "--no-recreate", "--scale", "worker=2")
+    assert "worker   healthy, 2/2 healthy" in up.dev("status").stdout
+    assert "nothing changed" in _up(up)
+    project = up.variables["COMPOSE_PROJECT_NAME"]
     subprocess.run(["docker", "kill", f"{project}-worker-2"], check=True, capture_output=True)
-    failing = stack.dev("status", "--json")
+    failing = up.dev("status", "--json")
     assert failing.returncode == 1
     [worker] = [one for one in json.loads(failing.stdout)["services"] if one["name"] == "worker"]
-    assert (worker["well"], worker["replicas"]) == (False, [1, 2])
+    assert (worker["healthy"], worker["replicas"]) == (False, [1, 2])
     assert worker["state"].startswith("stopped")
-    assert "hello" in stack.dev("exec", "worker", "echo", "hello").stdout
-    assert "nothing changed" not in _up(stack)
-    assert stack.dev("status").returncode == 0
+    assert "hello" in up.dev("exec", "worker", "echo", "hello").stdout
+    assert "nothing changed" not in _up(up)
+    assert up.dev("status").returncode == 0
 
 
-def test_another_checkout_on_a_port_that_is_declared_now_is_not_reported(stack):
-    _up(stack)
-    before = json.loads(stack.dev("status", "--json").stdout)
+def test_another_checkout_on_a_port_that_is_declared_now_is_not_reported(up):
+    before = json.loads(up.dev("status", "--json").stdout)
     with another_application() as port:
-        stack.variables["WEB_PORT"] = str(port)
-        after = json.loads(stack.dev("status", "--json").stdout)
+        up.variables["WEB_PORT"] = str(port)
+        after = json.loads(up.dev("status", "--json").stdout)
     assert after["server"] == before["server"] != "another checkout"
     assert after["addresses"] == before["addresses"]
     assert [one["address"] for one in after["services"]] == [
@@ -171,17 +181,16 @@ def test_another_checkout_on_a_port_that_is_declared_now_is_not_reported(stack):
     ]
 
 
-def test_up_succeeds_only_if_health_is_ok(stack):
-    _up(stack)
-    stack.write("silent", "")
-    done = stack.dev("up", "--timeout", "20")
+def test_up_succeeds_only_if_health_is_ok(up):
+    up.write("silent", "")
+    done = up.dev("up", "--timeout", "10")
     assert done.returncode == 1
     assert "✔ up" not in done.stdout
-    assert f"http://localhost:{stack.variables['WEB_PORT']}/" in done.stdout
+    assert f"http://localhost:{up.variables['WEB_PORT']}/" in done.stdout
     assert "error: worker: not heard from\n  ./dev logs worker" in done.stderr
-    with stack.start("up") as child:
-        _read_until(child, "waiting for health")
-        (stack.root / "silent").unlink()  # it answers late
+    with up.start("up") as child:
+        read_until(child, "waiting for health")
+        (up.root / "silent").unlink()  # it answers late
         assert "✔ up" in child.communicate(timeout=60)[0]
         assert child.returncode == 0
 
@@ -220,7 +229,7 @@ def test_what_is_not_ready_in_time_is_named(stack):
 def test_ctrl_c_leaves_the_stack_as_it_is_and_says_how(stack):
     stack.write("hold", "")
     with stack.start("up") as child:
-        _read_until(child, "migrate  running")
+        read_until(child, "migrate  running")
         child.send_signal(signal.SIGINT)
         output, errors = child.communicate(timeout=30)
     assert child.returncode == 130
@@ -232,9 +241,9 @@ def test_ctrl_c_leaves_the_stack_as_it_is_and_says_how(stack):
 def test_the_second_of_two_concurrent_commands_waits(stack):
     stack.write("hold", "")
     with stack.start("up") as first:
-        _read_until(first, "migrate  running")
+        read_until(first, "migrate  running")
         with stack.start("up") as second:
-            _read_until(second, "is at work here")
+            read_until(second, "is at work here")
             (stack.root / "hold").unlink()
             output, errors = second.communicate(timeout=60)
         first.communicate(timeout=60)
@@ -316,26 +325,24 @@ def test_another_checkout_that_starts_under_the_same_name_is_left_alone(stack):
     assert f"COMPOSE_PROJECT_NAME={name}-2" in done.stderr
 
 
-def test_a_port_held_by_a_container_names_its_project(stack, tmp_path):
-    _up(stack)
-    other = Workspace(tmp_path / "other", {**stack.variables})
-    shutil.copytree(stack.root, other.root, ignore=shutil.ignore_patterns(".dev"))
+def test_a_port_held_by_a_container_names_its_project(up, tmp_path):
+    other = Workspace(tmp_path / "other", {**up.variables})
+    shutil.copytree(up.root, other.root, ignore=shutil.ignore_patterns(".dev"))
     other.variables["COMPOSE_PROJECT_NAME"] += "-other"
     done = other.dev("up")
     assert done.returncode == 1
-    assert f"of the Compose project {stack.variables['COMPOSE_PROJECT_NAME']}" in done.stderr
+    assert f"of the Compose project {up.variables['COMPOSE_PROJECT_NAME']}" in done.stderr
     assert done.stderr.count("error: port ") == 3
 
 
-def test_another_checkout_of_the_same_name_is_left_alone(stack, tmp_path):
-    _up(stack)
-    other = Workspace(tmp_path / "other", stack.variables)
-    shutil.copytree(stack.root, other.root)
+def test_another_checkout_of_the_same_name_is_left_alone(up, tmp_path):
+    other = Workspace(tmp_path / "other", up.variables)
+    shutil.copytree(up.root, other.root)
     for command in (("up",), ("down",), ("restart",), ("clean", "--yes")):
         done = other.dev(*command)
         assert done.returncode == 1
-        assert f"the checkout in {stack.root} already runs under the project name" in done.stderr
-    assert stack.dev("status").returncode == 0
+        assert f"the checkout in {up.root} already runs under the project name" in done.stderr
+    assert up.dev("status").returncode == 0
 
 
 def test_data_of_another_checkout_of_the_same_name_is_left_alone(stack, tmp_path):
@@ -389,13 +396,13 @@ def test_a_locked_package_that_the_image_lacks_is_named(stack):
 
 def test_plain_compose_builds_one_image_and_keeps_its_name(stack):
     _compose(stack, "up", "--detach")
-    built = _images(stack)
+    built = _made(stack, "image")
     assert len(built) == 1
     _compose(stack, "run", "--rm", "test")
     _compose(stack, "up", "--detach", "--build")
-    assert _images(stack) == built
+    assert _made(stack, "image") == built
     _up(stack)
-    assert _images(stack) == built
+    assert _made(stack, "image") == built
 
 
 def test_clean_deletes_every_image_that_was_built(stack):
@@ -403,9 +410,9 @@ def test_clean_deletes_every_image_that_was_built(stack):
     for label in ("one", "two"):  # the second build takes over the name
         dockerfile.write_text(f"FROM {BASE_IMAGE}\nLABEL it={label}\n")
         _compose(stack, "build")
-    assert len(_images(stack)) == 2
+    assert len(_made(stack, "image")) == 2
     assert stack.dev("clean", "--yes").returncode == 0
-    assert _images(stack) == []
+    assert _made(stack, "image") == []
 
 
 def _compose(stack: Workspace, *arguments: str) -> None:
@@ -418,11 +425,11 @@ def _compose(stack: Workspace, *arguments: str) -> None:
     )
 
 
-def _images(stack: Workspace) -> list[str]:
-    """The ids of all images built for the project."""
+def _made(stack: Workspace, kind: str) -> list[str]:
+    """The images (by id) or volumes (by name) of the project."""
     label = f"label=com.docker.compose.project={stack.variables['COMPOSE_PROJECT_NAME']}"
     listed = subprocess.run(
-        ["docker", "image", "ls", "-q", "--filter", label],
+        ["docker", kind, "ls", "-q", "--filter", label],
         capture_output=True,
         text=True,
         check=True,
@@ -430,31 +437,31 @@ def _images(stack: Workspace) -> list[str]:
     return listed.stdout.split()
 
 
-def test_profiles_in_the_environment_do_not_start_the_tests(stack):
-    stack.write(".env", "COMPOSE_PROFILES=test\n")
-    _up(stack)
-    assert "test" not in _containers(stack)
+def test_profiles_in_the_environment_do_not_start_the_tests(up):
+    up.write(".env", "COMPOSE_PROFILES=test\n")
+    _up(up)
+    assert "test" not in _containers(up)
 
 
-@pytest.mark.parametrize(("arguments", "status"), [((), 0), (("-k", "name"), 2), (("--", "-h"), 1)])
-def test_the_tests_arguments_and_exit_status_are_passed_through(stack, arguments, status):
-    done = stack.dev("test", *arguments)
-    assert done.returncode == status
-    passed = " ".join(word for word in arguments if word != "--")
-    assert f"tested: {passed}" in done.stdout
-    assert ("tests passed" in done.stdout) is (status == 0)
-    assert "db and redis keep running; ./dev down stops them" in done.stdout
+def test_the_tests_arguments_and_exit_status_are_passed_through(stack):
+    first = stack.dev("test")
+    assert "db and redis keep running; ./dev down stops them" in first.stdout
     assert set(_containers(stack)) == {"db", "redis"}
+    filtered, helped = stack.dev("test", "-k", "name"), stack.dev("test", "--", "-h")
+    for done, status, passed in ((first, 0, ""), (filtered, 2, "-k name"), (helped, 1, "-h")):
+        assert done.returncode == status
+        assert f"tested: {passed}" in done.stdout
+        assert ("tests passed" in done.stdout) is (status == 0)
 
 
-@pytest.mark.parametrize(
-    "arguments", ["makemigrations users --name it", "manage squashmigrations users 0002"]
-)
-def test_manage_runs_beside_the_database_and_its_files_are_the_callers(stack, arguments):
-    done = stack.dev(*arguments.split())
-    assert done.returncode == 0, done.stderr
-    assert f"managed: {arguments.removeprefix('manage ')}" in done.stdout
-    assert (stack.root / "written").stat().st_uid == os.getuid()
+def test_manage_runs_beside_the_database_and_its_files_are_the_callers(stack):
+    for arguments in ("makemigrations users --name it", "manage squashmigrations users 0002"):
+        done = stack.dev(*arguments.split())
+        assert done.returncode == 0, done.stderr
+        assert f"managed: {arguments.removeprefix('manage ')}" in done.stdout
+        written = stack.root / "written"
+        assert written.stat().st_uid == os.getuid()
+        written.unlink()
 
 
 def test_a_command_inside_web_needs_web(stack):
@@ -464,13 +471,12 @@ def test_a_command_inside_web_needs_web(stack):
         assert "error: web is not running\n  start the stack: ./dev up" in done.stderr
 
 
-def test_exec_runs_a_command_in_a_service(stack):
-    _up(stack)
+def test_exec_runs_a_command_in_a_service(up):
     # Options after the service belong to the command.
-    done = stack.dev("exec", "web", "sh", "-c", 'echo "$SERVER"; exit 3', "--engine", "x")
+    done = up.dev("exec", "web", "sh", "-c", 'echo "$SERVER"; exit 3', "--engine", "x")
     assert (done.returncode, done.stdout) == (3, "gunicorn\n"), done.stderr
-    assert "migrate runs once" in stack.dev("exec", "migrate", "true").stderr
-    assert "did you mean worker?" in stack.dev("exec", "wrker", "true").stderr
+    assert "migrate runs once" in up.dev("exec", "migrate", "true").stderr
+    assert "did you mean worker?" in up.dev("exec", "wrker", "true").stderr
 
 
 def test_down_keeps_the_data_and_clean_deletes_it_only_with_yes(stack):
@@ -483,20 +489,9 @@ def test_down_keeps_the_data_and_clean_deletes_it_only_with_yes(stack):
         assert refused.returncode == 1
         assert f"{volume}" in refused.stdout
         assert "add --yes" in refused.stderr
-    assert _volumes(stack) == [volume]
+    assert _made(stack, "volume") == [volume]
     assert stack.dev("clean", "--yes").returncode == 0
-    assert _volumes(stack) == []
-
-
-def _volumes(stack: Workspace) -> list[str]:
-    label = f"label=com.docker.compose.project={stack.variables['COMPOSE_PROJECT_NAME']}"
-    listed = subprocess.run(
-        ["docker", "volume", "ls", "-q", "--filter", label],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return listed.stdout.split()
+    assert _made(stack, "volume") == []
 
 
 def test_the_small_stack_has_the_services_of_the_real_one():
