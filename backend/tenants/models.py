@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models.functions import Now
 from django_tenants.models import DomainMixin, TenantMixin
 
-from tenants.names import RESERVED, SCHEMA_NAME, is_tenant_name
+from tenants.names import EXTENSIONS, RESERVED, SCHEMA_NAME, is_tenant_name
 
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 DOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
@@ -20,7 +20,7 @@ def validate_schema_name(value: str) -> None:
         raise ValidationError(
             "A tenant's name has lower-case letters, digits and _, begins with a letter, has "
             "56 characters at most, does not begin with pg_, and is not one of "
-            f"{', '.join(RESERVED)}."
+            f"{', '.join((*RESERVED, EXTENSIONS))}."
         )
 
 

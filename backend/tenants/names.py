@@ -5,6 +5,7 @@ import re
 # The init script and the table's own constraint say the same; a test compares them.
 SCHEMA_NAME = r"^[a-z][a-z0-9_]{0,55}$"
 RESERVED = ("public", "information_schema")
+EXTENSIONS = "extensions"  # the schema of PostgreSQL's extensions: tenants/extensions.py
 
 
 def is_tenant_name(name: str) -> bool:
@@ -16,7 +17,7 @@ def is_tenant_name(name: str) -> bool:
     return (
         bool(re.fullmatch(SCHEMA_NAME.strip("^$"), name))
         and not name.startswith("pg_")
-        and name not in RESERVED
+        and name not in (*RESERVED, EXTENSIONS)
     )
 
 

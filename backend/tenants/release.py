@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import connection
 from django_tenants.utils import get_public_schema_name
 
+from tenants.extensions import ExtensionUnavailable, make_extensions, undeclared
 from tenants.locks import exclusive_lock, retry_locks
 from tenants.migration import conflicts, migrate, stamp
 from tenants.models import Tenant
@@ -25,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 
 class ReleaseFailed(Exception):
-    """Migrations conflict, or some tenants could not be brought up to date; the text names them."""
+    """Nothing was migrated, or some tenants could not be brought up to date; the text says why."""
 
 
 def release() -> None:
@@ -34,13 +35,17 @@ def release() -> None:
     A broken tenant does not keep the others from being migrated.
 
     Raises:
-        ReleaseFailed: at once, when migrations conflict; or at the end, naming the tenants that
-            failed.
+        ReleaseFailed: at once, when migrations conflict or an extension cannot be made; or at
+            the end, naming the tenants that failed.
         django.db.Error: when public itself cannot be migrated.
     """
     _refuse_conflicts()
     with exclusive_lock():
         started = time.monotonic()
+        try:
+            make_extensions()
+        except ExtensionUnavailable as error:
+            raise ReleaseFailed(f"{error}. Nothing was migrated.") from error
         _migrate(get_public_schema_name())
         grant_in_public()
         log.info("released", schema=get_public_schema_name(), seconds=_since(started))
@@ -71,6 +76,12 @@ def _refuse_conflicts() -> None:
         raise ReleaseFailed(
             f"conflicting migrations, several leaves of one application: {found}. Nothing was "
             f"migrated. Merge them: {settings.REMEDIES['manage']} makemigrations --merge"
+        )
+
+    if found := undeclared():
+        raise ReleaseFailed(
+            f"extensions of PostgreSQL that are not declared: {found}. Nothing was migrated. "
+            "Add them to POSTGRES_EXTENSIONS in core/settings/base.py"
         )
 
 

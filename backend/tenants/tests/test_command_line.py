@@ -129,7 +129,7 @@ def test_dbshell_is_in_the_tenant_and_in_its_role(manage, tmp_path, tenant, role
 
     ended = manage("dbshell", "--tenant", tenant, PATH=path, PYTHON=sys.executable)
 
-    assert ended.stdout == f"{role}|{tenant}\n", ended.stderr
+    assert ended.stdout == f"{role}|{tenant},extensions\n", ended.stderr
 
 
 def test_a_shell_without_a_tenant_starts_and_says_so(manage):
