@@ -344,7 +344,7 @@ def test_switching_the_server_touches_no_container(workspace):
 def test_a_killed_server_comes_back_and_the_container_lives_on(workspace):
     workspace.task("serve gunicorn")
     before = started(workspace)
-    workspace.inside("pkill", "--signal", "KILL", "--oldest", "--full", "gunicorn core.wsgi")
+    workspace.inside("pkill", "--signal", "KILL", "--oldest", "--full", "core.start web")
     serves(workspace)
     assert started(workspace) == before
 

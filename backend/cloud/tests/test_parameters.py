@@ -344,9 +344,19 @@ def test_start_scripts_and_health_checks_need_no_store():
 
 
 @pytest.mark.parametrize("script", ["web", "worker", "release"])
-def test_no_process_starts_without_its_store_and_none_prints_a_traceback(script):
-    ended = run(BACKEND / "bin" / script, moto="http://127.0.0.1:9", **local("/business/local"))
+def test_no_process_starts_without_its_store_and_none_prints_a_traceback(script, tmp_path):
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\necho started >>"{tmp_path}/log"\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    ended = run(
+        BACKEND / "bin" / script,
+        moto="http://127.0.0.1:9",
+        PATH=f"{tmp_path}:{os.environ['PATH']}",
+        **local("/business/local"),
+    )
 
+    # It asked for the store in its one Python, in which it was to go on.
+    assert (tmp_path / "log").read_text().split() == ["started"]
     assert ended.returncode != 0
     assert "http://127.0.0.1:9" in ended.stderr
     assert "./dev up" in ended.stderr
