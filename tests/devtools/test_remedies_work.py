@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
-from faults import Fault, program, remedied, repository
+from faults import Fault, program, remedied, repository, run
 from front_door import ROOT, Workspace
 
 from devtools import identity
@@ -136,3 +140,27 @@ def test_what_the_message_says_removes_the_fault(workspace, fake_docker, fault):
     shutil.copy(ROOT / ".env.example", workspace.root)
     workspace.write("docker-compose.yml", "services: {}\n")
     remedied(workspace, fault)
+
+
+def test_files_of_root_are_given_back():
+    if os.getuid() != 0:
+        pytest.skip("only root can make files that another user cannot change")
+    user = "65534"
+    as_user = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:  # every user can enter it
+        Path(directory).chmod(0o755)
+        workspace = Workspace.copied_to(Path(directory) / "a checkout")
+        run(workspace, f"chown -R {user}:{user} .")
+        workspace.write("made by root", "")
+        workspace.variables |= {"PATH": "/usr/bin:/bin", "HOME": directory}
+
+        def doctor() -> str:
+            command = [*as_user, "./dev", "doctor", "ownership"]
+            return run(workspace, f"{shlex.join(command)} || true")
+
+        assert "you do not own made by root" in doctor()
+        (remedy,) = re.findall("-> (sudo chown .+)", doctor())
+        program(workspace, "sudo", 'exec "$@"')
+        program(workspace, "id", f"echo {user}")  # as the user's shell says
+        run(workspace, remedy)
+        assert "you own every file" in doctor()
