@@ -1,4 +1,4 @@
-"""How long the seed takes: with emulators of its own, beside those of the user's stack."""
+"""How long the seed takes: with separate emulators, beside those of the user's stack."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Plan:
     name: str
     title: str
     rooms: Sequence[str]
-    fresh: bool  # README, CHANGELOG and LICENSE begin anew
+    fresh: bool  # README, CHANGELOG and LICENSE are written again
     origin: Origin
 
 

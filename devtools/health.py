@@ -26,7 +26,7 @@ _REMEDIES = {
     "broker": "./dev restart redis",
     "worker": "./dev logs worker   and then ./dev restart worker",
     "files": "./dev restart localstack",
-    # A fault of the database; a reason of their own names a command.
+    # A fault of the database; other reasons name a command.
     MIGRATIONS: RESTART_DATABASE,
     UNKNOWN_MIGRATIONS: RESTART_DATABASE,
 }

@@ -4,7 +4,7 @@
     python -m development.packages install   # install what is locked, and note that it was asked
     python -m development.packages start     # before a process: install what was asked for
 
-Each container has packages of its own. `./dev up` in the dev container installs them there; the
+Each container has separate packages. `./dev up` in the dev container installs them there; the
 note, a file of the checkout that all containers share, has the others do the same as they start.
 """
 

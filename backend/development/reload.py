@@ -14,11 +14,11 @@ given as fd://N); {} stands for its file descriptor. A request that comes betwee
 and is not refused. A program whose request is paused at a breakpoint does not end: then the next
 one starts beside it.
 
-A program that an edit has broken is started again after the next one; one that fails later, at
-once. Only if the very first start fails does this process end with it, so that whoever waits
-for the program learns of it; not so under a debugger, which an editor may be attached to. It ends,
-too, when other packages are to be installed: what it has imported is of those before. bin/process
-starts it where RELOAD asks for it.
+A program that an edit has broken is started again after the next edit; one that fails later, at
+once. This process ends with the program only if the very first start fails, so that a caller that
+waits for the program sees the failure; under a debugger it stays, because an editor may be
+attached. It also ends when other packages must be installed, because it has imported the old ones.
+bin/process starts it if RELOAD is set.
 """
 
 from __future__ import annotations
@@ -223,7 +223,7 @@ class Reloader:
             time.sleep(pause_after(time.thread_time() - began))
 
     def _changed(self, files: Snapshot) -> bool:
-        """Return whether the program has to be started anew."""
+        """Return whether the program must be started again."""
         if self.asked != packages.asked():
             self.asked = packages.asked()
             self.outdated = bool(packages.differences())

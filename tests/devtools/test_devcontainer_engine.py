@@ -75,7 +75,7 @@ class Workspace:
         for fault in faults:
             (self.place / fault).write_text("")
 
-    def mend(self, fault: str) -> None:
+    def fix(self, fault: str) -> None:
         (self.place / fault).unlink()
 
     def look(self) -> State:
@@ -205,7 +205,7 @@ def test_a_server_that_ignores_signals_is_killed(workspace, inside, monkeypatch)
     workspace.have("stubborn")
     before = workspace.start()
     wait_until(lambda: len(workspace.processes()) == 2, 10, "it has no child")
-    workspace.mend("stubborn")
+    workspace.fix("stubborn")
     inside.restart([], timeout=30)
     after = workspace.look()
     assert after.pid != before.pid
@@ -227,7 +227,7 @@ def test_a_killed_server_comes_back_without_its_children(workspace):
     workspace.have("stubborn")
     before = workspace.start()
     wait_until(lambda: len(workspace.processes()) == 2, 10, "it has no child")
-    workspace.mend("stubborn")
+    workspace.fix("stubborn")
     os.kill(before.pid, signal.SIGKILL)
     after = workspace.eventually(lambda state: state.running and len(workspace.starts()) == 2)
     assert workspace.processes() == [after.pid]
@@ -240,7 +240,7 @@ def test_a_broken_server_is_reported_and_runs_once_it_is_mended(workspace, insid
         serve(inside, "runserver")
     workspace.eventually(lambda state: state.crashed)
     assert {one.name: one.state for one in inside.status().services}["web"] == "crashed"
-    workspace.mend("broken")
+    workspace.fix("broken")
     workspace.eventually(lambda state: state.running and workspace.starts()[-1][2] == "runserver")
 
 

@@ -1,4 +1,4 @@
-"""An AWS of the tests' own: a real moto_server, and a small server of keys."""
+"""An AWS for the tests: a real moto_server, and a small server of keys."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ NAMED = {name: os.environ.get(name, "") for name in ("AWS_ENDPOINT_URL", COGNITO
 
 @pytest.fixture
 def emulator(request, monkeypatch) -> str:
-    """Speak to emulators as a local stack does: those that the environment names, else moto.
+    """Use the emulators that the environment names, like a local stack; else moto.
 
     Named they are in a container of web, where parameters are LocalStack's. Returns the URL.
     """

@@ -175,7 +175,7 @@ def test_an_account_with_the_address_is_taken_over_from_whoever_registered_it(as
     assert not LogIn.objects.filter(refresh_token=refresh["jti"]).exists()
 
 
-def test_a_person_made_anew_in_the_pool_keeps_the_account(ask):
+def test_a_person_recreated_in_the_pool_keeps_the_account(ask):
     before = ask(make_token()).json()
 
     assert ask(make_token(sub="someone-new")).json() == before

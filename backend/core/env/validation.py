@@ -119,7 +119,7 @@ def read(
             for name, reason in emulation(source)
         ]
         if source.get("DEBUG", "").lower() not in ("", "0", "false", "no", "off"):
-            problems.append("DEBUG is set: production shows nobody its insides; remove it")
+            problems.append("DEBUG is set: error pages would show settings and code; remove it")
     if problems:
         raise EnvironmentProblems(report(SETTINGS[mode], problems), problems)
     return Environment(mode, values)

@@ -81,7 +81,7 @@ def wait_until(holds, within: float = 30) -> None:
         time.sleep(0.01)
 
 
-def test_an_edit_runs_the_program_anew(program):
+def test_an_edit_restarts_the_program(program):
     first = program.shows(100)
     program.edit(200)
     second = program.shows(200)
