@@ -42,12 +42,16 @@ class Runner:
 
     @property
     def ports_in_use(self) -> dict[str, int]:
-        """The ports of the running services, by service."""
+        """The ports of the running services, by service.
+
+        One that crashes has its port only if it listens there: another program may have taken it.
+        """
         recorded = self._recorded_ports
         return {
             name: recorded[name]
             for name, state in self.states.items()
             if state.at_work and name in recorded
+            if not state.crashed or ports.held_by(state.holder, recorded[name])
         }
 
     @property

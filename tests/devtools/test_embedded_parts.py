@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -18,12 +19,13 @@ from devtools import logs
 from devtools.checkout import Checkout
 from devtools.embedded import account
 from devtools.embedded.places import Places
+from devtools.embedded.runner import Runner
 from devtools.embedded.supervisor import Supervisor
 from devtools.engines import choice
 from devtools.errors import DevError, NoAnswer
 from devtools.preflight import daemon, disk_space
 from devtools.readiness import wait_until
-from devtools.supervision.client import WATCH
+from devtools.supervision.client import WATCH, State
 from devtools.terminal import Terminal
 
 
@@ -51,6 +53,23 @@ def test_two_checkouts_have_different_sockets(tmp_path):
     first, second = (Places(Checkout(tmp_path / name, {})) for name in "ab")
     assert first.sockets != second.sockets
     assert first.outside != second.outside
+
+
+def test_a_crashing_service_has_no_port_that_another_program_took(monkeypatch):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        subprocess.Popen(["sleep", "60"]) as another,
+    ):
+        port = server.getsockname()[1]
+        states = {
+            "db": State("db", "db", "BACKOFF", 0, another.pid, 1, 1),
+            "web": State("web", "web", "BACKOFF", 0, os.getpid(), 1, 1),
+        }
+        monkeypatch.setattr(Runner, "states", states)
+        monkeypatch.setattr(Runner, "_recorded_ports", dict.fromkeys(states, port))
+        found = Runner.__new__(Runner).ports_in_use
+        another.kill()
+    assert found == {"web": port}
 
 
 def test_a_daemon_that_is_slow_does_not_choose_the_other_engine(checkout, tmp_path, monkeypatch):
