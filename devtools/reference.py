@@ -78,7 +78,8 @@ def _commands(
             options = [
                 [_option(action), (action.help or "") % {"default": action.default}]
                 for action in parser._actions
-                if action.dest not in ("help", "engine") and action.help
+                if action.dest not in ("help", "engine")
+                and action.help not in (None, argparse.SUPPRESS)
             ]
             if options:
                 yield f"\n`./dev {name}`:\n"
@@ -120,21 +121,29 @@ def _services(files: Mapping[str, ComposeFile]) -> Iterator[str]:
 
 
 def _runs(declared: Mapping[str, Any]) -> str:
-    if "build" not in declared:
+    build = declared.get("build")
+    if not build:
         return f"`{with_defaults(str(declared.get('image', '')))}`"
     words = local_stack.Service("", False, declared).command
-    return f"`{' '.join(words)}`"
+    return f"`{' '.join(words)}`" if words else f"the image of `{build}`"
 
 
 def _ports(files: Mapping[str, ComposeFile]) -> Iterator[str]:
     yield "\n## Ports\n"
-    yield "On 127.0.0.1 of your machine, with either engine.\n"
-    declared = local_stack.parse(files[compose.LOCAL].services)
-    rows = [
-        [f"`{port.service}`", str(port.default), f"`{port.variable}`" if port.variable else ""]
-        for port in declared.ports
+    yield "On 127.0.0.1 of your machine; locally with either engine.\n"
+    local = local_stack.parse(files[compose.LOCAL].services).addresses
+    kept = files.get(compose.PRODUCTION)
+    production = [
+        port
+        for name, declared in (kept.services if kept else {}).items()
+        for port in local_stack.Service(name, False, declared).ports
     ]
-    yield _table(["service", "port", "moved by"], rows)
+    rows = [
+        [f"`{port.host}`", str(port.default), f"`{port.variable}`" if port.variable else "", where]
+        for ports, where in ((local, "locally"), (production, "in production"))
+        for port in ports
+    ]
+    yield _table(["service", "port", "moved by", "exists"], rows)
 
 
 def _variables(contract: Mapping[str, Variable]) -> Iterator[str]:

@@ -168,7 +168,8 @@ def port_variable(entry: Any) -> tuple[int, str]:
         target, published = str(entry.get("target", 0)), str(entry.get("published", ""))
     else:
         published, _, target = str(entry).rpartition(":")
-    variable = _VARIABLE.search(published)
+    # The address may be a variable, too.
+    variable = _VARIABLE.search(published.rpartition("}:")[2])
     number = re.match(r"\d+", target)
     return int(number.group()) if number else 0, variable.group(1) if variable else ""
 

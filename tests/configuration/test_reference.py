@@ -29,6 +29,16 @@ def test_every_command_is_in_it():
     assert all(f"| `./dev {name}` |" in text for name in COMMANDS)
 
 
+def test_it_shows_nothing_unread_and_every_published_port():
+    text = (CHECKOUT / PAGE).read_text()
+    assert "``" not in text
+    assert "SUPPRESS" not in text
+    for name in ("docker-compose.yml", "docker-compose.prod.yml"):
+        published = re.findall(r"\$\{(\w+):-(\d+)\}:\d+$", (CHECKOUT / name).read_text(), re.M)
+        assert published
+        assert all(f"| {port} | `{variable}` |" in text for variable, port in published)
+
+
 @pytest.mark.parametrize("name", [PAGE, ".env.example"])
 def test_an_edited_file_is_found_and_regenerated(copy, name):
     current = (copy.root / name).read_text()
