@@ -14,6 +14,7 @@ from django.core.cache import cache
 from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import setup_databases, teardown_databases
+from django_tenants.routers import TenantSyncRouter
 from django_tenants.utils import schema_context, tenant_context
 from hypothesis import settings as hypothesis_settings
 from rest_framework.test import APIClient
@@ -86,9 +87,10 @@ def alone(django_db_setup) -> Iterator[None]:
 
 
 def _is_of_the_product(module: str) -> bool:
-    """Tell whether a test module is in an application of `PRODUCT_APPS`."""
+    """Tell whether a test module is in an application that has its tables in tenants alone."""
     config = apps.get_containing_app_config(module)
-    return config is not None and config.name in settings.PRODUCT_APPS
+    own = [app for app in settings.TENANT_APPS if app not in settings.SHARED_APPS]
+    return config is not None and TenantSyncRouter().app_in_list(config.label, own)
 
 
 def _start(request: pytest.FixtureRequest) -> None:

@@ -13,9 +13,9 @@ from django.core.management import call_command
 
 
 def main(database: str, dump: str, user_model: str) -> None:
-    applications = ["django.contrib.contenttypes", "django.contrib.auth"]
+    applications = ["django.contrib.contenttypes", "django.contrib.auth", "tickets"]
     if user_model == "users.User":
-        applications += ["users", "tickets"]
+        applications += ["users"]
     settings.configure(
         DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": database}},
         INSTALLED_APPS=applications,
@@ -40,7 +40,12 @@ def main(database: str, dump: str, user_model: str) -> None:
 def fill_with_djangos_own_users() -> None:
     from django.contrib.auth.models import User
 
-    User.objects.create_user("ann", "ann@example.com", "correct horse battery staple")
+    from tickets.models import Ticket
+
+    ann = User.objects.create_user("ann", "ann@example.com", "correct horse battery staple")
+    bob = User.objects.create_user("bob")
+    for user in (ann, bob):
+        Ticket.objects.create(user=user, subject=f"Of {user.username}")
 
 
 def fill() -> None:

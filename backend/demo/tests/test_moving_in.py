@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -64,13 +65,16 @@ def test_a_sqlite_projects_dump_is_loaded_into_a_tenant(dump, empty_cache):
 
 def test_djangos_own_users_come_over_as_the_documentation_says(tmp_path):
     dump = dump_of(tmp_path, "auth.User")
-    documentation = (BACKEND.parent / "docs" / "data.md").read_text()
-    (recipe,) = re.findall(r"```python\n(.*?)```", documentation, re.S)
+    documentation = (BACKEND.parent / "docs" / "moving-in.md").read_text()
+    blocks = re.findall(r"^ *```python\n(.*?)^ *```", documentation, re.S | re.M)
+    (recipe,) = (textwrap.dedent(block) for block in blocks if "dump.json" in block)
     subprocess.run([sys.executable, "-c", recipe], cwd=tmp_path, check=True, timeout=60)
     with schema_context("test1"):
         call_command("loaddata", dump, verbosity=0)
         ann = User.objects.get(email="ann@example.com")
         assert ann.check_password("correct horse battery staple")
+        assert Ticket.objects.get(subject="Of ann").user == ann
+        assert Ticket.objects.get(subject="Of bob").user.email == "bob@accounts.invalid"
 
 
 def test_rows_made_afterwards_get_ids_of_their_own(dump, empty_cache):
