@@ -26,6 +26,7 @@ OVERRIDES = (
     *("docker-compose.override.yml", "docker-compose.override.yaml"),
 )
 PROJECT_LABEL = "com.docker.compose.project"
+_DIRECTORY_LABEL = "com.docker.compose.project.working_dir"
 VOLUME_LABEL = "com.docker.compose.volume"
 # Labels of a volume: the checkout that created it, by identifier and by folder.
 CHECKOUT_LABEL = "dev.checkout"
@@ -240,9 +241,11 @@ class Project:
 
     def all_containers(self) -> list[Container]:
         """All containers of the project, including those of one-off commands."""
-        listed = self.docker(
-            "ps", "-aq", "--no-trunc", "--filter", f"label={PROJECT_LABEL}={self.name}"
-        )
+        # A container of `docker run` inherits the project and the service from its image, but has
+        # no directory.
+        labels = (f"{PROJECT_LABEL}={self.name}", _DIRECTORY_LABEL)
+        filters = [part for label in labels for part in ("--filter", f"label={label}")]
+        listed = self.docker("ps", "-aq", "--no-trunc", *filters)
         identifiers = listed.output.split()
         if not identifiers:
             return []
@@ -423,7 +426,7 @@ def _container(facts: Mapping[str, Any]) -> Container:
         restarts=facts.get("RestartCount", 0),
         started_at=state["StartedAt"],
         image_id=facts["Image"],
-        directory=labels.get("com.docker.compose.project.working_dir", ""),
+        directory=labels.get(_DIRECTORY_LABEL, ""),
         debug_port=int(debug_port) if ports.valid(debug_port) else 0,
         server=server,
         reload=server == "runserver" or variables.get(RELOAD_VARIABLE) == "true",

@@ -153,6 +153,18 @@ def test_status_says_what_is_down_and_up_repairs_it(stack):
     assert stack.dev("status").returncode == 0
 
 
+def test_a_container_that_only_runs_the_image_is_no_service(up):
+    """As ./dev itself runs its scripts in the image, beside other commands."""
+    project = up.variables["COMPOSE_PROJECT_NAME"]
+    run = ("docker", "run", "--detach", "--rm", f"{project}-backend:development", "sleep", "60")
+    other = subprocess.check_output(run, text=True).strip()
+    try:
+        assert "healthy, " not in up.dev("status").stdout
+        assert "nothing changed" in _up(up)
+    finally:
+        subprocess.run(["docker", "kill", other], check=True, capture_output=True)
+
+
 def test_a_fault_of_any_replica_of_a_scaled_service_shows(up):
     _compose(up, "up", "--detach", "--no-recreate", "--scale", "worker=2")
     assert "worker   healthy, 2/2 healthy" in up.dev("status").stdout
