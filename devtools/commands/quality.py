@@ -129,6 +129,9 @@ def lint(run: Run) -> int:
     if options.install:
         hooks = commits.install_hooks(run.checkout)
         run.terminal.mark(Mark.GOOD, f"each commit and each push is checked, by {hooks}")
+        run.terminal.say(
+            "  the first commit installs the tools, in about a minute; now: ./dev lint --staged"
+        )
         return 0
     python = environment.ensure(run.checkout, run.terminal)
     if options.fix:

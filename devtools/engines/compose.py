@@ -305,8 +305,8 @@ class ComposeEngine(Engine):
         if self.project.make_volumes():
             self.terminal.warn(
                 Problem(
-                    f"plain docker compose created the data of {self.project.name}; from now on it "
-                    "belongs to this checkout",
+                    "the dev container or plain docker compose created the data of "
+                    f"{self.project.name}; from now on it belongs to this checkout",
                     "if it is another checkout's: ./dev down, and another name in .env: "
                     f"{NAME}={self.project.name}-2",
                 )
