@@ -10,8 +10,13 @@ from documentation import blocks, pages
 # Commands that need special treatment without a user.
 ENDLESS = {"./dev logs -f web worker"}  # stopped after the first line
 ASKS_FIRST = {"./dev clean"}  # fails without a terminal to ask on
-# CI runs the whole suite as a separate step; here it is enough that the command runs tests.
-SHORTENED = {"./dev test": "./dev test -k health"}
+# CI runs all tests and all checks as separate steps; here it is enough that the command runs some.
+SHORTENED = {"./dev test": "./dev test -k health", "./dev lint": "./dev lint ruff-check"}
+# They take seconds and do the same after any page: one page is enough.
+ONCE = {
+    *("./dev doctor", "./dev env", "./dev parity", "./dev test -k health"),
+    *("./dev manage seed_demo", "./dev makemigrations", "./dev serve runserver"),
+}
 
 # Its commands run inside the dev container; test_debugging.py runs them there.
 ELSEWHERE = {"debug.md"}
@@ -33,8 +38,14 @@ def repository(running):
     return running
 
 
+@pytest.fixture(scope="module")
+def done() -> set[str]:
+    """The commands of ONCE that a page before has run."""
+    return set()
+
+
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: page.name)
-def test_every_command_of_the_page_runs(page, repository):
+def test_every_command_of_the_page_runs(page, repository, done):
     port = repository.url().rpartition(":")[2].strip("/")
     for block in blocks(page.read_text()):
         for command in () if block.shown_only else block.commands:
@@ -42,6 +53,9 @@ def test_every_command_of_the_page_runs(page, repository):
                 first_line_of(repository, command)
                 continue
             here = SHORTENED.get(command, command).replace("localhost:8000", f"127.0.0.1:{port}")
+            if here in done:
+                continue
+            done |= ONCE & {here}
             ended = repository.run("bash", "-c", here, check=False, timeout=900)
             wanted = 1 if command in ASKS_FIRST else 0
             said = ended.stdout + ended.stderr
