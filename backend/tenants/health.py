@@ -21,8 +21,8 @@ def probe_migrations() -> None:
     connection.set_schema_to_public()
     applied = set(MigrationRecorder(connection).applied_migrations())
     behind = ["public"] if migrations_on_disk() - applied else []
-    # A newer release, or another branch's, has left its own stamp.
-    current = [stamp(), *([stamp_of(applied)] if unknown(applied) else [])]
+    # A newer release, or another branch's, has left its own stamp; it may have more applications.
+    current = {stamp(), stamp_of(applied)}
     behind += (
         Tenant.objects.exclude(migrations_stamp__in=current)
         .order_by("schema_name")

@@ -46,6 +46,15 @@ def test_tenants_of_a_newer_release_are_not_called_behind(applied):
         probe_migrations()
 
 
+def test_tenants_of_a_release_with_another_application_are_not_called_behind(applied):
+    """As after startapp and migrate, until web is restarted."""
+    new = ("invoices", "0001_initial")
+    applied(*new)
+    Tenant.objects.update(migrations_stamp=stamp_of([*migrations_on_disk(), new]))
+    probe_migrations()
+    probe_unknown_migrations()
+
+
 def test_a_process_that_is_older_than_its_files_is_told_to_restart(applied, monkeypatch, tmp_path):
     applied(*NEWER)
     (tmp_path / f"{NEWER[1]}.py").touch()
