@@ -181,9 +181,12 @@ def _adopted(checkout: Checkout, commit: str, recorded: Origin, ref: str) -> _Tr
     """Adopt `commit` by its own `./dev adopt`, and keep the result as `ref`."""
     with tempfile.TemporaryDirectory(prefix="upgrade-") as directory:
         clone = Checkout(Path(directory) / "workspace", _with_identity(checkout.variables))
-        git(checkout, "clone", "--quiet", "--shared", "--no-checkout", ".", str(clone.root))
-        # Without a remote, ./dev adopt takes no commit for the owner's.
-        git(clone, "remote", "remove", "origin")
+        # With the objects of this repository, which may be shallow, and without its remotes:
+        # ./dev adopt would take commits that they lack for the owner's.
+        clone.root.mkdir()
+        git(clone, "init", "--quiet")
+        objects = git(checkout, "rev-parse", "--path-format=absolute", "--git-path", "objects")
+        (clone.root / ".git/objects/info/alternates").write_text(f"{objects}\n", "utf-8")
         git(clone, "checkout", "--quiet", "--detach", commit)
         done = capture(
             [sys.executable, "dev", "adopt", *recorded.adopt],

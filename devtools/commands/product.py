@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 
 from .. import adoption, new_application
@@ -117,7 +118,8 @@ def upgrade(run: Run) -> int:
     _say_files(terminal, "yours, changed there, not taken", done.not_taken, options.dry_run)
     if done.not_taken:
         terminal.say(f"    see them: git diff {upgrading.FROM} {upgrading.TO} -- PATH")
-        terminal.say(f"    merge them, too: ./dev upgrade --base {done.base} --include PATH")
+        again = shlex.join(["./dev", "upgrade", *filter(None, [options.source])])
+        terminal.say(f"    merge them, too: {again} --base {done.base} --include PATH")
     if options.dry_run:
         terminal.say("  nothing was changed; without --dry-run it is one commit")
         return 0

@@ -22,6 +22,13 @@ PAGE, OTHER_PAGE, OLD_PAGE = "docs/debug.md", "docs/new.md", "docs/aws.md"
 TOOL, HEALTH = "devtools/cache.py", "backend/core/health.py"
 
 
+PERSON = {
+    f"GIT_{role}_{key}": "ann@example.com"
+    for role in ("AUTHOR", "COMMITTER")
+    for key in ("NAME", "EMAIL")
+}
+
+
 def git(root: Path, *arguments: str) -> str:
     return subprocess.run(
         ["git", *arguments], cwd=root, capture_output=True, text=True, check=True
@@ -225,6 +232,16 @@ def test_a_product_without_the_history_is_upgraded_from_its_version(workspace, p
     git(workspace, "tag", "--delete", f"v{VERSION}")
     assert "./dev upgrade --base COMMIT" in refused(product, workspace)
     assert TOOL in run(product, workspace, base=recorded.commit).changed
+
+
+def test_a_shallow_clone_and_a_second_work_tree_are_upgraded(workspace, product, tmp_path):
+    commit(workspace, {TOOL: "# new\n"})
+    address = product.root.as_uri()
+    git(tmp_path, "clone", "--quiet", "--depth", "1", address, "shallow")
+    git(product.root, "worktree", "add", "--quiet", "-b", "other", str(tmp_path / "tree"))
+    for name in ("shallow", "tree"):
+        other = Checkout(tmp_path / name, {**os.environ, **PERSON})
+        assert run(other, workspace).changed == [origin.FILE, TOOL]
 
 
 def test_what_prevents_an_upgrade_is_said(workspace, product, tmp_path):
