@@ -144,7 +144,7 @@ def test_production_names_every_missing_variable_at_once():
         ("CELERY_RESULT_BACKEND", f"redis://:{'ab' * 20}@cache:6379/2", "guessable"),
         ("EMAIL_URL", "consolemail://", "only writes messages to the log"),
         ("EMAIL_URL", "smtp://mailer:secret@smtp.example.com:587", "in the clear"),
-        ("DEBUG", "true", "insides"),
+        ("DEBUG", "true", "settings and code"),
         ("ALLOWED_HOSTS", "app.example.com,*", "any name"),
         ("SERVER", "runserver", "development server"),
         ("RELOAD", "true", "when a file changes"),
