@@ -109,6 +109,18 @@ def test_the_image_is_small_and_holds_nothing_to_test_debug_or_build_with(runnin
     assert not folders & {"benchmarks", "demo", "development", "workbench"}
 
 
+def test_a_start_compiles_nothing(running):
+    """The image cannot be written to, so each start would compile it again."""
+    code = (
+        "import os, sys, celery.apps.worker, celery.bin.celery, core.wsgi, gunicorn.app.wsgiapp\n"
+        "import core.gunicorn_worker, tenants.management.commands.release\n"
+        "for name, module in list(sys.modules.items()):\n"
+        "    cached = getattr(module, '__cached__', None)\n"
+        "    if cached and not os.path.exists(cached): print(name)\n"
+    )
+    assert running.compose("exec", "-T", "web", "python", "-c", code).stdout == ""
+
+
 def test_the_bill_of_materials_is_that_of_the_image(running):
     printed = running.dev("sbom", "--image", f"{running.project}:production", timeout=600).stdout
     document = json.loads(printed)
