@@ -39,9 +39,9 @@ class Account:
 
 
 def choose(checkout: Checkout) -> Account:
-    """The account for this machine and this user. Raises DevError if root finds none."""
+    """The account for this machine and this user. Raises DevError if there is none."""
     if os.getuid() != 0:
-        return Account((), os.getuid(), os.getgid())
+        return _own()
     other = pwd.getpwnam(OTHER_USER)
     inside = (
         *("unshare", "--user", f"--map-user={other.pw_uid}", f"--map-group={other.pw_gid}", "--"),
@@ -59,6 +59,18 @@ def choose(checkout: Checkout) -> Account:
         f"namespace (unshare) nor to become {OTHER_USER} (setpriv)",
         "use an ordinary user",
     )
+
+
+def _own() -> Account:
+    uid = os.getuid()
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        raise DevError(
+            f"PostgreSQL cannot run as user id {uid}, which has no account on this machine",
+            f"create the account as root, or be another user: useradd --uid {uid} NAME",
+        ) from None
+    return Account((), uid, os.getgid())
 
 
 def _works(checkout: Checkout, *command: str) -> bool:

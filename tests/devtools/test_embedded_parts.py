@@ -135,6 +135,14 @@ def test_an_ordinary_user_runs_postgresql_directly(checkout):
     assert account.choose(checkout) == account.Account((), os.getuid(), os.getgid())
 
 
+def test_a_user_id_without_an_account_is_named(checkout, monkeypatch):
+    """As of a container that runs with any user id; initdb would fail later, without a remedy."""
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    with pytest.raises(DevError, match="user id 54321, which has no account") as caught:
+        account.choose(checkout)
+    assert "useradd --uid 54321" in caught.value.problems[0].remedy
+
+
 # Logs
 
 
