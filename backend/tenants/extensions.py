@@ -50,7 +50,7 @@ def make_extensions() -> None:
     if missing := _missing(wanted):
         raise ExtensionUnavailable(
             f"the database server does not have the extension {', '.join(missing)} of "
-            "POSTGRES_EXTENSIONS; install it there"
+            f"POSTGRES_EXTENSIONS; {settings.REMEDIES['extension']}"
         )
     schema = Identifier(EXTENSIONS)
     with connection.cursor() as cursor:

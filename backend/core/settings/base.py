@@ -75,6 +75,7 @@ REMEDIES = {
     "restart": "restart web and worker",
     "migrations ahead": "deploy the release that has them",
     "database": "see whether it runs and can be reached, and its log",
+    "extension": "install it on the server",
     "password": "set the role's configured password; each start of db does that",
     "code": "in a checkout; the code of this image cannot be changed",
     "worker": "see its log",
