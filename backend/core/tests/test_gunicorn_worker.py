@@ -18,6 +18,8 @@ import pytest
 THREADS = 2
 BACKEND = Path(__file__).resolve().parents[2]
 APPLICATION = """
+import atexit
+import logging
 import time
 from pathlib import Path
 
@@ -27,6 +29,9 @@ worker.BUSY_CLIENT_TIMEOUT, worker.CLIENT_TIMEOUT = 1, {timeout}
 def application(environ, start_response):
     while environ["QUERY_STRING"] == "wait" and not Path("{over}").exists():
         time.sleep(0.05)
+    if environ["PATH_INFO"] == "/last/":
+        atexit.register(Path("{over}").touch)
+        logging.info("the last line")
     received = len(environ["wsgi.input"].read())
     answer = b"x" * int(environ["QUERY_STRING"] or 0) or b"%d" % received
     start_response("200 OK", [("Content-Length", str(len(answer)))])
@@ -68,6 +73,18 @@ def gunicorn(directory: Path, *, timeout: int = 60, keep_alive: int = 75):
         finally:
             process.terminate()
             process.wait(timeout=30)
+
+
+def test_a_worker_ends_without_finalisation_and_loses_no_line(tmp_path, capfd):
+    with gunicorn(tmp_path) as (port, _probed):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection.request("GET", "/last/")
+        assert connection.getresponse().read() == b"0"
+        connection.close()
+    said = capfd.readouterr()
+    assert "the last line" in said.out
+    assert "exited with code" not in said.out + said.err
+    assert not over(tmp_path).exists()
 
 
 @pytest.fixture(scope="module")
