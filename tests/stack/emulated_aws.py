@@ -1,4 +1,4 @@
-"""Uses of the emulated AWS by the application: an upload, a log-in, and what was made once."""
+"""Uses of the emulated AWS by the application: a log-in, and what was made once."""
 
 from __future__ import annotations
 
@@ -6,15 +6,7 @@ import urllib.error
 import urllib.request
 
 from running_stack import Answer, Stack
-
-TOKEN = """
-from django_tenants.utils import schema_context
-from users.models import User
-from users.tokens import AccessToken
-with schema_context("test1"):
-    user, _ = User.objects.get_or_create(email="uploads@example.com")
-    print(AccessToken.for_user(user))
-"""
+from tenant_work import store
 
 AWS_STATE = """
 import boto3, jwt, uuid
@@ -40,33 +32,10 @@ names = sorted(user["Username"] for user in users)
 print(claims["iss"], claims["aud"], claims["sub"], file, parameter, names)
 """
 
-# A ticket with an attachment, as a form.
-_FIELDS = ('subject"', 'body"', 'attachments"; filename="a.txt"\r\nContent-Type: text/plain')
-TICKET = "".join(
-    f'--B\r\nContent-Disposition: form-data; name="{field}\r\n\r\nx\r\n' for field in _FIELDS
-)
-TICKET += "--B--\r\n"
-FORM = "multipart/form-data; boundary=B"
-
-
-def access_token(stack: Stack) -> str:
-    """Return a token of a customer of the first tenant."""
-    return stack.python(TOKEN).splitlines()[-1]
-
-
-def upload(stack: Stack, token: str) -> Answer:
-    """Open a ticket with an attachment."""
-    request = urllib.request.Request(
-        stack.url("/api/tickets/"),
-        data=TICKET.encode(),
-        headers={"Authorization": f"Bearer {token}", "Content-Type": FORM, "X-Tenant": "test1"},
-    )
-    return fetched(request)
-
 
 def use_aws(stack: Stack) -> str:
-    """Upload a file and log in to Cognito; return the ids and what somebody changed."""
-    assert upload(stack, access_token(stack)).status == 201
+    """Store a file and log in to Cognito; return the ids and what somebody changed."""
+    assert store(stack) == "hello"
     return stack.python(AWS_STATE).splitlines()[-1]
 
 

@@ -401,7 +401,7 @@ def test_an_editor_outside_the_containers_debugs_through_published_ports(stack):
 
 def test_a_migration_that_fails_does_not_lock_out_the_editor(workspace):
     """The last test, because it recreates the containers."""
-    broken = workspace.checkout / "backend/products/migrations/9999_broken.py"
+    broken = workspace.checkout / "backend/users/migrations/9999_broken.py"
     broken.write_text("this is no Python\n")
     try:
         before = workspace.containers("web")

@@ -41,7 +41,7 @@ def browser() -> Iterator[Browser]:
 def used(stack):
     """The stack after some requests, a task and an e-mail."""
     stack.ensure_up()
-    for path in ("/api/v1/products/", "/api/nosuch/", "/admin/login/", "/api/v1/schema/"):
+    for path in ("/api/v1/auth/profile/", "/api/nosuch/", "/admin/login/", "/api/v1/schema/"):
         stack.get(path)
     stack.compose(
         *("exec", "-T", "web", "python", "manage.py", "shell", "--verbosity=0"),
@@ -116,7 +116,7 @@ def test_light_and_dark_differ(visit):
 
 def test_it_keeps_itself_up_to_date_and_stops_when_told(visit, lively):
     with visit() as page:
-        lively.get("/api/v1/products/?page=2", X_Tenant="test2")
+        lively.get("/api/v1/auth/profile/?page=2", X_Tenant="test2")
         lively.get("/api/not-seen-before/")
         expect(page.locator("#requests")).to_contain_text("/api/not-seen-before/")
         page.get_by_role("button", name="Pause").click()
@@ -132,7 +132,7 @@ def test_it_works_without_javascript(visit):
     with visit(java_script_enabled=False) as page:
         for name in SECTIONS:
             expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
-        expect(page.locator("#requests")).to_contain_text("/api/v1/products/")
+        expect(page.locator("#requests")).to_contain_text("/api/v1/auth/profile/")
         expect(page.get_by_text("./dev serve runserver")).to_be_visible()
         expect(page.get_by_role("button")).to_have_count(0)  # they need JavaScript
         page.get_by_role("link", name="A letter to look at").first.click()
