@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from . import health
 
@@ -30,6 +30,10 @@ def aws(port: int) -> str:
     return f"http://localhost:{port}"
 
 
-def tenants(names: Iterable[str], port: int) -> dict[str, str]:
-    """The addresses of the tenants `names` on web's `port`."""
+def tenants(
+    names: Iterable[str], port: int, environment: Mapping[str, str | None]
+) -> dict[str, str]:
+    """The addresses of the tenants `names` on the `port` of a web with this environment."""
+    if single := environment.get("SINGLE_TENANT"):
+        return {single: f"http://localhost:{port}/"}
     return {name: f"http://{name}.localhost:{port}/" for name in names}

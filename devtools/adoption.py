@@ -21,6 +21,10 @@ from .repository import PROOF, SAMPLE, files, git, move_to_commit, unready, work
 MAX_NAME = 20  # it becomes a part of longer names, e.g. of buckets and of roles
 MAX_TITLE = 30
 
+# Where Compose files set the variable that makes a product one of a single tenant.
+_COMPOSE = ("docker-compose.yml", "docker-compose.prod.yml")
+_SEVERAL = "${SINGLE_TENANT-}"
+
 # https://www.postgresql.org/docs/18/sql-keywords-appendix.html, and databases and schemas.
 _OF_POSTGRESQL = """
     all analyse analyze any array authorization both check column create default desc distinct do
@@ -45,6 +49,12 @@ class Plan:
     rooms: Sequence[str]
     fresh: bool  # README, CHANGELOG and LICENSE are written again
     origin: Origin
+    single: bool  # one tenant, which has the product's name
+
+    @property
+    def tenant(self) -> str:
+        """The name of a single tenant."""
+        return self.name.replace("-", "_")
 
 
 @dataclass(frozen=True)
@@ -56,7 +66,9 @@ class Done:
     commit: str
 
 
-def plan(checkout: Checkout, name: str, title: str, keep_shop: bool) -> Plan | None:
+def plan(
+    checkout: Checkout, name: str, title: str, keep_shop: bool, single: bool = False
+) -> Plan | None:
     """What there is to do; None if nothing is. Raises DevError with every problem at once."""
     problems = [*judge(checkout.root, name, title), *unready(checkout)]
     if problems:
@@ -67,7 +79,8 @@ def plan(checkout: Checkout, name: str, title: str, keep_shop: bool) -> Plan | N
     if not fresh and name != current:
         raise DevError(f"this is {current} already", "take its commit back first: git revert")
     removed = files(checkout, *rooms)
-    if not removed and name == current:
+    several = _SEVERAL in (checkout.root / _COMPOSE[0]).read_text(encoding="utf-8")
+    if not removed and name == current and not (single and several):
         return None
     if not keep_shop and (commits := _own_commits(checkout, files(checkout, SAMPLE))):
         raise DevError(
@@ -77,8 +90,10 @@ def plan(checkout: Checkout, name: str, title: str, keep_shop: bool) -> Plan | N
     if not title:
         known = project_table.title(checkout.root)
         title = known if name == current else name.replace("-", " ").title()
-    arguments = [name, "--title", title, *(["--keep-shop"] if keep_shop else [])]
-    return Plan(name, title, rooms, fresh, _origin(checkout, arguments))
+    single = single or not several
+    flags = {"--keep-shop": keep_shop, "--single-tenant": single}
+    arguments = [name, "--title", title, *(flag for flag, given in flags.items() if given)]
+    return Plan(name, title, rooms, fresh, _origin(checkout, arguments), single)
 
 
 def _origin(checkout: Checkout, arguments: Sequence[str]) -> Origin:
@@ -153,6 +168,8 @@ def _change(checkout: Checkout, work: Plan, removed: Sequence[str]) -> None:
         new = without_marked(text, work.rooms)
         for before, after in zip(old, (work.name, work.title)):
             new = new.replace(before, after)
+        if work.single and name in _COMPOSE:
+            new = new.replace(_SEVERAL, f"${{SINGLE_TENANT-{work.tenant}}}")
         if new != text:
             path.write_text(new, encoding="utf-8")
     (root / origin.FILE).write_text(work.origin.text(), encoding="utf-8")
@@ -184,11 +201,18 @@ def _fresh(work: Plan, title: str, license_: str) -> dict[str, str]:
     templates = Path(__file__).parent / "adopted"
     year = str(date.today().year)
     values = {"NAME": work.name, "TITLE": work.title, "ORIGIN": title, "YEAR": year}
+    values["TENANTS"] = "" if work.single else _TENANTS
     made = {}
     for template in sorted(templates.glob("*.txt")):
         text = template.read_text(encoding="utf-8")
         made[template.stem] = re.sub(r"\{\{(\w+)\}\}", lambda found: values[found.group(1)], text)
     return {**made, "devtools/LICENSE": license_}
+
+
+_TENANTS = (
+    "| <http://test1.localhost:8000/>, <http://test2.localhost:8000/> "
+    "| the two tenants of a new database |\n"
+)
 
 
 def _message(work: Plan) -> str:

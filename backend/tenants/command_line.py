@@ -89,7 +89,8 @@ def run(arguments: list[str]) -> None:
     """Run a management command in the tenant that its arguments name.
 
     Args:
-        arguments: as in sys.argv; `--tenant public` means the operators.
+        arguments: as in sys.argv; `--tenant public` means the operators. Without the option, a
+            single tenant is meant.
 
     Raises:
         SystemExit: when the command needs a tenant and is given none, or an unknown one; when
@@ -97,6 +98,8 @@ def run(arguments: list[str]) -> None:
     """
     arguments, name = _take_option(arguments)
     command = arguments[1] if len(arguments) > 1 else "help"
+    if settings.SINGLE_TENANT and not name and _needs_tenant(command, arguments):
+        name = settings.SINGLE_TENANT
     if command in REPLACED:
         use = REPLACED[command].format_map(settings.REMEDIES)
         raise SystemExit(f"{command} is not used here. Use: {use}")

@@ -33,7 +33,7 @@ class TenantMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self._answer(request)
-        if settings.TENANT_HEADER:
+        if settings.TENANT_HEADER and not settings.SINGLE_TENANT:
             # A shared cache must not give one tenant's page to another.
             patch_vary_headers(response, [HEADER, "Cookie"])
         return response

@@ -30,7 +30,7 @@ class ReleaseFailed(Exception):
 
 
 def release() -> None:
-    """Migrate public, then make and migrate every tenant that is behind.
+    """Migrate public, then make and migrate every tenant that is behind, and a single tenant.
 
     A broken tenant does not keep the others from being migrated.
 
@@ -49,6 +49,9 @@ def release() -> None:
         _migrate(get_public_schema_name())
         grant_in_public()
         log.info("released", schema=get_public_schema_name(), seconds=_since(started))
+        if name := settings.SINGLE_TENANT:
+            title = name.replace("_", " ").title()
+            Tenant.objects.get_or_create(schema_name=name, defaults={"name": title})
         release_tenants(list(Tenant.objects.all()))
 
 

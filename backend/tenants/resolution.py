@@ -1,7 +1,8 @@
 """Which tenant a request is for: header, else host, else cookie, else the default.
 
 All of them choose a tenant; they authorise nothing. Header and cookie are heard only where the
-contract allows it (TENANT_HEADER), which is never in production.
+contract allows it (TENANT_HEADER), which is never in production. A product with a single tenant
+(SINGLE_TENANT) leaves no choice.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ def resolve(request: HttpRequest) -> Tenant | Operators:
         DisallowedHost: when the host is not in ALLOWED_HOSTS.
     """
     host, _port = split_domain_port(request.get_host())
+    if settings.SINGLE_TENANT:
+        return _active(_by_name(settings.SINGLE_TENANT), settings.SINGLE_TENANT)
     if name := _name_in_header(request):
         return _active(_by_name(name), name)
     if host == settings.OPERATIONS_HOST:

@@ -51,12 +51,15 @@ def create_tenant(
         The tenant, and whether it is new.
 
     Raises:
-        ValidationError: when the name or a domain cannot be used, or belongs to another tenant.
+        ValidationError: when the name or a domain cannot be used, or belongs to another tenant;
+            or when the product has a single tenant, and it is not this one.
         tenants.archive.NotRestorable: when the archive cannot be loaded; nothing is left.
         tenants.release.ReleaseFailed: when the schema could not be made. Without an archive the
             row is kept, and the next release tries again.
     """
     connection.set_schema_to_public()
+    if settings.SINGLE_TENANT not in (None, name):
+        raise ValidationError(f"SINGLE_TENANT={settings.SINGLE_TENANT}: no host would be {name}'s")
     if archive:
         check_restorable(archive)
     with exclusive_lock():
@@ -174,15 +177,20 @@ def list_tenants() -> list[Summary]:
             title=tenant.name,
             identity=str(tenant.identity),
             state="active" if tenant.is_active else "suspended",
-            domains=(
-                f"{tenant.schema_name.replace('_', '-')}.{settings.TENANT_BASE_DOMAIN}",
-                *(domain.domain for domain in tenant.domains.all()),
-            ),
+            domains=_hosts(tenant),
             released=_released(tenant),
             size=sizes.get(tenant.schema_name, 0),
         )
         for tenant in Tenant.objects.prefetch_related("domains")
     ]
+
+
+def _hosts(tenant: Tenant) -> tuple[str, ...]:
+    if settings.SINGLE_TENANT:
+        own = tenant.schema_name == settings.SINGLE_TENANT
+        return (settings.TENANT_BASE_DOMAIN,) if own else ()
+    host = f"{tenant.schema_name.replace('_', '-')}.{settings.TENANT_BASE_DOMAIN}"
+    return (host, *(domain.domain for domain in tenant.domains.all()))
 
 
 def _released(tenant: Tenant) -> str:

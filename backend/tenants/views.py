@@ -22,9 +22,9 @@ def choose(request: HttpRequest) -> HttpResponse:
     """Show the tenants; on POST remember the chosen one and go to `next`.
 
     Raises:
-        Http404: where the contract does not let a client choose.
+        Http404: where the contract does not let a client choose, or there is one tenant only.
     """
-    if not settings.TENANT_HEADER:
+    if settings.SINGLE_TENANT or not settings.TENANT_HEADER:
         raise Http404
     connection.set_schema_to_public()
     places = list(Tenant.objects.filter(is_active=True))

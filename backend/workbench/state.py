@@ -86,6 +86,7 @@ def gather(request: HttpRequest) -> dict[str, Any]:
     services, activity, tenants = SERVICES.known(), ACTIVITY.known(), TENANTS.known()
     noted = activity.value or Activity([], [], [], [], [], 0, 0, [])
     link = links_to_tenants(request)
+    reachable = [tenant for tenant in tenants.value or [] if tenant.domains]
     down = [name for name, result in (services.value or {}).items() if result.error]
     return {
         "services": services,
@@ -104,10 +105,10 @@ def gather(request: HttpRequest) -> dict[str, Any]:
         "mail": [_shown(entry) for entry in noted.mail[: SHOWN["mail"]]],
         "tenants": tenants,
         "tenant_rows": [
-            (tenant, link(tenant.domains[0]))
-            for tenant in (tenants.value or [])[: SHOWN["tenants"]]
+            (tenant, link(tenant.domains[0])) for tenant in reachable[: SHOWN["tenants"]]
         ],
-        "tenants_left_out": max(0, len(tenants.value or []) - SHOWN["tenants"]),
+        "tenants_left_out": max(0, len(reachable) - SHOWN["tenants"]),
+        "single": settings.SINGLE_TENANT,
         "now": datetime.now(UTC),
     }
 
@@ -136,8 +137,10 @@ def links_to_tenants(request: HttpRequest) -> Callable[[str], str]:
     """Return what makes a tenant's address of its host name.
 
     A browser that came by a name of another machine, as in Codespaces, cannot use the tenants'
-    names; it chooses a tenant by cookie.
+    names; it chooses a tenant by cookie. A single tenant is at every name.
     """
+    if settings.SINGLE_TENANT:
+        return lambda domain: "/"
     host, colon, port = request.get_host().rpartition(":")
     if not colon or not port.isdigit():
         host, port = request.get_host(), ""

@@ -9,6 +9,7 @@ import threading
 import time
 
 import redis
+from django.conf import settings
 from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -36,7 +37,8 @@ def home(request: HttpRequest) -> HttpResponse:
             answered_for = core_views.site(request)
         except DatabaseError:
             pass  # it went down just now; the page says so
-    return render(request, "workbench/home.html", {**answered_for, "live": live_part(request)})
+    context = {**answered_for, "single": settings.SINGLE_TENANT, "live": live_part(request)}
+    return render(request, "workbench/home.html", context)
 
 
 @require_safe

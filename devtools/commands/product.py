@@ -18,6 +18,9 @@ def _adopt_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="of the product: lower-case, with hyphens")
     parser.add_argument("--title", default="", help="what people call it; default: from NAME")
     parser.add_argument("--keep-shop", action="store_true", help="keep the sample shop")
+    parser.add_argument(
+        "--single-tenant", action="store_true", help="one tenant, of this name, at every address"
+    )
     parser.add_argument("--dry-run", action="store_true", help="list the files; change nothing")
 
 
@@ -30,7 +33,9 @@ def _adopt_options(parser: argparse.ArgumentParser) -> None:
 )
 def adopt(run: Run) -> int:
     options, terminal = run.options, run.terminal
-    work = adoption.plan(run.checkout, options.name, options.title, options.keep_shop)
+    work = adoption.plan(
+        run.checkout, options.name, options.title, options.keep_shop, options.single_tenant
+    )
     if work is None:
         terminal.mark(Mark.GOOD, f"this is {options.name}: nothing to do")
         return 0

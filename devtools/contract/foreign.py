@@ -42,7 +42,7 @@ FOREIGN = (
     Foreign("PGDATA", "PostgreSQL: the directory of its cluster"),
     Foreign("WORKER_DEBUG_HOST", "the editor in the dev container: see .vscode/launch.json"),
     Foreign("TEST_RUN", "development.test_runs: the number of a test run, for its processes"),
-    Foreign("OMIT_SAMPLE_TENANTS", "the init script: production starts without sample tenants"),
+    Foreign("OMIT_SAMPLE_TENANTS", "the init script: a new database has no tenants"),
 )
 
 

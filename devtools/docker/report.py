@@ -142,7 +142,9 @@ def _tenants(
         return {}
     psql = ("sh", "-c", PSQL, "psql", "-Atc", addresses.TENANTS_QUERY)
     found = project.docker("exec", containers[DATABASE].id, *psql)
-    return addresses.tenants(found.output.split() if found.ok else (), ports[WEB])
+    names = found.output.split() if found.ok else ()
+    declared = project.services[WEB].declaration.get("environment") or {}
+    return addresses.tenants(names, ports[WEB], declared)
 
 
 def _moment(timestamp: str) -> datetime | None:

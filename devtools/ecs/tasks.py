@@ -16,7 +16,7 @@ from ..declared.dockerfile import Stage
 from ..declared.local_stack import seconds
 from ..declared.variables import PRODUCTION, Variable
 from ..errors import DevError, Problem
-from ..interpolation import references
+from ..interpolation import fill_in, references
 from . import sizes
 from .target import REGION_VARIABLE, Target
 
@@ -194,8 +194,8 @@ def _environment(
         must_be_chosen = variable.production_default is None and open_to_choice
         if must_be_chosen or (variable.secret and written):
             secret[name] = _parameter(file, service, task, name, target)
-        elif not open_to_choice:
-            plain[name] = written
+        elif fixed := fill_in(written, lambda _name: None):
+            plain[name] = fixed  # written there, or a default that ./dev adopt wrote there
     return plain, secret
 
 

@@ -107,7 +107,9 @@ def _tenants(stack: Stack, reached: set[str]) -> dict[str, str]:
         directory=stack.checkout.root,
         environment=postgres.psql_environment,
     )
-    return addresses.tenants(found.output.split() if found.ok else (), stack.ports[WEB])
+    names = found.output.split() if found.ok else ()
+    settings = stack.settings(stack.declaration.services[WEB])
+    return addresses.tenants(names, stack.ports[WEB], settings)
 
 
 def _moment(seconds: float) -> str:

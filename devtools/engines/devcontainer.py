@@ -346,7 +346,8 @@ class DevContainerEngine(Engine):
             directory=self.checkout.root,
             environment=self._superuser(),
         )
-        return addresses.tenants(found.output.split() if found.ok else (), self._port)
+        names = found.output.split() if found.ok else ()
+        return addresses.tenants(names, self._port, self.checkout.variables)
 
     # Running commands as a service
 

@@ -81,7 +81,8 @@ APP_CLIENT = {
     "WriteAttributes": ["email", "given_name"],
 }
 GROUPS = ("customer", "staff")
-TENANTS = ("test1", "test2")
+SINGLE_TENANT = os.environ.get("SINGLE_TENANT")
+TENANTS = (SINGLE_TENANT,) if SINGLE_TENANT else ("test1", "test2")
 # Public, and valid only for the emulator on this machine.
 PASSWORD = "Sign-in-local-1"  # noqa: S105
 
@@ -89,7 +90,8 @@ PASSWORD = "Sign-in-local-1"  # noqa: S105
 def users() -> list[tuple[str, str, str, str]]:
     """Return e-mail address, given name, group and tenant of each demo user."""
     return [
-        (f"{group}@{tenant}.example.com", group.capitalize(), group, tenant)
+        # Host names have no underscores.
+        (f"{group}@{tenant.replace('_', '-')}.example.com", group.capitalize(), group, tenant)
         for tenant in TENANTS
         for group in GROUPS
     ]

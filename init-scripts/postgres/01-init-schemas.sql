@@ -8,6 +8,7 @@
 \set ON_ERROR_STOP on
 \getenv app_password APP_PASSWORD
 \getenv app_owner_password APP_OWNER_PASSWORD
+\set omit_sample_tenants ''
 \getenv omit_sample_tenants OMIT_SAMPLE_TENANTS
 
 -- web and worker. NOINHERIT: it has no rights in a tenant until it switches to that tenant's role.
@@ -35,8 +36,6 @@ CREATE TABLE public.tenant_config (
     )
 );
 
--- Production starts without a tenant.
-\if :{?omit_sample_tenants}
-\else
-INSERT INTO public.tenant_config (schema_name, name) VALUES ('test1', 'Test One'), ('test2', 'Test Two');
-\endif
+-- Production starts without a tenant, and a product with a single one has its own.
+INSERT INTO public.tenant_config (schema_name, name)
+SELECT * FROM (VALUES ('test1', 'Test One'), ('test2', 'Test Two')) WHERE :'omit_sample_tenants' = '';

@@ -79,6 +79,15 @@ def test_each_parameter_is_named_after_its_variable(made):
     assert secret == {name: f"/business/production/{name}" for name in secret}
 
 
+def test_a_default_that_the_compose_file_has_is_kept(contract, files):
+    changed = copies.deepcopy(files)
+    given_to_web = changed[compose.PRODUCTION].services["web"]["environment"]
+    given_to_web["SINGLE_TENANT"] = "${SINGLE_TENANT-acme_2}"
+    target = Target.of("business", IMAGE, execution_role=ROLE, task_role=ROLE)
+    web = next(one for one in export.made(HERE, changed, contract, target) if one.name == "web")
+    assert given(web)[0]["SINGLE_TENANT"] == "acme_2"
+
+
 def test_release_logs_in_with_another_role_than_web(made):
     _plain, secret = given(made["release"])
     assert secret["DATABASE_URL"] == "/business/production/release/DATABASE_URL"

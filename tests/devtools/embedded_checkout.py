@@ -15,6 +15,8 @@ from devtools.embedded.places import Places
 from devtools.embedded.supervisor import Supervisor
 
 PARTS = ("dev", "devtools", "backend", "init-scripts", "requirements", "docker-compose.yml")
+# The sample tenants, also in a product with a single one.
+FIXED = {"DEV_ENGINE": "embedded", "PYTHONIOENCODING": "utf-8", "SINGLE_TENANT": ""}
 KEPT = ("PATH", "HOME", "USER", "LANG", "TMPDIR", "PIP_CERT", "SSL_CERT_FILE")
 
 
@@ -34,7 +36,7 @@ class EmbeddedCheckout(Workspace):
         if venv:
             (root / ".venv").symlink_to(venv)
         variables = {name: os.environ[name] for name in KEPT if name in os.environ}
-        return cls(root, {**variables, "DEV_ENGINE": "embedded", "PYTHONIOENCODING": "utf-8"})
+        return cls(root, {**variables, **FIXED})
 
     def up(self, *arguments: str) -> str:
         done = self.dev("up", *arguments)

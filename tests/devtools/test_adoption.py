@@ -34,8 +34,14 @@ def clone(tmp_path: Path) -> Checkout:
     return copy
 
 
-def adopt(checkout: Checkout, name: str = "acme-2", title: str = "", keep_shop: bool = False):
-    work = adoption.plan(checkout, name, title, keep_shop)
+def adopt(
+    checkout: Checkout,
+    name: str = "acme-2",
+    title: str = "",
+    keep_shop: bool = False,
+    single: bool = False,
+):
+    work = adoption.plan(checkout, name, title, keep_shop, single)
     return work and adoption.apply(checkout, work)
 
 
@@ -78,6 +84,23 @@ def test_the_shop_can_stay_and_go_later(clone):
     adopt(clone)
     assert not (clone.root / SHOP).exists()
     assert (clone.root / "README.md").read_text() == "# Ours\n"
+
+
+def test_a_product_with_a_single_tenant_says_so_in_its_compose_files_and_its_readme(clone):
+    adopt(clone, single=True)
+    for name in ("docker-compose.yml", "docker-compose.prod.yml"):
+        assert "${SINGLE_TENANT-acme_2}" in (clone.root / name).read_text()
+    assert "test1" not in (clone.root / "README.md").read_text()
+    assert adopt(clone, single=True) is None
+
+
+def test_a_single_tenant_can_be_chosen_later(clone):
+    adopt(clone)
+    assert "test1" in (clone.root / "README.md").read_text()
+    done = adopt(clone, single=True)
+    recorded = "devtools/adopted/origin.json"
+    assert done.changed == [recorded, "docker-compose.prod.yml", "docker-compose.yml"]
+    assert "--single-tenant" in (clone.root / recorded).read_text()
 
 
 def test_a_shop_with_changes_of_its_owner_is_kept(clone, tmp_path):

@@ -73,7 +73,9 @@ class Stack:
 
     def environment(self) -> dict[str, str]:
         """Return the environment of a command, with the project and ports of this stack."""
-        own = {"COMPOSE_PROJECT_NAME": self.project, **self.ports, "NO_COLOR": "1"}
+        # With the sample tenants, also in a product with a single one.
+        own = {"COMPOSE_PROJECT_NAME": self.project, "SINGLE_TENANT": "", "NO_COLOR": "1"}
+        own |= self.ports
         return {**os.environ, **own}
 
     def dev(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:

@@ -351,9 +351,18 @@ CONTRACT: tuple[Variable, ...] = (
         example="DEBUG",
     ),
     Variable(
+        "SINGLE_TENANT",
+        "Tenants",
+        "Name of the only tenant, if the product has no others: every host is its, and no host\n"
+        "is the operators'. The release creates it.",
+        optional(schema_name),
+        example="acme",
+        guards=True,
+    ),
+    Variable(
         "TENANT_BASE_DOMAIN",
         "Tenants",
-        "Domain of the tenants: each is available at NAME.DOMAIN.",
+        "Domain of the tenants: each is available at NAME.DOMAIN, a single one at DOMAIN.",
         default="localhost",
         example="app.example.com",
         required_in=PRODUCTION,

@@ -161,6 +161,7 @@ DATABASE_ROUTERS = ["django_tenants.routers.TenantSyncRouter"]
 TENANT_MODEL = "tenants.Tenant"
 TENANT_DOMAIN_MODEL = "tenants.Domain"
 TENANT_COLOR_ADMIN_APPS = False  # nearly every application of the admin would be green
+SINGLE_TENANT = env["SINGLE_TENANT"]
 TENANT_BASE_DOMAIN = env["TENANT_BASE_DOMAIN"]
 TENANT_DEFAULT = env["TENANT_DEFAULT"]
 TENANT_HEADER = env["TENANT_HEADER"]

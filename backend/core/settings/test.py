@@ -42,6 +42,9 @@ CELERY_RESULT_BACKEND = test_runs.redis_url(CELERY_RESULT_BACKEND, _results)
 # The processes of one run (pytest -n) share a database of Redis.
 CACHES["default"]["KEY_PREFIX"] = os.environ.get("PYTEST_XDIST_WORKER", "")
 
+# Tests have two tenants, so that those of isolation run for a product with one, too.
+SINGLE_TENANT = None
+
 # As in local settings.
 REMEDIES = remedies.REMEDIES
 SHARED_APPS += ["workbench"]

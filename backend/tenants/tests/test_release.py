@@ -56,6 +56,15 @@ def test_a_row_inserted_by_sql_becomes_a_working_tenant():
         assert User.objects.count() == 1
 
 
+def test_a_single_tenant_is_made_once(settings):
+    settings.SINGLE_TENANT = "acme_2"
+    release()
+    release()
+
+    tenant = Tenant.objects.get(schema_name="acme_2")
+    assert (tenant.name, tenant.migrations_stamp) == ("Acme 2", stamp())
+
+
 def test_a_table_in_public_that_is_somebody_elses_is_left_alone():
     # As those of an extension are, or one that a superuser made.
     with connection.cursor() as cursor:
