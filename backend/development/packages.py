@@ -47,9 +47,9 @@ def compare(locked: str, present: Mapping[str, str]) -> Iterator[str]:
     versions: dict[str, list[str]] = {}
     optional = set()
     for name, version, condition in _LOCKED.findall(locked):
-        versions.setdefault(_normal(name), []).append(version)
+        versions.setdefault(normal(name), []).append(version)
         if condition:
-            optional.add(_normal(name))
+            optional.add(normal(name))
     for name, locked_versions in versions.items():
         here = present.get(name)
         wanted = f"{name} {' or '.join(locked_versions)}"
@@ -57,6 +57,11 @@ def compare(locked: str, present: Mapping[str, str]) -> Iterator[str]:
             yield wanted
         elif here is not None and here not in locked_versions:
             yield f"{wanted} (here {here})"
+
+
+def locked_names(locked: str) -> set[str]:
+    """Return the normalised names of the packages of a lock."""
+    return {normal(name) for name, _version, _condition in _LOCKED.findall(locked)}
 
 
 def installed() -> dict[str, str]:
@@ -68,7 +73,7 @@ def installed() -> dict[str, str]:
     for place in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
         for directory in Path(place).glob("*.dist-info"):
             name, _, version = directory.name.removesuffix(".dist-info").rpartition("-")
-            found[_normal(name)] = version
+            found[normal(name)] = version
     return found
 
 
@@ -128,7 +133,8 @@ def _digest() -> str:
     return hashlib.sha256(lock().read_bytes()).hexdigest()
 
 
-def _normal(name: str) -> str:
+def normal(name: str) -> str:
+    """Return the name of a package as all its spellings are compared."""
     # https://packaging.python.org/en/latest/specifications/name-normalization/
     return re.sub(r"[-_.]+", "-", name).lower()
 

@@ -74,6 +74,8 @@ def up(run: Run) -> int:
     done = f"up in {took}" if changed else f"already up, nothing changed  {took}"
     run.terminal.mark(Mark.GOOD, done + _served_by(status))
     _print_addresses(run.terminal, status)
+    if unmigrated := run.engine.unmigrated():
+        run.terminal.warn(unmigrated)
     return 0
 
 

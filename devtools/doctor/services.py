@@ -73,7 +73,7 @@ or use a database for each branch: git worktree add ../NAME BRANCH, there ./dev 
 
 @check
 def migrations(context: Context) -> Result:
-    """Are migrations pending or unknown? Web reports this, because only the application knows."""
+    """Are migrations pending, unknown or not made? Only the application knows."""
     said = context.status.health
     if said is None:
         raise NotApplicable("web does not answer, and only web can compare migrations")
@@ -91,6 +91,8 @@ def migrations(context: Context) -> Result:
     if unknown:
         finding, _, command = unknown.partition("; run: ")
         return wrong(finding, AHEAD if "doctor" in command else command)
+    if unmigrated := context.engine.unmigrated():
+        return warning(unmigrated.what, unmigrated.remedy)
     return ok(f"public and {len(context.status.tenants)} tenants are up to date")
 
 

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 
 from .. import debuggers, environment, ports
 from ..checkout import Checkout
-from ..errors import DevError
+from ..errors import DevError, Problem
 from ..interpreter import Interpreter, Local
 from ..process import Result
 from ..services import WEB
 from ..status import StackStatus
 from ..terminal import Terminal
+
+# Which code was seen to have a migration for each change of a model.
+_MIGRATED = "migrated"
+_MAKE_NO_MIGRATIONS = ("makemigrations", "--check", "--dry-run", "--no-input", "--skip-checks")
+# The second is of a change that Django has a question about.
+_UNMIGRATED = re.compile(r"(?:^Migrations for '|^Field '\w+' on model ')(\w+)'", re.MULTILINE)
 
 
 class Engine(ABC):
@@ -118,6 +127,24 @@ class Engine(ABC):
         """The packages of `lock` that the running web lacks, as `name version`."""
         return environment.named(self.ask(WEB, ["python", *environment.COMPARE]))
 
+    def unmigrated(self) -> Problem | None:
+        """The problem that models have changes without a migration, as the code is now.
+
+        Asked in a new process, because web has the models of its start; and not again for the same
+        code. None if web does not run.
+        """
+        code = {"backend": _version_of(self.checkout.root / "backend")}
+        if self.checkout.recall(_MIGRATED) == code:
+            return None
+        asked = self.ask(WEB, ["python", "manage.py", *_MAKE_NO_MIGRATIONS])
+        names = _UNMIGRATED.findall(asked.output) if asked else []
+        if not names:
+            if asked and asked.ok:
+                self.checkout.remember(_MIGRATED, code)
+            return None
+        what = f"models have changes without a migration: {', '.join(names)}"
+        return Problem(what, "./dev makemigrations")
+
     def python_with(self, *modules: str) -> Interpreter | None:
         """A Python that can import `modules`: of this machine, else of the stack's image.
 
@@ -164,6 +191,15 @@ class Engine(ABC):
         None if the service is not running. Raises DevError if that is unknown.
         """
         raise DevError("this engine cannot run a command as a service")
+
+
+def _version_of(folder: Path) -> str:
+    """A digest of the sizes and times of the Python files in `folder`."""
+    found = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        facts = path.stat()
+        found.update(f"{path} {facts.st_size} {facts.st_mtime_ns}\n".encode())
+    return found.hexdigest()
 
 
 def runs_once(service: str) -> DevError:

@@ -384,6 +384,23 @@ def test_another_checkout_on_the_port_of_web_is_not_reported(up):
     assert f"redis does not listen on port {port}" in tests.stderr
 
 
+def test_up_says_which_models_have_changes_without_a_migration(up):
+    models = up.root / "backend/users/models.py"
+    kept = models.read_text()
+    change = '    email = EmailAddressField("e-mail address"'
+    assert change in kept
+    try:
+        models.write_text(
+            kept.replace(change, f"    shoe_size = models.IntegerField(null=True)\n{change}")
+        )
+        assert "models have changes without a migration: users" in up.dev("up").stderr
+        found = up.dev("doctor", "migrations")
+    finally:
+        models.write_text(kept)
+    assert "./dev makemigrations" in found.stdout + found.stderr
+    assert "migration: users" not in up.dev("up").stderr
+
+
 # AWS
 
 

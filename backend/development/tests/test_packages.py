@@ -49,7 +49,7 @@ def test_what_is_missing_or_has_another_version_differs(present, found):
 
 
 def test_directories_are_named_after_what_is_in_them():
-    found = {packages._normal(one.name): one.version for one in distributions()}
+    found = {packages.normal(one.name): one.version for one in distributions()}
     assert found.items() >= packages.installed().items()
     assert "django" in packages.installed()
 
