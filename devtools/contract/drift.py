@@ -38,6 +38,9 @@ _DECLARE = (
     f"declare it: a Variable in CONTRACT of {variables.FILE}; "
     f"or, if another program owns it, add it to {foreign.FILE}"
 )
+# The image sets them, or only their default is right there.
+_FIXED_IN_PRODUCTION = {"LOG_FORMAT", "SERVER", "SSM_PARAMETER_PATH", "TENANT_DEFAULT"}
+_FIXED_IN_PRODUCTION |= {"TENANT_HEADER", "WORKER_HEARTBEAT_FILE"}
 _WRITE = "update it: ./dev reference"
 
 
@@ -110,6 +113,7 @@ def findings(evidence: Evidence) -> list[Finding]:
             _what_nobody_reads,
             _what_compose_fills_in,
             _what_processes_are_given,
+            _what_production_lacks,
             _what_processes_lack,
             _the_dev_container,
             _the_example,
@@ -225,9 +229,32 @@ def _what_processes_are_given(evidence: Evidence) -> Iterator[Finding]:
             yield Finding(given.file, given.line, what, remedy)
 
 
+def _what_production_lacks(evidence: Evidence) -> Iterator[Finding]:
+    """What nobody could set in production, because no file passes it on."""
+    for name in _not_passed_on(evidence):
+        variable = evidence.contract[name]
+        value = f" ${{{name}}}" if variable.production_default is None else ""
+        yield Finding(
+            variables.FILE,
+            variable.line,
+            f"{name} cannot be set in production: {compose.PRODUCTION} does not name it",
+            f"add a line to x-environment there: {name}:{value}\n"
+            "or, if it is only for developers, here: deployments=LOCALLY",
+        )
+
+
+def _not_passed_on(evidence: Evidence) -> set[str]:
+    named = evidence.files[compose.PRODUCTION].named | _FIXED_IN_PRODUCTION
+    return {
+        variable.name
+        for variable in evidence.contract.values()
+        if variable.reader == "backend" and PRODUCTION in variable.deployments
+    } - named
+
+
 def _what_processes_lack(evidence: Evidence) -> Iterator[Finding]:
     """Ask the backend whether it would start with each process's variables."""
-    contract = evidence.contract
+    contract, known = evidence.contract, _not_passed_on(evidence)
     environments = {
         f"{number}": {
             given.name: fill_in(given.value, _stand_in(contract, process.deployment))
@@ -249,6 +276,8 @@ def _what_processes_lack(evidence: Evidence) -> Iterator[Finding]:
         process = evidence.processes[int(label)]
         for fault in faults:
             first, *more = fault.splitlines()
+            if process.deployment == PRODUCTION and first.partition(" ")[0] in known:
+                continue  # see _what_production_lacks
             what = f"{process.label} would not start: {first}"
             remedy = "\n".join(line.strip() for line in more) or f"see {variables.FILE}"
             yield Finding(process.file, process.line, what, remedy)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
+from collections.abc import Iterator
+from pathlib import Path
 
 from ..checkout import Checkout
 from ..errors import DevError
-from .stack import ENVIRONMENT_FILE
+from .stack import COMPOSE_FILE, ENVIRONMENT_FILE
 
+EXAMPLE = ".env.example"  # describes each variable
 KEY_BYTES = 48  # 64 characters
 PASSWORD_BYTES = 32  # 43 characters, of which none needs quoting in a URL
 
@@ -33,6 +37,7 @@ OPERATIONS_HOST={operations}
 EMAIL_URL=
 EMAIL_FROM={sender}
 """
+_OF_THE_PRODUCT = "\n# The product's own, which docker-compose.prod.yml requires.\n"
 
 
 def write(checkout: Checkout, domain: str = "") -> list[str]:
@@ -54,6 +59,8 @@ def write(checkout: Checkout, domain: str = "") -> list[str]:
         operations=f"operations.{domain}" if domain else "",
         sender=f"noreply@{domain}" if domain else "",
     )
+    if others := list(_others(checkout.root)):
+        text += _OF_THE_PRODUCT + "".join(f"{name}={value}\n" for name, value in others)
     path = checkout.root / ENVIRONMENT_FILE
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -67,6 +74,17 @@ def write(checkout: Checkout, domain: str = "") -> list[str]:
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     return [line[:-1] for line in text.splitlines() if line.endswith("=")]
+
+
+def _others(root: Path) -> Iterator[tuple[str, str]]:
+    """The variables that production requires and _TEXT lacks, with a value if it is random."""
+    declared = (root / EXAMPLE).read_text(encoding="utf-8").splitlines()
+    compose = (root / COMPOSE_FILE).read_text(encoding="utf-8")
+    required = re.findall(r"^[^#\n]*\$\{(\w+)\}", compose, re.MULTILINE)
+    for name in dict.fromkeys(required):
+        if f"\n{name}=" not in _TEXT:
+            random = f"# e.g. {name}={{random}}" in declared
+            yield name, secrets.token_urlsafe(KEY_BYTES) if random else ""
 
 
 _PASSWORDS = ("postgres", "app", "owner", "redis")

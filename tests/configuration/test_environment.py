@@ -171,16 +171,16 @@ def test_a_declared_variable_that_is_never_read(copy, reader):
     line = declare(copy, f'"NEW_LIMIT", "Django", "A limit.", reader="{reader}"')
     found = [one for one in findings(copy) if one.file == CONTRACT]
     assert {one.line for one in found} == {line}
-    assert "NEW_LIMIT is declared but no" in found[0].what
+    assert any("NEW_LIMIT is declared but no" in one.what for one in found)
 
 
 def test_a_variable_that_a_library_reads_by_itself(copy):
-    declare(copy, '"NEW_LIMIT", "Django", "A limit.", library="boto3"')
+    declare(copy, '"NEW_LIMIT", "Django", "A limit.", library="boto3", deployments=LOCALLY')
     assert {one.file for one in findings(copy)} == {".env.example"}
 
 
 def test_a_library_that_is_not_installed_reads_nothing(copy):
-    line = declare(copy, '"NEW_LIMIT", "Django", "A limit.", library="boto4"')
+    line = declare(copy, '"NEW_LIMIT", "Django", "A limit.", library="boto4", deployments=LOCALLY')
     (found,) = (one for one in findings(copy) if one.file == CONTRACT)
     assert (found.line, "boto4" in found.what) == (line, True)
 
@@ -272,6 +272,22 @@ def test_the_backend_finds_invalid_environments_of_processes(copy):
     found = [one for one in findings(copy) if one.file == LOCAL]
     assert len(found) == 4
     assert all("would not start: WEB_BIND is not HOST:PORT" in one.what for one in found)
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [("", "NEW_LIMIT:"), (", required_in=PRODUCTION", "NEW_LIMIT: ${NEW_LIMIT}")],
+)
+def test_a_variable_that_production_does_not_pass_on_is_reported_with_the_line(copy, more, line):
+    declared = f'"NEW_LIMIT", "Django", "A limit.", example="5"{more}'
+    declare(copy, declared)
+    append(copy, SETTINGS, '\nNEW_LIMIT = env["NEW_LIMIT"]\n')
+    (found,) = [one for one in findings(copy) if one.file != ".env.example"]
+    assert "NEW_LIMIT cannot be set in production" in found.what
+    assert f"there: {line}\n" in found.remedy
+
+    replace(copy, "docker-compose.prod.yml", "  LOG_LEVEL:\n", f"  LOG_LEVEL:\n  {line}\n")
+    assert {one.file for one in findings(copy)} == {".env.example"}
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,12 @@ BACKEND = Path(__file__).parents[2]
 BACKEND_VARIABLES = [variable for variable in CONTRACT if variable.reader == "backend"]
 
 PRODUCTION = {
+    # What a product requires besides.
+    **{
+        variable.name: variable.example.replace("{random}", "nothing-but-a-test-0123456789")
+        for variable in BACKEND_VARIABLES
+        if "production" in variable.required_in
+    },
     "DJANGO_SETTINGS_MODULE": "core.settings.production",
     "SECRET_KEY": "nothing-but-a-test-0123456789-of-fifty-characters-x",
     "ALLOWED_HOSTS": "app.example.com",
