@@ -1,11 +1,21 @@
-"""Faulty programs for the tests of ./dev."""
+"""Fixtures of the tests of ./dev."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from front_door import Workspace
+from front_door import ROOT, Workspace
+
+from devtools import environment
+from devtools.checkout import Checkout
+from devtools.terminal import Terminal
+
+
+@pytest.fixture(scope="session")
+def venv() -> Path:
+    """The `.venv` that all checkouts of the tests share."""
+    return environment.ensure(Checkout(ROOT), Terminal()).parent.parent
 
 
 @pytest.fixture

@@ -69,12 +69,17 @@ class EmbeddedCheckout(Workspace):
 
     def server(self) -> str:
         """The name of the web server that answers."""
-        answer = health.ask(self.port("web"))
+        answer = self._answer()
         return answer.server if answer else ""
 
     def healthy(self) -> bool:
-        answer = health.ask(self.port("web"))
+        answer = self._answer()
         return answer is not None and answer.ok
+
+    def _answer(self) -> health.Health | None:
+        """What web says of its health; None if it does not answer, or was never started."""
+        started = (self.root / ".dev" / "embedded.json").exists()
+        return health.ask(self.port("web")) if started else None
 
     # Data
 

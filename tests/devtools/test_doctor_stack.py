@@ -12,12 +12,8 @@ from pathlib import Path
 import pytest
 import small_stack
 from embedded_checkout import EmbeddedCheckout
-from front_door import ROOT, Workspace
+from front_door import Workspace
 from small_stack import BASE_IMAGE, lacks
-
-from devtools import environment
-from devtools.checkout import Checkout
-from devtools.terminal import Terminal
 
 pytestmark = pytest.mark.stack
 
@@ -178,8 +174,7 @@ def test_the_faults_of_a_stack_that_is_up(stack):
 
 
 @pytest.fixture
-def embedded(tmp_path):
-    venv = environment.ensure(Checkout(ROOT), Terminal()).parent.parent
+def embedded(venv, tmp_path):
     return EmbeddedCheckout.make(tmp_path / "embedded", venv)
 
 

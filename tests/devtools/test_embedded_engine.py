@@ -18,15 +18,13 @@ import psutil
 import pytest
 from embedded_checkout import EmbeddedCheckout
 from emulated_aws import AWS_STATE, fetched
-from front_door import ROOT, another_application
+from front_door import another_application, read_until, single_spaced
 from running_stack import free_ports
 
 from devtools import environment, ports
-from devtools.checkout import Checkout
 from devtools.readiness import wait_until
 from devtools.supervision.client import WATCH
 from devtools.supervision.leftovers import MARK, MARK_SERVICE
-from devtools.terminal import Terminal
 
 pytestmark = pytest.mark.stack
 
@@ -56,12 +54,6 @@ print(json.dumps(done))
 
 
 @pytest.fixture(scope="module")
-def venv() -> Path:
-    """The `.venv` that all stacks of this file share."""
-    return environment.ensure(Checkout(ROOT), Terminal()).parent.parent
-
-
-@pytest.fixture(scope="module")
 def stack(venv, tmp_path_factory):
     """A running stack for all tests that keep it running, in a directory with a difficult name."""
     checkout = EmbeddedCheckout.make(
@@ -73,8 +65,9 @@ def stack(venv, tmp_path_factory):
 
 @pytest.fixture
 def up(stack):
-    """The running stack."""
-    stack.up()
+    """The stack, healthy and under Gunicorn before each test."""
+    if not (stack.healthy() and stack.server() == "gunicorn"):
+        stack.up()
     return stack
 
 
@@ -82,6 +75,14 @@ def up(stack):
 def checkout(venv, tmp_path):
     """A separate checkout for a test that needs a fresh one."""
     made = EmbeddedCheckout.make(tmp_path / "own", venv)
+    yield made
+    made.clean()
+
+
+@pytest.fixture(scope="module")
+def spare(venv, tmp_path_factory):
+    """A second checkout, whose ports and folder the tests change."""
+    made = EmbeddedCheckout.make(tmp_path_factory.mktemp("spare") / "own", venv)
     yield made
     made.clean()
 
@@ -103,18 +104,6 @@ def _alive(pids: dict[str, int]) -> list[str]:
     ]
 
 
-def _read_until(child: subprocess.Popen[str], words: str) -> None:
-    for line in child.stdout:
-        if words in _single_spaced(line):
-            return
-    raise AssertionError(f"{words!r} was not printed: {child.stderr.read()}")
-
-
-def _single_spaced(text: str) -> str:
-    """`text` without the padding of its columns."""
-    return re.sub(" +", " ", text)
-
-
 # The commands
 
 
@@ -123,7 +112,7 @@ def test_up_shows_each_service_and_a_second_one_changes_nothing(stack):
     assert "engine: embedded (DEV_ENGINE)" in first
     for service in ("db", "redis", "web", "worker"):
         assert any(line.split()[1:3] == [service, "healthy"] for line in first.splitlines())
-    assert "migrate completed" in _single_spaced(first)
+    assert "migrate completed" in single_spaced(first)
     assert f"http://test2.localhost:{stack.port('web')}/" in first
     before = stack.pids()
     assert "already up, nothing changed" in stack.up()
@@ -280,9 +269,9 @@ def test_logs_have_the_services_name_before_each_line(up):
     done = up.dev("logs", "--tail", "1", "db", "worker")
     assert [line.split(" ")[0] for line in done.stdout.splitlines()] == ["db", "worker"]
     with up.start("logs", "-f", "db") as following:
-        _read_until(following, "ready to accept connections")
+        read_until(following, "ready to accept connections")
         up.dev("psql", "-c", "SELECT no_such_thing")
-        _read_until(following, "no_such_thing")
+        read_until(following, "no_such_thing")
         following.send_signal(signal.SIGINT)
         following.communicate(timeout=10)
     assert "there is no service 'wbe'" in up.dev("logs", "wbe").stderr
@@ -299,7 +288,7 @@ def test_ctrl_c_in_tests_is_an_interrupt_and_not_a_failure(up):
     file = up.write("backend/core/tests/test_waiting.py", f"import time\n\n\n{waiting}")
     # Like Ctrl-C in a terminal: every process of the group receives it.
     with up.start("test", "-s", "core/tests/test_waiting.py", process_group=0) as child:
-        _read_until(child, "waiting")
+        read_until(child, "waiting")
         os.killpg(child.pid, signal.SIGINT)
         output, errors = child.communicate(timeout=60)
     file.unlink()
@@ -345,25 +334,26 @@ def test_down_stops_in_order_and_the_data_stays(up):
 # Ports
 
 
-def test_taken_ports_are_replaced_and_remembered(checkout):
-    compose = checkout.root / "docker-compose.yml"
+def test_taken_ports_are_replaced_and_remembered(spare):
+    compose = spare.root / "docker-compose.yml"
     with _listener() as server:
         taken = server.getsockname()[1]
         compose.write_text(compose.read_text().replace("WEB_PORT:-8000", f"WEB_PORT:-{taken}"))
-        tests = checkout.dev("test", "--collect-only", "-q", "core/tests/test_liveness.py")
+        tests = spare.dev("test", "--collect-only", "-q", "core/tests/test_liveness.py")
         assert tests.returncode == 0, tests.stdout + tests.stderr
-        first = tests.stdout + checkout.up()
-        moved = checkout.port("web")
+        first = tests.stdout + spare.up()
+        moved = spare.port("web")
         assert moved > taken
         assert f"web gets port {moved} (WEB_PORT): {taken} is taken by " in first
         assert f"http://localhost:{moved}/" in first
-    assert "nothing changed" in checkout.up()  # remembered, though the first port is free again
-    assert checkout.port("web") == moved
+    assert "nothing changed" in spare.up()  # remembered, though the first port is free again
+    assert spare.port("web") == moved
 
     with _listener() as server:
         chosen = str(server.getsockname()[1])
-        checkout.variables["WEB_PORT"] = chosen
-        done = checkout.dev("up")
+        spare.variables["WEB_PORT"] = chosen
+        done = spare.dev("up")
+        del spare.variables["WEB_PORT"]
     assert done.returncode == 1
     assert f"error: port {chosen} for web (WEB_PORT) is taken by " in done.stderr
 
@@ -505,13 +495,14 @@ def test_a_lock_file_of_a_dead_server_is_removed(up):
     lock = up.root / ".dev" / "data" / "postgres" / "postmaster.pid"
     # This process is not a server: its process id was reused.
     lock.write_text(f"{os.getpid()}\n{lock.parent}\n1700000000\n5432\n\n\n 1 2\nready\n")
-    assert "db healthy" in _single_spaced(up.up())
+    assert "db healthy" in single_spaced(up.up())
 
 
-def test_the_second_of_two_concurrent_commands_waits(checkout):
-    with checkout.start("up") as first:
-        _read_until(first, "starting")
-        with checkout.start("up") as second:
+def test_the_second_of_two_concurrent_commands_waits(up):
+    up.dev("down")
+    with up.start("up") as first:
+        read_until(first, "starting")
+        with up.start("up") as second:
             output, errors = second.communicate(timeout=90)
         first.communicate(timeout=90)
     assert (first.returncode, second.returncode) == (0, 0), errors
@@ -519,14 +510,14 @@ def test_the_second_of_two_concurrent_commands_waits(checkout):
     assert "already up, nothing changed" in output
 
 
-@pytest.mark.parametrize("moment", ["creating the database", "migrate running", "worker starting"])
-def test_an_interrupted_up_is_continued_by_the_next(checkout, moment):
-    with checkout.start("up") as child:
-        _read_until(child, moment)
-        child.send_signal(signal.SIGINT)
-        _, errors = child.communicate(timeout=60)
-    assert child.returncode == 130
-    assert "Traceback" not in errors
+def test_an_interrupted_up_is_continued_by_the_next(checkout):
+    for moment in ("creating the database", "migrate running", "worker starting"):
+        with checkout.start("up") as child:
+            read_until(child, moment)
+            child.send_signal(signal.SIGINT)
+            _, errors = child.communicate(timeout=60)
+        assert child.returncode == 130
+        assert "Traceback" not in errors
     checkout.up()  # shows nothing of those that became healthy meanwhile
     assert checkout.healthy()
 
@@ -610,38 +601,38 @@ def test_a_copy_of_a_running_checkout_starts_with_separate_data_and_ports(up, tm
     up.sql("DROP TABLE public.of_the_first")
 
 
-def test_a_stack_that_was_up_while_its_folder_was_moved_starts_with_its_data(checkout, tmp_path):
-    checkout.up("--auto-ports")
-    checkout.sql("CREATE TABLE public.kept ()")
-    before = checkout.pids()
-    used = {name: checkout.port(name) for name in ("web", "db", "redis", "localstack")}
-    old = checkout.root
-    checkout.root = old.rename(tmp_path / "renamed")
-    shown = checkout.dev("status")
+def test_a_stack_that_was_up_while_its_folder_was_moved_starts_with_its_data(spare):
+    spare.up("--auto-ports")
+    spare.sql("CREATE TABLE public.kept ()")
+    before = spare.pids()
+    used = {name: spare.port(name) for name in ("web", "db", "redis", "localstack")}
+    old = spare.root
+    spare.root = old.rename(old.with_name("renamed"))
+    shown = spare.dev("status")
     assert shown.returncode == 1
     assert f"moved from {old}" in shown.stderr
-    assert "stopped: web, worker, localstack, redis, db" in checkout.up()
+    assert "stopped: web, worker, localstack, redis, db" in spare.up()
     assert not _alive(before)
-    assert checkout.sql("SELECT to_regclass('public.kept') IS NULL") == "f"
-    assert {name: checkout.port(name) for name in used} == used
-    assert not checkout.dev("status").stderr
+    assert spare.sql("SELECT to_regclass('public.kept') IS NULL") == "f"
+    assert {name: spare.port(name) for name in used} == used
+    assert not spare.dev("status").stderr
 
 
-def test_files_deleted_under_a_running_stack_are_reported_and_up_restarts(checkout):
-    checkout.up("--auto-ports")
-    before = checkout.pids()
-    used = {name: checkout.port(name) for name in ("web", "db", "redis", "localstack")}
-    shutil.rmtree(checkout.root / ".dev")
-    venv = (checkout.root / ".venv").rename(checkout.root / "venv")
-    shown = checkout.dev("status")
+def test_files_deleted_under_a_running_stack_are_reported_and_up_restarts(spare):
+    spare.up("--auto-ports")
+    before = spare.pids()
+    used = {name: spare.port(name) for name in ("web", "db", "redis", "localstack")}
+    shutil.rmtree(spare.root / ".dev")
+    venv = (spare.root / ".venv").rename(spare.root / "venv")
+    shown = spare.dev("status")
     assert shown.returncode == 1
     assert "deleted while the stack was up: .dev, .venv" in shown.stderr
     assert "db" in shown.stdout
-    venv.rename(checkout.root / ".venv")
-    assert "deleted while the stack was up: .dev" in checkout.up()
+    venv.rename(spare.root / ".venv")
+    assert "deleted while the stack was up: .dev" in spare.up()
     assert not _alive(before)
-    assert {name: checkout.port(name) for name in used} == used
-    assert checkout.healthy()
+    assert {name: spare.port(name) for name in used} == used
+    assert spare.healthy()
 
 
 # Users and permissions
@@ -739,13 +730,13 @@ def test_an_ordinary_user_brings_up_a_fresh_clone_without_a_compiler(fresh, as_o
     assert shutil.which("cc", path=fresh.variables["PATH"]) is None
     try:
         with dev("up") as interrupted:
-            _read_until(interrupted, "installing requirements/")
+            read_until(interrupted, "installing requirements/")
             interrupted.send_signal(signal.SIGINT)
             _, errors = interrupted.communicate(timeout=60)
         assert interrupted.returncode == 130, errors
         first = finish("up")
         assert "installing requirements/" in first
-        assert "worker healthy" in _single_spaced(first)
+        assert "worker healthy" in single_spaced(first)
         before = (fresh.root / ".venv" / "installed").read_text()
         lock = fresh.root / environment.REQUIREMENTS
         lock.write_text(lock.read_text() + "# changed, as after a pull\n")
@@ -770,6 +761,7 @@ def test_passwords_that_change_reach_the_roles_of_a_database_with_data(up):
         assert up.dev("manage", "list_tenants").returncode == 0
     finally:
         (up.root / ".env").unlink()
+        up.up()
 
 
 CHANGE_PASSWORD = """
