@@ -37,6 +37,13 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
+from importlib.machinery import (
+    EXTENSION_SUFFIXES,
+    SOURCE_SUFFIXES,
+    ExtensionFileLoader,
+    FileFinder,
+    SourceFileLoader,
+)
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -342,8 +349,9 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 def _become(arguments: list[str]) -> None:
     """Run the program as `python ARGUMENT...` would."""
-    # Compiled files tell an edit by whole seconds and size. That is not enough here.
     sys.dont_write_bytecode = True
+    sys.path_hooks.insert(0, _find_source)
+    sys.path_importer_cache.clear()
     importlib.invalidate_caches()
     for name, module in list(sys.modules.items()):
         if name != "__main__" and str(getattr(module, "__file__", "")).startswith(str(Path.cwd())):
@@ -354,6 +362,24 @@ def _become(arguments: list[str]) -> None:
     else:
         sys.argv = arguments
         runpy.run_path(str(Path(arguments[0]).resolve()), run_name="__main__")
+
+
+class Source(SourceFileLoader):
+    """Compiles each module itself.
+
+    Compiled files, which another process may have written, tell an edit by whole seconds and size.
+    """
+
+    def path_stats(self, path: str) -> NoReturn:
+        """Refuse what compiled files are compared with: without it none is read."""
+        raise OSError
+
+
+def _find_source(path: str) -> FileFinder:
+    """Find the project's modules in a folder: https://docs.python.org/3/library/sys.html#sys.path_hooks"""
+    if not path.startswith(str(Path.cwd())) or not Path(path).is_dir():
+        raise ImportError
+    return FileFinder(path, (ExtensionFileLoader, EXTENSION_SUFFIXES), (Source, SOURCE_SUFFIXES))
 
 
 def _say(text: str) -> None:

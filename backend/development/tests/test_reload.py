@@ -1,6 +1,7 @@
 """A program under development.reload restarts after every edit: real processes and files."""
 
 import os
+import py_compile
 import shutil
 import signal
 import socket
@@ -95,6 +96,17 @@ def test_no_edit_is_lost_however_soon_it_follows(program):
         time.sleep((number % 10) / 200)
         program.edit(number)
     program.shows(130)
+
+
+def test_an_edit_of_the_same_second_as_a_compiled_file_shows(program):
+    program.shows(100)
+    # As another process leaves it, which imported what was there for a moment.
+    program.edit(101)
+    py_compile.compile(str(program.place / "edited.py"))
+    times = (program.place / "edited.py").stat()
+    program.edit(102)
+    os.utime(program.place / "edited.py", ns=(times.st_atime_ns, times.st_mtime_ns + 1))
+    program.shows(102)
 
 
 def test_an_edit_while_the_project_is_imported_is_not_lost(program):
