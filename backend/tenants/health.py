@@ -20,9 +20,10 @@ def probe_migrations() -> None:
     """Raise what the database lacks. While it is ahead, see `probe_unknown_migrations`."""
     connection.set_schema_to_public()
     applied = set(MigrationRecorder(connection).applied_migrations())
-    behind = ["public"] if migrations_on_disk() - applied else []
+    pending = migrations_on_disk() - applied
+    behind = ["public"] if pending else []
     # A newer release, or another branch's, has left its own stamp; it may have more applications.
-    current = {stamp(), stamp_of(applied)}
+    current = {stamp()} if pending else {stamp(), stamp_of(applied)}
     behind += (
         Tenant.objects.exclude(migrations_stamp__in=current)
         .order_by("schema_name")

@@ -8,6 +8,7 @@ from django.db import connection
 
 from core import health
 from core.settings import base
+from tenants.migration import migrations_on_disk, stamp_of
 
 
 @pytest.fixture
@@ -57,10 +58,18 @@ def test_readiness_names_a_missing_worker(browser, no_worker):
     assert "./dev logs worker" in answer.json()["checks"]["worker"]["error"]
 
 
+@pytest.fixture
+def one_more_migration(monkeypatch):
+    more = frozenset({*migrations_on_disk(), ("users", "9999_not_applied")})
+    monkeypatch.setattr("tenants.health.migrations_on_disk", lambda: more)
+    monkeypatch.setattr("tenants.health.stamp", lambda: stamp_of(more))
+
+
 @pytest.mark.django_db
-def test_production_names_no_command_of_a_checkout(browser, settings, monkeypatch, no_worker):
+def test_production_names_no_command_of_a_checkout(
+    browser, settings, one_more_migration, no_worker
+):
     settings.REMEDIES = base.REMEDIES
-    monkeypatch.setattr("tenants.health.stamp", lambda: "of code with one more migration")
     checks = browser.get("/api/v1/health/").json()["checks"]
 
     assert checks["worker"]["error"].endswith("no worker has been heard from; see its log")
@@ -68,22 +77,12 @@ def test_production_names_no_command_of_a_checkout(browser, settings, monkeypatc
 
 
 @pytest.mark.django_db
-def test_readiness_names_the_tenants_with_pending_migrations(browser, monkeypatch):
-    monkeypatch.setattr("tenants.health.stamp", lambda: "of code with one more migration")
+def test_readiness_names_the_schemas_with_pending_migrations(browser, one_more_migration):
     check = browser.get("/api/v1/health/").json()["checks"]["migrations"]
 
     assert check["status"] == "fail"
-    assert "test1, test2" in check["error"]
+    assert "public, test1, test2" in check["error"]
     assert "./dev migrate" in check["error"]
-
-
-@pytest.mark.django_db
-def test_readiness_names_public_with_pending_migrations(browser, monkeypatch):
-    more = frozenset({("users", "9999_not_applied")})
-    monkeypatch.setattr("tenants.health.migrations_on_disk", lambda: more)
-    check = browser.get("/api/v1/health/").json()["checks"]["migrations"]
-
-    assert "public" in check["error"]
 
 
 def test_a_broken_dependency_is_named_with_its_fault(browser, probe):
