@@ -24,7 +24,6 @@ from devtools.errors import DevError
 from devtools.process import background
 from devtools.services import WEB
 from devtools.terminal import Terminal
-from tests.stack.debug_client import Direct, Editor
 
 from .copy import Copy, free_port, page
 from .measure import Measure
@@ -262,6 +261,9 @@ def _server(
     with background(command, directory=backend, environment=variables):
         editor = None
         if debug_port and mode != DEBUGGER:
+            # The other parts work without the tests.
+            from tests.stack.debug_client import Direct, Editor
+
             readiness.wait_until(lambda: ports.listens(debug_port), 30, "no debugger listens")
             where = {"host": ports.LOOPBACK, "port": debug_port}
             editor = Editor({"connect": where, "justMyCode": True, "subProcess": True}, "", Direct)

@@ -6,7 +6,6 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
-from pathlib import Path
 
 from ..checkout import Checkout
 from ..errors import DevError
@@ -59,7 +58,7 @@ def write(checkout: Checkout, domain: str = "") -> list[str]:
         operations=f"operations.{domain}" if domain else "",
         sender=f"noreply@{domain}" if domain else "",
     )
-    if others := list(_others(checkout.root)):
+    if others := list(_others(checkout)):
         text += _OF_THE_PRODUCT + "".join(f"{name}={value}\n" for name, value in others)
     path = checkout.root / ENVIRONMENT_FILE
     try:
@@ -76,11 +75,10 @@ def write(checkout: Checkout, domain: str = "") -> list[str]:
     return [line[:-1] for line in text.splitlines() if line.endswith("=")]
 
 
-def _others(root: Path) -> Iterator[tuple[str, str]]:
+def _others(checkout: Checkout) -> Iterator[tuple[str, str]]:
     """The variables that production requires and _TEXT lacks, with a value if it is random."""
-    declared = (root / EXAMPLE).read_text(encoding="utf-8").splitlines()
-    compose = (root / COMPOSE_FILE).read_text(encoding="utf-8")
-    required = re.findall(r"^[^#\n]*\$\{(\w+)\}", compose, re.MULTILINE)
+    declared = checkout.read(EXAMPLE).splitlines()
+    required = re.findall(r"^[^#\n]*\$\{(\w+)\}", checkout.read(COMPOSE_FILE), re.MULTILINE)
     for name in dict.fromkeys(required):
         if f"\n{name}=" not in _TEXT:
             random = f"# e.g. {name}={{random}}" in declared

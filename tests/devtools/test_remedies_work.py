@@ -137,7 +137,8 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_what_the_message_says_removes_the_fault(workspace, fake_docker, fault):
     fake_docker("echo 'no daemon' >&2; exit 1")
-    shutil.copy(ROOT / ".env.example", workspace.root)
+    for name in (".env.example", "docker-compose.prod.yml"):
+        shutil.copy(ROOT / name, workspace.root)
     workspace.write("docker-compose.yml", "services: {}\n")
     remedied(workspace, fault)
 
