@@ -1,0 +1,92 @@
+"""The command line of each process, for what the environment asks for."""
+
+import os
+import sys
+
+import pytest
+
+from core import start
+from core.env.validation import read
+from development import packages
+
+RELOAD = ["-m", "development.reload"]
+GUNICORN = ["-m", "gunicorn", "core.wsgi"]
+RUNSERVER = ["manage.py", "runserver", "--noreload", "--socket"]
+WORKER = ["-m", "celery", "--quiet", "--app", "core", "worker"]
+WORKER += ["--without-gossip", "--without-mingle", "--concurrency", "3"]
+DEBUGGER = ["-X", "frozen_modules=off", "development/debugger.py", "--listen"]
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Collect the arguments of Python that `start` goes on with."""
+    lines = []
+    monkeypatch.setattr(packages, "start", lambda: None)
+    # Not as this process remembers it.
+    monkeypatch.setattr("core.env.own", lambda *names: read(os.environ, names))
+    monkeypatch.setattr(start, "become", lines.append)
+    monkeypatch.setattr(os, "execve", lambda program, command, environment: lines.append(command))
+    for name in ("DEBUGPY_PORT", "DEBUGPY_HOST", "RELOAD", "SERVER"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("WEB_BIND", "127.0.0.1:8000")
+    monkeypatch.setenv("WORKER_CONCURRENCY", "3")
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "line"),
+    [
+        ("web", {}, GUNICORN),
+        ("web 7", {}, [*GUNICORN, "--bind", "fd://7"]),
+        (
+            "web",
+            {"RELOAD": "true"},
+            [*RELOAD, "--listen", "127.0.0.1:8000", *GUNICORN, "--bind", "fd://{}"],
+        ),
+        (
+            "web 7",
+            {"SERVER": "runserver"},
+            [*RELOAD, "--listen", "fd://7", *RUNSERVER, "{}", "127.0.0.1:8000"],
+        ),
+        ("worker", {}, WORKER),
+        ("worker", {"RELOAD": "true"}, [*RELOAD, *WORKER]),
+        (
+            "worker",
+            {"DEBUGPY_PORT": "5679"},
+            [sys.executable, *DEBUGGER, "127.0.0.1:5679", *WORKER, "--pool", "threads"],
+        ),
+        ("release", {}, ["manage.py", "release"]),
+        ("process false manage.py check", {}, ["manage.py", "check"]),
+        ("process true manage.py check", {}, [*RELOAD, "manage.py", "check"]),
+    ],
+)
+def test_a_process_is_started_as_the_environment_says(
+    started, monkeypatch, arguments, variables, line
+):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    start.main(arguments.split())
+    assert started[0] == line  # a real exec would not come back to go on
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variable", "said"),
+    [
+        (["worker"], ("WORKER_CONCURRENCY", "many"), "WORKER_CONCURRENCY"),
+        (["beat"], ("RELOAD", "false"), "core.start web"),
+    ],
+)
+def test_what_cannot_be_started_says_why(started, monkeypatch, arguments, variable, said):
+    monkeypatch.setenv(*variable)
+    with pytest.raises(SystemExit, match=said):
+        start.main(arguments)
+    assert started == []
+
+
+def test_a_file_and_a_module_run_as_python_would_run_them(monkeypatch, tmp_path, capsys):
+    (tmp_path / "program.py").write_text("import sys; print(__name__, sys.argv[1:])")
+    monkeypatch.setattr(sys, "argv", [])
+    monkeypatch.syspath_prepend(str(tmp_path))
+    start.become([str(tmp_path / "program.py"), "a"])
+    start.become(["-m", "program", "b"])
+    assert capsys.readouterr().out.splitlines() == ["__main__ ['a']", "__main__ ['b']"]
