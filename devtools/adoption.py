@@ -14,6 +14,7 @@ from pathlib import Path
 
 from . import names, origin, project_table
 from .checkout import Checkout
+from .declared import compose
 from .errors import DevError, Problem
 from .origin import Origin
 from .repository import PROOF, SAMPLE, files, git, move_to_commit, unready, work_tree_beside
@@ -22,7 +23,7 @@ MAX_NAME = 20  # it becomes a part of longer names, e.g. of buckets and of roles
 MAX_TITLE = 30
 
 # Where Compose files set the variable that makes a product one of a single tenant.
-_COMPOSE = ("docker-compose.yml", "docker-compose.prod.yml")
+_COMPOSE = (compose.LOCAL, compose.PRODUCTION)
 _SEVERAL = "${SINGLE_TENANT-}"
 
 # https://www.postgresql.org/docs/18/sql-keywords-appendix.html, and databases and schemas.
@@ -79,7 +80,7 @@ def plan(
     if not fresh and name != current:
         raise DevError(f"this is {current} already", "take its commit back first: git revert")
     removed = files(checkout, *rooms)
-    several = _SEVERAL in (checkout.root / _COMPOSE[0]).read_text(encoding="utf-8")
+    several = _SEVERAL in checkout.read(compose.LOCAL)
     if not removed and name == current and not (single and several):
         return None
     if not keep_shop and (commits := _own_commits(checkout, files(checkout, SAMPLE))):
