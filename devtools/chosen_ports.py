@@ -54,17 +54,16 @@ def replace(
     say: Callable[[str], None],
     *,
     holder: Callable[[int], str] = ports.holder,
-    automatic: bool = True,
 ) -> dict[Wanted, int]:
     """Choose a `free` port, not in `others`, for each of `taken`; remember and `say` it.
 
-    Raises DevError if one must not change: without `automatic`, or chosen explicitly.
+    Raises DevError if one must not change, because it was chosen explicitly.
     """
     found: dict[Wanted, int] = {}
     stuck = []
     for port in taken:
-        if not (automatic and port.variable) or checkout.chosen(port.variable):
-            stuck.append(explain(checkout, port, holder(port.number), automatic=automatic))
+        if not can_move(checkout, port):
+            stuck.append(explain(checkout, port, holder(port.number)))
             continue
         avoid = {*others, *found.values(), *map(int, remembered(checkout, subject).values())}
         found[port] = ports.next_free(port.number, avoid, port.host, free)
@@ -80,19 +79,23 @@ def replace(
     return found
 
 
-def explain(checkout: Checkout, port: Wanted, holder: str, *, automatic: bool) -> Problem:
-    """What uses `port`, and how to change it; `automatic`: `up` changes it without an option."""
+def can_move(checkout: Checkout, port: Wanted) -> bool:
+    """Whether ./dev may replace `port`: nobody chose it explicitly."""
+    return bool(port.variable) and not checkout.chosen(port.variable)
+
+
+def explain(checkout: Checkout, port: Wanted, holder: str) -> Problem:
+    """What uses `port`, and how to change it."""
     named = f"{port.service} ({port.variable})" if port.variable else port.service
     what = f"port {port.number} for {named} is taken by {holder or 'another program'}"
     if not port.variable:
         return Problem(what)
     other = f"{port.variable}={ports.next_free(port.number)}"
-    up = "./dev up" if automatic else "./dev up --auto-ports"
     if checkout.chosen(port.variable):
         where = checkout.where_chosen(port.variable)
-        way = f"or remove it from {where}: {up} then finds a free one"
+        way = f"or remove it from {where}: ./dev up then finds a free one"
     else:
-        way = f"or choose free ports automatically: {up}"
+        way = "or choose a free port automatically: ./dev up"
     if holder == OTHER_STACK:
         way = f"{way}\nor stop that stack: ./dev --engine embedded down"
     return Problem(what, f"choose another port: {other} ./dev up   (or put {other} in .env)\n{way}")

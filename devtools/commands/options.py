@@ -15,8 +15,7 @@ def start_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--auto-ports",
         action="store_true",
-        help="replace taken ports with free ones and remember them for this checkout; "
-        "the default without Docker",
+        help=argparse.SUPPRESS,  # the only way since 0.1; accepted for scripts
     )
     parser.add_argument(
         "--build",

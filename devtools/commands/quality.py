@@ -65,7 +65,7 @@ def test(run: Run) -> int:
 def _backend_tests(run: Run) -> int:
     run.say_engine()
     options = run.options
-    return run.engine.test(run.rest, auto_ports=options.auto_ports, build=options.build)
+    return run.engine.test(run.rest, build=options.build)
 
 
 def _test_suite(terminal: Terminal, name: str, suite: Callable[[], int]) -> int:

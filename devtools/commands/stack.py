@@ -49,7 +49,6 @@ def _up_options(parser: argparse.ArgumentParser) -> None:
     "up",
     "start all services, wait until they are healthy and health is ok, print the addresses",
     "./dev up",
-    "./dev up --auto-ports       if another program uses the ports",
     "./dev up --debug            with debuggers in web and worker, for an editor on this machine",
     "SERVER=runserver ./dev up   with reload from the start",
     "exit status: 0 if health is ok, 1 if something is degraded; the output names the remedy",
@@ -60,7 +59,6 @@ def up(run: Run) -> int:
     began = time.monotonic()
     options = run.options
     changed = run.engine.up(
-        auto_ports=options.auto_ports,
         build=options.build,
         debug=options.debug,
         timeout=options.timeout,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Callable
 
 from .. import ports
-from ..chosen_ports import COMPOSE, EMBEDDED_NOW, OTHER_STACK, Wanted, explain, replace
+from ..chosen_ports import COMPOSE, EMBEDDED_NOW, OTHER_STACK, Wanted, can_move, explain, replace
 from ..errors import Problem
 from ..supervision import leftovers
 from .project import PROJECT_LABEL, Project, PublishedPort
@@ -29,9 +29,11 @@ def taken(
     return [_wanted(project, port) for port in busy if port.port not in own]
 
 
-def problems(project: Project) -> list[Problem]:
-    """Which programs use the ports of the project, and how to change either."""
-    return [_explain(project, port) for port in taken(project)]
+def problems(project: Project) -> tuple[list[Problem], bool]:
+    """The users of the project's ports, and whether `up` can replace every taken one."""
+    busy = taken(project)
+    movable = all(can_move(project.checkout, port) for port in busy)
+    return [_explain(project, port) for port in busy], movable
 
 
 def lost(project: Project, numbers: set[int]) -> list[Problem]:
@@ -45,7 +47,6 @@ def move(
     taken: Sequence[Wanted],
     say: Callable[[str], None],
     *,
-    automatic: bool = True,
     free: Callable[[int, str], bool] = ports.is_free,
 ) -> None:
     """Choose other ports for those that are `taken`. Raises DevError as `replace`."""
@@ -58,7 +59,6 @@ def move(
         free,
         say,
         holder=lambda number: _holder(project, number),
-        automatic=automatic,
     )
     project.forget_configuration()
 
@@ -69,7 +69,7 @@ def _wanted(project: Project, port: PublishedPort) -> Wanted:
 
 
 def _explain(project: Project, port: Wanted) -> Problem:
-    return explain(project.checkout, port, _holder(project, port.number), automatic=False)
+    return explain(project.checkout, port, _holder(project, port.number))
 
 
 def _holder(project: Project, port: int) -> str:

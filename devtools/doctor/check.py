@@ -1,10 +1,10 @@
 """How a check is declared.
 
     @check
-    def ports(context: Context) -> Result: ...
+    def image(context: Context) -> Result: ...
 
-    @ports.fixed_by
-    def _use_free_ports(context: Context, confirm: Confirm) -> list[str]: ...
+    @image.fixed_by
+    def _build(context: Context, confirm: Confirm) -> list[str]: ...
 
 The name of the function is the name of the check. A fix must not lose data: it calls `confirm`
 before it deletes anything. It returns one line for each fix that it applied.

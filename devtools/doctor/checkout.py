@@ -34,7 +34,7 @@ def environment_file(context: Context) -> Result:
             ".env does not end with a newline: appended text would extend its last value",
             "./dev doctor --fix   or: echo >> .env",
         )
-    return ok(f".env sets {len(dotenv.values)} variables")
+    return ok(f"variables set in .env: {len(dotenv.values)}")
 
 
 @environment_file.fixed_by

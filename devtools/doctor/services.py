@@ -68,7 +68,7 @@ AHEAD = """\
 ./dev snapshot list   if one is from before the migration: ./dev snapshot restore NAME
 or git switch BRANCH-THAT-HAS-IT, ./dev manage migrate APP MIGRATION-BEFORE-IT, git switch -
 or, if a squash was reverted, forget its record: ./dev manage migrate APP --prune
-or use a database for each branch: git worktree add ../NAME BRANCH, there ./dev up --auto-ports"""
+or use a database for each branch: git worktree add ../NAME BRANCH, there ./dev up"""
 
 
 @check
@@ -111,4 +111,4 @@ def emulators(context: Context) -> Result:
         return wrong(
             f"not seeded: {empty}", f"./dev logs {empty}   shows the error\n./dev restart {empty}"
         )
-    return ok(f"{', '.join(names)} answer and are seeded")
+    return ok(f"answering and seeded: {', '.join(names)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from .. import environment, identity
 from ..docker import image as images
@@ -30,30 +31,20 @@ def ports(context: Context) -> Result:
     """Are the ports free, or used by the stack itself?"""
     if context.composed:
         found = [f"{port.service} {port.port}" for port in context.project.published()]
-        taken = published_ports.problems(context.project)
-        return of(taken, f"free or used by the stack: {', '.join(found)}")
+        taken, movable = published_ports.problems(context.project)
+        return _of_ports(taken, movable, ", ".join(found))
     wanted = context.embedded.ports()
     if not wanted:
         raise NotApplicable("the ports are known once .venv exists: ./dev up")
     shown = ", ".join(f"{service} {port}" for service, port in wanted.items())
     taken, movable = context.embedded.taken_ports()
+    return _of_ports(taken, movable, shown)
+
+
+def _of_ports(taken: Sequence[Problem], movable: bool, shown: str) -> Result:
     # `up` replaces ports that were not chosen explicitly.
     state = State.WARNING if movable else State.WRONG
     return of(taken, f"free or used by the stack: {shown}", state)
-
-
-@ports.fixed_by
-def _use_free_ports(context: Context, confirm: Confirm) -> list[str]:
-    """Choose free ports instead of taken ones, except for ports that were chosen explicitly."""
-    if not context.composed:
-        return []  # the embedded engine chooses free ports at each start
-    taken = published_ports.taken(context.project)
-    chosen = context.checkout.chosen
-    movable = [port for port in taken if port.variable and not chosen(port.variable)]
-    done: list[str] = []
-    if movable:
-        published_ports.move(context.project, movable, done.append)
-    return done
 
 
 @check

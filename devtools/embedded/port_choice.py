@@ -72,18 +72,15 @@ def keep(checkout: Checkout, declared: Sequence[Port], own: Mapping[str, int]) -
 def taken(
     checkout: Checkout, declared: Sequence[Port], own: Mapping[str, int]
 ) -> tuple[list[Problem], bool]:
-    """The users of wanted ports that are not `own`, and whether none was chosen explicitly."""
+    """The users of wanted ports that are not `own`, and whether `up` can replace all."""
     found = [Wanted(port.service, port.variable, wanted(checkout, port)) for port in declared]
     busy = [
         port
         for port in found
         if own.get(port.service) != port.number and not ports.is_free(port.number)
     ]
-    problems = [
-        chosen_ports.explain(checkout, port, ports.holder(port.number), automatic=True)
-        for port in busy
-    ]
-    return problems, not any(checkout.chosen(port.variable) for port in busy)
+    problems = [chosen_ports.explain(checkout, port, ports.holder(port.number)) for port in busy]
+    return problems, all(chosen_ports.can_move(checkout, port) for port in busy)
 
 
 def lost(port: Port, number: int) -> DevError:

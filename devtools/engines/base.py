@@ -49,7 +49,7 @@ class Engine(ABC):
     # The stack
 
     @abstractmethod
-    def up(self, *, auto_ports: bool, build: bool, debug: bool, timeout: float) -> bool:
+    def up(self, *, build: bool, debug: bool, timeout: float) -> bool:
         """Start every service and wait, at most `timeout` seconds for each, until all are healthy.
 
         With `debug`, web and worker run under debuggers; a server that already does is kept.
@@ -165,7 +165,7 @@ class Engine(ABC):
         raise DevError(f"the {self.name} engine cannot access the cache")
 
     @abstractmethod
-    def test(self, arguments: Sequence[str], *, auto_ports: bool, build: bool) -> int:
+    def test(self, arguments: Sequence[str], *, build: bool) -> int:
         """Run the backend's tests."""
 
     @abstractmethod

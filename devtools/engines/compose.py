@@ -49,7 +49,7 @@ class ComposeEngine(Engine):
 
     # The stack
 
-    def up(self, *, auto_ports: bool, build: bool, debug: bool, timeout: float) -> bool:
+    def up(self, *, build: bool, debug: bool, timeout: float) -> bool:
         if debug:
             self.project.add(DEBUG_FILE)
         self._check()
@@ -60,7 +60,7 @@ class ComposeEngine(Engine):
             if not build and self._nothing_changed():
                 return False
             self._warn_of_disk()
-            self._prepare(auto_ports=auto_ports, build=build)
+            self._prepare(build=build)
             self._stop_unwell()
             # Compose would recreate the web of `serve`, which was created without dependencies.
             kept = self._standing() & {WEB}
@@ -122,7 +122,7 @@ class ComposeEngine(Engine):
             if web.running and bool(web.debug_port) == debug and self._answers(server):
                 return False
             self.project.give(SERVER, server)
-            self._settle_ports(False, [WEB])
+            self._settle_ports([WEB])
             self._stop_unwell(only=WEB)
             self._start(
                 # Without dependencies, so that Compose neither touches nor reruns them.
@@ -210,8 +210,8 @@ class ComposeEngine(Engine):
         port = report.port(self.project, containers, CACHE)
         cache.empty(settings.get("REDIS_URL", ""), ports.LOOPBACK, port)
 
-    def test(self, arguments: Sequence[str], *, auto_ports: bool, build: bool) -> int:
-        return self._run(TESTS, command=arguments, auto_ports=auto_ports, build=build)
+    def test(self, arguments: Sequence[str], *, build: bool) -> int:
+        return self._run(TESTS, command=arguments, build=build)
 
     def test_environment(self) -> Mapping[str, str]:
         self._check_docker()
@@ -295,13 +295,12 @@ class ComposeEngine(Engine):
     def _prepare(
         self,
         *,
-        auto_ports: bool = False,
         build: bool = False,
         services: Sequence[str] | None = None,
     ) -> None:
         """Ensure free ports and a current image for `services`, or for all, and the volumes."""
         self._hold_project()
-        self._settle_ports(auto_ports, services)
+        self._settle_ports(services)
         if self.project.make_volumes():
             self.terminal.warn(
                 Problem(
@@ -325,14 +324,13 @@ class ComposeEngine(Engine):
         if found := project_owner.problems(self.project):
             raise DevError.of(found)
 
-    def _settle_ports(self, auto_ports: bool, services: Sequence[str] | None) -> None:
+    def _settle_ports(self, services: Sequence[str] | None) -> None:
         taken = published_ports.taken(self.project, services, self.claims.take)
         if taken:
             published_ports.move(
                 self.project,
                 taken,
                 lambda line: self.terminal.mark(Mark.WARNING, line),
-                automatic=auto_ports,
                 free=self.claims.take,
             )
         self._hold_ports(services)
@@ -456,7 +454,6 @@ class ComposeEngine(Engine):
         service: str,
         *options: str,
         command: Sequence[str] = (),
-        auto_ports: bool = False,
         build: bool = False,
     ) -> int:
         """Run `command` in a separate container, with the database and Redis available."""
@@ -470,7 +467,7 @@ class ComposeEngine(Engine):
         self._check()
         with self.checkout.lock(self.terminal, service), self.claims:
             needed = self._data_services()
-            self._prepare(auto_ports=auto_ports, build=build, services=needed)
+            self._prepare(build=build, services=needed)
             there = self.project.replicas()
             services = self.project.services
             if not all(services[name].fulfilled_by(there.get(name, ())) for name in needed):

@@ -71,9 +71,9 @@ class DevContainerEngine(Engine):
 
     # The stack
 
-    def up(self, *, auto_ports: bool, build: bool, debug: bool, timeout: float) -> bool:
-        if auto_ports or build:
-            _outside("ports and image cannot be changed", "./dev up")
+    def up(self, *, build: bool, debug: bool, timeout: float) -> bool:
+        if build:
+            _outside("the image cannot be changed", "./dev up --build")
         self._state()
         self._wait_for_dependencies(timeout)
         installed = self._install()
@@ -169,9 +169,9 @@ class DevContainerEngine(Engine):
         settings = self._settings(self._declared.services[WEB])
         cache.empty(settings["REDIS_URL"], *self._address(CACHE))
 
-    def test(self, arguments: Sequence[str], *, auto_ports: bool, build: bool) -> int:
-        if auto_ports or build:
-            _outside("ports and image cannot be changed", "./dev test")
+    def test(self, arguments: Sequence[str], *, build: bool) -> int:
+        if build:
+            _outside("the image cannot be changed", "./dev test --build")
         if missing := self.missing_packages():
             self.terminal.warn(environment.not_installed(self.lock, missing))
         return self._run(TESTS, *self._declared.extra[TESTS].command, *arguments)

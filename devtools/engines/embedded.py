@@ -67,7 +67,7 @@ class EmbeddedEngine(Engine):
 
     # The stack
 
-    def up(self, *, auto_ports: bool, build: bool, debug: bool, timeout: float) -> bool:
+    def up(self, *, build: bool, debug: bool, timeout: float) -> bool:
         self._check()
         with self.checkout.lock(self.terminal, "up"), self.claims:
             debugged = self._debugged() if debug else {}
@@ -222,7 +222,7 @@ class EmbeddedEngine(Engine):
         settings = stack.settings(stack.declaration.services[WEB])
         cache.empty(settings["REDIS_URL"], ports.LOOPBACK, stack.ports[CACHE])
 
-    def test(self, arguments: Sequence[str], *, auto_ports: bool, build: bool) -> int:
+    def test(self, arguments: Sequence[str], *, build: bool) -> int:
         return self._run(TESTS, arguments=arguments, recheck=build)
 
     def test_environment(self) -> Mapping[str, str]:

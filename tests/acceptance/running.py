@@ -383,7 +383,7 @@ class Fresh(Stack):
     def bring_up(self) -> None:
         """Start it like a new developer, and record the duration."""
         began = time.monotonic()
-        self.must("up", "--auto-ports", timeout=900)
+        self.must("up", timeout=900)
         self.took = time.monotonic() - began
 
 

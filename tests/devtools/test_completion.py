@@ -46,7 +46,7 @@ def _words(workspace: Workspace, *words: str) -> list[str]:
         (["--engine", "em"], ["embedded"]),
         (["--engine", "compose", "stat"], ["status"]),
         (["--engine=em"], ["--engine=embedded"]),
-        (["up", "--auto"], ["--auto-ports"]),
+        (["up", "--time"], ["--timeout"]),
         (["up", "--build", "--b"], []),
         (["serve", ""], ["runserver", "gunicorn"]),
         (["serve", "runserver", ""], []),

@@ -264,7 +264,7 @@ def test_the_second_of_two_concurrent_commands_waits(stack):
     assert (stack.root / "releases").read_text() == "released\n"
 
 
-def test_a_taken_port_is_explained_and_auto_ports_moves_it(stack):
+def test_a_taken_port_is_replaced_unless_it_was_chosen(stack):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -276,15 +276,12 @@ def test_a_taken_port_is_explained_and_auto_ports_moves_it(stack):
         assert f"error: port {port} for web (WEB_PORT) is taken by " in done.stderr
         assert f"(process {os.getpid()})" in done.stderr
         assert "WEB_PORT=" in done.stderr
-        chosen = stack.dev("up", "--auto-ports")  # explicitly chosen ports are not changed
-        assert chosen.returncode == 1
-        assert "remove it from the environment" in chosen.stderr
+        assert "remove it from the environment" in done.stderr
 
         compose = stack.root / "docker-compose.yml"
         compose.write_text(compose.read_text().replace("${WEB_PORT:-0}", f"${{WEB_PORT:-{port}}}"))
         del stack.variables["WEB_PORT"]
-        assert "./dev up --auto-ports" in stack.dev("up").stderr
-        moved = _up(stack, "--auto-ports")
+        moved = _up(stack)
         remembered = json.loads((stack.root / ".dev" / "ports.json").read_text())["WEB_PORT"]
         assert f"http://localhost:{remembered}/" in moved
         assert "already up" in _up(stack)

@@ -373,7 +373,7 @@ def engine(workspace, inside, emulator, monkeypatch):
 
 
 def up(engine, timeout: float = 30) -> bool:
-    return engine.up(auto_ports=False, build=False, debug=False, timeout=timeout)
+    return engine.up(build=False, debug=False, timeout=timeout)
 
 
 def test_up_waits_until_the_emulators_are_seeded(engine, emulator):

@@ -442,8 +442,8 @@ def emulator():
 @pytest.mark.parametrize(
     ("port", "answer", "finding"),
     [
-        ("held", None, "answer and are seeded"),  # moto answers only after it is seeded
-        ("held", {"scripts": [{"state": "SUCCESSFUL"}]}, "answer and are seeded"),
+        ("held", None, "answering and seeded"),  # moto answers only after it is seeded
+        ("held", {"scripts": [{"state": "SUCCESSFUL"}]}, "answering and seeded"),
         ("held", {"scripts": [{"state": "RUNNING"}]}, "not seeded: localstack"),
         ("held", {"scripts": []}, "not seeded: localstack"),
         ("none", None, "no answer: localstack"),
@@ -457,4 +457,4 @@ def test_aws_emulators_answer_and_are_seeded(emulator, port, answer, finding):
     )
     found = checked.emulators.examine(here)
     assert finding in found.finding
-    assert (found.state is State.OK) == ("are seeded" in finding)
+    assert (found.state is State.OK) == ("and seeded" in finding)

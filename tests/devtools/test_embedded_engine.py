@@ -602,7 +602,7 @@ def test_a_copy_of_a_running_checkout_starts_with_separate_data_and_ports(up, tm
 
 
 def test_a_stack_that_was_up_while_its_folder_was_moved_starts_with_its_data(spare):
-    spare.up("--auto-ports")
+    spare.up()
     spare.sql("CREATE TABLE public.kept ()")
     before = spare.pids()
     used = {name: spare.port(name) for name in ("web", "db", "redis", "localstack")}
@@ -619,7 +619,7 @@ def test_a_stack_that_was_up_while_its_folder_was_moved_starts_with_its_data(spa
 
 
 def test_files_deleted_under_a_running_stack_are_reported_and_up_restarts(spare):
-    spare.up("--auto-ports")
+    spare.up()
     before = spare.pids()
     used = {name: spare.port(name) for name in ("web", "db", "redis", "localstack")}
     shutil.rmtree(spare.root / ".dev")
@@ -890,7 +890,7 @@ def test_a_database_that_is_ahead_of_a_branch_has_three_ways_back(checkout, venv
     typed('git worktree add ../beside other && ln -s "$(readlink .venv)" ../beside')
     beside = EmbeddedCheckout(checkout.root.parent / "beside", checkout.variables)
     try:
-        beside.up("--auto-ports")
+        beside.up()
         assert beside.dev("doctor", "migrations").returncode == 0
         assert beside.sql("SELECT count(*) FROM django_migrations WHERE name = '0099_nothing'")
         assert not ahead()
