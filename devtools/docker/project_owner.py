@@ -8,19 +8,11 @@ from pathlib import Path
 from ..checkout import Checkout
 from ..errors import Problem
 from ..identity import DIRECTORY
-from .project import NAME, Project
+from .project import NAME, PROJECT_LABEL, Project
 
 
 def left_behind(project: Project) -> list[Problem]:
     """The data of this checkout under other project names, if it has none under the current one."""
-    here = project.checkout
-    names = {
-        one.project
-        for one in project.begun
-        if one.checkout == here.identity.id or _is_folder(here.root, one.root)
-    }
-    if project.name in names:
-        return []
     return [
         Problem(
             f"the data of this checkout is in volumes of the Compose project {name}; "
@@ -28,13 +20,40 @@ def left_behind(project: Project) -> list[Problem]:
             f"to keep using it, put into .env: {NAME}={name}\n"
             f"or delete it: docker compose --project-name {name} down --volumes",
         )
-        for name in sorted(names)
+        for name in _earlier_names(project)
     ]
 
 
 def problems(project: Project) -> list[Problem]:
-    """The other checkout, if there is one."""
-    return [*_running(project), *(_owning(project) or _copied(project))]
+    """The other checkout of this name, or the stack of this checkout under another name."""
+    return [
+        *_running(project),
+        *(_owning(project) or _copied(project)),
+        *_running_under_earlier_names(project),
+    ]
+
+
+def _earlier_names(project: Project) -> list[str]:
+    here = project.checkout
+    names = {
+        one.project
+        for one in project.begun
+        if one.checkout == here.identity.id or _is_folder(here.root, one.root)
+    }
+    return [] if project.name in names else sorted(names)
+
+
+def _running_under_earlier_names(project: Project) -> list[Problem]:
+    return [
+        Problem(
+            f"the stack of this checkout still runs as the Compose project {name}; "
+            f"the project is now {project.name}",
+            f"to keep it and its data, put into .env: {NAME}={name}\n"
+            f"or stop it: docker compose --project-name {name} down",
+        )
+        for name in _earlier_names(project)
+        if project.docker("ps", "--quiet", "--filter", f"label={PROJECT_LABEL}={name}").output
+    ]
 
 
 def _owning(project: Project) -> list[Problem]:

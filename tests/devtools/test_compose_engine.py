@@ -302,10 +302,15 @@ def test_ports_outlive_a_deleted_state_and_data_is_found_under_an_earlier_name(s
     assert f"http://localhost:{port}/" in _up(stack)
 
     before = stack.variables["COMPOSE_PROJECT_NAME"]
+    shutil.rmtree(stack.root / ".dev")
+    renamed = Workspace(
+        stack.root, {**stack.variables, "COMPOSE_PROJECT_NAME": f"{before}-2", "WEB_PORT": port}
+    )
+    refused = renamed.dev("up").stderr
+    assert f"still runs as the Compose project {before}" in refused
+    assert f"docker compose --project-name {before} down" in refused
     stack.dev("down")
     shutil.rmtree(stack.root / ".dev")
-    named = {"COMPOSE_PROJECT_NAME": f"{before}-2", "WEB_PORT": port}
-    renamed = Workspace(stack.root, {**stack.variables, **named})
     try:
         warned = renamed.dev("up").stderr
         assert f"is in volumes of the Compose project {before}" in warned
