@@ -9,8 +9,8 @@ from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
 from core.health import register
-from tenants.migration import files_of, migrations_on_disk, stamp, stamp_of, unknown
-from tenants.models import Tenant
+from tenants.migration import files_of, migrations_on_disk, stamp, unknown
+from tenants.models import Release, Tenant
 
 SHOWN = 5  # of a list in one line
 
@@ -22,8 +22,11 @@ def probe_migrations() -> None:
     applied = set(MigrationRecorder(connection).applied_migrations())
     pending = migrations_on_disk() - applied
     behind = ["public"] if pending else []
-    # A newer release, or another branch's, has left its own stamp; it may have more applications.
-    current = {stamp()} if pending else {stamp(), stamp_of(applied)}
+    # The last release may be that of newer code or of another branch: public has all that this
+    # code needs, so the tenants that were released with it have, too.
+    current = {stamp()}
+    if not pending:
+        current.update(Release.objects.order_by("-released_at").values_list("stamp", flat=True)[:1])
     behind += (
         Tenant.objects.exclude(migrations_stamp__in=current)
         .order_by("schema_name")

@@ -68,6 +68,19 @@ class Tenant(TenantMixin):
         return self.name
 
 
+class Release(models.Model):
+    """The code that migrated public, by its stamp; the last one is that of the last release."""
+
+    stamp = models.CharField(max_length=64, primary_key=True, editable=False)
+    released_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        db_table = "tenant_release"
+
+    def __str__(self) -> str:
+        return self.stamp
+
+
 class Domain(DomainMixin):
     """A host name, besides NAME.base-domain, that a tenant answers at."""
 

@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django_tenants.utils import get_public_schema_name
 from psycopg.sql import Identifier
 
-from tenants.models import Domain, Tenant
+from tenants.models import Domain, Release, Tenant
 from tenants.names import role_of
 from tenants.operators import OPERATORS_ROLE
 
@@ -80,21 +80,23 @@ def grant_in_public() -> None:
     role may besides keep accounts, and add tenants, rename and suspend them; the schema's name
     and the stamp are not for the web to change.
     """
-    operators, tenants, domains = _quote(OPERATORS_ROLE), *map(_table, (Tenant, Domain))
+    operators = _quote(OPERATORS_ROLE)
+    tenants, domains, releases = map(_table, (Tenant, Domain, Release))
     public = _quote(get_public_schema_name())
     with transaction.atomic():
         connection.set_schema_to_public()
         _make_role(OPERATORS_ROLE)
         roles = [operators, *([APPLICATION_ROLE] if _role_exists(APPLICATION_ROLE) else [])]
         everyone = ", ".join(roles)
+        kept_by_releases = f"{tenants}, {releases}, django_migrations"
         with connection.cursor() as cursor:
             cursor.execute(f"REVOKE ALL ON SCHEMA {public} FROM PUBLIC")
             cursor.execute(f"GRANT USAGE ON SCHEMA {public} TO {everyone}")
             tables = ", ".join(map(_quote, _own_tables()))
             cursor.execute(f"REVOKE ALL ON {tables} FROM {everyone}")
             cursor.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {tables} TO {operators}")
-            cursor.execute(f"REVOKE ALL ON {tenants}, django_migrations FROM {operators}")
-            cursor.execute(f"GRANT SELECT ON {tenants}, {domains}, django_migrations TO {everyone}")
+            cursor.execute(f"REVOKE ALL ON {kept_by_releases} FROM {operators}")
+            cursor.execute(f"GRANT SELECT ON {kept_by_releases}, {domains} TO {everyone}")
             cursor.execute(f"GRANT INSERT, UPDATE (name, is_active) ON {tenants} TO {operators}")
     if len(roles) == 1:
         log.warning(

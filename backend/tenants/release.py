@@ -16,7 +16,7 @@ from django_tenants.utils import get_public_schema_name
 from tenants.extensions import ExtensionUnavailable, make_extensions, undeclared
 from tenants.locks import exclusive_lock, retry_locks
 from tenants.migration import conflicts, migrate, stamp
-from tenants.models import Tenant
+from tenants.models import Release, Tenant
 from tenants.provisioning import grant_in_public, provision, unprovisioned
 
 # Each costs a connection up to 0.4 MB of memory, and a new connection costs about 10 ms.
@@ -47,6 +47,7 @@ def release() -> None:
         except ExtensionUnavailable as error:
             raise ReleaseFailed(f"{error}. Nothing was migrated.") from error
         _migrate(get_public_schema_name())
+        Release.objects.update_or_create(stamp=stamp())
         grant_in_public()
         log.info("released", schema=get_public_schema_name(), seconds=_since(started))
         if name := settings.SINGLE_TENANT:

@@ -10,10 +10,23 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from tenants.health import probe_migrations, probe_unknown_migrations
 from tenants.migration import files_of, migrations_on_disk, stamp_of, unknown
-from tenants.models import Tenant
+from tenants.models import Release, Tenant
 
 EXAMPLE = "development.notes"
 NEWER = ("notes", "0003_note_of_another_branch")
+
+
+@pytest.fixture
+def released(db):
+    """Return a function that stamps public and the tenants, as a release of other code does."""
+    connection.set_schema_to_public()
+
+    def release(*migrations):
+        stamp = stamp_of(migrations)
+        Release.objects.create(stamp=stamp)
+        Tenant.objects.update(migrations_stamp=stamp)
+
+    return release
 
 
 @pytest.fixture
@@ -36,9 +49,9 @@ def test_a_migration_that_this_code_lacks_is_named(applied):
         probe_unknown_migrations()
 
 
-def test_tenants_of_a_newer_release_are_not_called_behind(applied):
+def test_tenants_of_a_newer_release_are_not_called_behind(applied, released):
     applied(*NEWER)
-    Tenant.objects.update(migrations_stamp=stamp_of([*migrations_on_disk(), NEWER]))
+    released(*migrations_on_disk(), NEWER)
     probe_migrations()
 
     Tenant.objects.filter(schema_name="test2").update(migrations_stamp="of an older one")
@@ -46,11 +59,18 @@ def test_tenants_of_a_newer_release_are_not_called_behind(applied):
         probe_migrations()
 
 
-def test_tenants_of_a_release_with_another_application_are_not_called_behind(applied):
+def test_tenants_of_a_release_with_another_application_are_not_called_behind(applied, released):
     """As after startapp and migrate, until web is restarted."""
     new = ("invoices", "0001_initial")
     applied(*new)
-    Tenant.objects.update(migrations_stamp=stamp_of([*migrations_on_disk(), new]))
+    released(*migrations_on_disk(), new)
+    probe_migrations()
+    probe_unknown_migrations()
+
+
+def test_tenants_of_a_release_with_fewer_migrations_are_not_called_behind(released):
+    """As when the files that a squashed migration replaces are gone, or an application is."""
+    released(*(name for name in migrations_on_disk() if name[0] != "notes"))
     probe_migrations()
     probe_unknown_migrations()
 
