@@ -68,7 +68,7 @@ AHEAD = """\
 ./dev snapshot list   if one is from before the migration: ./dev snapshot restore NAME
 or git switch BRANCH-THAT-HAS-IT, ./dev manage migrate APP MIGRATION-BEFORE-IT, git switch -
 or, if a squash was reverted, forget its record: ./dev manage migrate APP --prune
-or use a database for each branch: git worktree add ../NAME BRANCH, there ./dev up"""
+or use a stack for each branch: ./dev worktree add BRANCH"""
 
 
 @check

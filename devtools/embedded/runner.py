@@ -79,7 +79,7 @@ class Runner:
             f"the stack was up while this folder was moved from {moved_from}"
             if moved_from
             else "the supervisor was killed: its processes still run, or their files remain",
-            "./dev up   stops them and starts again; only to stop them: ./dev down",
+            "./dev up   stops the old processes and starts again; only to stop: ./dev down",
         )
 
     @property

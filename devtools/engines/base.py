@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import IO
 
 from .. import debuggers, environment, ports
 from ..checkout import Checkout
@@ -113,10 +114,26 @@ class Engine(ABC):
     def psql(self, arguments: Sequence[str]) -> int:
         """Open psql on the application's database, as superuser."""
 
-    def in_database(self, script: str, *arguments: str, timeout: float = 60) -> Result:
+    @abstractmethod
+    def memory(self) -> int:
+        """The memory that the running stack uses, in bytes."""
+
+    @abstractmethod
+    def copy_files_to(self, other: Checkout) -> None:
+        """Copy what the services stored, without database and cache, to `other` on this engine."""
+
+    def in_database(
+        self,
+        script: str,
+        *arguments: str,
+        timeout: float = 60,
+        given: IO[bytes] | None = None,
+        into: IO[bytes] | None = None,
+    ) -> Result:
         """Run a shell script where PostgreSQL's programs log in as superuser; return its result.
 
-        The programs use the application's database by default.
+        The programs use the application's database by default. Its input is the file `given`, or
+        empty; its output goes `into` a file, if there is one.
         """
         raise DevError(f"the {self.name} engine cannot run PostgreSQL's programs")
 

@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Callable
+from typing import IO, Callable
 
 from .. import cache, chosen_ports, environment, ports
 from ..checkout import Checkout
@@ -34,6 +34,8 @@ SUBJECT = "stack"
 
 _QUIETLY = ("--progress", "quiet")
 
+_UNITS = {"": 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
+_SIZE = re.compile(r"([\d.]+)(\w*)B")
 _PORT_RACE = re.compile(r":(\d+)(?: failed: port is already allocated|: bind: address already)")
 
 
@@ -176,11 +178,53 @@ class ComposeEngine(Engine):
     def psql(self, arguments: Sequence[str]) -> int:
         return self._exec(DATABASE, "sh", "-c", report.PSQL, "psql", *arguments)
 
-    def in_database(self, script: str, *arguments: str, timeout: float = 60) -> Result:
+    def in_database(
+        self,
+        script: str,
+        *arguments: str,
+        timeout: float = 60,
+        given: IO[bytes] | None = None,
+        into: IO[bytes] | None = None,
+    ) -> Result:
         self._check_docker()
         containers = self._must_run(DATABASE)
         command = ("sh", "-c", report.SUPERUSER + script, "sh", *arguments)
-        return self.project.docker("exec", containers[DATABASE].id, *command, timeout=timeout)
+        return self.project.docker(
+            "exec", "--interactive", containers[DATABASE].id, *command,
+            timeout=timeout, given=given, into=into,
+        )  # fmt: skip
+
+    def memory(self) -> int:
+        running = [found.id for found in self.project.all_containers() if found.running]
+        if not running:
+            return 0
+        # As "12.3MiB / 1GiB".
+        used = self.project.docker("stats", "--no-stream", "--format", "{{.MemUsage}}", *running)
+        return sum(map(_bytes, used.output.splitlines()))
+
+    def copy_files_to(self, other: Checkout) -> None:
+        theirs = ComposeEngine(other, self.terminal)._file_volumes()
+        options = ("run", "--rm", "--network", "none", "--user", "0", "--entrypoint", "cp")
+        image = self.project.services[DATABASE].image
+        for key, name in self._file_volumes().items():
+            if key in theirs:
+                mounts = ("--volume", f"{name}:/from:ro", "--volume", f"{theirs[key]}:/to")
+                done = self.project.docker(
+                    *options, *mounts, image, "-a", "/from/.", "/to/", timeout=3600
+                )
+                if not done.ok:
+                    raise DevError(f"the volume {name} was not copied: {done.last_words}")
+
+    def _file_volumes(self) -> dict[str, str]:
+        """The existing volumes that neither the database nor the cache mounts, by their key."""
+        services = (self.project.services[name].declaration for name in (DATABASE, CACHE))
+        apart = {one.get("source") for found in services for one in found.get("volumes") or ()}
+        there = self.project.volumes()
+        return {
+            key: declared["name"]
+            for key, declared in (self.project.configuration.get("volumes") or {}).items()
+            if key not in apart and declared["name"] in there
+        }
 
     def missing_packages(self) -> list[str]:
         self._check_docker()
@@ -550,3 +594,8 @@ def _no_tty() -> list[str]:
 
 def _caller() -> str:
     return f"{os.getuid()}:{os.getgid()}"
+
+
+def _bytes(used: str) -> int:
+    found = _SIZE.match(used)
+    return int(float(found[1]) * _UNITS.get(found[2], 0)) if found else 0

@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, NoReturn
 
 from .. import (
     addresses,
@@ -155,14 +155,29 @@ class DevContainerEngine(Engine):
     def psql(self, arguments: Sequence[str]) -> int:
         return self._hand_over(["psql", *arguments], self._superuser())
 
-    def in_database(self, script: str, *arguments: str, timeout: float = 60) -> Result:
+    def in_database(
+        self,
+        script: str,
+        *arguments: str,
+        timeout: float = 60,
+        given: IO[bytes] | None = None,
+        into: IO[bytes] | None = None,
+    ) -> Result:
         self._must_reach(DATABASE)
         return capture(
             ["sh", "-c", script, "sh", *arguments],
             directory=Path("/"),
             environment=self._superuser(),
             timeout=timeout,
+            given=given,
+            into=into,
         )
+
+    def memory(self) -> int:
+        _outside("containers are not visible", "./dev worktree list")
+
+    def copy_files_to(self, other: Checkout) -> None:
+        _outside("files of other stacks are not here", "./dev worktree add BRANCH")
 
     def empty_cache(self) -> None:
         self._must_reach(CACHE)

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import IO
 
 from .. import cache, chosen_ports, debuggers, environment, health, logs, ports
 from ..checkout import Checkout
@@ -25,7 +26,7 @@ from ..preflight import disk_space, files
 from ..process import Result, capture, hand_over
 from ..services import AWS, CACHE, DATABASE, RELEASE, TESTS, WEB
 from ..status import StackStatus
-from ..supervision import web
+from ..supervision import leftovers, web
 from ..terminal import Mark, Terminal
 from .base import Engine, runs_once
 
@@ -144,7 +145,7 @@ class EmbeddedEngine(Engine):
     def data(self) -> list[str]:
         found = sorted(_inside(self.places.data))
         # Collected static files can be recreated.
-        kept = [path for path in found if path.is_dir() and path.name != "static"]
+        kept = [path for path in found if path.name != "static" and path.suffix != ".pass"]
         return [self._short(path) for path in kept]
 
     def clean(self) -> None:
@@ -205,14 +206,43 @@ class EmbeddedEngine(Engine):
             environment={**self.checkout.variables, **postgres.psql_environment},
         )
 
-    def in_database(self, script: str, *arguments: str, timeout: float = 60) -> Result:
+    def in_database(
+        self,
+        script: str,
+        *arguments: str,
+        timeout: float = 60,
+        given: IO[bytes] | None = None,
+        into: IO[bytes] | None = None,
+    ) -> Result:
         self._must_run(DATABASE)
         return capture(
             ["sh", "-c", script, "sh", *arguments],
             directory=Path("/"),
             environment=Postgres(self._present()).superuser_environment,
             timeout=timeout,
+            given=given,
+            into=into,
         )
+
+    def memory(self) -> int:
+        processes = leftovers.marked({leftovers.MARK: str(self.checkout.root)})
+        return sum(map(_own_share, processes))
+
+    def copy_files_to(self, other: Checkout) -> None:
+        stack = self._present()
+        apart = [
+            stack.place(source)
+            for name in (DATABASE, CACHE)
+            for source in stack.declaration.services[name].volumes.values()
+        ]
+        target = Places(other).data
+        for path in _inside(self.places.data):
+            if path.with_suffix("") in apart:  # a file beside the data has its name
+                continue
+            if path.is_dir():
+                shutil.copytree(path, target / path.name, symlinks=True, dirs_exist_ok=True)
+            else:
+                shutil.copy2(path, target / path.name)
 
     def missing_packages(self) -> list[str]:
         return environment.missing(self.checkout)
@@ -469,3 +499,12 @@ def _only(programs: Mapping[str, Program], names: Sequence[str]) -> dict[str, Pr
 
 def _inside(directory: Path) -> list[Path]:
     return list(directory.iterdir()) if directory.is_dir() else []
+
+
+def _own_share(process: int) -> int:
+    """The memory of a process in bytes; of pages that several use, its share."""
+    try:
+        rows = Path(f"/proc/{process}/smaps_rollup").read_text(encoding="ascii")
+    except OSError:  # it ended, or the system has no such file
+        return 0
+    return next((int(row.split()[1]) << 10 for row in rows.splitlines() if row[:4] == "Pss:"), 0)

@@ -203,7 +203,7 @@ def test_orphans_of_a_killed_supervisor(embedded):
         embedded.places.supervisor_socket.touch()
         found = _one(embedded, "orphans")
         assert found["state"] == "wrong"
-        assert "only to stop them: ./dev down" in found["remedy"]
+        assert "only to stop: ./dev down" in found["remedy"]
         embedded.dev("down")
         assert _one(embedded, "orphans")["state"] == "ok"
     finally:

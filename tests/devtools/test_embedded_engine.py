@@ -887,10 +887,11 @@ def test_a_database_that_is_ahead_of_a_branch_has_three_ways_back(checkout, venv
     typed(f"git switch other && ./dev manage migrate users {before} && git switch -")
     wait_until(lambda: not ahead(), 60, "migrating back did not help")
 
-    typed('git worktree add ../beside other && ln -s "$(readlink .venv)" ../beside')
-    beside = EmbeddedCheckout(checkout.root.parent / "beside", checkout.variables)
+    beside = EmbeddedCheckout(
+        checkout.root.with_name(f"{checkout.root.name}-other"), checkout.variables
+    )
     try:
-        beside.up()
+        typed("./dev worktree add other")
         assert beside.dev("doctor", "migrations").returncode == 0
         assert beside.sql("SELECT count(*) FROM django_migrations WHERE name = '0099_nothing'")
         assert not ahead()

@@ -1,0 +1,98 @@
+"""Several branches at once, each with its own stack."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from ..errors import FAILED, UsageError
+from ..services import WEB
+from ..terminal import Mark, megabytes, table
+from .options import json_option, yes_option
+from .registry import Run, group
+
+if TYPE_CHECKING:
+    from ..worktrees import Running
+
+command = group("Several branches", "./dev worktree add my-branch", "./dev worktree list")
+
+
+def _worktree_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=["add", "list", "remove"], help="what to do")
+    parser.add_argument("branch", nargs="?", metavar="BRANCH", help="an existing or a new one")
+    parser.add_argument(
+        "--copy-data",
+        action="store_true",
+        help="with a copy of the database and files of the stack that runs here; default: empty",
+    )
+    json_option(parser)
+    yes_option(parser)
+
+
+@command(
+    "worktree",
+    "make a work tree of a branch beside this checkout, with its own running stack",
+    "./dev worktree add my-branch",
+    "./dev worktree add my-branch --copy-data",
+    "./dev worktree list",
+    "./dev worktree remove my-branch   deletes its stack and data: asks first",
+    options=_worktree_options,
+)
+def worktree(run: Run) -> int:
+    from .. import worktrees
+
+    options, checkout = run.options, run.checkout
+    if options.action == "list":
+        return _list(run)
+    if not options.branch:
+        raise UsageError("missing branch", f"./dev worktree {options.action} BRANCH")
+    if options.action == "add":
+        return worktrees.add(run.engine, run.terminal, options.branch, copy_data=options.copy_data)
+    tree = worktrees.named(checkout, options.branch)
+    worktrees.refuse_removal(tree, checkout)
+    if not run.confirmed(worktrees.remains(tree, checkout, run.terminal)):
+        return FAILED
+    worktrees.remove(tree, checkout, run.terminal)
+    run.terminal.mark(Mark.GOOD, f"removed {tree.path}; the branch {tree.branch} stays")
+    return 0
+
+
+def _list(run: Run) -> int:
+    from .. import worktrees
+
+    found = list(worktrees.running(run.checkout, run.terminal))
+    if run.options.json:
+        rows = [
+            {
+                "path": str(tree.path),
+                "branch": tree.branch,
+                "stacks": [
+                    {
+                        "engine": one.status.engine,
+                        "healthy": one.status.up,
+                        "memory": one.memory,
+                        "addresses": dict(one.status.addresses),
+                    }
+                    for one in stacks
+                ],
+            }
+            for tree, stacks in found
+        ]
+        run.terminal.say(json.dumps(rows, indent=2))
+        return 0
+    lines = [["BRANCH", "STACK", "MEMORY", "WEB", "FOLDER"]]
+    for tree, stacks in found:
+        rest = [[_words(one), megabytes(one.memory), _web(one)] for one in stacks]
+        lines += [[tree.branch, *row, str(tree.path)] for row in rest or [["not up", "", ""]]]
+    for line in table(lines):
+        run.terminal.say(f"  {line}")
+    return 0
+
+
+def _words(one: Running) -> str:
+    return f"{one.status.engine}: {'healthy' if one.status.up else 'not healthy'}"
+
+
+def _web(one: Running) -> str:
+    return one.status.addresses.get(WEB, "")

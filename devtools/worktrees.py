@@ -1,0 +1,227 @@
+"""Work trees of the repository beside this checkout, each with its own stack, data and ports.
+
+https://git-scm.com/docs/git-worktree
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from .checkout import Checkout
+from .declared.compose import LOCAL
+from .devcontainer import inside
+from .docker.project import NAME
+from .engines.base import Engine
+from .engines.choice import ENGINES
+from .engines.compose import ComposeEngine
+from .engines.embedded import EmbeddedEngine
+from .errors import DevError
+from .process import hand_over
+from .repository import git
+from .services import DATABASE
+from .status import StackStatus
+from .terminal import Mark, Terminal
+
+# Not committed, but needed to start.
+_CARRIED = (".env", "docker-compose.override.yml")
+_PORT = re.compile(r"\$\{(\w+_PORT)\b")
+_NOT_IN_NAMES = re.compile(r"[^\w.-]+")
+_ASSIGNED = re.compile(r"\s*(?:export\s+)?(\w+)\s*[=:]")
+
+# What the scripts of init-scripts/database expect.
+_AS_SUPERUSER = 'export POSTGRES_USER="$PGUSER" POSTGRES_DB="$PGDATABASE"\n'
+_COPIED_WITHIN = 3600  # seconds
+_LOCAL_ENGINES = (ComposeEngine, EmbeddedEngine)
+
+
+@dataclass(frozen=True)
+class WorkTree:
+    """A work tree; `branch` is empty for a detached HEAD."""
+
+    path: Path
+    branch: str
+
+    def checkout(self, beside: Checkout) -> Checkout:
+        """Its checkout, without the variables that name the project and the ports of another."""
+        if self.path.resolve() == beside.root.resolve():
+            return beside
+        own = {name: value for name, value in beside.variables.items() if name not in _own(beside)}
+        return Checkout(self.path, own)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A stack that is up, and its memory in bytes."""
+
+    status: StackStatus
+    memory: int
+
+
+def listed(checkout: Checkout) -> list[WorkTree]:
+    """All work trees of the repository that have this workspace, the main one first."""
+    shown = git(checkout, "worktree", "list", "--porcelain")
+    found = []
+    for entry in shown.split("\n\n"):
+        facts = dict(line.partition(" ")[::2] for line in entry.splitlines())
+        path = Path(facts["worktree"])
+        if (path / "dev").is_file():
+            found.append(WorkTree(path, facts.get("branch", "").removeprefix("refs/heads/")))
+    return found
+
+
+def named(checkout: Checkout, name: str) -> WorkTree:
+    """The work tree with this branch, folder or path. Raises DevError if there is none."""
+    for tree in listed(checkout):
+        if name in (tree.branch, tree.path.name, str(tree.path)):
+            return tree
+    raise DevError(f"there is no work tree {name!r}", "./dev worktree list")
+
+
+def add(engine: Engine, terminal: Terminal, branch: str, *, copy_data: bool) -> int:
+    """Make a work tree of `branch` beside the checkout and start it; return the status of `up`.
+
+    Raises:
+        DevError: before anything is made, or if the copy fails; the work tree stays.
+    """
+    checkout = engine.checkout
+    _must_be_outside(checkout)
+    path = checkout.root.with_name(f"{checkout.root.name}-{_NOT_IN_NAMES.sub('-', branch)}")
+    if path.exists():
+        raise DevError(f"{path} exists", f"git worktree list   or: rm -r '{path}'")
+    if copy_data and not _running(engine, DATABASE):
+        raise DevError("the database does not run, so it cannot be copied", "./dev up")
+    # As git does, a branch that only a remote has is made here and follows it.
+    refs = (f"refs/heads/{branch}", f"refs/remotes/*/{branch}")
+    known = git(checkout, "for-each-ref", *refs)
+    new = (str(path), branch) if known else ("-b", branch, str(path))
+    git(checkout, "worktree", "add", *new)
+    tree = WorkTree(path, branch)
+    _carry(checkout, path)
+    terminal.mark(Mark.GOOD, f"{path} has the branch {branch}")
+    other = tree.checkout(checkout)
+    try:
+        if copy_data:
+            _copy_data(engine, other, terminal)
+        return _dev(other, engine, "up")
+    finally:
+        terminal.say(f"  to remove it with its data: ./dev worktree remove {branch}")
+
+
+def remains(tree: WorkTree, checkout: Checkout, terminal: Terminal) -> list[str]:
+    """What `remove` deletes, one line each: uncommitted changes, containers, data."""
+    other = tree.checkout(checkout)
+    changed = git(other, "status", "--porcelain").splitlines()
+    lines = [f"uncommitted: {line[3:]}" for line in changed]
+    for _engine, found in _stacks(other, terminal):
+        lines += found
+    return [str(tree.path), *lines]
+
+
+def remove(tree: WorkTree, checkout: Checkout, terminal: Terminal) -> None:
+    """Delete the stack with its data, and the work tree; the branch stays."""
+    for engine, _found in _stacks(tree.checkout(checkout), terminal):
+        engine.clean()
+    git(checkout, "worktree", "remove", "--force", str(tree.path))
+
+
+def refuse_removal(tree: WorkTree, checkout: Checkout) -> None:
+    """Raise DevError for the main work tree, and for this checkout, which runs the command."""
+    if tree.path.resolve() == checkout.root.resolve():
+        raise DevError("this checkout cannot remove itself", "run it in another work tree")
+    if (tree.path / ".git").is_dir():
+        raise DevError(
+            f"{tree.path} is the repository's main work tree", f"cd '{tree.path}' && ./dev clean"
+        )
+
+
+def running(checkout: Checkout, terminal: Terminal) -> Iterator[tuple[WorkTree, list[Running]]]:
+    """Each work tree with the stacks that run in it, at most one on each engine."""
+    for tree in listed(checkout):
+        other = tree.checkout(checkout)
+        found = []
+        for make in _LOCAL_ENGINES:
+            with contextlib.suppress(DevError):  # no daemon answers
+                engine = make(other, terminal)
+                status = engine.status()
+                if not status.down:
+                    found.append(Running(status, engine.memory()))
+        yield tree, found
+
+
+def _stacks(checkout: Checkout, terminal: Terminal) -> Iterator[tuple[Engine, list[str]]]:
+    """The engines on which the checkout has anything to delete, and what."""
+    for make in _LOCAL_ENGINES:
+        engine = make(checkout, terminal)
+        with contextlib.suppress(DevError):  # no daemon answers
+            if found := engine.remains():
+                yield engine, found
+
+
+def _must_be_outside(checkout: Checkout) -> None:
+    if inside(checkout.root):
+        raise DevError(
+            "a work tree beside this one would not be in the dev container",
+            "on your machine: ./dev worktree add BRANCH",
+        )
+
+
+def _running(engine: Engine, service: str) -> bool:
+    return any(one.name == service and one.healthy for one in engine.status().services)
+
+
+def _own(checkout: Checkout) -> set[str]:
+    """The variables that must differ between two stacks of one machine."""
+    return {NAME, *_PORT.findall(checkout.read(LOCAL))}
+
+
+def _carry(checkout: Checkout, path: Path) -> None:
+    own = _own(checkout)
+    for name in _CARRIED:
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copy2(checkout.root / name, path / name)
+    if (dotenv := path / ".env").exists():
+        lines = dotenv.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if _assigned(line) not in own]
+        dotenv.write_text("".join(kept), encoding="utf-8")
+
+
+def _assigned(line: str) -> str:
+    found = _ASSIGNED.match(line)
+    return found[1] if found else ""
+
+
+def _copy_data(engine: Engine, other: Checkout, terminal: Terminal) -> None:
+    """Copy files, roles and database into the new stack, of which only the data services start."""
+    target = ENGINES[engine.name](other, terminal)
+    # A command that needs only the data services: it makes the image or the environment, too.
+    if status := _dev(other, engine, "manage", "version"):
+        raise DevError("the new stack's database did not start", f"exit status {status}; see above")
+    with terminal.step("copying the database"), tempfile.TemporaryFile() as file:
+        _script(engine, "dump", into=file)
+        file.seek(0)
+        _script(target, "restore", given=file)
+    with terminal.step("copying the files"):
+        engine.copy_files_to(other)
+
+
+def _script(
+    engine: Engine, name: str, *, given: IO[bytes] | None = None, into: IO[bytes] | None = None
+) -> None:
+    script = _AS_SUPERUSER + engine.checkout.read(f"init-scripts/database/{name}")
+    done = engine.in_database(script, timeout=_COPIED_WITHIN, given=given, into=into)
+    if not done.ok:
+        raise DevError(f"the database was not copied ({name}): {done.last_words}", "./dev logs db")
+
+
+def _dev(checkout: Checkout, engine: Engine, *arguments: str) -> int:
+    """Run the other work tree's own ./dev on this terminal; return its exit status."""
+    command = [sys.executable, str(checkout.root / "dev"), "--engine", engine.name, *arguments]
+    return hand_over(command, directory=checkout.root, environment=checkout.variables)
