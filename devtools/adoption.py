@@ -203,6 +203,7 @@ def _fresh(work: Plan, title: str, license_: str) -> dict[str, str]:
     year = str(date.today().year)
     values = {"NAME": work.name, "TITLE": work.title, "ORIGIN": title, "YEAR": year}
     values["TENANTS"] = "" if work.single else _TENANTS
+    values["ACCOUNT"] = "./dev manage createsuperuser" + ("" if work.single else " --tenant test1")
     made = {}
     for template in sorted(templates.glob("*.txt")):
         text = template.read_text(encoding="utf-8")

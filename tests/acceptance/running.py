@@ -33,7 +33,7 @@ from devtools.terminal import Terminal
 NOTHING: Mapping[str, str] = MappingProxyType({})
 PASSWORD = secrets.token_urlsafe(12)
 OPERATORS = "public"
-TENANTS = ("test1", "test2")
+STAFF = "verify-staff@example.com"
 PAGE = "/admin/login/"  # one that every tenant has
 PRODUCTION_FILE = "docker-compose.prod.yml"
 
@@ -283,16 +283,35 @@ class Stack:
         finally:
             file.write_bytes(before)
 
+    @cached_property
+    def single(self) -> str:
+        """The name of the only tenant; empty in a product with several."""
+        return self.shell("from django.conf import settings; print(settings.SINGLE_TENANT or '')")
+
+    @property
+    def tenants(self) -> tuple[str, ...]:
+        """The tenants of a new database."""
+        return (self.single,) if self.single else ("test1", "test2")
+
     # What checks make
 
     @cached_property
     def tenant(self) -> Tenant:
-        """A tenant for the checks, with a superuser; dropped at the end."""
+        """A tenant for the checks, with a superuser; dropped at the end.
+
+        In a product with a single tenant it is that one; its superuser is deleted at the end.
+        """
+        if self.single:
+            email = f"verify-{secrets.token_hex(4)}@example.com"
+            self.shell(_superuser(email), self.single)
+            gone = f"from users.models import User; User.objects.filter(email={email!r}).delete()"
+            self.at_end(self.shell, gone, self.single)
+            return Tenant(self, self.single, email)
         name = f"verify_{secrets.token_hex(4)}"
         self.must("manage", "create_tenant", name, "--name", "Verify")
         self.at_end(self.dev, "manage", "drop_tenant", name, "--yes", "--no-export")
-        self.shell(_superuser(Tenant.STAFF), name)
-        return Tenant(self, name)
+        self.shell(_superuser(STAFF), name)
+        return Tenant(self, name, STAFF)
 
     @contextlib.contextmanager
     def operator(self) -> Iterator[Browser]:
@@ -350,19 +369,18 @@ def production_services(stack: Stack) -> dict:
 
 
 class Tenant:
-    """A tenant that belongs to a run of the checks."""
+    """A tenant that the checks may log in to; `email` is that of its superuser."""
 
-    STAFF = "verify-staff@example.com"
-
-    def __init__(self, stack: Stack, name: str) -> None:
+    def __init__(self, stack: Stack, name: str, email: str) -> None:
         self.stack = stack
         self.name = name
+        self.email = email
         self.port = stack.port("web")
 
     @cached_property
     def staff(self) -> Browser:
         """A browser that is logged in to the admin."""
-        return log_in(Browser(self.port, self.name), self.STAFF)
+        return log_in(Browser(self.port, self.name), self.email)
 
 
 class Fresh(Stack):

@@ -148,7 +148,7 @@ def test_cache(stack: Stack, seen: Seen) -> None:
         "key = cache.make_key('verify'); there = client.exists(key); got = cache.get('verify')\n"
         "cache.delete('verify'); print(json.dumps([got, there, key, client.exists(key)]))"
     )
-    got, there, key, left = json.loads(stack.shell(code, "test1"))
+    got, there, key, left = json.loads(stack.shell(code, stack.tenants[0]))
     if (got, there, left) != (word, 1, 0):
         raise Failed(f"set {word}, got {got}; in Redis: {there}, after delete: {left}")
     seen(f"set and got; Redis held it as {key}, and no longer after delete")

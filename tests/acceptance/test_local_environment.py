@@ -8,8 +8,8 @@ import secrets
 from concurrent.futures import ThreadPoolExecutor
 
 from criteria import Failed, Seen, criterion
-from running import OPERATORS, PAGE, TENANTS, Stack
-from web_client import Client, ask
+from running import OPERATORS, PAGE, Stack
+from web_client import Client
 
 from devtools.readiness import wait_until
 from devtools.services import CACHE, DATABASE, RELEASE, WEB, WORKER
@@ -75,8 +75,9 @@ def test_local_settings(stack: Stack, seen: Seen) -> None:
 @criterion("LDE-2.2", "migrations run in the local environment")
 def test_migrations_run(stack: Stack, seen: Seen) -> None:
     stack.must("migrate")
-    count = stack.sql("SELECT count(*) FROM test1.django_migrations")
-    seen(f"./dev migrate ended with 0; {count} migrations are applied in test1")
+    tenant = stack.tenants[0]
+    count = stack.sql(f"SELECT count(*) FROM {tenant}.django_migrations")
+    seen(f"./dev migrate ended with 0; {count} migrations are applied in {tenant}")
 
 
 @criterion("LDE-2.3", "Redis is reachable from web and worker through environment variables")
@@ -88,7 +89,7 @@ def test_redis_from_both(stack: Stack, seen: Seen) -> None:
         "names = ('REDIS_URL', 'CELERY_BROKER_URL', 'CELERY_RESULT_BACKEND')\n"
         "print(json.dumps([cache.get('verify'), said, [os.environ.get(n) for n in names]]))"
     )
-    cached, echoed, urls = json.loads(stack.shell(code, "test1"))
+    cached, echoed, urls = json.loads(stack.shell(code, stack.tenants[0]))
     if cached != word or echoed["message"] != word:
         raise Failed(f"cache gave {cached!r}, the worker {echoed!r}")
     if not all(urls):
@@ -113,10 +114,10 @@ def test_debug_is_on(stack: Stack, seen: Seen) -> None:
 @criterion("AWS-2")
 def test_init_scripts_ran(stack: Stack, seen: Seen) -> None:
     owner = stack.fresh.sql("SELECT tableowner FROM pg_tables WHERE tablename = 'tenant_config'")
-    rows = stack.fresh.sql("SELECT string_agg(name, ', ' ORDER BY id) FROM tenant_config")
-    if rows != "Test One, Test Two":
-        raise Failed(f"a fresh database's tenant_config holds {rows!r}")
-    seen(f"a fresh database has tenant_config of {owner} with {rows}")
+    rows = stack.fresh.sql("SELECT schema_name FROM tenant_config ORDER BY id").splitlines()
+    if rows != list(stack.fresh.tenants):
+        raise Failed(f"a fresh database's tenant_config holds {rows}")
+    seen(f"a fresh database has tenant_config of {owner} with {', '.join(rows)}")
 
 
 @criterion("LDE-3.2", "`migrate` completes without error on start")
@@ -133,22 +134,28 @@ def test_release_completes(stack: Stack, seen: Seen) -> None:
 @criterion("LDE-3.3", "tenants `test1` and `test2` exist, seen in the admin and in psql")
 def test_both_tenants_exist(stack: Stack, seen: Seen) -> None:
     names = stack.sql("SELECT schema_name FROM tenant_config").splitlines()
+    if stack.single:
+        if stack.single not in names:
+            raise Failed(f"psql shows {', '.join(names) or 'no tenant'}, not {stack.single}")
+        stack.tenant.staff.get("/admin/").must_be(200)
+        seen(f"psql lists the single tenant {stack.single}; its admin opens")
+        return
     with stack.operator() as browser:
         page = browser.get("/admin/tenants/tenant/").must_be(200).text
     for place, found in (("psql", names), ("the admin", page)):
-        missing = [name for name in TENANTS if name not in found]
+        missing = [name for name in stack.tenants if name not in found]
         if missing:
             raise Failed(f"{place} does not show {', '.join(missing)}")
-    seen(f"psql and the operators' admin list {' and '.join(TENANTS)}")
+    seen(f"psql and the operators' admin list {' and '.join(stack.tenants)}")
 
 
 @criterion("LDE-3.4", "no manual step is needed after the start", long=True)
 def test_nothing_by_hand(stack: Stack, seen: Seen) -> None:
     fresh = stack.fresh
-    for tenant in TENANTS:
+    for tenant in fresh.tenants:
         fresh.api(tenant).get(PAGE).must_be(200)
     health = fresh.api().get("/api/v1/health/").must_be(200).json()
-    seen(f"after ./dev up from nothing both tenants answer and health is {health['status']}")
+    seen(f"after ./dev up from nothing every tenant answers and health is {health['status']}")
 
 
 # --- servers and logs ---------------------------------------------------------------------
@@ -179,13 +186,13 @@ def test_worker_says_its_queues(stack: Stack, seen: Seen) -> None:
 def test_logs_are_json(stack: Stack, seen: Seen) -> None:
     mark = secrets.token_hex(8)
     stack.serve("gunicorn")
-    stack.api("test1").get(f"{PAGE}?mark={mark}")
+    stack.api(stack.tenants[0]).get(f"{PAGE}?mark={mark}")
     code = (
         "import structlog; from core.celery import echo\n"
         f"structlog.contextvars.bind_contextvars(request_id={mark!r})\n"
         "print(echo.delay('verify').get(timeout=30))"
     )
-    stack.shell(code, "test1")
+    stack.shell(code, stack.tenants[0])
     written = {}
     for service in (WEB, WORKER):
         written[service] = wait_until(
@@ -216,19 +223,16 @@ def _must_be_an_entry(service: str, line: str) -> None:
 def test_stable_under_load(stack: Stack, seen: Seen) -> None:
     stack.serve("gunicorn")
     before = _started(stack)
-    port, requests, tasks = stack.port("web"), 300, 50
-    host = f"test1.localhost:{port}"
+    requests, tasks = 300, 50
+    client = stack.api(stack.tenants[0])
     send = f"from core.celery import echo; r = [echo.delay(str(n)) for n in range({tasks})]; "
     with ThreadPoolExecutor(11) as pool:
         worked = pool.submit(
-            stack.shell, send + "print(sum(1 for one in r if one.get(timeout=60)))", "test1"
+            stack.shell,
+            send + "print(sum(1 for one in r if one.get(timeout=60)))",
+            stack.tenants[0],
         )
-        answers = list(
-            pool.map(
-                lambda _: ask(port, "GET", PAGE, host=host, headers={}).status,
-                range(requests),
-            )
-        )
+        answers = list(pool.map(lambda _: client.get(PAGE).status, range(requests)))
         done = int(worked.result())
     bad = [status for status in answers if status != 200]
     if bad or done != tasks:
@@ -384,30 +388,39 @@ def test_documented_reset(stack: Stack, seen: Seen) -> None:
 
 @criterion("LDE-8.1", "each tenant's data lives in its own schema")
 def test_schemas(stack: Stack, seen: Seen) -> None:
+    names = ", ".join(f"'{name}'" for name in stack.tenants)
     query = (
         "SELECT nspname, pg_get_userbyid(nspowner), count(*) FROM pg_class "
         "JOIN pg_namespace n ON n.oid = relnamespace JOIN tenant_config ON nspname = schema_name "
-        "WHERE relkind = 'r' AND nspname IN ('test1', 'test2') GROUP BY 1, 2 ORDER BY 1"
+        f"WHERE relkind = 'r' AND nspname IN ({names}) GROUP BY 1, 2 ORDER BY 1"
     )
     rows = [row.split("|") for row in stack.sql(query).splitlines()]
-    if [row[:2] for row in rows] != [[name, f"tenant_{name}"] for name in TENANTS]:
+    if [row[:2] for row in rows] != [[name, f"tenant_{name}"] for name in stack.tenants]:
         raise Failed(f"schemas and owners are {rows}")
+    # Beside a single tenant there are only the operators.
+    reader, owner = (OPERATORS, *stack.tenants)[-2:]
     code = (
         "from django.db import connection, Error\n"
-        "try:\n    connection.cursor().execute('SELECT * FROM test2.users_user')\n"
+        f"try:\n    connection.cursor().execute('SELECT * FROM {owner}.users_user')\n"
         "    print('read')\n"
         "except Error as error:\n    print(str(error).splitlines()[0])"
     )
-    said = stack.shell(code, "test1")
+    said = stack.shell(code, reader)
     if "permission denied" not in said:
-        raise Failed(f"raw SQL of test1 on test2's table: {said}")
-    tables = ", ".join(f"{name} has {count} tables of {owner}" for name, owner, count in rows)
+        raise Failed(f"raw SQL of {reader} on a table of {owner}: {said}")
+    tables = ", ".join(f"{name} has {count} tables of {role}" for name, role, count in rows)
     seen(f"{tables}; raw SQL across: {said}")
 
 
 @criterion("LDE-8.2", "schema routing works locally")
 def test_routing(stack: Stack, seen: Seen) -> None:
-    for tenant in TENANTS:
+    if stack.single:
+        for client in (stack.api(), stack.api("nosuch"), stack.api(OPERATORS)):
+            _must_be_in(client, stack.single)
+        _must_be_in(stack.api(X_Tenant="nosuch"), stack.single)
+        seen(f"{stack.single} answers at every host name, whatever X-Tenant says")
+        return
+    for tenant in stack.tenants:
         for client in (stack.api(tenant), stack.api(X_Tenant=tenant)):
             _must_be_in(client, tenant)
     stack.api("nosuch").get("/").must_be(404)

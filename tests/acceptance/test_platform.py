@@ -39,7 +39,7 @@ def test_postgresql(stack: Stack, seen: Seen) -> None:
         raise Failed("the role app may do too much")
     made = stack.sql("SELECT count(*) FROM tenant_config")
     directory = stack.sql("SHOW data_directory")
-    migrated = stack.sql("SELECT count(*) FROM test1.django_migrations")
+    migrated = stack.sql(f"SELECT count(*) FROM {stack.tenants[0]}.django_migrations")
     seen(
         f"PostgreSQL {version} in {directory}; app has no special right; {made} tenants, "
         f"{migrated} migrations"

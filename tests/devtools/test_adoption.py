@@ -90,13 +90,15 @@ def test_a_product_with_a_single_tenant_says_so_in_its_compose_files_and_its_rea
     adopt(clone, single=True)
     for name in ("docker-compose.yml", "docker-compose.prod.yml"):
         assert "${SINGLE_TENANT-acme_2}" in (clone.root / name).read_text()
-    assert "test1" not in (clone.root / "README.md").read_text()
+    readme = (clone.root / "README.md").read_text()
+    assert "test1" not in readme
+    assert "`./dev manage createsuperuser`" in readme
     assert adopt(clone, single=True) is None
 
 
 def test_a_single_tenant_can_be_chosen_later(clone):
     adopt(clone)
-    assert "test1" in (clone.root / "README.md").read_text()
+    assert "createsuperuser --tenant test1" in (clone.root / "README.md").read_text()
     done = adopt(clone, single=True)
     recorded = "devtools/adopted/origin.json"
     assert done.changed == [recorded, "docker-compose.prod.yml", "docker-compose.yml"]
