@@ -19,7 +19,6 @@ from tenants.names import is_tenant_name
 from tenants.operators import Operators
 
 HEADER = "X-Tenant"
-COOKIE = "tenant"  # set by tenants.views.choose, where a browser has no host to choose with
 CACHE_SECONDS = 5  # how long a process may not notice that a tenant was changed
 
 
@@ -63,7 +62,7 @@ def _name_in_header(request: HttpRequest) -> str:
 
 def _from_cookie(request: HttpRequest) -> Tenant | Operators | None:
     """Return what the cookie names if that can be entered; a stale cookie names nothing."""
-    name = request.COOKIES.get(COOKIE, "") if settings.TENANT_HEADER else ""
+    name = request.COOKIES.get(settings.TENANT_COOKIE_NAME, "") if settings.TENANT_HEADER else ""
     if name == Operators.schema_name:
         return Operators() if settings.OPERATIONS_HOST else None
     tenant = _by_name(name)

@@ -14,7 +14,6 @@ from django.views.decorators.http import require_http_methods
 
 from tenants.models import Tenant
 from tenants.operators import Operators
-from tenants.resolution import COOKIE
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -34,7 +33,7 @@ def choose(request: HttpRequest) -> HttpResponse:
         return _remember(request, {place.schema_name for place in places})
     context = {
         "places": places,
-        "chosen": request.COOKIES.get(COOKIE, settings.TENANT_DEFAULT),
+        "chosen": request.COOKIES.get(settings.TENANT_COOKIE_NAME, settings.TENANT_DEFAULT),
         "next": _next(request.GET),
     }
     return render(request, "tenants/choose.html", context)
@@ -45,7 +44,9 @@ def _remember(request: HttpRequest, names: set[str]) -> HttpResponse:
     if name not in names:
         raise Http404
     response = HttpResponseRedirect(_next(request.POST))
-    response.set_cookie(COOKIE, name, httponly=True, samesite="Lax", secure=request.is_secure())
+    response.set_cookie(
+        settings.TENANT_COOKIE_NAME, name, httponly=True, samesite="Lax", secure=request.is_secure()
+    )
     return response
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from zlib import crc32
 
 import redis
 from django.conf import settings
@@ -22,6 +23,7 @@ from core import views as core_views
 from tenants.middleware import enter
 from workbench import mail, state
 
+HUES = 6  # of stacks, in workbench.css
 KEEP = 1.0  # seconds for which a rendered page is good enough, however many ask
 
 
@@ -37,7 +39,13 @@ def home(request: HttpRequest) -> HttpResponse:
             answered_for = core_views.site(request)
         except DatabaseError:
             pass  # it went down just now; the page says so
-    context = {**answered_for, "single": settings.SINGLE_TENANT, "live": live_part(request)}
+    context = {
+        **answered_for,
+        "stack": settings.STACK_NAME,
+        "hue": crc32(settings.STACK_NAME.encode()) % HUES,
+        "single": settings.SINGLE_TENANT,
+        "live": live_part(request),
+    }
     return render(request, "workbench/home.html", context)
 
 

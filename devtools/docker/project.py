@@ -32,7 +32,7 @@ VOLUME_LABEL = "com.docker.compose.volume"
 CHECKOUT_LABEL = "dev.checkout"
 ROOT_LABEL = "dev.root"
 
-NAME = "COMPOSE_PROJECT_NAME"
+NAME = project_table.VARIABLE
 _WARNING = re.compile(r'level=warning msg="((?:\\.|[^"\\])*)"')
 _UNSET = re.compile(r'The "(\w+)" variable is not set\.')
 
@@ -325,8 +325,7 @@ class Project:
             chosen = self.checkout.chosen("COMPOSE_FILE") or separator.join(self._default_files)
             environment["COMPOSE_FILE"] = separator.join([chosen, *self._added])
         if not self.checkout.chosen(NAME) and not _named_after(self.checkout.root):
-            digest = hashlib.sha256(str(self.checkout.root).encode()).hexdigest()
-            environment[NAME] = f"{project_table.name(self.checkout.root)}-{digest[:8]}"
+            environment[NAME] = project_table.stack_name(self.checkout.root)
         environment.update(chosen_ports.remembered(self.checkout, chosen_ports.COMPOSE))
         if os.getuid() != 0:
             for variable, value in (("APP_UID", os.getuid()), ("APP_GID", os.getgid())):

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Callable
 
-from .. import ports
+from .. import ports, project_table
 from ..checkout import Checkout
 from ..declared.local_stack import Declaration, Service
 from ..interpolation import fill_in
@@ -83,6 +83,8 @@ class Stack:
             # Including a port that was chosen because another was taken.
             if port.variable == variable and port.service in self.ports:
                 return str(self.ports[port.service])
+        if variable == project_table.VARIABLE and not self.checkout.chosen(variable):
+            return project_table.stack_name(self.checkout.root)
         return self.checkout.set_to(variable)
 
     def filled(self, text: object) -> str:

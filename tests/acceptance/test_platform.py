@@ -48,7 +48,8 @@ def test_postgresql(stack: Stack, seen: Seen) -> None:
 
 @criterion("PL-3", "Redis serves cache and sessions")
 def test_redis(stack: Stack, seen: Seen) -> None:
-    key = stack.tenant.staff.cookies.get("sessionid", "")
+    cookies = stack.tenant.staff.cookies.items()
+    key = next((value for name, value in cookies if name.startswith("sessionid")), "")
     code = (
         "import json; from django.conf import settings; from django.core.cache import cache\n"
         f"key = cache.make_key('django.contrib.sessions.cache' + {key!r})\n"

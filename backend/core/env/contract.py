@@ -29,6 +29,7 @@ from .parsers import (
     region,
     schema_name,
     seconds_each,
+    stack_name,
     text,
     user_pool,
     whole_number,
@@ -305,6 +306,15 @@ CONTRACT: tuple[Variable, ...] = (
         "File that the worker touches every few seconds; its health check reads the time.",
         default="/tmp/homeport-worker-heartbeat",
         example="/run/homeport/worker-heartbeat",
+    ),
+    Variable(
+        "STACK_NAME",
+        "Processes",
+        "Name of this stack among those of the machine: in the names of cookies, which browsers\n"
+        "share between ports, and on the workbench. Compose gives it the project's name.",
+        stack_name,
+        example="shop-my-branch",
+        deployments=LOCALLY,
     ),
     Variable(
         "RELOAD",

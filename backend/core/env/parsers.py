@@ -130,6 +130,10 @@ line = matching(r"[^\r\n]*", "has more than one line")
 schema_name = matching(
     r"[a-z][a-z0-9_]{0,55}", "is not a tenant's schema name (a-z, 0-9, _; letter first; 56 at most)"
 )
+stack_name = matching(
+    r"([a-z0-9][a-z0-9_-]*)?",
+    "is not a Compose project's name (a-z, 0-9, _, -; letter or digit first)",
+)
 parameter_path = matching(
     r"(/[A-Za-z0-9_.-]+)+", "is not a path of SSM parameters (begins with /, ends without)"
 )

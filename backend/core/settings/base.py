@@ -165,6 +165,8 @@ SINGLE_TENANT = env["SINGLE_TENANT"]
 TENANT_BASE_DOMAIN = env["TENANT_BASE_DOMAIN"]
 TENANT_DEFAULT = env["TENANT_DEFAULT"]
 TENANT_HEADER = env["TENANT_HEADER"]
+TENANT_COOKIE_NAME = "tenant"  # of tenants.views.choose
+STACK_NAME = env["STACK_NAME"]
 OPERATIONS_HOST = env["OPERATIONS_HOST"]
 # Answered without a tenant, so that they work when the database does not; patterns of a path's
 # beginning. The choice of a tenant lists them all, which no tenant's role may.

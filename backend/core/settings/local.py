@@ -12,6 +12,7 @@ from core.settings.base import (
     INSTALLED_APPS,
     MIDDLEWARE,
     SHARED_APPS,
+    STACK_NAME,
     STORAGES,
     TEMPLATES,
     TENANT_FREE_COMMANDS,  # proof: line
@@ -22,6 +23,13 @@ from development.remedies import REMEDIES  # noqa: F401
 
 DEBUG = True
 breakpoints.install()
+
+# Browsers send the cookies of a host to all its ports: without names of its own, one stack would
+# log out another.
+if STACK_NAME:
+    SESSION_COOKIE_NAME = f"sessionid-{STACK_NAME}"
+    CSRF_COOKIE_NAME = f"csrftoken-{STACK_NAME}"
+    TENANT_COOKIE_NAME = f"tenant-{STACK_NAME}"
 
 # Before staticfiles: its runserver replaces the one there.
 SHARED_APPS.insert(0, "development")

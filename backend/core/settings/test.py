@@ -45,6 +45,8 @@ CACHES["default"]["KEY_PREFIX"] = os.environ.get("PYTEST_XDIST_WORKER", "")
 # Tests have two tenants, so that those of isolation run for a product with one, too.
 SINGLE_TENANT = None
 
+STACK_NAME = ""
+
 # As in local settings.
 REMEDIES = remedies.REMEDIES
 SHARED_APPS += ["workbench"]

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from hypothesis.extra.django import TestCase
 
 from core.tests.test_env import PRODUCTION
 from tenants.models import Domain, Tenant
-from tenants.resolution import COOKIE, HEADER
+from tenants.resolution import HEADER
 
 pytestmark = pytest.mark.django_db
 
@@ -165,7 +166,7 @@ CODESPACES = "name-8000.app.github.dev"
 
 
 def chosen(client, tenant):
-    client.cookies[COOKIE] = tenant
+    client.cookies[settings.TENANT_COOKIE_NAME] = tenant
     return client
 
 
@@ -203,7 +204,7 @@ def test_a_browser_without_subdomains_chooses_a_tenant_and_reaches_its_admin(cli
         "/choose-tenant/", {"tenant": "test2", "next": "/admin/"}, headers={"host": CODESPACES}
     )
     assert (answer.status_code, answer["Location"]) == (302, "/admin/")
-    assert answer.cookies[COOKIE]["httponly"]
+    assert answer.cookies[settings.TENANT_COOKIE_NAME]["httponly"]
     assert site(client, CODESPACES) == "test2"
 
 
@@ -259,7 +260,7 @@ class AnyName(TestCase):
     def test_in_the_cookie(self, name):
         # What a server reads of any bytes a client sends.
         raw = name.encode().decode("latin-1")
-        answer = site(self.client, "localhost", cookie=f"{COOKIE}={raw}")
+        answer = site(self.client, "localhost", cookie=f"{settings.TENANT_COOKIE_NAME}={raw}")
         assert answer == "test1" or answer in name
 
     @given(
@@ -268,6 +269,6 @@ class AnyName(TestCase):
         cookie=st.sampled_from(["", "test1", "test2"]),
     )
     def test_the_order_is_header_host_cookie_default(self, header, host, cookie):
-        self.client.cookies[COOKIE] = cookie
+        self.client.cookies[settings.TENANT_COOKIE_NAME] = cookie
         answer = site(self.client, f"{host}.localhost".lstrip("."), **{HEADER: header})
         assert answer == (header or host or cookie or "test1")

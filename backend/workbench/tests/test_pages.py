@@ -54,6 +54,32 @@ def test_it_shows_whose_address_this_is_and_every_dependency_with_its_latency(be
 
 
 @pytest.mark.django_db
+def test_it_names_the_stack_to_tell_the_pages_of_several_checkouts_apart(bench, services, settings):
+    services(database=Result(1))
+    assert "<title>Workbench · Test1" in bench.get("/").content.decode()
+    settings.STACK_NAME = "shop-my-branch"
+    page = bench.get("/").content.decode()
+    assert "<title>shop-my-branch · Workbench · Test1" in page
+    assert re.search(r'class="top hue-[0-5]"', page)
+
+
+def test_stacks_of_one_machine_have_cookies_of_different_names():
+    code = "from core.settings import local as s; print(s.SESSION_COOKIE_NAME, s.CSRF_COOKIE_NAME)"
+    names = {
+        stack: subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=BACKEND,
+            env={**os.environ, "STACK_NAME": stack},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
+        for stack in ("one", "two")
+    }
+    assert len({*names["one"], *names["two"]}) == 4
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize(("host", "status"), [("nosuch.localhost", 404), ("evil.example", 400)])
 def test_an_address_of_no_tenant_is_refused_as_everywhere(bench, services, host, status):
     services(database=Result(1))
