@@ -24,6 +24,7 @@ from devtools.errors import DevError
 CHOSEN = {
     "APP_PASSWORD": "a b'c",
     "CODESPACE_NAME": "mine",
+    "COMPOSE_PROJECT_NAME": "mine",
     "DB_PORT": "15432",
     "LOCALSTACK_PORT": "14566",
     "LOG_FORMAT": "console",

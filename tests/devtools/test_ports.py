@@ -175,12 +175,12 @@ def test_a_port_of_the_embedded_stack_of_the_same_checkout_is_explained(
     monkeypatch.setattr(Project, "docker", lambda *_: Result(0, "", ""))
     checkout = Checkout(tmp_path, {})
     checkout.remember(chosen_ports.EMBEDDED_NOW, {"db": listener})
-    [problem] = published_ports.problems(Project(checkout))
+    [problem], _ = published_ports.problems(Project(checkout))
     assert "--engine embedded" not in problem.remedy  # its supervisor is gone
     with subprocess.Popen(
         ["sleep", "30"], env={**os.environ, "DEV_CHECKOUT": str(tmp_path)}
     ) as one:
-        [problem] = published_ports.problems(Project(checkout))
+        [problem], _ = published_ports.problems(Project(checkout))
         one.kill()
     assert problem.what.endswith("is taken by this checkout's stack without Docker")
     assert problem.remedy.endswith("or stop that stack: ./dev --engine embedded down")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import small_stack
 
+from devtools import project_table
 from devtools.checkout import Checkout
 from devtools.docker import project_owner
 from devtools.docker.project import OVERRIDES, Begun, Project
@@ -38,6 +39,12 @@ def test_a_folder_without_latin_letters_gets_the_name_of_the_project(checkout):
     assert name.startswith("our-shop-")
     moved = Checkout(checkout.root.rename(checkout.root.with_name("другой")), checkout.variables)
     assert Project(moved).name != name
+
+
+@pytest.mark.parametrize("folder", ["shop", "My Shop-2.0", "_-shop_B", "Läden"])
+def test_a_stack_without_docker_has_the_name_that_compose_derives(checkout, folder):
+    moved = Checkout(checkout.root.rename(checkout.root.with_name(folder)), checkout.variables)
+    assert project_table.stack_name(moved.root) == Project(moved).name
 
 
 @pytest.mark.parametrize("file", OVERRIDES)
