@@ -1,8 +1,8 @@
 """The differences between the local stack and production, and their reasons.
 
 Compares both Compose files key by key with default values, and the backend's variables by value.
-Intended differences are declared in devtools/contract/differences.py or, for values of variables,
-in the contract.
+Intended differences are declared in devtools/contract/differences.py, those of a product in its
+Compose files and, for values of variables, in the contract.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from ..terminal import Mark, Terminal, table
 from .differences import DIFFERENCES, Declared
 
 FILE = "devtools/contract/differences.py"
+# In a service of a Compose file: reasons by aspect, or by a shell pattern of aspects.
+REASONS = "x-differs"
 
 NOTHING = "-"
 GIVEN = "given by its user"
@@ -61,7 +63,7 @@ class Parity:
     """All differences, those without a reason, reasons without a difference, equal aspects."""
 
     differences: list[Difference]
-    stale: list[tuple[int, Declared]]
+    stale: list[tuple[str, Declared]]  # with file and line
     alike: list[tuple[str, str, str]]
 
     @property
@@ -72,23 +74,24 @@ class Parity:
                 f"{compose.PRODUCTION}:{one.line}: {one.service}: {one.aspect} is "
                 f"{_short(one.production)} in production and {_short(one.local)} here, "
                 "without a declared reason",
-                f"make both equal, or add the reason to {FILE}",
+                f"make both equal, or add the reason to the service: "
+                f"{REASONS}: {{{one.aspect}: REASON}}",
             )
             for one in self.differences
             if not one.reason
         ]
         return undeclared + [
             Problem(
-                f"{FILE}:{line}: {declared.service} {declared.aspect} no longer differs",
+                f"{place}: {declared.service} {declared.aspect} no longer differs",
                 "remove the entry",
             )
-            for line, declared in self.stale
+            for place, declared in self.stale
         ]
 
     def as_json(self) -> dict[str, Any]:
         """Stable keys, for `./dev parity --json`."""
         alike = [dict(zip(("service", "aspect", "value"), one)) for one in self.alike]
-        stale = [f"{FILE}:{line}" for line, _declared in self.stale]
+        stale = [place for place, _declared in self.stale]
         differences = [one.as_json() for one in self.differences]
         return {"differences": differences, "alike": alike, "stale": stale}
 
@@ -108,6 +111,8 @@ def compare(
     local = _Side(files[compose.LOCAL], LOCAL_COMPOSE, stages["development"])
     production = _Side(files[compose.PRODUCTION], PRODUCTION, stages["production"])
 
+    places = {entry: f"{FILE}:{_line(checkout, entry)}" for entry in declared}
+    places.update(_in_compose_files(local.file, production.file))
     differences, alike = [], []
     for service, aspect, here, there in _aspects(local, production, contract):
         if here == there:
@@ -116,9 +121,9 @@ def compare(
         line = production.line(service, aspect)
         here, there = (_hidden(aspect, text, contract) for text in (here, there))
         difference = Difference(service, aspect, here, there, line)
-        differences.append(_with_reason(difference, contract, declared))
-    used = {id(entry) for one in differences for entry in declared if _fits(entry, one)}
-    stale = [(_line(checkout, entry), entry) for entry in declared if id(entry) not in used]
+        differences.append(_with_reason(difference, contract, places))
+    used = {entry for one in differences for entry in places if _fits(entry, one)}
+    stale = [(place, entry) for entry, place in places.items() if entry not in used]
     return Parity(differences, stale, alike)
 
 
@@ -199,7 +204,7 @@ def _aspects(
         limits, others = _limits(one), _limits(other)
         for limit in sorted({*limits, *others}):
             yield service, f"limit {limit}", *_both(limits, others, limit)
-        for key in sorted({*one, *other} - _TAKEN_APART):
+        for key in sorted({*one, *other} - _TAKEN_APART - {REASONS}):
             yield service, key, *_both(one, other, key)
         if production.file.runs_our_code(service):
             for variable in contract.values():
@@ -266,6 +271,15 @@ def _hidden(aspect: str, text: str, contract: Mapping[str, Variable]) -> str:
 
 
 # Reasons
+
+
+def _in_compose_files(*files: ComposeFile) -> Iterator[tuple[Declared, str]]:
+    """The reasons that services declare, each with file and line."""
+    for file in files:
+        for service, declared in file.services.items():
+            for aspect, reason in (declared.get(REASONS) or {}).items():
+                line = file.line("services", service, REASONS, aspect)
+                yield Declared(service, aspect, str(reason)), f"{file.name}:{line}"
 
 
 def _with_reason(

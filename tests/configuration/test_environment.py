@@ -216,7 +216,10 @@ def test_an_undeclared_variable_that_compose_sets(copy):
     line = replace(copy, LOCAL, "  LOG_FORMAT: ", "  NEW_LIMIT: 1\n  LOG_FORMAT: ")
     by_file = {one.file: one for one in findings(copy)}
     assert by_file[LOCAL].line == line
-    assert "web, worker, migrate, test but not declared" in by_file[LOCAL].what
+    assert by_file[LOCAL].what.startswith("NEW_LIMIT is set for ")
+    for service in ("web", "worker", "migrate", "test"):
+        assert service in by_file[LOCAL].what
+    assert "but not declared" in by_file[LOCAL].what
     assert "(embedded)" in by_file[drift.EMBEDDED].what
 
 
@@ -270,8 +273,9 @@ def test_a_variable_of_compose_exists_where_compose_files_name_it(copy):
 def test_the_backend_finds_invalid_environments_of_processes(copy):
     replace(copy, LOCAL, "  WEB_BIND: 0.0.0.0:8000", "  WEB_BIND: everywhere")
     found = [one for one in findings(copy) if one.file == LOCAL]
-    assert len(found) == 4
     assert all("would not start: WEB_BIND is not HOST:PORT" in one.what for one in found)
+    refused = {one.what.split()[0] for one in found}
+    assert refused >= {"web", "worker", "migrate", "test"}
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,20 @@ def test_a_reason_without_a_difference_is_found():
     assert "db image no longer differs" in problem.what
 
 
+def test_a_service_declares_its_own_reasons(copy):
+    mail = "  mail:\n    image: mail:1\n    x-differs:\n      {aspect}: for developers only\n"
+    change(copy, LOCAL, "\n  redis:\n", "\n" + mail.format(aspect="service") + "\n  redis:\n")
+    found = parity.compare(copy, PYTHON)
+    assert not found.problems
+    assert "for developers only" in {one.reason for one in found.differences}
+
+    change(copy, LOCAL, "      service: for", "      image: for")
+    (missing, stale) = parity.compare(copy, PYTHON).problems
+    assert "mail: service is - in production" in missing.what
+    assert "mail image no longer differs" in stale.what
+    assert stale.what.startswith(f"{LOCAL}:")
+
+
 def test_the_command_fails_with_the_difference_its_place_and_its_remedy(copy):
     change(copy, LOCAL, "redis:7-alpine", "redis:8-alpine")
     command = [str(copy.root / "dev"), "parity"]
@@ -104,7 +118,7 @@ def test_the_command_fails_with_the_difference_its_place_and_its_remedy(copy):
     assert "NO DECLARED REASON" in found.output
     assert "redis: image is redis 7 in production and redis 8 here" in found.errors
     assert "docker-compose.prod.yml:" in found.errors
-    assert "differences.py" in found.errors
+    assert "x-differs: {image: REASON}" in found.errors
 
 
 def test_the_json_has_every_difference_with_its_reason(copy):
