@@ -151,7 +151,10 @@ class EditorFiles:
     def workspace(self) -> dict[str, Any]:
         """The editor's service, with the override's changes."""
         service = self.devcontainer["service"]
-        return {**self.local.get(service, {}), **self.override.get(service, {})}
+        local, override = self.local.get(service, {}), self.override.get(service, {})
+        # Compose adds volumes, and replaces the rest.
+        volumes = [*local.get("volumes", ()), *override.get("volumes", ())]
+        return {**local, **override, "volumes": volumes}
 
 
 def complaints(files: EditorFiles) -> list[str]:

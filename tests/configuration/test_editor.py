@@ -165,6 +165,24 @@ def test_a_folder_without_latin_letters_gets_the_project_name_that_dev_gives_it(
     assert initialize(root, "COMPOSE_PROJECT_NAME=mine\n", uid=0) == "COMPOSE_PROJECT_NAME=mine\n"
 
 
+@pytest.mark.parametrize("relative", [False, True])
+def test_the_history_of_a_work_tree_is_mounted_where_its_file_names_it(tmp_path, relative):
+    main, tree = tmp_path / "the shop", tmp_path / "tree"
+    who = ("-c", "user.name=Test", "-c", "user.email=test@localhost")
+    _run("git", "init", "--quiet", str(main), directory=tmp_path)
+    commit = ("commit", "--quiet", "--allow-empty", "--message", "Begin")
+    _run("git", *who, *commit, directory=main)
+    _run("git", "worktree", "add", "--quiet", "-b", "topic", str(tree), directory=main)
+    inside = f"{main}/.git"
+    if relative:  # as git writes it with worktree.useRelativePaths
+        (tree / ".git").write_text("gitdir: ../the shop/.git/worktrees/tree\n")
+        inside = "/the shop/.git"
+
+    written = f"GIT_HISTORY={main}/.git\nGIT_HISTORY_INSIDE={inside}\n"
+    assert initialize(tree, "", uid=0) == written
+    assert initialize(main, "", uid=0) == ""
+
+
 def initialize(directory: Path, before: str, uid: int) -> str:
     """Run the script in a checkout with this .env, as this user; return the new .env."""
     (directory / ".devcontainer").mkdir(exist_ok=True)

@@ -641,6 +641,23 @@ CONTRACT: tuple[Variable, ...] = (
         reader="compose",
     ),
     Variable(
+        "GIT_HISTORY",
+        "Compose",
+        "The folder .git of the main checkout, if this one is a work tree of git. It is mounted\n"
+        "in the dev container; .devcontainer/initialize sets it.",
+        default="./.devcontainer",
+        example="/home/you/shop/.git",
+        reader="compose",
+    ),
+    Variable(
+        "GIT_HISTORY_INSIDE",
+        "Compose",
+        "Where the dev container mounts GIT_HISTORY: the place that .git names.",
+        default="/app/.devcontainer",
+        example="/home/you/shop/.git",
+        reader="compose",
+    ),
+    Variable(
         "APP_UID",
         "Compose",
         "User id of the application in the image. ./dev sets yours, so that you own files that\n"
