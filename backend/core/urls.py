@@ -14,6 +14,9 @@ api: list[URLPattern | URLResolver] = [
     path("docs/", ApiPage.as_view(url_name="schema"), name="docs"),
 ]
 
+admin.site.site_header = f"{settings.SPECTACULAR_SETTINGS['TITLE']} administration"
+admin.site.site_title = str(settings.SPECTACULAR_SETTINGS["TITLE"])
+
 urlpatterns = [
     path("", landing, name="landing"),
     path("admin/", admin.site.urls),

@@ -43,6 +43,12 @@ class Engine(ABC):
         self.claims = ports.Claims()
 
     @property
+    def account_variables(self) -> dict[str, str]:
+        """The shell's variables that `createsuperuser --noinput` reads."""
+        given = self.checkout.variables.items()
+        return {name: value for name, value in given if name.startswith("DJANGO_SUPERUSER_")}
+
+    @property
     def debug_port(self) -> int:
         """The port for an editor to attach to web, if it runs under a debugger."""
         return debuggers.port(self.checkout, WEB)

@@ -160,7 +160,8 @@ class ComposeEngine(Engine):
 
     def manage(self, arguments: Sequence[str], *, writes_code: bool = False) -> int:
         caller = ["--user", _caller()] if writes_code else []
-        return self._run(RELEASE, *caller, command=["python", "manage.py", *arguments])
+        given = [f"--env={name}" for name in self.account_variables]
+        return self._run(RELEASE, *caller, *given, command=["python", "manage.py", *arguments])
 
     def release(self) -> int:
         return self._run(RELEASE)

@@ -174,7 +174,8 @@ class EmbeddedEngine(Engine):
     # Commands inside it
 
     def manage(self, arguments: Sequence[str], *, writes_code: bool = False) -> int:
-        return self._run(RELEASE, ["python", "manage.py", *arguments])
+        command = ["python", "manage.py", *arguments]
+        return self._run(RELEASE, command, given=self.account_variables)
 
     def release(self) -> int:
         return self._run(RELEASE)
@@ -183,7 +184,8 @@ class EmbeddedEngine(Engine):
         self._must_run(WEB)
         stack = self._present()
         command = ["python", "manage.py", "shell", *arguments]
-        return self._hand_over(stack, stack.declaration.services[WEB], command)
+        variables = stack.environment(stack.declaration.services[WEB])
+        return self._start_here(stack, command, variables)
 
     def execute(self, service: str, command: Sequence[str]) -> int:
         declared = self._declared()
@@ -411,6 +413,7 @@ class EmbeddedEngine(Engine):
         *,
         arguments: Sequence[str] = (),
         recheck: bool = False,
+        given: Mapping[str, str] = MappingProxyType({}),
     ) -> int:
         """Run `command`, or the declared one with `arguments`, with the database and Redis."""
         self._check()
@@ -419,7 +422,8 @@ class EmbeddedEngine(Engine):
             service = {**declared.services, **declared.extra}[name]
             stack = self._with_what_it_needs(declared, service)
             stack.make_places(service)
-        return self._hand_over(stack, service, command or [*service.command, *arguments])
+        command = command or [*service.command, *arguments]
+        return self._start_here(stack, command, {**stack.environment(service), **given})
 
     def _with_what_it_needs(self, declared: Declaration, service: Service) -> Stack:
         """The stack, with the long-running dependencies of `service` started."""
@@ -440,9 +444,6 @@ class EmbeddedEngine(Engine):
         """The environment of a command that runs as the service `name`."""
         stack = self._present()
         return stack.environment(stack.declaration.services[name])
-
-    def _hand_over(self, stack: Stack, service: Service, command: Sequence[str]) -> int:
-        return self._start_here(stack, command, stack.environment(service))
 
     def _start_here(
         self, stack: Stack, command: Sequence[str], variables: Mapping[str, str]

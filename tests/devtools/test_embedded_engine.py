@@ -169,6 +169,16 @@ def test_web_is_not_the_databases_owner_and_manage_is(up):
     assert up.dev("manage", "shell", "-c", code).stdout.split()[-1] == "app_owner"
 
 
+def test_an_account_gets_the_password_of_the_shell(up, monkeypatch):
+    monkeypatch.setitem(up.variables, "DJANGO_SUPERUSER_PASSWORD", "correct horse battery")
+    account = ("manage", "createsuperuser", "--noinput", "--email", "shell@example.com")
+    done = up.dev(*account, "--tenant", "test1")
+    assert done.returncode == 0, done.stderr
+    code = "from users.models import User; u = User.objects.get(email='shell@example.com')\n"
+    code += "print(u.check_password('correct horse battery')); u.delete()"
+    assert up.dev("shell", "--tenant", "test1", "-c", code).stdout.split()[-1] == "True"
+
+
 def test_exec_has_the_environment_of_the_service(up):
     print_user = 'echo "$DATABASE_URL" | cut -d@ -f1'
     assert up.dev("exec", "worker", "sh", "-c", print_user).stdout == "postgres://app\n"

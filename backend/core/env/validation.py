@@ -49,6 +49,10 @@ class Environment(Mapping[str, Any]):
         self._values = values
 
     def __getitem__(self, name: str) -> Any:
+        if name not in self._values and name not in BY_NAME:
+            raise KeyError(
+                f"{name} is not declared: add a Variable to backend/core/env/contract.py"
+            )
         return self._values[name]
 
     def __iter__(self) -> Iterator[str]:

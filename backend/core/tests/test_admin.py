@@ -29,6 +29,11 @@ class TestPages(AdminPages):
             CognitoIdentity.objects.create(user=person, subject=f"sub-{number}")
 
 
+def test_its_heading_is_the_products_title(site, settings):
+    title = settings.SPECTACULAR_SETTINGS["TITLE"]
+    assert f"{title} administration" in site.get("/admin/login/").content.decode()
+
+
 # --- the operators' site ------------------------------------------------------------------
 
 

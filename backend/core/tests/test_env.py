@@ -53,6 +53,11 @@ def test_nothing_but_the_settings_module_is_needed_outside_production(mode):
     assert read({"DJANGO_SETTINGS_MODULE": SETTINGS[mode]}).mode == mode
 
 
+def test_settings_that_read_an_undeclared_variable_are_told_where_to_declare_it():
+    with pytest.raises(KeyError, match="NO_SUCH_LIMIT is not declared"):
+        read(local())["NO_SUCH_LIMIT"]
+
+
 def test_a_complete_production_environment_is_accepted():
     environment = read(PRODUCTION)
 

@@ -17,7 +17,7 @@ class NoteSerializer(serializers.ModelSerializer):
 
 
 class NoteFormSerializer(NoteSerializer):
-    """A note that comes as a multipart form, which may carry a file."""
+    """The same as a multipart form, which may carry a file."""
 
     file = serializers.FileField(max_length=200, write_only=True, required=False)
 
