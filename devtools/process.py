@@ -125,6 +125,11 @@ class Background:
         return None if status is None else shell_status(status)
 
     @property
+    def process(self) -> int:
+        """Its process id."""
+        return self._child.pid
+
+    @property
     def output(self) -> str:
         """Its whole output so far."""
         self._log.seek(0)

@@ -9,7 +9,7 @@ import sys
 import pytest
 from front_door import ROOT
 
-from bench import container, parts, production
+from bench import beside, container, parts, production
 from bench import run as performance
 from bench.measure import Measure
 from devtools.checkout import Checkout
@@ -142,6 +142,31 @@ def test_without_wrk_no_production_stack_is_started_in_vain(tmp_path, part):
     with pytest.raises(DevError, match="wrk") as refused:
         part.measure(Checkout(tmp_path, {"PATH": ""}), Terminal(), 1)
     assert "install wrk" in refused.value.problems[0].remedy
+
+
+def test_a_ratio_is_taken_within_each_round():
+    found = beside.ratio("request", 1.25, [2.0, 30.0, 3.0], [1.0, 10.0, 2.0])
+    assert found.values == [2.0, 3.0, 1.5]
+    assert found.median == 2.0
+
+
+def test_the_processor_time_of_a_process_is_that_of_all_below_it():
+    busy = "import time; [0 for _ in iter(lambda: time.process_time() < 0.3, False)]"
+    wait = "print(flush=True); input()"
+    child = f"import subprocess, sys; {busy}; {wait}"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    with subprocess.Popen(
+        [sys.executable, "-c", parent], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        process.stdout.readline()
+        done = subprocess.run(
+            [sys.executable, ROOT / "bench/processor.py", str(process.pid)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        process.communicate("\n")
+    assert float(done.stdout) >= 0.3
 
 
 def test_nothing_of_the_benchmarks_is_imported_before_it_is_needed():
