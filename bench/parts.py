@@ -25,6 +25,7 @@ from . import (
     requests,
     serve,
     snapshot,
+    tasks,
     tenancy,
     workspace,
 )
@@ -39,6 +40,7 @@ PARTS: dict[str, Part] = {
     "reload": reload.measure,
     "debugger": debugger.measure,
     "requests": requests.measure,
+    "tasks": tasks.measure,
     "workspace": workspace.measure,
     "aws": aws.measure,
     "tenancy": tenancy.measure,
