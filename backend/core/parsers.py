@@ -1,30 +1,22 @@
 """How the API reads a body."""
 
-from io import BytesIO
 from typing import IO, Any
 
-from django.conf import settings
 from django.http.multipartparser import MultiPartParser as DjangoMultiPartParser
 from django.http.multipartparser import MultiPartParserError
 from django.utils.http import parse_header_parameters
 from rest_framework import parsers
 from rest_framework.exceptions import ParseError
 
-from core.errors.problem_details import ContentTooLarge
-
 
 class JSONParser(parsers.JSONParser):
-    """Reads UTF-8 JSON up to the size Django allows for a form."""
+    """Reads UTF-8 JSON."""
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Any = None
     ) -> Any:
-        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        body = stream.read(limit + 1)
-        if len(body) > limit:
-            raise ContentTooLarge(f"JSON may have {limit} bytes at most.")
         try:
-            return super().parse(BytesIO(body), media_type, {"encoding": "utf-8"})
+            return super().parse(stream, media_type, {"encoding": "utf-8"})
         except RecursionError as error:
             raise ParseError("The JSON is nested too deeply.") from error
 

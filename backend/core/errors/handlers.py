@@ -5,7 +5,12 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, SuspiciousOperation
+from django.core.exceptions import (
+    ObjectDoesNotExist,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+)
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views import defaults
 from django.views.csrf import csrf_failure as django_csrf_failure
@@ -13,7 +18,14 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler, set_rollback
 
-from core.errors.problem_details import CONTENT_TYPE, Refusal, document, problem, unavailable
+from core.errors.problem_details import (
+    CONTENT_TYPE,
+    ContentTooLarge,
+    Refusal,
+    document,
+    problem,
+    unavailable,
+)
 from core.errors.unavailable import as_unavailable
 
 # --- the API's views ----------------------------------------------------------------------
@@ -31,7 +43,9 @@ def api_exception_handler(error: Exception, context: dict[str, Any]) -> Response
         )
     if isinstance(error, ObjectDoesNotExist):  # services look things up with get()
         error = Http404()
-    if isinstance(error, SuspiciousOperation):
+    if isinstance(error, RequestDataTooBig):
+        error = ContentTooLarge()
+    elif isinstance(error, SuspiciousOperation):
         error = exceptions.ParseError("The request is malformed or too large.")
     response = exception_handler(error, context)
     if response is None:
