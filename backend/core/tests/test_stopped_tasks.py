@@ -17,6 +17,9 @@ from core.celery.broker import broker
 from core.celery.stopped_tasks import KEPT, TRIES
 from core.tests.crashing import QUEUE, RUNS, crash
 
+# They share the queue and the kept tasks, and each removes what it left.
+pytestmark = pytest.mark.xdist_group("stopped tasks")
+
 BACKEND = Path(__file__).resolve().parents[2]
 
 
