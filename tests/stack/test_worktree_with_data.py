@@ -20,7 +20,7 @@ def repository(running):
 
 def test_a_work_tree_has_its_own_stack_with_the_data_of_this_one(repository):
     repository.dev("psql", "-c", "CREATE TABLE public.kept ()")
-    store = f"{KEPT}; from io import BytesIO; files.save('kept.txt', BytesIO(b'kept'))"
+    store = f"{KEPT}; from io import BytesIO; files.save('of-the-work-tree.txt', BytesIO(b'kept'))"
     repository.dev("manage", "shell", "--tenant", "test1", "-c", store)
     beside = repository.checkout.with_name(f"{repository.checkout.name}-topic")
     other = Stack(beside, "homeport-topic", {})
@@ -30,7 +30,7 @@ def test_a_work_tree_has_its_own_stack_with_the_data_of_this_one(repository):
 
         there = "SELECT to_regclass('public.kept') IS NOT NULL"
         assert other.dev("psql", "-AtX", "-c", there).stdout.strip() == "t"
-        read = f"{KEPT}; print(files.open('kept.txt').read())"
+        read = f"{KEPT}; print(files.open('of-the-work-tree.txt').read())"
         shown = other.dev("manage", "shell", "--tenant", "test1", "-c", read).stdout
         assert "b'kept'" in shown
 
