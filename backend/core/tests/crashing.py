@@ -6,8 +6,10 @@ import signal
 from core.celery import app
 from core.celery.broker import broker
 
-QUEUE = "stopped-tasks-tests"
-RUNS = "homeport:tests:runs"
+# With -n, processes share the broker; each has names of its own, as has the worker that it starts.
+_PROCESS = os.environ.get("PYTEST_XDIST_WORKER", "")
+QUEUE = f"stopped-tasks-tests{_PROCESS}"
+RUNS = f"homeport:tests:runs{_PROCESS}"
 
 
 @app.task(name="core.tests.crash", queue=QUEUE)
