@@ -53,8 +53,9 @@ class WorkTree:
         """Its checkout, without the variables that name the project and the ports of another."""
         if self.path.resolve() == beside.root.resolve():
             return beside
-        own = {name: value for name, value in beside.variables.items() if name not in _own(beside)}
-        return Checkout(self.path, own)
+        left = _own(beside)
+        kept = {name: value for name, value in beside.variables.items() if name not in left}
+        return Checkout(self.path, kept)
 
 
 @dataclass(frozen=True)

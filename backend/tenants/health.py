@@ -24,14 +24,11 @@ def probe_migrations() -> None:
     behind = ["public"] if pending else []
     # The last release may be that of newer code or of another branch: public has all that this
     # code needs, so the tenants that were released with it have, too.
-    current = {stamp()}
+    tenants = Tenant.objects.exclude(migrations_stamp=stamp())
     if not pending:
-        current.update(Release.objects.order_by("-released_at").values_list("stamp", flat=True)[:1])
-    behind += (
-        Tenant.objects.exclude(migrations_stamp__in=current)
-        .order_by("schema_name")
-        .values_list("schema_name", flat=True)
-    )
+        last = Release.objects.order_by("-released_at").values("stamp")[:1]
+        tenants = tenants.exclude(migrations_stamp__in=last)
+    behind += tenants.order_by("schema_name").values_list("schema_name", flat=True)
     if behind:
         remedy = settings.REMEDIES["migrate"]
         raise RuntimeError(f"migrations are pending in {_listed(behind)}; {remedy}")

@@ -16,6 +16,8 @@ from ..interpolation import Reference, fill_in, references
 from ..interpreter import Interpreter
 
 LOCAL = "docker-compose.yml"
+_UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)([kmg]?)i?b?\Z", re.IGNORECASE)
 PRODUCTION = "docker-compose.prod.yml"
 IMAGE = "backend/Dockerfile"
 PATTERNS = ("docker-compose*.yml", ".devcontainer/*compose*.yml")
@@ -172,6 +174,18 @@ def port_variable(entry: Any) -> tuple[int, str]:
     variable = _VARIABLE.search(published.rpartition("}:")[2])
     number = re.match(r"\d+", target)
     return int(number.group()) if number else 0, variable.group(1) if variable else ""
+
+
+def size(text: str) -> float:
+    """A size, as `512M` in a declaration or `12.3MiB` in Docker's output, in bytes.
+
+    Raises ValueError.
+    """
+    match = _SIZE.match(text)
+    if not match:
+        raise ValueError(f"{text!r} is not a memory size")
+    number, unit = match.groups()
+    return float(number) * _UNITS[unit.lower()]
 
 
 def with_defaults(text: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from .. import chosen_ports, ports, project_table
 from ..checkout import Checkout
@@ -339,21 +339,13 @@ class Project:
         there = [name for name in OVERRIDES if (self.checkout.root / name).is_file()]
         return [FILE, *there[:1]]
 
-    def docker(
-        self,
-        *arguments: str,
-        timeout: float = 60,
-        given: IO[bytes] | None = None,
-        into: IO[bytes] | None = None,
-    ) -> Result:
-        """Run `docker`; return the result. Input and output as those of `capture`."""
+    def docker(self, *arguments: str, timeout: float = 60) -> Result:
+        """Run `docker`; return the result."""
         return capture(
             ["docker", *arguments],
             directory=self.checkout.root,
             environment=self.environment,
             timeout=timeout,
-            given=given,
-            into=into,
         )
 
     def compose(self, *arguments: str, timeout: float = 60) -> Result:

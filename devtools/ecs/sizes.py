@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-erro
 
 from __future__ import annotations
 
-import re
+from ..declared.compose import size
 
 # CPU units (1024 are one CPU) and the allowed memory in MiB.
 SIZES: dict[int, tuple[int, ...]] = {
@@ -17,9 +17,6 @@ SIZES: dict[int, tuple[int, ...]] = {
     8192: tuple(range(16384, 61440 + 1, 4096)),
     16384: tuple(range(32768, 122880 + 1, 8192)),
 }
-
-_UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
-_MEMORY = re.compile(r"(\d+(?:\.\d+)?)([kmg]?)i?b?\Z", re.IGNORECASE)
 
 
 def smallest(cpus: float, memory: int) -> tuple[int, int]:
@@ -36,8 +33,4 @@ def smallest(cpus: float, memory: int) -> tuple[int, int]:
 
 def mebibytes(text: str) -> int:
     """A Compose size (`512M`, `1G`) in MiB, rounded up. Raises ValueError."""
-    match = _MEMORY.match(text)
-    if not match:
-        raise ValueError(f"{text!r} is not a memory size")
-    number, unit = match.groups()
-    return -int(-float(number) * _UNITS[unit.lower()] // 1024**2)
+    return -int(-size(text) // 1024**2)

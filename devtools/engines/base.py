@@ -14,7 +14,7 @@ from .. import debuggers, environment, ports
 from ..checkout import Checkout
 from ..errors import DevError, Problem
 from ..interpreter import Interpreter, Local
-from ..process import Result
+from ..process import Result, capture
 from ..services import WEB
 from ..status import StackStatus
 from ..terminal import Terminal
@@ -141,7 +141,22 @@ class Engine(ABC):
         The programs use the application's database by default. Its input is the file `given`, or
         empty; its output goes `into` a file, if there is one.
         """
-        raise DevError(f"the {self.name} engine cannot run PostgreSQL's programs")
+        command, environment = self._as_superuser()
+        return capture(
+            [*command, "sh", "-c", script, "sh", *arguments],
+            directory=Path("/"),
+            environment=environment,
+            timeout=timeout,
+            given=given,
+            into=into,
+        )
+
+    @abstractmethod
+    def _as_superuser(self) -> tuple[Sequence[str], Mapping[str, str]]:
+        """How a command becomes one of PostgreSQL's superuser: what precedes it, its environment.
+
+        Raises DevError if the database does not run.
+        """
 
     # The lock file of web's packages.
     lock = environment.LOCK_OF_IMAGE

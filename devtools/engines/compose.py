@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Callable
+from typing import Callable
 
 from .. import cache, chosen_ports, environment, ports
 from ..checkout import Checkout
 from ..declared import local_stack
+from ..declared.compose import size
 from ..docker import image, project_owner, published_ports, report, watch
 from ..docker.project import NAME, Container, Project, one_each
 from ..embedded.places import Places
@@ -34,8 +36,6 @@ SUBJECT = "stack"
 
 _QUIETLY = ("--progress", "quiet")
 
-_UNITS = {"": 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
-_SIZE = re.compile(r"([\d.]+)(\w*)B")
 _PORT_RACE = re.compile(r":(\d+)(?: failed: port is already allocated|: bind: address already)")
 
 
@@ -179,29 +179,22 @@ class ComposeEngine(Engine):
     def psql(self, arguments: Sequence[str]) -> int:
         return self._exec(DATABASE, "sh", "-c", report.PSQL, "psql", *arguments)
 
-    def in_database(
-        self,
-        script: str,
-        *arguments: str,
-        timeout: float = 60,
-        given: IO[bytes] | None = None,
-        into: IO[bytes] | None = None,
-    ) -> Result:
+    def _as_superuser(self) -> tuple[Sequence[str], Mapping[str, str]]:
         self._check_docker()
-        containers = self._must_run(DATABASE)
-        command = ("sh", "-c", report.SUPERUSER + script, "sh", *arguments)
-        return self.project.docker(
-            "exec", "--interactive", containers[DATABASE].id, *command,
-            timeout=timeout, given=given, into=into,
-        )  # fmt: skip
+        container = self._must_run(DATABASE)[DATABASE]
+        command = ("docker", "exec", "--interactive", container.id, "sh", "-c")
+        return (*command, report.SUPERUSER + 'exec "$@"', "sh"), self.project.environment
 
     def memory(self) -> int:
         running = [found.id for found in self.project.all_containers() if found.running]
         if not running:
             return 0
-        # As "12.3MiB / 1GiB".
-        used = self.project.docker("stats", "--no-stream", "--format", "{{.MemUsage}}", *running)
-        return sum(map(_bytes, used.output.splitlines()))
+        asked = self.project.docker("stats", "--no-stream", "--format", "{{.MemUsage}}", *running)
+        total = 0.0
+        for line in asked.output.splitlines():  # as "12.3MiB / 1GiB"
+            with contextlib.suppress(ValueError):  # of a container that has ended
+                total += size(line.partition(" ")[0])
+        return int(total)
 
     def copy_files_to(self, other: Checkout) -> None:
         theirs = ComposeEngine(other, self.terminal)._file_volumes()
@@ -595,8 +588,3 @@ def _no_tty() -> list[str]:
 
 def _caller() -> str:
     return f"{os.getuid()}:{os.getgid()}"
-
-
-def _bytes(used: str) -> int:
-    found = _SIZE.match(used)
-    return int(float(found[1]) * _UNITS.get(found[2], 0)) if found else 0

@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import NoReturn
 
 from .. import (
     addresses,
@@ -155,23 +155,9 @@ class DevContainerEngine(Engine):
     def psql(self, arguments: Sequence[str]) -> int:
         return self._hand_over(["psql", *arguments], self._superuser())
 
-    def in_database(
-        self,
-        script: str,
-        *arguments: str,
-        timeout: float = 60,
-        given: IO[bytes] | None = None,
-        into: IO[bytes] | None = None,
-    ) -> Result:
+    def _as_superuser(self) -> tuple[Sequence[str], Mapping[str, str]]:
         self._must_reach(DATABASE)
-        return capture(
-            ["sh", "-c", script, "sh", *arguments],
-            directory=Path("/"),
-            environment=self._superuser(),
-            timeout=timeout,
-            given=given,
-            into=into,
-        )
+        return (), self._superuser()
 
     def memory(self) -> int:
         _outside("containers are not visible", "./dev worktree list")

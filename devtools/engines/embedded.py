@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO
 
 from .. import cache, chosen_ports, debuggers, environment, health, logs, ports
 from ..checkout import Checkout
@@ -23,7 +22,7 @@ from ..embedded.valkey import Valkey
 from ..errors import DevError, Problem, UsageError
 from ..nearest import nearest
 from ..preflight import disk_space, files
-from ..process import Result, capture, hand_over
+from ..process import Result, hand_over
 from ..services import AWS, CACHE, DATABASE, RELEASE, TESTS, WEB
 from ..status import StackStatus
 from ..supervision import leftovers, web
@@ -208,23 +207,9 @@ class EmbeddedEngine(Engine):
             environment={**self.checkout.variables, **postgres.psql_environment},
         )
 
-    def in_database(
-        self,
-        script: str,
-        *arguments: str,
-        timeout: float = 60,
-        given: IO[bytes] | None = None,
-        into: IO[bytes] | None = None,
-    ) -> Result:
+    def _as_superuser(self) -> tuple[Sequence[str], Mapping[str, str]]:
         self._must_run(DATABASE)
-        return capture(
-            ["sh", "-c", script, "sh", *arguments],
-            directory=Path("/"),
-            environment=Postgres(self._present()).superuser_environment,
-            timeout=timeout,
-            given=given,
-            into=into,
-        )
+        return (), Postgres(self._present()).superuser_environment
 
     def memory(self) -> int:
         processes = leftovers.marked({leftovers.MARK: str(self.checkout.root)})
