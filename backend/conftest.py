@@ -7,7 +7,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-import redis
 from django.apps import apps
 from django.conf import settings
 from django.core.cache import cache
@@ -21,7 +20,8 @@ from rest_framework.test import APIClient
 
 from cloud.tests.staying_home import stay_home
 from core import health
-from core.celery.heartbeat import KEY_PREFIX
+from core.celery.broker import broker
+from core.celery.heartbeat import KEY_PREFIX, leave
 from core.tests.admin_pages import AdminClient
 from tenants.locks import LOCK, MAINTENANCE_DATABASE
 from tenants.models import Tenant
@@ -269,11 +269,10 @@ def as_bob(test1, media, bob) -> SiteClient:
 
 
 @pytest.fixture
-def worker_heard_from(settings) -> Iterator[None]:
+def worker_heard_from() -> Iterator[None]:
     """Leave a heartbeat, as a worker does."""
     # The processes of one run share the broker, and none takes away the heartbeat of another.
     key = f"{KEY_PREFIX}test-worker-{os.getpid()}"
-    with redis.Redis.from_url(settings.CELERY_BROKER_URL) as broker:
-        broker.set(key, "now", ex=600)  # longer than a test
-        yield
-        broker.delete(key)
+    leave(key, 600)  # longer than a test
+    yield
+    broker().delete(key)

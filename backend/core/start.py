@@ -40,6 +40,9 @@ def web(socket: str = "") -> None:
 def worker() -> None:
     """Run Celery's worker."""
     env = _own("DEBUGPY_PORT", "RELOAD", "WORKER_CONCURRENCY")
+    from core.liveness import heartbeat_file  # not at the top, for the reason of _own
+
+    heartbeat_file().unlink(missing_ok=True)  # of a killed worker: this one is not ready yet
     command = ["--quiet", "--app", "core", "worker", "--without-gossip", "--without-mingle"]
     command += ["--concurrency", str(env["WORKER_CONCURRENCY"])]
     if env["DEBUGPY_PORT"]:

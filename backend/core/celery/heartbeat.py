@@ -1,11 +1,12 @@
 """The worker's sign of life, cheap enough to read every few seconds.
 
 While the worker is connected to its broker it renews, every few seconds, a file for its
-container's health check (core/liveness.py) and a key in the broker for /api/v1/health/.
+container's health check (core/liveness.py) and a key in the broker for /api/v1/health/. The key
+names the start of the broker that it was written to: a broker keeps its data over a restart of the
+machine, and would otherwise report a worker that has not started again.
 """
 
 import socket
-import time
 from typing import Any
 
 import redis
@@ -44,11 +45,16 @@ class HeartbeatStep(TimerStep):
 
     def tick(self, consumer: Any) -> None:
         try:
-            broker().set(self.key, time.time(), ex=HEARTBEAT_TIME_TO_LIVE)
+            leave(self.key, HEARTBEAT_TIME_TO_LIVE)
         except redis.RedisError as error:
             log.warning("heartbeat failed", error=str(error))
         else:
             beat()
+
+
+def leave(key: str, seconds: int) -> None:
+    """Leave a sign of life in the broker, good for so long and until the broker restarts."""
+    broker().set(key, _start_of_broker(), ex=seconds)
 
 
 def active_workers() -> list[str]:
@@ -57,5 +63,13 @@ def active_workers() -> list[str]:
     Raises:
         redis.RedisError: when the broker does not answer.
     """
-    keys = broker().scan_iter(match=f"{KEY_PREFIX}*", count=1000)
-    return sorted(key.decode().removeprefix(KEY_PREFIX) for key in keys)
+    keys = list(broker().scan_iter(match=f"{KEY_PREFIX}*", count=1000))
+    values = broker().mget(keys) if keys else []
+    now = _start_of_broker() if keys else ""
+    fresh = [key for key, value in zip(keys, values, strict=True) if value == now.encode()]
+    return sorted(key.decode().removeprefix(KEY_PREFIX) for key in fresh)
+
+
+def _start_of_broker() -> str:
+    """Return an identifier that each start of the broker chooses: `run_id` of INFO."""
+    return str(broker().info("server")["run_id"])

@@ -1,5 +1,6 @@
 """Health answers quickly, names what is down, and survives what hangs."""
 
+import os
 import threading
 import time
 
@@ -7,6 +8,8 @@ import pytest
 from django.db import connection
 
 from core import health
+from core.celery.broker import broker
+from core.celery.heartbeat import KEY_PREFIX, active_workers, leave
 from core.settings import base
 from tenants.migration import migrations_on_disk, stamp_of
 
@@ -41,6 +44,16 @@ def test_readiness_has_an_entry_with_latency_for_every_dependency(browser):
     migrations = {"migrations", "unknown_migrations"}
     assert set(body["checks"]) == {"database", "cache", "broker", "worker", *migrations}
     assert all(check["latency_ms"] >= 0 for check in body["checks"].values())
+
+
+def test_a_heartbeat_of_before_the_last_start_of_the_broker_does_not_count():
+    name = f"test-restored-{os.getpid()}"
+    key = f"{KEY_PREFIX}{name}"
+    leave(key, 600)
+    assert name in active_workers()
+    broker().set(key, "the start before", ex=600)  # as Redis restores it from its file
+    assert name not in active_workers()
+    broker().delete(key)
 
 
 @pytest.fixture

@@ -90,3 +90,11 @@ def test_a_file_and_a_module_run_as_python_would_run_them(monkeypatch, tmp_path,
     start.become([str(tmp_path / "program.py"), "a"])
     start.become(["-m", "program", "b"])
     assert capsys.readouterr().out.splitlines() == ["__main__ ['a']", "__main__ ['b']"]
+
+
+def test_a_starting_worker_removes_the_heartbeat_of_a_killed_one(started, tmp_path, monkeypatch):
+    file = tmp_path / "heartbeat"
+    file.write_text("1.0")
+    monkeypatch.setattr("core.liveness.heartbeat_file", lambda: file)
+    start.main(["worker"])
+    assert not file.exists()
