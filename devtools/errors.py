@@ -38,6 +38,10 @@ class NoAnswer(DevError):
     """No answer in time: the state is unknown."""
 
 
+class PortLost(DevError):
+    """Another program took a port between its choice and its use: a second start finds another."""
+
+
 class UsageError(DevError):
     """The command line is invalid."""
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ..environment import not_installed
-from ..errors import FAILED, DevError
+from ..errors import FAILED, DevError, PortLost, Problem
 from ..readiness import INTERVAL
 from ..terminal import Mark, Terminal, seconds, table
 from .options import (
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 # Seconds until health must be ok after all services are up.
 HEALTH_TIMEOUT = 90
+# Of one `up`, each after a port that another program took.
+_STARTS = 3
 
 command = group("The stack", "./dev up", "./dev serve runserver", "./dev logs -f web worker")
 
@@ -57,12 +59,7 @@ def _up_options(parser: argparse.ArgumentParser) -> None:
 def up(run: Run) -> int:
     run.say_engine()
     began = time.monotonic()
-    options = run.options
-    changed = run.engine.up(
-        build=options.build,
-        debug=options.debug,
-        timeout=options.timeout,
-    )
+    changed = _started(run)
     try:
         status = _settled(run)
     except DevError:
@@ -75,6 +72,20 @@ def up(run: Run) -> int:
     if unmigrated := run.engine.unmigrated():
         run.terminal.warn(unmigrated)
     return 0
+
+
+def _started(run: Run) -> bool:
+    """Start the engine, again with other ports if another program takes a port meanwhile."""
+    options = run.options
+    for left in reversed(range(_STARTS)):
+        try:
+            return run.engine.up(build=options.build, debug=options.debug, timeout=options.timeout)
+        except PortLost as lost:
+            if not left:
+                raise
+            for problem in lost.problems:
+                run.terminal.warn(Problem(problem.what, "starting again with another port"))
+    raise AssertionError
 
 
 def _settled(run: Run) -> StackStatus:

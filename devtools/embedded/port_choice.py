@@ -8,7 +8,7 @@ from .. import chosen_ports, ports
 from ..checkout import Checkout
 from ..chosen_ports import Wanted
 from ..declared.local_stack import Port
-from ..errors import DevError, Problem
+from ..errors import DevError, PortLost, Problem
 from ..terminal import Mark, Terminal
 
 
@@ -83,10 +83,10 @@ def taken(
     return problems, all(chosen_ports.can_move(checkout, port) for port in busy)
 
 
-def lost(port: Port, number: int) -> DevError:
+def lost(port: Port, number: int) -> PortLost:
     """The error for a port that was free when it was chosen."""
     holder = ports.holder(number) or "another program"
-    return DevError(
+    return PortLost(
         f"{port.service}: {holder} took port {number} ({port.variable}) in the meantime",
         "./dev up   finds another",
     )

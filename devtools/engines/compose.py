@@ -18,7 +18,7 @@ from ..docker import image, project_owner, published_ports, report, watch
 from ..docker.project import NAME, Container, Project, one_each
 from ..embedded.places import Places
 from ..embedded.stack import Stack
-from ..errors import DevError, Problem, UsageError
+from ..errors import DevError, PortLost, Problem, UsageError
 from ..interpreter import Interpreter
 from ..nearest import nearest
 from ..preflight import daemon, disk_space, files
@@ -444,7 +444,7 @@ class ComposeEngine(Engine):
         numbers = set(map(int, _PORT_RACE.findall(output)))
         lost = published_ports.lost(self.project, numbers)
         if lost:
-            raise DevError.of(lost)
+            raise PortLost.of(lost)
 
     def _waves(self, names: Sequence[str]) -> list[list[str]]:
         """`names` in groups, each after its dependencies: web and worker would crash until the

@@ -287,6 +287,19 @@ def test_a_taken_port_is_replaced_unless_it_was_chosen(stack):
         assert "already up" in _up(stack)
 
 
+def test_a_port_that_is_taken_during_the_start_is_replaced(stack):
+    compose = stack.root / "docker-compose.yml"
+    port = int(stack.variables.pop("WEB_PORT"))
+    compose.write_text(compose.read_text().replace("${WEB_PORT:-0}", f"${{WEB_PORT:-{port}}}"))
+    with stack.start("up") as child:
+        read_until(child, "migrate running")  # web starts after it
+        with socket.create_server(("127.0.0.1", port)):
+            output, errors = child.communicate(timeout=60)
+    assert child.returncode == 0, output + errors
+    assert f"port {port} for web (WEB_PORT) is taken by " in errors
+    assert json.loads((stack.root / ".dev" / "ports.json").read_text())["WEB_PORT"] != port
+
+
 def test_ports_outlive_a_deleted_state_and_data_is_found_under_an_earlier_name(stack):
     port = stack.variables.pop("WEB_PORT")
     compose = stack.root / "docker-compose.yml"

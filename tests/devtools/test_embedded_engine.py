@@ -368,6 +368,19 @@ def test_taken_ports_are_replaced_and_remembered(spare):
     assert f"error: port {chosen} for web (WEB_PORT) is taken by " in done.stderr
 
 
+def test_a_port_that_is_taken_during_the_start_is_replaced(spare):
+    spare.up()
+    port = spare.port("web")
+    spare.dev("down")
+    with spare.start("up") as child:
+        read_until(child, "db healthy")  # web starts after the release
+        with _listener(port):
+            output, errors = child.communicate(timeout=120)
+    assert child.returncode == 0, output + errors
+    assert f"took port {port} (WEB_PORT) in the meantime" in errors
+    assert spare.port("web") != port
+
+
 def test_another_checkout_on_the_port_of_web_is_not_reported(up):
     record = up.root / ".dev" / "embedded.json"
     kept = json.loads(record.read_text())
