@@ -171,6 +171,8 @@ def _change(checkout: Checkout, work: Plan, removed: Sequence[str]) -> None:
             new = new.replace(before, after)
         if work.single and name in _COMPOSE:
             new = new.replace(_SEVERAL, f"${{SINGLE_TENANT-{work.tenant}}}")
+        if work.single and name == "README.md":
+            new = new.replace(_TENANTS, "").replace(_OF_TENANT, "")
         if new != text:
             path.write_text(new, encoding="utf-8")
     (root / origin.FILE).write_text(work.origin.text(), encoding="utf-8")
@@ -203,7 +205,7 @@ def _fresh(work: Plan, title: str, license_: str) -> dict[str, str]:
     year = str(date.today().year)
     values = {"NAME": work.name, "TITLE": work.title, "ORIGIN": title, "YEAR": year}
     values["TENANTS"] = "" if work.single else _TENANTS
-    values["ACCOUNT"] = "./dev manage createsuperuser" + ("" if work.single else " --tenant test1")
+    values["ACCOUNT"] = "./dev manage createsuperuser" + ("" if work.single else _OF_TENANT)
     made = {}
     for template in sorted(templates.glob("*.txt")):
         text = template.read_text(encoding="utf-8")
@@ -211,6 +213,7 @@ def _fresh(work: Plan, title: str, license_: str) -> dict[str, str]:
     return {**made, "devtools/LICENSE": license_}
 
 
+_OF_TENANT = " --tenant test1"
 _TENANTS = (
     "| <http://test1.localhost:8000/>, <http://test2.localhost:8000/> "
     "| the two tenants of a new database |\n"

@@ -101,7 +101,9 @@ def test_a_single_tenant_can_be_chosen_later(clone):
     assert "createsuperuser --tenant test1" in (clone.root / "README.md").read_text()
     done = adopt(clone, single=True)
     recorded = "devtools/adopted/origin.json"
-    assert done.changed == [recorded, "docker-compose.prod.yml", "docker-compose.yml"]
+    compose = ["docker-compose.prod.yml", "docker-compose.yml"]
+    assert done.changed == ["README.md", recorded, *compose]
+    assert "test1" not in (clone.root / "README.md").read_text()
     assert "--single-tenant" in (clone.root / recorded).read_text()
 
 
