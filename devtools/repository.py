@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
@@ -74,15 +73,23 @@ def files(checkout: Checkout, *rooms: str) -> list[str]:
 
 @contextlib.contextmanager
 def work_tree_beside(checkout: Checkout) -> Iterator[Checkout]:
-    """A second work tree of HEAD, so that this checkout changes in one step, or not at all."""
-    directory = Path(tempfile.mkdtemp(prefix="dev-"))
+    """A second work tree of HEAD, so that this checkout changes in one step, or not at all.
+
+    It has one place, among git's own files: the next command removes what a killed one left.
+    """
+    directory = Path(git(checkout, "rev-parse", "--absolute-git-dir")) / "dev"
     other = Checkout(directory / checkout.root.name, checkout.variables)
+    _remove(checkout, directory)
     try:
         git(checkout, "worktree", "add", "--quiet", "--detach", str(other.root), "HEAD")
         yield other
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
-        git(checkout, "worktree", "prune")
+        _remove(checkout, directory)
+
+
+def _remove(checkout: Checkout, directory: Path) -> None:
+    shutil.rmtree(directory, ignore_errors=True)
+    git(checkout, "worktree", "prune")
 
 
 def move_to_commit(checkout: Checkout, other: Checkout, message: str) -> str:

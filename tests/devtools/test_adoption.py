@@ -11,6 +11,7 @@ import pytest
 from devtools import adoption
 from devtools.checkout import Checkout
 from devtools.errors import DevError
+from devtools.repository import work_tree_beside
 
 SHOP = "backend/products/models.py"
 
@@ -72,6 +73,15 @@ def test_a_clone_becomes_a_product_in_one_commit(clone):
 
     assert adopt(clone) is None
     assert "this is acme-2 already" in refused(clone, "other")
+
+
+def test_the_work_tree_of_a_killed_adoption_is_removed_by_the_next(clone):
+    killed = work_tree_beside(clone)
+    killed.__enter__()
+    assert len(git(clone, "worktree", "list").splitlines()) == 2
+    adopt(clone)
+    assert len(git(clone, "worktree", "list").splitlines()) == 1
+    assert git(clone, "status", "--porcelain") == ""
 
 
 def test_the_shop_can_stay_and_go_later(clone):
