@@ -12,6 +12,9 @@ That is this file as well: it changes three things of the adapter.
   of the first process or that of the paused one, and relies on the adapter for the others:
   https://github.com/microsoft/debugpy/issues/1320
 - A breakpoint pauses the thread that reached it. The other threads go on serving requests.
+
+In the debugged process it changes when threads are traced: not before an editor attaches. Tracing
+makes each request slower by half, and breakpoints come from an editor.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +41,50 @@ def main() -> None:
         from debugpy.server import cli
 
         debugpy.configure(python=__file__)
+        wait_for_an_editor()
         cli.main()
+
+
+def wait_for_an_editor() -> None:
+    """Trace no thread of this process, or of its forks, until an editor attaches."""
+    import pydevd
+    import pydevd_tracing
+    from _pydevd_bundle.pydevd_process_net_command_json import PyDevJsonCommandProcessor as Requests
+
+    # Python 3.12 and newer can trace threads that run already. pydevd has a library for others, on
+    # some systems.
+    trace_all = getattr(threading, "settrace_all_threads", None)
+    if trace_all is None and pydevd_tracing._load_python_helper_lib() is None:
+        return
+    debugger, attached = pydevd.PyDB, threading.Event()
+    enable, patch = debugger.enable_tracing, debugger.patch_threads
+    attach = Requests._handle_launch_or_attach_request
+
+    def enable_when_attached(self: Any, *arguments: Any, **options: Any) -> None:
+        if attached.is_set():
+            enable(self, *arguments, **options)
+
+    def patch_when_attached(self: Any) -> None:
+        patch(self)
+        if not attached.is_set():
+            threading.settrace(None)  # as after the start of Python
+
+    def trace_and_attach(requests: Any, py_db: Any, request: Any, **options: Any) -> Any:
+        # Without an editor, the adapter itself attaches to a fork for a moment, with this alone.
+        if set(request.arguments.kwargs) == {"subProcessId"}:
+            return attach(requests, py_db, request, **options)
+        attached.set()
+        if trace_all:
+            trace_all(py_db.trace_dispatch)
+        else:
+            threading.settrace(py_db.trace_dispatch)
+            pydevd_tracing.set_trace_to_threads(py_db.trace_dispatch)
+        py_db.set_tracing_for_untraced_contexts()
+        return attach(requests, py_db, request, **options)
+
+    debugger.enable_tracing = enable_when_attached
+    debugger.patch_threads = patch_when_attached
+    Requests._handle_launch_or_attach_request = trace_and_attach
 
 
 def run_adapter() -> None:

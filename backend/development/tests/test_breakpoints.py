@@ -52,15 +52,40 @@ def test_in_a_terminal_it_stays_pdb():
     assert "BdbQuit" in done.stderr  # pdb has started, and met the end of its input
 
 
-def test_a_debugged_process_starts_without_a_warning():
+def debugged(code: str) -> subprocess.CompletedProcess:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    done = subprocess.run(
-        [BACKEND / "bin/process", "false", "-c", "print('ran')"],
+    return subprocess.run(
+        [BACKEND / "bin/process", "false", "-c", code],
         env={**os.environ, "DEBUGPY_PORT": str(port)},
         cwd=BACKEND,
         capture_output=True,
         text=True,
     )
+
+
+def test_a_debugged_process_starts_without_a_warning():
+    done = debugged("print('ran')")
     assert (done.stdout, done.stderr) == ("ran\n", "")
+
+
+TRACED = """
+import os, sys, threading
+def look(): print(sys.gettrace(), flush=True)
+def look_everywhere():
+    look()
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+look_everywhere()
+if os.fork() == 0:
+    look_everywhere()
+    os._exit(0)
+os.wait()
+"""
+
+
+def test_nothing_is_traced_before_an_editor_attaches():
+    """stack/test_debugging.py attaches, also to threads that run already."""
+    assert debugged(TRACED).stdout.split() == ["None"] * 4
