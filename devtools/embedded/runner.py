@@ -261,20 +261,22 @@ class Runner:
     # Stopping
 
     def stop(self, declared: Declaration, names: Iterable[str], *, replaced: bool = False) -> None:
-        """Stop `names`, one after the other, each within its grace period.
+        """Stop `names`: the application, then what it uses, each within its grace period.
 
         With `replaced`, requests to web wait for the next server.
         """
         names = list(names)
+        services = [service for service in stopping(declared) if service.name in names]
+        application = {one.name: one.stop_grace_period for one in services if one.built}
         # A service that is no longer declared is known only by name.
-        grace = {name: 10.0 for name in names if name not in declared.services}
-        for service in stopping(declared):
-            if service.name in names:
-                grace[service.name] = service.stop_grace_period
-        if replaced and WEB in grace:
-            grace[WEB] = web.PATIENCE
-        with self.terminal.step("stopping " + (", ".join(grace) or "the supervisor")):
-            self.supervisor.stop(grace, keep_socket=replaced)
+        application |= {name: 10.0 for name in names if name not in declared.services}
+        if replaced and WEB in application:
+            application[WEB] = web.PATIENCE
+        used = {one.name: one.stop_grace_period for one in services if not one.built}
+        shown = ", ".join((*application, *used)) or "the supervisor"
+        with self.terminal.step(f"stopping {shown}"):
+            for grace in (application, used):
+                self.supervisor.stop(grace, keep_socket=replaced)
 
     def stop_all(self, declared: Declaration) -> None:
         """Stop everything, including the supervisor."""

@@ -129,28 +129,29 @@ class Client:
         self.ask("startProcess", process, False)
 
     def stop(self, patience: Mapping[str, float], *, keep_socket: bool = False) -> None:
-        """Stop services, one after the other, and kill each after its `patience` in seconds.
+        """Stop services together, and kill each after its `patience` in seconds.
 
         With `keep_socket`, requests to a stopped server wait for the next one.
         """
-        for name, seconds in patience.items():
-            state = self.states()[name]
-            if state.at_work:
-                self._stop(state, seconds)
-            if state.process.endswith(SERVER) and not keep_socket:
+        states = self.states()
+        running = [states[name] for name in patience if states[name].at_work]
+        began = time.monotonic()
+        for state in running:
+            with contextlib.suppress(_NotRunning):
+                self.ask("stopProcess", state.process, False)
+        for state in running:
+            self._wait_or_kill(state, began + patience[state.name])
+        for name in patience:
+            if states[name].process.endswith(SERVER) and not keep_socket:
                 with contextlib.suppress(_NotRunning):
                     self.ask("stopProcess", f"{name}:{name}{HOLDER}")
 
-    def _stop(self, state: State, patience: float) -> None:
-        with contextlib.suppress(_NotRunning):
-            self.ask("stopProcess", state.process, False)
+    def _wait_or_kill(self, state: State, end: float) -> None:
         # supervisord looks at its processes once a second, and at each request.
         rests = functools.partial(self._rests, state.name)
-        end = time.monotonic() + patience
         otherwise = f"{state.name} did not stop"
-        readiness.wait_until(
-            lambda: rests() or time.monotonic() > end, patience + _KILLED_WITHIN, otherwise
-        )
+        within = max(0.0, end - time.monotonic()) + _KILLED_WITHIN
+        readiness.wait_until(lambda: rests() or time.monotonic() > end, within, otherwise)
         if not rests():  # it is paused at a breakpoint, or ignores the signal
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(state.pid, signal.SIGKILL)
