@@ -154,10 +154,12 @@ class Stack:
         return self._pytest([*self._front, "test", *_REPORT, *arguments], shown)
 
     def _pytest(self, command: list[str], shown: str) -> str:
-        last, unseen = "", []
+        last, unseen, failed = "", [], []
 
         def hear(line: str) -> None:
             nonlocal last
+            if line.startswith(("FAILED ", "ERROR ")):
+                failed.append(line)
             if line.startswith("SKIPPED [") and _ELSEWHERE not in line:
                 unseen.append(line)
             last = line if re.search(r"\d+ (passed|failed|error|skipped)", line) else last
@@ -168,7 +170,7 @@ class Stack:
         counted = re.search(r"(\d+) passed", last)
         if status or not counted:
             said = last.strip("= ") or "no test ran"
-            raise Failed(f"`{shown}` ended with {status}: {said}", shown)
+            raise Failed("\n".join((f"`{shown}` ended with {status}: {said}", *failed[:5])), shown)
         if unseen:
             raise Failed(f"`{shown}`, so not all was shown: {'; '.join(unseen)}", f"{shown} -rs")
         skipped = re.search(r"\d+ skipped", last)
