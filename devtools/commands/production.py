@@ -135,7 +135,7 @@ def sbom(run: Run) -> int:
 
     # Everything except the document goes to stderr.
     aside = Terminal(out=sys.stderr)
-    python = environment.ensure(run.checkout, aside)
+    python = environment.ensure(run.checkout, aside, environment.TOOLS)
     files = compose.load(run.checkout, Local(python))
     image = run.options.image or export.image(run.checkout, files)
     document = inventory.bill_of_materials(run.checkout, python, image)

@@ -50,6 +50,8 @@ def _test_options(parser: argparse.ArgumentParser) -> None:
 def test(run: Run) -> int:
     options = run.options
     if options.environment:
+        if environment.installed(run.checkout):  # it may be .venv's pytest that asks
+            environment.ensure(run.checkout, run.aside, environment.CHECKS)
         run.terminal.say(json.dumps(dict(run.engine.test_environment()), indent=2))
         return 0
     suites = {
@@ -87,7 +89,7 @@ def _pytest(run: Run, marked: str) -> int:
             "tests that start stacks cannot run inside the dev container",
             "on your machine: ./dev test --workspace, ./dev test --stack",
         )
-    python = environment.ensure(run.checkout, run.terminal)
+    python = environment.ensure(run.checkout, run.terminal, environment.TOOLS)
     files = [] if any(word.startswith("tests/") for word in run.rest) else ["tests"]
     return hand_over(
         [
@@ -133,7 +135,7 @@ def lint(run: Run) -> int:
             "  the first commit installs the tools, in about a minute; now: ./dev lint --staged"
         )
         return 0
-    python = environment.ensure(run.checkout, run.terminal)
+    python = environment.ensure(run.checkout, run.terminal, environment.CHECKS)
     if options.fix:
         commits.fix(run.checkout, run.terminal, python)
     return commits.check(run.checkout, python, *run.rest, staged=options.staged)
@@ -167,7 +169,7 @@ def verify(run: Run) -> int:
         chosen += ["--markdown", options.markdown]
     if not options.json and not options.list:
         run.say_engine()
-    python = environment.ensure(run.checkout, run.aside)
+    python = environment.ensure(run.checkout, run.aside, environment.TOOLS)
     return hand_over(
         [
             *(str(python), "-m", "pytest", "tests/acceptance", "--capture=no"),
@@ -225,7 +227,8 @@ def _audit_options(parser: argparse.ArgumentParser) -> None:
 def audit(run: Run) -> int:
     from ..production import audit as auditing
 
-    found = auditing.audit(run.checkout, environment.ensure(run.checkout, run.terminal))
+    python = environment.ensure(run.checkout, run.terminal, environment.TOOLS)
+    found = auditing.audit(run.checkout, python, environment.LOCK_OF_ALL)
     for one in found.findings:
         fixed = ", ".join(one.mended_in) or "no version fixes it yet"
         run.terminal.fail(

@@ -282,14 +282,14 @@ class EmbeddedEngine(Engine):
         for problem in self.checkout.dotenv.warnings:
             self.terminal.warn(problem)
 
-    def _set_up(self, *, recheck: bool = False) -> Declaration:
+    def _set_up(self, needed: int = environment.STACK, *, recheck: bool = False) -> Declaration:
         """Create the directories and `.venv`; read the declaration.
 
         Stops orphans of an earlier stack.
         """
         leftover = self.runner.leftover  # before deleted files are recreated
         self.places.make()
-        environment.ensure(self.checkout, self.terminal, recheck=recheck)
+        environment.ensure(self.checkout, self.terminal, needed, recheck=recheck)
         declared = self._declared()
         self.runner.end_leftover(declared, leftover)
         return declared
@@ -403,7 +403,8 @@ class EmbeddedEngine(Engine):
         """Run `command`, or the declared one with `arguments`, with the database and Redis."""
         self._check()
         with self.checkout.lock(self.terminal, name), self.claims:
-            declared = self._set_up(recheck=recheck)
+            needed = environment.CHECKS if name == TESTS else environment.STACK
+            declared = self._set_up(needed, recheck=recheck)
             service = {**declared.services, **declared.extra}[name]
             stack = self._with_what_it_needs(declared, service)
             stack.make_places(service)

@@ -9,9 +9,6 @@ from pathlib import Path
 from ..checkout import Checkout
 from ..process import capture
 
-# The lock of `.venv` includes the packages of every other lock, in the same versions.
-LOCK = "requirements/embedded.txt"
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -32,8 +29,8 @@ class Audit:
     not_looked_up: list[str]
 
 
-def audit(checkout: Checkout, python: Path) -> Audit:
-    """Look up every package of LOCK.
+def audit(checkout: Checkout, python: Path, lock: str) -> Audit:
+    """Look up every package of `lock`.
 
     An unreachable service is not an error: pip-audit then reports every package as skipped and
     succeeds. The skipped packages are returned, for the caller to report.
@@ -41,7 +38,7 @@ def audit(checkout: Checkout, python: Path) -> Audit:
     done = capture(
         [
             *(str(python), "-m", "pip_audit", "--require-hashes", "--disable-pip"),
-            *("--requirement", LOCK, "--format", "json", "--progress-spinner", "off"),
+            *("--requirement", lock, "--format", "json", "--progress-spinner", "off"),
         ],
         directory=checkout.root,
         environment=checkout.variables,

@@ -18,7 +18,9 @@ def pins(path) -> dict[str, str]:
 
 def test_every_input_has_its_lock():
     assert [path.stem for path in INPUTS] == [path.stem for path in LOCKS]
-    assert {"base", "embedded", "local", "production", "test"} == {path.stem for path in INPUTS}
+    assert {"base", "embedded", "local", "production", "test", "tools"} == {
+        path.stem for path in INPUTS
+    }
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.stem)
@@ -38,6 +40,18 @@ def test_no_lock_names_a_package_index(lock):
 def test_every_direct_requirement_is_locked(lock):
     wanted = re.findall(r"^([a-z][a-z0-9-]*)", lock.with_suffix(".in").read_text(), re.M)
     assert set(wanted) <= pins(lock).keys()
+
+
+def test_tools_has_every_package():
+    everything = pins(CHECKOUT / "requirements" / "tools.txt")
+    for lock in LOCKS:
+        assert pins(lock).items() <= everything.items()
+
+
+@pytest.mark.parametrize("package", ["schemathesis", "hypothesis", "pre-commit", "playwright"])
+def test_a_start_without_docker_installs_nothing_to_test_with(package):
+    assert package not in pins(CHECKOUT / "requirements" / "embedded.txt")
+    assert package in pins(CHECKOUT / "requirements" / "tools.txt")
 
 
 def test_a_package_has_the_same_version_in_every_lock():

@@ -409,11 +409,11 @@ def test_a_locked_package_that_the_image_lacks_is_named(stack):
     package.mkdir()
     for name in ("__init__.py", "packages.py"):
         shutil.copy(ROOT / "backend" / "development" / name, package)
-    lock = stack.write("requirements/local.txt", "")
+    lock = stack.write("requirements/test.txt", "")
     _up(stack)
     assert json.loads(stack.dev("status", "--json").stdout)["missing_packages"] == []
     lock.write_text("leftpad==1.2\n")
-    said = "requirements/local.txt locks what is not installed: leftpad 1.2; install it: ./dev up"
+    said = "requirements/test.txt locks what is not installed: leftpad 1.2; install it: ./dev up"
     assert said in stack.dev("status").stdout
     project = stack.variables["COMPOSE_PROJECT_NAME"]
     subprocess.run(["docker", "stop", f"{project}-web-1"], check=True, capture_output=True)

@@ -760,6 +760,9 @@ def test_an_ordinary_user_brings_up_a_fresh_clone_without_a_compiler(fresh, as_o
         first = finish("up")
         assert "installing requirements/" in first
         assert "worker healthy" in single_spaced(first)
+        packages = next((fresh.root / ".venv" / "lib").glob("python3*/site-packages"))
+        assert not {path.name for path in packages.iterdir()} & {"playwright", "schemathesis"}
+        assert _megabytes(fresh.root / ".venv") <= 350
         before = (fresh.root / ".venv" / "installed").read_text()
         lock = fresh.root / environment.REQUIREMENTS
         lock.write_text(lock.read_text() + "# changed, as after a pull\n")
@@ -767,6 +770,10 @@ def test_an_ordinary_user_brings_up_a_fresh_clone_without_a_compiler(fresh, as_o
         assert (fresh.root / ".venv" / "installed").read_text() != before
     finally:
         finish("clean", "--yes")
+
+
+def _megabytes(directory: Path) -> float:
+    return sum(path.lstat().st_size for path in directory.rglob("*")) / 1e6
 
 
 def test_passwords_that_change_reach_the_roles_of_a_database_with_data(up):

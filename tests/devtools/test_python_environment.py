@@ -69,6 +69,83 @@ def test_a_step_names_a_few_packages():
     assert environment.added([]) == ""
 
 
+@pytest.fixture
+def installing(venv, monkeypatch) -> list[list[str]]:
+    """The locks of each installation into a `.venv` that has uv; none is made."""
+    made: list[list[str]] = []
+    for lock in (environment.LOCK_OF_IMAGE, environment.LOCK_OF_ALL):
+        (venv.root / lock).write_text("")
+    monkeypatch.setattr(environment, "_uv_ready", lambda checkout, _: environment.python(checkout))
+    monkeypatch.setattr(
+        environment,
+        "_do",
+        lambda _checkout, _step, command, _what: made.append(
+            [word for word in command if word.startswith("requirements/")]
+        ),
+    )
+    return made
+
+
+def test_a_command_adds_what_it_needs_and_a_start_keeps_it(venv, installing, capsys):
+    start, tests, everything = environment.STACK, environment.CHECKS, environment.TOOLS
+    environment.ensure(venv, Terminal(), start)
+    before = environment.installed(venv)
+    environment.ensure(venv, Terminal(), tests)
+    assert (
+        "installing requirements/test.txt into .venv for tests and checks" in capsys.readouterr()[0]
+    )
+    for needed in (start, tests, everything, tests, start):
+        environment.ensure(venv, Terminal(), needed)
+    assert installing == [
+        ["requirements/embedded.txt"],
+        ["requirements/embedded.txt", "requirements/test.txt"],
+        ["requirements/tools.txt"],
+    ]
+    assert environment.installed(venv) == before, "web and worker need not restart"
+
+
+def test_what_was_added_follows_its_lock(venv, installing):
+    environment.ensure(venv, Terminal(), environment.CHECKS)
+    (venv.root / environment.LOCK_OF_ALL).write_text("changed")
+    assert environment.as_locked(venv)
+    (venv.root / environment.LOCK_OF_IMAGE).write_text("changed")
+    assert not environment.as_locked(venv)
+    environment.ensure(venv, Terminal())
+    assert installing == [["requirements/embedded.txt", "requirements/test.txt"]] * 2
+
+
+def test_an_interrupted_addition_is_repeated_by_any_command(venv, installing, monkeypatch):
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(environment, "_do", lambda *_: _interrupt())
+        with pytest.raises(KeyboardInterrupt):
+            environment.ensure(venv, Terminal(), environment.CHECKS)
+    environment.ensure(venv, Terminal())
+    assert installing == [["requirements/embedded.txt", "requirements/test.txt"]]
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def test_other_locks_take_their_versions_from_that_of_everything(venv, monkeypatch):
+    directory = venv.root / locking.DIRECTORY
+    for name in ("base", "tools"):
+        (directory / f"{name}.in").write_text("leftpad\n")
+        (directory / f"{name}.txt").write_text("leftpad==1\n")
+    asked = []
+
+    def resolve(checkout, python, source, upgrade) -> None:
+        lock = source.with_suffix(".txt")
+        asked.append((source.name, upgrade, lock.read_text()))
+        if upgrade:
+            lock.write_text("leftpad==2\n")
+
+    monkeypatch.setattr(locking, "_compile", resolve)
+    locking.write(venv, environment.python(venv), Terminal(), upgrade=True)
+    assert asked == [("tools.in", True, "leftpad==1\n"), ("base.in", False, "leftpad==2\n")]
+    assert (directory / "base.txt").read_text() == "leftpad==2\n"
+
+
 @pytest.mark.parametrize(("lock", "changed"), [("leftpad==1.2\n", False), ("", True)])
 def test_a_changed_lock_is_distinguished_from_an_unchanged_one(venv, monkeypatch, lock, changed):
     directory = venv.root / locking.DIRECTORY

@@ -146,7 +146,7 @@ def test_a_package_that_is_locked_later_is_installed_without_a_rebuild(workspace
             eventually(lambda: said in workspace.compose("logs", "worker").stdout, within=180)
             # On a busy machine the worker may start after the command's timeout.
             up = workspace.inside("./dev", "up", check=False).stdout
-            assert "installing requirements/local.txt: leftpad 1.0" in up
+            assert "installing requirements/test.txt: leftpad 1.0" in up
             imported = ("exec", "-T", "worker", "python", "-c", "import leftpad")
             eventually(
                 lambda: workspace.compose(*imported, check=False).returncode == 0, within=180
@@ -181,7 +181,7 @@ def locked(workspace, name, version):
     first = "amqp=="
     with edited(
         workspace,
-        "requirements/local.txt",
+        "requirements/test.txt",
         first,
         f"{name}=={version} --hash=sha256:{digest}\n{first}",
     ):

@@ -64,7 +64,7 @@ def test_an_image_without_a_lock_lacks_nothing(tmp_path, monkeypatch, capsys):
 def test_before_a_start_what_is_missing_is_said_with_the_command(checkout, capsys):
     packages.start()
     said = capsys.readouterr().err
-    assert "requirements/local.txt locks what is not installed here: leftpad 1.2" in said
+    assert "requirements/test.txt locks what is not installed here: leftpad 1.2" in said
     assert "./dev up" in said
     assert checkout == []
 

@@ -173,7 +173,7 @@ def unlocked(tmp_path):
     for name in ("__init__", "packages", "reload"):
         shutil.copy(BACKEND / "development" / f"{name}.py", package)
     (tmp_path / "requirements").mkdir()
-    (tmp_path / "requirements" / "local.txt").write_text("leftpad==1.2\n")
+    (tmp_path / "requirements" / "test.txt").write_text("leftpad==1.2\n")
     program = Program(package.parent)
     program.start(PYTHONPATH="")
     yield program
