@@ -20,6 +20,7 @@ from rest_framework.test import APIClient
 
 from cloud.tests.staying_home import stay_home
 from core import health
+from core.celery import beat
 from core.celery.broker import broker
 from core.celery.heartbeat import KEY_PREFIX, leave
 from core.tests.admin_pages import AdminClient
@@ -270,9 +271,10 @@ def as_bob(test1, media, bob) -> SiteClient:
 
 @pytest.fixture
 def worker_heard_from() -> Iterator[None]:
-    """Leave a heartbeat, as a worker does."""
+    """Leave a heartbeat, as a worker does and the scheduler in it."""
     # The processes of one run share the broker, and none takes away the heartbeat of another.
     key = f"{KEY_PREFIX}test-worker-{os.getpid()}"
     leave(key, 600)  # longer than a test
+    leave(beat.ALIVE, 600)  # of every worker: none takes it away
     yield
     broker().delete(key)

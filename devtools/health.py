@@ -25,6 +25,7 @@ _REMEDIES = {
     "cache": "./dev restart redis",
     "broker": "./dev restart redis",
     "worker": "./dev logs worker   and then ./dev restart worker",
+    "beat": "./dev restart worker",
     "files": "./dev restart localstack",
     # A fault of the database; other reasons name a command.
     MIGRATIONS: RESTART_DATABASE,

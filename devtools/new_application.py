@@ -21,6 +21,8 @@ MAX_NAME = 20  # lines of the copy stay short enough
 
 _NAMES = re.compile(r"(?:development\.)?notes|Notes|Note|note")
 _END_OF_LIST = r"^PRODUCT_APPS.*= \[\n(?:    .*\n)*"
+_END_OF_SCHEDULES = r"^CELERY_BEAT_SCHEDULE.*= \{\n(?:    .*\n)*"
+_SCHEDULE = '    "{}.count_missing_words": {{"schedule": crontab(minute="*/30")}},\n'
 _ABOVE_USERS = r'(?=^  "users",$)'  # an application may import users, not the reverse
 # What a new application's files begin with in place of the example's own.
 _FIRST_LINE = '"""The living example'
@@ -35,8 +37,10 @@ def make(root: Path, name: str, model: str) -> list[str]:
     if problems := list(judge(root, name, model)):
         raise DevError.of(problems)
     written = dict(_copied(root, name, model))
-    written[SETTINGS] = _registered(root, SETTINGS, _END_OF_LIST, f'    "{name}",\n')
-    written[IMPORTS] = _registered(root, IMPORTS, _ABOVE_USERS, f'  "{name}",\n')
+    settings, imports = ((root / path).read_text(encoding="utf-8") for path in (SETTINGS, IMPORTS))
+    settings = _registered(SETTINGS, settings, _END_OF_LIST, f'    "{name}",\n')
+    written[SETTINGS] = _registered(SETTINGS, settings, _END_OF_SCHEDULES, _SCHEDULE.format(name))
+    written[IMPORTS] = _registered(IMPORTS, imports, _ABOVE_USERS, f'  "{name}",\n')
     for path, text in written.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text, encoding="utf-8")
@@ -100,9 +104,8 @@ def _module(statement: str) -> str:
     return statement.split()[1]
 
 
-def _registered(root: Path, path: str, where: str, line: str) -> str:
+def _registered(path: str, text: str, where: str, line: str) -> str:
     """The text of a file with a line added after each match of `where`."""
-    text = (root / path).read_text(encoding="utf-8")
     new, count = re.subn(where, lambda found: found.group() + line, text, flags=re.MULTILINE)
     if not count:
         raise DevError(f"{path} has no place for an application", "git log -p shows who removed it")

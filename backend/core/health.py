@@ -24,6 +24,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from core import liveness
+from core.celery import beat
 from core.celery.broker import broker
 from core.celery.heartbeat import active_workers
 
@@ -222,3 +223,10 @@ def probe_broker() -> None:
 def probe_worker() -> None:
     if not active_workers():
         raise RuntimeError(f"no worker has been heard from; {settings.REMEDIES['worker']}")
+
+
+@register("beat", optional=True)
+def probe_beat() -> None:
+    # Each worker has one; without a worker, that is what is missing.
+    if active_workers() and not beat.runs():
+        raise RuntimeError(f"no scheduler has been heard from; {settings.REMEDIES['worker']}")

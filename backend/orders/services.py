@@ -18,7 +18,6 @@ from core.errors.problem_details import Conflict, Unprocessable
 from core.mail import message_id
 from orders.models import Order, OrderItem, StatusChange
 from products.services import return_to_stock, take_from_stock
-from tenants.context import each_active_tenant
 from users.models import User
 
 # The name that core.celery.send_task knows the task of send_confirmation by.
@@ -179,7 +178,7 @@ def send_confirmation(number: str) -> bool:
 
 
 def send_missing_confirmations(after: int | None = None) -> int:
-    """Send the task again for each order of any tenant whose confirmation is forgotten.
+    """Send the task again for each order of this tenant whose confirmation is forgotten.
 
     The broker that should have taken it was down, or the mail server was for too long.
 
@@ -191,12 +190,8 @@ def send_missing_confirmations(after: int | None = None) -> int:
     """
     newest = timezone.now() - timedelta(seconds=FORGOTTEN_AFTER if after is None else after)
     oldest = timezone.now() - TOO_OLD_AFTER
-    sent = 0
-    for _tenant in each_active_tenant():
-        forgotten = Order.objects.filter(
-            confirmation_sent_at=None, created_at__range=(oldest, newest)
-        )
-        for number in forgotten.order_by("pk").values_list("number", flat=True):
-            send_task(CONFIRMATION_TASK, number)
-            sent += 1
-    return sent
+    forgotten = Order.objects.filter(confirmation_sent_at=None, created_at__range=(oldest, newest))
+    numbers = list(forgotten.order_by("pk").values_list("number", flat=True))
+    for number in numbers:
+        send_task(CONFIRMATION_TASK, number)
+    return len(numbers)

@@ -3,7 +3,6 @@
 from smtplib import SMTPException
 
 from core.celery import app
-from core.celery.periodic import periodic
 from orders import services
 
 
@@ -19,7 +18,7 @@ def send_confirmation(number: str) -> bool:
     return services.send_confirmation(number)
 
 
-@app.task(name=periodic("orders.send_missing_confirmations"))
+@app.task(name="orders.send_missing_confirmations")
 def send_missing_confirmations(after: int | None = None) -> int:
     """Send what no broker took when the order was made; arguments as of the service."""
     return services.send_missing_confirmations(after)

@@ -3,7 +3,6 @@
 from smtplib import SMTPException
 
 from core.celery import app
-from core.celery.periodic import periodic
 from users import services
 
 
@@ -18,7 +17,7 @@ def send_notice(email: str, text: str) -> None:
     services.send_notice(email, text)
 
 
-@app.task(name=periodic("users.remove_expired_log_ins"))
+@app.task(name="users.remove_expired_log_ins")
 def remove_expired_log_ins() -> int:
     """Delete expired log-ins."""
     return services.remove_expired_log_ins()

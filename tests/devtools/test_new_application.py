@@ -25,6 +25,10 @@ def test_an_application_is_registered_and_complete(copy):
 
     assert "class TrialPerson(" in (copy / "backend/trial_people/models.py").read_text()
     assert "trial_rows.count_words" in (copy / "backend/trial_rows/services.py").read_text()
+    settings = (copy / new_application.SETTINGS).read_text()
+    assert (
+        '    "trial_rows.count_missing_words": {"schedule": crontab(minute="*/30")},\n' in settings
+    )
     files = (copy / "backend/trial_people").rglob("*.py")
     assert [path for path in files if "note" in path.read_text()] == []
     checked = subprocess.run(

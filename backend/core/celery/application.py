@@ -21,8 +21,8 @@ from tenant_schemas_celery.cache import SimpleCache
 from tenant_schemas_celery.task import TenantTask
 
 from core.celery import kept_connections  # noqa: F401  connects its receiver
+from core.celery.beat import BeatStep
 from core.celery.heartbeat import HeartbeatStep
-from core.celery.periodic import PeriodicStep
 from core.celery.requeue import LeaseStep, RequeueStep
 from core.celery.stopped_tasks import TRIES, counted, remedy
 from core.database_limits import limit_sessions
@@ -133,9 +133,9 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.steps["worker"].add(DjangoStructLogInitStep)
 app.steps["worker"].add(LeaseStep)
+app.steps["worker"].add(BeatStep)
 app.steps["consumer"].add(HeartbeatStep)
 app.steps["consumer"].add(RequeueStep)
-app.steps["consumer"].add(PeriodicStep)
 
 
 @cache

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from celery.schedules import crontab
 from corsheaders.defaults import default_headers
 
 from core.database_limits import connection_options
@@ -356,6 +357,14 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 # Someone waits for the request that sends a task: give up after about a second.
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 2, "interval_start": 0.2, "interval_max": 0.5}
+# What runs at which time, by the name of the task: in every active tenant, in those that
+# `tenant_schemas` lists, or once outside of any with ["public"]: docs/tasks.md
+CELERY_TIMEZONE = TIME_ZONE
+CELERY_BEAT_SCHEDULER = "core.celery.beat:Scheduler"
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
+    "orders.send_missing_confirmations": {"schedule": crontab(minute="*/30")},  # sample: line
+    "users.remove_expired_log_ins": {"schedule": crontab(minute=15), "tenant_schemas": ["public"]},
+}
 # Logs are configured once, by Django.
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_REDIRECT_STDOUTS = False

@@ -2,6 +2,8 @@
 
 import os
 
+from celery.schedules import crontab
+
 from development import remedies, test_runs
 
 test_runs.use_stack()  # before base settings read the environment
@@ -10,6 +12,7 @@ os.environ["FORWARDED_HOST"] = "name-8000.app.github.dev"
 from core.settings.base import *  # noqa: E402, F403
 from core.settings.base import (  # noqa: E402
     CACHES,
+    CELERY_BEAT_SCHEDULE,
     CELERY_BROKER_URL,
     CELERY_RESULT_BACKEND,
     DATABASES,
@@ -58,5 +61,6 @@ INSTALLED_APPS += ["demo"]
 # An application that is there whatever the product is; ./dev startapp copies it.
 for apps in (PRODUCT_APPS, TENANT_APPS, INSTALLED_APPS):
     apps.append("development.notes")
+CELERY_BEAT_SCHEDULE["notes.count_missing_words"] = {"schedule": crontab(minute="*/30")}
 SHARED_APPS.insert(0, "development")
 INSTALLED_APPS.insert(0, "development")

@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 
 from core import health
+from core.celery import beat
 from core.celery.broker import broker
 from core.celery.heartbeat import KEY_PREFIX, active_workers, leave
 from core.settings import base
@@ -42,7 +43,7 @@ def test_readiness_has_an_entry_with_latency_for_every_dependency(browser):
     assert body["status"] == "ok"
     assert body["server"] == "runserver"
     migrations = {"migrations", "unknown_migrations"}
-    assert set(body["checks"]) == {"database", "cache", "broker", "worker", *migrations}
+    assert set(body["checks"]) == {"database", "cache", "broker", "worker", "beat", *migrations}
     assert all(check["latency_ms"] >= 0 for check in body["checks"].values())
 
 
@@ -69,6 +70,17 @@ def test_readiness_names_a_missing_worker(browser, no_worker):
     assert answer.status_code == 503
     assert answer.json()["down"] == ["worker"]
     assert "./dev logs worker" in answer.json()["checks"]["worker"]["error"]
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("worker_heard_from")
+def test_readiness_is_degraded_when_no_schedule_would_be_sent(browser, monkeypatch):
+    monkeypatch.setattr(beat, "ALIVE", "homeport:tests:silent")
+    answer = browser.get("/api/v1/health/")
+
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    assert answer.json()["down"] == ["beat"]
+    assert "./dev logs worker" in answer.json()["checks"]["beat"]["error"]
 
 
 @pytest.fixture

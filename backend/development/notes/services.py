@@ -9,7 +9,6 @@ from django.db.models import QuerySet
 
 from core.celery import send_task
 from development.notes.models import Note
-from tenants.context import each_active_tenant
 from users.models import User
 
 # The names of the tasks. Tasks import services, so services send a task by its name.
@@ -38,8 +37,6 @@ def count_words(note_id: int) -> None:
 
 
 def count_missing_words() -> None:
-    """Queue, in every tenant, what no broker took when it was saved."""
-    for _tenant in each_active_tenant():
-        missing = Note.objects.filter(words=None)
-        for pk in missing.values_list("pk", flat=True):
-            send_task(COUNT_WORDS, pk)
+    """Queue what no broker took when it was saved."""
+    for pk in Note.objects.filter(words=None).values_list("pk", flat=True):
+        send_task(COUNT_WORDS, pk)

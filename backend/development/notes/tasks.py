@@ -1,7 +1,6 @@
 """What the worker does."""
 
 from core.celery import app
-from core.celery.periodic import periodic
 from development.notes import services
 
 
@@ -11,7 +10,7 @@ def count_words(note_id: int) -> None:
     services.count_words(note_id)
 
 
-@app.task(name=periodic(services.COUNT_MISSING_WORDS))
+@app.task(name=services.COUNT_MISSING_WORDS)
 def count_missing_words() -> None:
-    """Run by a worker every half an hour, outside of any tenant."""
+    """Run in every active tenant at the times that CELERY_BEAT_SCHEDULE has."""
     services.count_missing_words()

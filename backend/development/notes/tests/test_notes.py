@@ -53,7 +53,7 @@ def test_the_words_are_counted_by_a_task_after_the_commit(
     assert Note.objects.get().words == 3
 
 
-def test_what_was_not_counted_is_queued_in_every_tenant(ann, monkeypatch):
+def test_what_was_not_counted_is_queued(ann, monkeypatch):
     queued = []
     monkeypatch.setattr(services, "send_task", lambda *sent: queued.append(sent))
     make_note(ann, words=2)
@@ -61,3 +61,7 @@ def test_what_was_not_counted_is_queued_in_every_tenant(ann, monkeypatch):
     tasks.count_missing_words()
 
     assert queued == [(services.COUNT_WORDS, note.pk)]
+
+
+def test_it_is_looked_for_in_every_active_tenant_by_schedule(settings):
+    assert "tenant_schemas" not in settings.CELERY_BEAT_SCHEDULE[services.COUNT_MISSING_WORDS]
