@@ -33,7 +33,7 @@ from users.models import User
 from users.tokens import AccessToken
 
 TENANTS = ("test1", "test2")
-pytest_plugins = ["development.interrupted_tests"]
+pytest_plugins = ["development.interrupted_tests", "development.test_results"]
 
 stay_home()
 

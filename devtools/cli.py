@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import signal
@@ -83,10 +84,25 @@ def _dispatch(arguments: list[str], terminal: Terminal) -> int:
     chosen = COMMANDS[name]
     options, rest = parse(chosen, words)
     asked = getattr(options, "engine", "") or given.engine
-    return chosen.run(Run(Checkout(), terminal, asked, options, rest))
+    run = Run(Checkout(), terminal, asked, options, rest, given.words)
+    if not run.json:
+        return chosen.run(run)
+    run.terminal = Terminal(out=sys.stderr)
+    try:
+        return chosen.run(run)
+    except DevError as error:
+        run.answer_problems(error)
+        raise
 
 
 def _help(terminal: Terminal, words: Sequence[str]) -> int:
+    if words == ["--json"]:
+        found = [
+            {"name": one.name, "group": one.group, "summary": one.summary}
+            for one in COMMANDS.values()
+        ]
+        terminal.say(json.dumps(found, indent=2))
+        return 0
     if words:
         if words[0] not in COMMANDS:
             raise _unknown(words[0])

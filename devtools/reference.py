@@ -4,8 +4,9 @@ their declarations."""
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from .checkout import Checkout
 from .declared import compose, local_stack, variables
@@ -14,6 +15,7 @@ from .declared.variables import PRODUCTION, Variable
 from .errors import Problem
 from .interpreter import Interpreter
 
+_WIDTH = 118
 PAGE = "docs/reference.md"
 EXAMPLE = ".env.example"
 
@@ -25,20 +27,60 @@ Written by `./dev reference` from the commands of `./dev`, the Compose files and
 """
 
 
+_STATUSES = """
+### Exit statuses
+
+| status | meaning |
+|---|---|
+| 0 | it succeeded; a check found nothing wrong |
+| 1 | it failed, or a check found something wrong |
+| 2 | the command line is wrong; nothing was done |
+| 130 | it was interrupted, by Ctrl-C or SIGTERM |
+| 141 | the reader of its output, such as `head`, ended |
+
+Commands that run another program return that program's status: `exec`, `lint`, `manage`, `psql`,
+`shell`, `test`, `verify`. No command asks a question unless stdin is a terminal and `--json` is not
+given: it fails and names the option that answers.
+"""
+
+_ANSWERS = """### JSON
+
+With `--json` a command prints its answer on stdout and everything else on stderr. A command that
+cannot do its work answers with `problems`. Keys are only ever added. In the shapes, a text names
+the type of a value: `text`, `number`, `flag` (true or false), `null`, `any`, or several with `|`
+between them; another word is the value itself. A key in `<>` stands for any key, one that ends with
+`?` may be missing, and a list or an object that does not apply is `null`. Where a command has
+several answers, they are named after its action or option. `logs` prints one object on each line,
+at most 200 lines of each service unless `--tail` or `--follow` is given; `test` has at most 20
+failures.
+"""
+
+
+class Described(NamedTuple):
+    """A command: its summary, its parser, the shape of its answer."""
+
+    summary: str
+    parser: argparse.ArgumentParser
+    answer: Any
+
+
 def texts(
     checkout: Checkout,
     python: Interpreter,
-    groups: Mapping[str, Mapping[str, tuple[str, argparse.ArgumentParser]]],
+    groups: Mapping[str, Mapping[str, Described]],
     rooms: Mapping[str, str],
+    others: Mapping[str, Any],
 ) -> dict[str, str]:
     """The text of each generated file, by its path in the checkout.
 
-    `groups` has the commands by group and name, with summary and parser; `rooms` the room of a
-    group that `./dev adopt` removes. Raises DevError if a source cannot be read.
+    `groups` has the commands by group and name; `rooms` the room of a group that `./dev adopt`
+    removes; `others` are answers of no command in `groups`. Raises DevError if a source cannot
+    be read.
     """
     files = compose.load(checkout, python)
     contract = variables.load(checkout, python, files)
-    parts = [_HEAD, *_commands(groups, rooms), *_services(files), *_ports(files)]
+    commands = [*_commands(groups, rooms), _STATUSES, *_answers(groups, others)]
+    parts = [_HEAD, *commands, *_services(files), *_ports(files)]
     page = "\n".join([*parts, *_variables(contract)])
     return {PAGE: page, EXAMPLE: variables.example(checkout, python)}
 
@@ -63,8 +105,7 @@ def write(checkout: Checkout, wanted: Mapping[str, str]) -> None:
 
 
 def _commands(
-    groups: Mapping[str, Mapping[str, tuple[str, argparse.ArgumentParser]]],
-    rooms: Mapping[str, str],
+    groups: Mapping[str, Mapping[str, Described]], rooms: Mapping[str, str]
 ) -> Iterator[str]:
     yield "## Commands\n"
     yield "Each accepts `--engine auto|compose|embedded` before or after its name."
@@ -72,12 +113,12 @@ def _commands(
         if rooms[group]:
             yield f"\n<!-- {rooms[group]}: begin -->"
         yield f"\n### {group}\n"
-        rows = [[f"`./dev {name}`", summary] for name, (summary, _parser) in commands.items()]
+        rows = [[f"`./dev {name}`", one.summary] for name, one in commands.items()]
         yield _table(["command", "what it does"], rows)
-        for name, (_summary, parser) in commands.items():
+        for name, one in commands.items():
             options = [
                 [_option(action), (action.help or "") % {"default": action.default}]
-                for action in parser._actions
+                for action in one.parser._actions
                 if action.dest not in ("help", "engine")
                 and action.help not in (None, argparse.SUPPRESS)
             ]
@@ -86,6 +127,32 @@ def _commands(
                 yield _table(["option", ""], options)
         if rooms[group]:
             yield f"\n<!-- {rooms[group]}: end -->"
+
+
+def _answers(
+    groups: Mapping[str, Mapping[str, Described]], others: Mapping[str, Any]
+) -> Iterator[str]:
+    yield _ANSWERS
+    found = [one for commands in groups.values() for one in commands.items()]
+    rows = [*others.items(), *((name, one.answer) for name, one in found)]
+    names: dict[int, list[str]] = {}
+    for name, answer in rows:  # several commands may have the same
+        names.setdefault(id(answer), []).append(name)
+    yield "```json"
+    yield _shape({", ".join(names[id(one)]): one for _, one in rows if one is not None})
+    yield "```"
+
+
+def _shape(value: Any, indent: str = "") -> str:
+    """`value` as JSON; what fits a line is one."""
+    text = json.dumps(value)
+    if len(indent + text) <= _WIDTH or isinstance(value, str):
+        return text
+    deeper = f"{indent}  "
+    if isinstance(value, list):
+        return f"[\n{deeper}{_shape(value[0], deeper)}\n{indent}]"
+    lines = [f"{deeper}{json.dumps(key)}: {_shape(one, deeper)}" for key, one in value.items()]
+    return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
 
 
 def _option(action: argparse.Action) -> str:

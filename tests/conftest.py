@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from front_door import Workspace
 
-pytest_plugins = ["development.interrupted_tests"]
+pytest_plugins = ["development.interrupted_tests", "development.test_results"]
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from .. import environment, project_table
 from ..checkout import ROOT
@@ -12,7 +11,7 @@ from ..interpreter import Interpreter
 from ..nearest import nearest
 from ..services import WEB
 from ..terminal import Mark
-from .options import json_option
+from . import shapes
 from .parsers import parser_of
 from .registry import COMMANDS, GROUPS, ROOMS, Run, group
 
@@ -31,7 +30,6 @@ def _env_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="compare declarations, code and files; exit status 1 if they disagree",
     )
-    json_option(parser)
 
 
 @command(
@@ -41,6 +39,7 @@ def _env_options(parser: argparse.ArgumentParser) -> None:
     "./dev env DATABASE_URL --service worker",
     "./dev env --check   find variables that are not used, declared and set consistently",
     options=_env_options,
+    answer=shapes.ENV,
 )
 def env(run: Run) -> int:
     from ..contract import values
@@ -60,8 +59,8 @@ def env(run: Run) -> int:
         raise UsageError(f"{service!r} is not a service of the backend", nearest(service, ours))
     shown = {name: declared[name]} if name else declared
     found = values.in_force(run.checkout, shown, file, run.engine, service)
-    if run.options.json:
-        run.terminal.say(json.dumps({"engine": run.engine.name, **found.as_json()}, indent=2))
+    if run.json:
+        run.answer({"engine": run.engine.name, **found.as_json()})
         return 0
     run.say_engine()
     for line in values.explained(found) if name else values.listed(found, run.terminal):
@@ -76,8 +75,8 @@ def _check_contract(run: Run, python: Interpreter) -> int:
 
     evidence = drift.gather(run.checkout, python)
     found = drift.findings(evidence)
-    if run.options.json:
-        run.terminal.say(json.dumps([finding._asdict() for finding in found], indent=2))
+    if run.json:
+        run.answer([finding._asdict() for finding in found])
     elif found:
         raise DevError.of(finding.problem for finding in found)
     else:
@@ -90,7 +89,7 @@ def _check_contract(run: Run, python: Interpreter) -> int:
     "show the differences between the local stack and production, with their reasons",
     "./dev parity",
     "exit status: 1 for a difference without a reason, or a reason without a difference",
-    options=json_option,
+    answer=shapes.PARITY,
 )
 def parity(run: Run) -> int:
     from ..contract import parity
@@ -98,8 +97,8 @@ def parity(run: Run) -> int:
 
     python = _python(run, *variables.MODULES)
     found = parity.compare(run.checkout, python)
-    if run.options.json:
-        run.terminal.say(json.dumps(found.as_json(), indent=2))
+    if run.json:
+        run.answer(found.as_json())
         return FAILED if found.problems else 0
     parity.show(found, run.terminal)
     if found.problems:
@@ -163,6 +162,7 @@ def _export_options(parser: argparse.ArgumentParser) -> None:
     "./dev export ecs --image registry.example.com/backend:2026-11-20 --output ecs",
     "./dev export ecs --set WEB_CONCURRENCY=4 --check",
     options=_export_options,
+    answer=shapes.EXPORT,
 )
 def export(run: Run) -> int:
     from ..declared import compose, variables
@@ -189,10 +189,24 @@ def export(run: Run) -> int:
         problems = export.differences(directory, made)
     if problems:
         raise DevError.of(problems)
+    paths = [] if options.check else export.write(run.checkout, directory, made)
+    parameters = sorted({name for task in made for name in tasks.parameters(task)})
+    if run.json:
+        run.answer(
+            {
+                "files": [
+                    {"path": str(path), "family": task.definition["family"]}
+                    for path, task in zip(paths, made)
+                ],
+                "notes": [note for task in made for note in task.notes],
+                "placeholders": list(target.placeholders()),
+                "parameters": parameters,
+            }
+        )
     if options.check:
         run.terminal.mark(Mark.GOOD, f"{options.output} is up to date")
         return 0
-    for path, task in zip(export.write(run.checkout, directory, made), made):
+    for path, task in zip(paths, made):
         size = f"{int(task.definition['cpu']) / 1024:g} CPU, {task.definition['memory']} MiB"
         run.terminal.mark(Mark.GOOD, f"{path}  {task.definition['family']}  {size}")
     for note in (note for task in made for note in task.notes):
@@ -201,7 +215,7 @@ def export(run: Run) -> int:
         run.terminal.mark(Mark.WARNING, f"{option} was not given: using a placeholder")
     run.terminal.say("")
     run.terminal.say("these parameters must exist in SSM:")
-    for name in sorted({name for task in made for name in tasks.parameters(task)}):
+    for name in parameters:
         run.terminal.say(f"  {name}")
     return 0
 
@@ -218,6 +232,7 @@ def _reference_options(parser: argparse.ArgumentParser) -> None:
     "./dev reference",
     "./dev reference --check",
     options=_reference_options,
+    answer=shapes.REFERENCE,
 )
 def reference(run: Run) -> int:
     from .. import reference
@@ -226,18 +241,22 @@ def reference(run: Run) -> int:
     python = _python(run, *variables.MODULES)
     groups = {
         group: {
-            one.name: (one.summary, parser_of(one))
+            one.name: reference.Described(one.summary, parser_of(one), one.answer)
             for one in COMMANDS.values()
             if one.group == group
         }
         for group in GROUPS
     }
-    wanted = reference.texts(run.checkout, python, groups, ROOMS)
+    wanted = reference.texts(
+        run.checkout, python, groups, ROOMS, {"problems": shapes.PROBLEMS, "help": shapes.HELP}
+    )
     found = reference.outdated(run.checkout, wanted)
     if found and run.options.check:
         raise DevError.of(found)
     if found:
         reference.write(run.checkout, wanted)
+    if run.json:
+        run.answer({"files": list(wanted), "changed": bool(found)})
     state = "written" if found else "already current"
     run.terminal.mark(Mark.GOOD, f"{', '.join(wanted)}: {state}")
     return 0
@@ -250,7 +269,7 @@ def _python(run: Run, *modules: str) -> Interpreter:
     return (
         environment.find_with(run.checkout, *modules)
         or run.engine.image_python(*modules)
-        or run.engine.install_python(run.aside)
+        or run.engine.install_python(run.terminal)
     )
 
 

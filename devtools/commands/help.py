@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterable
 
@@ -11,7 +10,8 @@ from ..checkout import Checkout
 from ..completion import SHELLS, WORDS, candidates, script, services
 from ..engines import AUTO, NAMES
 from ..errors import FAILED
-from .options import completed_by, json_option, must_be_known, yes_option
+from . import shapes
+from .options import completed_by, must_be_known, yes_option
 from .parsers import parser_of, top_parser
 from .registry import COMMANDS, Run, engine_line, group
 
@@ -29,7 +29,6 @@ def _doctor_options(parser: argparse.ArgumentParser) -> None:
         "--fix", action="store_true", help="fix what can be fixed safely; asks before deleting"
     )
     yes_option(parser)
-    json_option(parser)
 
 
 @command(
@@ -40,6 +39,7 @@ def _doctor_options(parser: argparse.ArgumentParser) -> None:
     "./dev doctor ports volume   only these checks",
     "exit status: 1 if something is wrong; warnings and unknown results do not count",
     options=_doctor_options,
+    answer=shapes.DOCTOR,
 )
 def doctor(run: Run) -> int:
     from ..doctor import examination
@@ -48,7 +48,7 @@ def doctor(run: Run) -> int:
     options = run.options
     must_be_known("check", options.checks, examination.CHECKS)
     done: dict[str, list[str]] = {}
-    context = Context(run.checkout, run.aside, run.asked_engine)
+    context = Context(run.checkout, run.terminal, run.asked_engine)
     results = examination.examine(context, options.checks)
     if options.fix:
         done = examination.fix(context, results, lambda what: _agreed(run, what))
@@ -56,8 +56,8 @@ def doctor(run: Run) -> int:
         checkout = Checkout(run.checkout.root, run.checkout.variables)
         context = Context(checkout, run.terminal, run.asked_engine)
         results = examination.examine(context, options.checks)
-    if options.json:
-        run.terminal.say(json.dumps(examination.as_json(results, done), indent=2))
+    if run.json:
+        run.answer(examination.as_json(results, done))
     else:
         run.terminal.say(engine_line(run.terminal, context.engine))
         examination.show(run.terminal, results, done)
@@ -68,7 +68,7 @@ def _agreed(run: Run, what: str) -> bool:
     """Whether the user confirms; False if stdin is not a terminal."""
     if run.options.yes:
         return True
-    if run.options.json or not sys.stdin.isatty():
+    if run.json or not sys.stdin.isatty():
         return False
     return input(f"{what}? [y/N] ").strip().lower() in ("y", "yes")
 

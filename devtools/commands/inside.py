@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..errors import FAILED, DevError, Problem, UsageError
 from ..services import WEB
 from ..terminal import Mark, megabytes, table
-from .options import completed_by, json_option, yes_option
+from . import shapes
+from .options import completed_by, yes_option
 from .registry import Run, group
 
 if TYPE_CHECKING:
@@ -117,7 +118,6 @@ def _snapshot_options(parser: argparse.ArgumentParser) -> None:
         "--replace", action="store_true", help="overwrite a snapshot of the same name"
     )
     yes_option(parser)
-    json_option(parser)
 
 
 @command(
@@ -128,6 +128,7 @@ def _snapshot_options(parser: argparse.ArgumentParser) -> None:
     "./dev snapshot restore before-merge   the old database is kept as `previous`",
     "./dev snapshot delete before-merge",
     options=_snapshot_options,
+    answer=shapes.SNAPSHOTS,
 )
 def snapshot(run: Run) -> int:
     from ..snapshots import Snapshots
@@ -143,6 +144,8 @@ def _save_snapshot(run: Run, snapshots: Snapshots) -> int:
     name = run.options.name
     with run.terminal.step(f"saving {name}"):
         made = snapshots.save(name, replace=run.options.replace)
+    if run.json:
+        run.answer(made.as_json())
     run.terminal.say(f"  {megabytes(made.size)}; to restore it: ./dev snapshot restore {name}")
     return 0
 
@@ -169,10 +172,12 @@ def _follow_restored(run: Run, snapshots: Snapshots) -> int:
 
     web = next(one for one in run.engine.status().services if one.name == WEB)
     if not web.since:
+        _answer_restored(run, {})
         run.terminal.say("  web is not up: ./dev up also applies pending migrations")
         return 0
     with run.terminal.step("waiting for web and worker to reconnect"):
         failing = snapshots.failing_after(patience=60)
+    _answer_restored(run, failing)
     pending = failing.pop(MIGRATIONS, "")
     if pending:
         run.terminal.warn(Problem(pending, "./dev migrate"))
@@ -181,10 +186,15 @@ def _follow_restored(run: Run, snapshots: Snapshots) -> int:
     return FAILED if failing else 0
 
 
+def _answer_restored(run: Run, failing: Mapping[str, str]) -> None:
+    if run.json:
+        run.answer({"restored": run.options.name, "failing": dict(failing)})
+
+
 def _list_snapshots(run: Run, snapshots: Snapshots) -> int:
     found = snapshots.listed()
-    if run.options.json:
-        run.terminal.say(json.dumps([one.as_json() for one in found], indent=2))
+    if run.json:
+        run.answer([one.as_json() for one in found])
         return 0
     if not found:
         run.terminal.say("no snapshots; save one: ./dev snapshot save NAME")
@@ -206,6 +216,8 @@ def _delete_snapshot(run: Run, snapshots: Snapshots) -> int:
     if not run.confirmed([f"snapshot {found.name}, {megabytes(found.size)}"]):
         return FAILED
     snapshots.delete(found.name)
+    if run.json:
+        run.answer({"deleted": found.name})
     run.terminal.mark(Mark.GOOD, f"deleted {found.name}")
     return 0
 

@@ -11,7 +11,7 @@ from typing import NoReturn
 from ..engines import NAMES
 from ..errors import UsageError
 from ..nearest import nearest
-from .options import completed_by
+from .options import completed_by, json_option
 from .registry import Command
 
 
@@ -36,6 +36,8 @@ def parser_of(chosen: Command) -> Parser:
     )
     if chosen.options:
         chosen.options(parser)
+    if chosen.answer is not None:
+        json_option(parser)
     _engine_option(parser)
     parser.usage = parser.format_usage().removeprefix("usage: ").rstrip() + usage_tail
     return parser

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from .. import adoption, new_application
 from .. import upgrade as upgrading
 from ..terminal import Mark, Terminal
+from . import shapes
 from .registry import Run, group
 
 command = group("Make it yours", "./dev adopt NAME", "./dev startapp NAME", "./dev upgrade")
@@ -30,6 +32,7 @@ def _adopt_options(parser: argparse.ArgumentParser) -> None:
     "./dev adopt acme --title 'Acme Orders'",
     "./dev adopt acme --dry-run",
     options=_adopt_options,
+    answer=shapes.ADOPT,
 )
 def adopt(run: Run) -> int:
     options, terminal = run.options, run.terminal
@@ -37,10 +40,14 @@ def adopt(run: Run) -> int:
         run.checkout, options.name, options.title, options.keep_shop, options.single_tenant
     )
     if work is None:
+        if run.json:
+            run.answer({"removed": [], "changed": [], "commit": "", "dry_run": options.dry_run})
         terminal.mark(Mark.GOOD, f"this is {options.name}: nothing to do")
         return 0
     with terminal.step(f"adopting it as {work.title}"):
         done = adoption.apply(run.checkout, work, dry_run=options.dry_run)
+    if run.json:
+        run.answer({**asdict(done), "dry_run": options.dry_run})
     for title, paths in (("removed", done.removed), ("changed", done.changed)):
         _say_files(terminal, title, paths, options.dry_run)
     if options.dry_run:
@@ -64,11 +71,14 @@ def _startapp_options(parser: argparse.ArgumentParser) -> None:
     "./dev startapp invoices",
     "./dev startapp people --model Person",
     options=_startapp_options,
+    answer=shapes.STARTAPP,
 )
 def startapp(run: Run) -> int:
     name = run.options.name
     with run.terminal.step(f"making {name}"):
         files = new_application.make(run.checkout.root, name, run.options.model)
+    if run.json:
+        run.answer({"files": [str(path) for path in files]})
     for path in files:
         run.terminal.say(f"  {path}")
     run.terminal.say(f"  ./dev test {name}   runs its tests")
@@ -103,6 +113,7 @@ def _upgrade_options(parser: argparse.ArgumentParser) -> None:
     "./dev upgrade ~/src/workspace --to 1.2.0",
     "./dev upgrade --include backend/tenants",
     options=_upgrade_options,
+    answer=shapes.UPGRADE,
 )
 def upgrade(run: Run) -> int:
     options, terminal = run.options, run.terminal
@@ -115,6 +126,8 @@ def upgrade(run: Run) -> int:
             include=options.include,
             dry_run=options.dry_run,
         )
+    if run.json:
+        run.answer({"dry_run": options.dry_run, **(asdict(done) if done else {})})
     if done is None:
         terminal.say("  this product has that version: nothing to do")
         return 0

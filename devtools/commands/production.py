@@ -14,6 +14,7 @@ from ..interpreter import Local
 from ..production import inventory
 from ..production.stack import COMPOSE_FILE, ENVIRONMENT_FILE, ProductionStack
 from ..terminal import Mark, Terminal, seconds
+from . import shapes
 from .registry import Run, group
 
 command = group("Production", "./dev secrets --domain example.com", "./dev roll")
@@ -29,12 +30,15 @@ def _secrets_options(parser: argparse.ArgumentParser) -> None:
     "secrets",
     f"write {ENVIRONMENT_FILE} with random secrets, for a new production stack",
     "./dev secrets --domain example.com",
+    answer=shapes.SECRETS,
     options=_secrets_options,
 )
 def secrets(run: Run) -> int:
     from ..production import secret_values
 
     left = secret_values.write(run.checkout, run.options.domain)
+    if run.json:
+        run.answer({"file": ENVIRONMENT_FILE, "to_fill_in": list(left)})
     run.terminal.mark(Mark.GOOD, f"{ENVIRONMENT_FILE} written, readable only by you")
     run.terminal.say(f"  to fill in: {', '.join(left)}")
     command = " ".join(ProductionStack(run.checkout).command)
@@ -56,13 +60,17 @@ def _stack_options(parser: argparse.ArgumentParser) -> None:
     "replace web and worker of the production stack without downtime",
     "./dev roll   after docker compose ... build, or with another BACKEND_IMAGE",
     options=_stack_options,
+    answer=shapes.SECONDS,
 )
 def roll(run: Run) -> int:
     from ..production import rollout
 
     began = time.monotonic()
     rollout.roll(ProductionStack(run.checkout, run.options.env_file), run.terminal)
-    run.terminal.mark(Mark.GOOD, f"rolled in {seconds(time.monotonic() - began)}")
+    took = time.monotonic() - began
+    if run.json:
+        run.answer({"seconds": round(took, 1)})
+    run.terminal.mark(Mark.GOOD, f"rolled in {seconds(took)}")
     return 0
 
 
@@ -76,12 +84,15 @@ def _backup_options(parser: argparse.ArgumentParser) -> None:
     "back up the production stack: roles, database, uploaded and exported files",
     "./dev backup /backups/monday   the directory is created, readable only by you",
     options=_backup_options,
+    answer=shapes.BACKUP,
 )
 def backup(run: Run) -> int:
     from ..production import backup
 
     stack = ProductionStack(run.checkout, run.options.env_file)
     made = backup.back_up(stack, run.options.directory.resolve(), run.terminal)
+    if run.json:
+        run.answer(made)
     total = sum(file["bytes"] for file in made["files"].values())
     run.terminal.mark(
         Mark.GOOD, f"backup of {len(made['tenants'])} tenants, {total / 2**20:.1f} MiB"
@@ -96,12 +107,15 @@ def backup(run: Run) -> int:
     "./dev restore /backups/monday   then start the stack",
     "fails for an incomplete backup, volumes with data, or another major version of PostgreSQL",
     options=_backup_options,
+    answer=shapes.BACKUP,
 )
 def restore(run: Run) -> int:
     from ..production import backup
 
     stack = ProductionStack(run.checkout, run.options.env_file)
     made = backup.restore(stack, run.options.directory.resolve(), run.terminal)
+    if run.json:
+        run.answer(made)
     run.terminal.mark(Mark.GOOD, f"{len(made['tenants'])} tenants restored, as of {made['made']}")
     _name_the_bucket(run.terminal, made)
     run.terminal.say(f"  then: {' '.join(stack.command)} up --detach --wait")

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import time
-from typing import Callable
+from collections import Counter, deque
+from dataclasses import asdict
+from typing import Any, Callable
 
 from .. import environment
 from ..devcontainer import inside
 from ..errors import FAILED, DevError, Problem
 from ..process import INTERRUPTED, hand_over
 from ..terminal import Mark, Terminal, seconds
-from .options import json_option, start_options
+from . import shapes
+from .options import start_options
 from .registry import Run, group
+
+# What begins the line of the plugin development/test_results.py.
+_RESULTS = "results of tests: "
+# With --json: answers have an end.
+_MOST_FAILURES = 20
+_LAST_LINES = 40
 
 command = group(
     "Tests and requirements", "./dev test -k health -x", "./dev lint", "./dev verify --quick"
@@ -46,14 +56,17 @@ def _test_options(parser: argparse.ArgumentParser) -> None:
     "./dev test --stack tests/stack/test_pages.py   of these two suites: only some files",
     options=_test_options,
     passes_on="pytest",
+    answer=shapes.TEST,
 )
 def test(run: Run) -> int:
     options = run.options
     if options.environment:
         if environment.installed(run.checkout):  # it may be .venv's pytest that asks
-            environment.ensure(run.checkout, run.aside, environment.CHECKS)
-        run.terminal.say(json.dumps(dict(run.engine.test_environment()), indent=2))
+            environment.ensure(run.checkout, run.terminal, environment.CHECKS)
+        run.answer(dict(run.engine.test_environment()))
         return 0
+    if run.json:
+        return _test_results(run)
     suites = {
         "backend": lambda: _backend_tests(run),
         "workspace": lambda: _pytest(run, "not stack"),
@@ -62,6 +75,38 @@ def test(run: Run) -> int:
     chosen = [name for name in suites if options.all or getattr(options, name, False)]
     statuses = [_test_suite(run.terminal, name, suites[name]) for name in chosen or ["backend"]]
     return next(filter(None, statuses), 0)
+
+
+def _test_results(run: Run) -> int:
+    """Print what the plugin development/test_results.py says at the end of each suite."""
+    lines: deque[str] = deque(maxlen=_LAST_LINES)
+    counts: Counter[str] = Counter()
+    failures: list[Any] = []
+    took: list[float] = []
+
+    def hear(line: str) -> None:
+        if line.startswith(_RESULTS):
+            found = json.loads(line[len(_RESULTS) :])
+            counts.update(found["counts"])
+            failures.extend(found["failures"])
+            took.append(found["seconds"])
+        else:
+            run.terminal.say(line)
+            lines.append(line)
+
+    status = run.without_json(hear, "--results", "--tb=short", "-q")
+    run.answer(
+        {
+            "status": status,
+            "counts": dict(counts),
+            "seconds": round(sum(took), 1),
+            "failures": failures[:_MOST_FAILURES],
+            "failures_left_out": max(0, len(failures) - _MOST_FAILURES),
+            # Without a failure, the reason is in the output.
+            "output": "" if failures or not status else "\n".join(lines),
+        }
+    )
+    return status
 
 
 def _backend_tests(run: Run) -> int:
@@ -123,6 +168,7 @@ def _lint_options(parser: argparse.ArgumentParser) -> None:
     "./dev lint --hook-stage manual ruff-check   arguments go to pre-commit run",
     options=_lint_options,
     passes_on="pre-commit run",
+    answer=shapes.LINT,
 )
 def lint(run: Run) -> int:
     from .. import commits
@@ -135,10 +181,41 @@ def lint(run: Run) -> int:
             "  the first commit installs the tools, in about a minute; now: ./dev lint --staged"
         )
         return 0
+    if run.json:
+        return _lint_results(run)
     python = environment.ensure(run.checkout, run.terminal, environment.CHECKS)
     if options.fix:
         commits.fix(run.checkout, run.terminal, python)
     return commits.check(run.checkout, python, *run.rest, staged=options.staged)
+
+
+# A line of pre-commit, as "mypy.......Passed".
+_FAILED = "Failed"
+_CHECKED = re.compile(rf"(.+?)\.{{3,}}.*(Passed|{_FAILED}|Skipped)")
+
+
+def _lint_results(run: Run) -> int:
+    results: list[str] = []
+    failures: list[dict[str, str]] = []
+    outputs: list[list[str]] = []
+
+    def hear(line: str) -> None:
+        run.terminal.say(line)
+        if found := _CHECKED.fullmatch(line):
+            results.append(found[2])
+            if found[2] == _FAILED:
+                failures.append({"check": found[1], "output": ""})
+                outputs.append([])
+        elif results[-1:] == [_FAILED]:
+            outputs[-1].append(line)
+
+    status = run.without_json(hear)
+    for failure, lines in zip(failures, outputs):
+        left = len(lines) - _LAST_LINES
+        more = [f"... and {left} lines: ./dev lint"] if left > 0 else []
+        failure["output"] = "\n".join([*lines[:_LAST_LINES], *more]).strip()
+    run.answer({"status": status, "passed": results.count("Passed"), "failures": failures})
+    return status
 
 
 def _verify_options(parser: argparse.ArgumentParser) -> None:
@@ -148,7 +225,6 @@ def _verify_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--list", action="store_true", help="print ids and statements; check none")
     parser.add_argument("--markdown", metavar="FILE", help="write a page with the outcomes")
-    json_option(parser)
 
 
 @command(
@@ -161,15 +237,16 @@ def _verify_options(parser: argparse.ArgumentParser) -> None:
     "needs Python 3.11 or newer on this machine; exit status 1 when a criterion failed; what a",
     "check changes, it takes back",
     options=_verify_options,
+    answer=shapes.VERIFY,
 )
 def verify(run: Run) -> int:
     options = run.options
     chosen = [f"--{name}" for name in ("quick", "list", "json") if getattr(options, name)]
     if options.markdown:
         chosen += ["--markdown", options.markdown]
-    if not options.json and not options.list:
+    if not run.json and not options.list:
         run.say_engine()
-    python = environment.ensure(run.checkout, run.aside, environment.TOOLS)
+    python = environment.ensure(run.checkout, run.terminal, environment.TOOLS)
     return hand_over(
         [
             *(str(python), "-m", "pytest", "tests/acceptance", "--capture=no"),
@@ -193,6 +270,7 @@ def _lock_options(parser: argparse.ArgumentParser) -> None:
     "./dev lock",
     "./dev lock --upgrade",
     options=_lock_options,
+    answer=shapes.LOCK,
 )
 def lock(run: Run) -> int:
     from .. import locking
@@ -202,8 +280,13 @@ def lock(run: Run) -> int:
         outdated = locking.outdated(run.checkout, python, run.terminal)
         if outdated:
             raise DevError(f"outdated locks: {', '.join(outdated)}", "update them: ./dev lock")
+        if run.json:
+            run.answer({"changed": False})
         return 0
-    if locking.write(run.checkout, python, run.terminal, upgrade=run.options.upgrade):
+    changed = locking.write(run.checkout, python, run.terminal, upgrade=run.options.upgrade)
+    if run.json:
+        run.answer({"changed": changed})
+    if changed:
         run.terminal.say("  to install the locked packages: ./dev up")
     return 0
 
@@ -223,12 +306,15 @@ def _audit_options(parser: argparse.ArgumentParser) -> None:
     "exit status: 1 if there is a known vulnerability; packages that could not be looked up are",
     "reported and count only with --strict, so that an outage fails no build",
     options=_audit_options,
+    answer=shapes.AUDIT,
 )
 def audit(run: Run) -> int:
     from ..production import audit as auditing
 
     python = environment.ensure(run.checkout, run.terminal, environment.TOOLS)
     found = auditing.audit(run.checkout, python, environment.LOCK_OF_ALL)
+    if run.json:
+        run.answer(asdict(found))
     for one in found.findings:
         fixed = ", ".join(one.mended_in) or "no version fixes it yet"
         run.terminal.fail(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import functools
+import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable
 
 from ..checkout import Checkout
 from ..errors import DevError
+from ..process import stream
 from ..terminal import Terminal
 
 if TYPE_CHECKING:
@@ -21,7 +24,7 @@ Work = Callable[["Run"], int]
 
 @dataclass(frozen=True)
 class Command:
-    """A command: its help, its arguments, its function."""
+    """A command: its help, its arguments, its function. `answer` is in shapes.py, None without."""
 
     name: str
     group: str
@@ -30,17 +33,20 @@ class Command:
     run: Callable[[Run], int]
     options: Callable[[argparse.ArgumentParser], None] | None
     passes_on: str
+    answer: Any
 
 
 @dataclass
 class Run:
-    """One run of a command."""
+    """One run of a command. With --json, `terminal` is stderr, and stdout has only the answer."""
 
     checkout: Checkout
     terminal: Terminal
     asked_engine: str
     options: argparse.Namespace
     rest: Sequence[str]
+    # As they were given, the command's name first.
+    words: Sequence[str] = ()
 
     @property
     def engine(self) -> Engine:
@@ -51,10 +57,32 @@ class Run:
             self._engine = choose(self.asked_engine, self.checkout, self.terminal)
         return self._engine
 
+    def answer(self, found: Any) -> None:
+        """Print the answer of --json."""
+        Terminal().say(json.dumps(found, indent=2))
+
+    def answer_problems(self, error: DevError) -> None:
+        """Print what an answer with --json is if the command cannot do its work."""
+        self.answer({"problems": [asdict(problem) for problem in error.problems]})
+
+    def without_json(self, on_line: Callable[[str], None], *more: str) -> int:
+        """Run this command without --json, with `more` options; pass each line to `on_line`.
+
+        For commands whose output is that of another program. Returns the exit status.
+        """
+        words = [word for word in self.words if word != "--json"]
+        asked = ["--engine", self.asked_engine] if self.asked_engine else []
+        return stream(
+            [sys.executable, str(self.checkout.root / "dev"), *asked, *words, *more],
+            on_line,
+            directory=Path.cwd(),
+            environment={**self.checkout.variables, **_PLAIN},
+        )
+
     @property
-    def aside(self) -> Terminal:
-        """The terminal for progress, separate from JSON output on stdout."""
-        return Terminal(out=sys.stderr) if getattr(self.options, "json", False) else self.terminal
+    def json(self) -> bool:
+        """Whether --json was given."""
+        return getattr(self.options, "json", False) is True
 
     def say_engine(self) -> None:
         """Print the engine that runs the stack, and the reason."""
@@ -67,9 +95,10 @@ class Run:
             self.terminal.say(f"  {line}")
         if self.options.yes:
             return True
-        if not sys.stdin.isatty():
+        if self.json or not sys.stdin.isatty():
             raise DevError(
-                "cannot ask for confirmation: stdin is not a terminal",
+                "cannot ask for confirmation: "
+                + ("--json was given" if self.json else "stdin is not a terminal"),
                 "add --yes to delete without asking",
             )
         answer = input("delete all of it? [y/N] ").strip().lower()
@@ -83,6 +112,9 @@ def engine_line(terminal: Terminal, engine: Engine) -> str:
     """The engine that runs the stack, and the reason."""
     return terminal.faint(f"engine: {engine.name} ({engine.reason})")
 
+
+# Another program's output in a form that can be read again.
+_PLAIN = {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"}
 
 COMMANDS: dict[str, Command] = {}
 # By title, in the order of `./dev help`, each with examples.
@@ -105,11 +137,13 @@ def _command(
     *examples: str,
     options: Callable[[argparse.ArgumentParser], None] | None = None,
     passes_on: str = "",
+    answer: Any = None,
 ) -> Callable[[Work], Work]:
-    """Register a command. `passes_on` names the program that gets unknown arguments."""
+    """Register a command. `passes_on` names the program that gets unknown arguments; with an
+    `answer`, the command takes --json."""
 
     def register(run: Work) -> Work:
-        COMMANDS[name] = Command(name, group, summary, examples, run, options, passes_on)
+        COMMANDS[name] = Command(name, group, summary, examples, run, options, passes_on, answer)
         return run
 
     return register

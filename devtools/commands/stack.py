@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import re
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -13,9 +14,9 @@ from ..environment import not_installed
 from ..errors import FAILED, DevError, PortLost, Problem
 from ..readiness import INTERVAL
 from ..terminal import Mark, Terminal, seconds, table
+from . import shapes
 from .options import (
     debug_option,
-    json_option,
     positive,
     services_argument,
     start_options,
@@ -26,6 +27,11 @@ from .registry import Run, group
 
 if TYPE_CHECKING:
     from ..status import StackStatus
+
+# Of each service, with --json: answers have an end.
+_LINES = 200
+# Compose appends the number of the container.
+_REPLICA = re.compile(r"-\d+$")
 
 # Seconds until health must be ok after all services are up.
 HEALTH_TIMEOUT = 90
@@ -55,6 +61,7 @@ def _up_options(parser: argparse.ArgumentParser) -> None:
     "SERVER=runserver ./dev up   with reload from the start",
     "exit status: 0 if health is ok, 1 if something is degraded; the output names the remedy",
     options=_up_options,
+    answer=shapes.STATUS,
 )
 def up(run: Run) -> int:
     run.say_engine()
@@ -67,6 +74,8 @@ def up(run: Run) -> int:
         raise
     took = seconds(time.monotonic() - began)
     done = f"up in {took}" if changed else f"already up, nothing changed  {took}"
+    if run.json:
+        run.answer(_as_json(run, status))
     run.terminal.mark(Mark.GOOD, done + _served_by(status))
     _print_addresses(run.terminal, status)
     if unmigrated := run.engine.unmigrated():
@@ -120,12 +129,15 @@ def _down_options(parser: argparse.ArgumentParser) -> None:
     "./dev down",
     "./dev down --volumes   deletes the data too",
     options=_down_options,
+    answer=shapes.DOWN,
 )
 def down(run: Run) -> int:
     data = run.engine.data()
     if run.options.volumes and data and not run.confirmed(data):
         return FAILED
     run.engine.down(volumes=run.options.volumes)
+    if run.json:
+        run.answer({"kept": [] if run.options.volumes else data})
     if data and not run.options.volumes:
         run.terminal.say(f"  the data is kept: {', '.join(data)}")
         run.terminal.say("  ./dev up uses it again; ./dev down --volumes deletes it")
@@ -138,17 +150,16 @@ def down(run: Run) -> int:
     "./dev status",
     "./dev status --json",
     "exit status: 1 if a service should run and does not, or is unhealthy, else 0",
-    options=json_option,
+    answer=shapes.STATUS,
 )
 def status(run: Run) -> int:
     found = run.engine.status()
-    missing = [] if found.down else run.engine.missing_packages()
-    if run.options.json:
-        run.terminal.say(json.dumps({**found.as_json(), "missing_packages": missing}, indent=2))
+    if run.json:
+        run.answer(_as_json(run, found))
     else:
         run.say_engine()
         _print_status(run.terminal, found)
-        if missing:
+        if missing := [] if found.down else run.engine.missing_packages():
             problem = not_installed(run.engine.lock, missing)
             run.terminal.say("")
             run.terminal.mark(Mark.WARNING, f"{problem.what}; {problem.remedy}")
@@ -167,10 +178,38 @@ def _logs_options(parser: argparse.ArgumentParser) -> None:
     "./dev logs -f web worker",
     "./dev logs --tail 50 migrate",
     options=_logs_options,
+    answer=shapes.LOGS,
 )
 def logs(run: Run) -> int:
     options = run.options
+    if run.json:
+        run.terminal = _LogObjects()
+        options.tail = options.tail or (None if options.follow else _LINES)
     return run.engine.logs(options.services, follow=options.follow, tail=options.tail)
+
+
+class _LogObjects(Terminal):
+    """Prints each line of a log as an object: `entry` if the line is one itself, else `text`."""
+
+    def __init__(self) -> None:
+        super().__init__(variables={"TERM": "dumb", "NO_COLOR": "1"})
+
+    def say(self, text: str = "") -> None:
+        service, _, line = text.partition("|")
+        found: dict[str, object] = {"service": _REPLICA.sub("", service.strip())}
+        if entry := _entry(line.strip()):
+            found["entry"] = entry
+        else:
+            found["text"] = line[1:]
+        super().say(json.dumps(found))
+
+
+def _entry(text: str) -> dict[str, object]:
+    with contextlib.suppress(ValueError):
+        found = json.loads(text)
+        if isinstance(found, dict):
+            return found
+    return {}
 
 
 def _restart_options(parser: argparse.ArgumentParser) -> None:
@@ -183,12 +222,16 @@ def _restart_options(parser: argparse.ArgumentParser) -> None:
     "restart all services, or the given ones, and wait until they are healthy",
     "./dev restart worker",
     options=_restart_options,
+    answer=shapes.SECONDS,
 )
 def restart(run: Run) -> int:
     began = time.monotonic()
     with _naming_missing_packages(run):
         run.engine.restart(run.options.services, timeout=run.options.timeout)
-    run.terminal.mark(Mark.GOOD, f"restarted in {seconds(time.monotonic() - began)}")
+    took = time.monotonic() - began
+    if run.json:
+        run.answer({"seconds": round(took, 1)})
+    run.terminal.mark(Mark.GOOD, f"restarted in {seconds(took)}")
     return 0
 
 
@@ -205,12 +248,16 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
     "./dev serve gunicorn    as in production",
     "./dev serve gunicorn --debug   under a debugger; attach an editor, edits reload",
     options=_serve_options,
+    answer=shapes.SERVE,
 )
 def serve(run: Run) -> int:
     server, debug = run.options.server, run.options.debug
     began = time.monotonic()
     with _naming_missing_packages(run):
         changed = run.engine.serve(server, debug=debug, timeout=run.options.timeout)
+    if run.json:
+        port = run.engine.debug_port if debug else None
+        run.answer({"server": server, "changed": changed, "debug_port": port})
     if not changed:
         run.terminal.mark(Mark.GOOD, f"{server} is already running")
         return 0
@@ -230,13 +277,21 @@ def serve(run: Run) -> int:
     "./dev clean",
     "./dev clean --yes   in a script",
     options=yes_option,
+    answer=shapes.CLEAN,
 )
 def clean(run: Run) -> int:
     remains = run.engine.remains()
     if remains and not run.confirmed(remains):
         return FAILED
     run.engine.clean()
+    if run.json:
+        run.answer({"deleted": remains})
     return 0
+
+
+def _as_json(run: Run, found: StackStatus) -> dict[str, object]:
+    missing = [] if found.down else run.engine.missing_packages()
+    return {**found.as_json(), "missing_packages": missing}
 
 
 @contextlib.contextmanager

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import TYPE_CHECKING
 
 from ..errors import FAILED, UsageError
 from ..services import WEB
 from ..terminal import Mark, megabytes, table
-from .options import json_option, yes_option
+from . import shapes
+from .options import yes_option
 from .registry import Run, group
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ def _worktree_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="with a copy of the database and files of the stack that runs here; default: empty",
     )
-    json_option(parser)
     yes_option(parser)
 
 
@@ -38,6 +37,7 @@ def _worktree_options(parser: argparse.ArgumentParser) -> None:
     "./dev worktree list",
     "./dev worktree remove my-branch   deletes its stack and data: asks first",
     options=_worktree_options,
+    answer=shapes.WORKTREES,
 )
 def worktree(run: Run) -> int:
     from .. import worktrees
@@ -48,12 +48,18 @@ def worktree(run: Run) -> int:
     if not options.branch:
         raise UsageError("missing branch", f"./dev worktree {options.action} BRANCH")
     if options.action == "add":
+        if run.json:
+            raise UsageError(
+                "a work tree is added without --json", "its state: ./dev worktree list --json"
+            )
         return worktrees.add(run.engine, run.terminal, options.branch, copy_data=options.copy_data)
     tree = worktrees.named(checkout, options.branch)
     worktrees.refuse_removal(tree, checkout)
     if not run.confirmed(worktrees.remains(tree, checkout, run.terminal)):
         return FAILED
     worktrees.remove(tree, checkout, run.terminal)
+    if run.json:
+        run.answer({"removed": str(tree.path)})
     run.terminal.mark(Mark.GOOD, f"removed {tree.path}; the branch {tree.branch} stays")
     return 0
 
@@ -62,7 +68,7 @@ def _list(run: Run) -> int:
     from .. import worktrees
 
     found = list(worktrees.running(run.checkout, run.terminal))
-    if run.options.json:
+    if run.json:
         rows = [
             {
                 "path": str(tree.path),
@@ -79,7 +85,7 @@ def _list(run: Run) -> int:
             }
             for tree, stacks in found
         ]
-        run.terminal.say(json.dumps(rows, indent=2))
+        run.answer(rows)
         return 0
     lines = [["BRANCH", "STACK", "MEMORY", "WEB", "FOLDER"]]
     for tree, stacks in found:

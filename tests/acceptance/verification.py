@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 from collections import defaultdict
+from dataclasses import asdict
 
 import pytest
 from _pytest.terminal import TerminalReporter
@@ -59,6 +61,9 @@ class Verification:
         except DevError as error:
             for problem in error.problems:
                 self.terminal.fail(problem)
+            if option.json:
+                problems = [asdict(problem) for problem in error.problems]
+                print(json.dumps({"problems": problems}, indent=2))
             pytest.exit("refused", error.exit_status)
         items[:] = dict.fromkeys(test for one in self.criteria for test in one.tests)
         for item in items:
@@ -69,7 +74,10 @@ class Verification:
                 item.add_marker(pytest.mark.skip(reason=_LEFT_OUT))
 
     def _list(self) -> None:
-        for one in self.criteria:
+        if self.config.option.json:
+            found = [{"id": one.id, "statement": one.statement} for one in self.criteria]
+            print(json.dumps(found, indent=2))
+        for one in () if self.config.option.json else self.criteria:
             print(f"{one.id:<8}  {one.statement}")
         pytest.exit("listed", 0)
 

@@ -31,7 +31,7 @@ def test_every_command_is_in_it():
 
 def test_it_shows_nothing_unread_and_every_published_port():
     text = (CHECKOUT / PAGE).read_text()
-    assert "``" not in text
+    assert "``" not in text.replace("```", "")
     assert "SUPPRESS" not in text
     for name in ("docker-compose.yml", "docker-compose.prod.yml"):
         published = re.findall(r"\$\{(\w+):-(\d+)\}:\d+$", (CHECKOUT / name).read_text(), re.M)

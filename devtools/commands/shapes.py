@@ -1,0 +1,222 @@
+"""The answers of the commands with --json: docs/reference.md shows them, tests hold them.
+
+A text names the type of a value: `text`, `number`, `flag` (true or false), `null`, `any`, or
+several with `|` between them; another word is the value itself. A key in `<>` stands for any key,
+and one that ends with `?` may be missing. Keys are only ever added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+PROBLEM = {"what": "text", "remedy": "text"}
+# Of every command that cannot do its work.
+PROBLEMS = {"problems": [PROBLEM]}
+
+HELP = [{"name": "text", "group": "text", "summary": "text"}]
+
+STATUS = {
+    "engine": "text",
+    "project": "text",
+    "state": "up|failing|down",
+    "server": "text|null",
+    "services": [
+        {
+            "name": "text",
+            "state": "text",
+            "healthy": "flag",
+            "since": "text|null",
+            "uptime_seconds": "number|null",
+            "address": "text|null",
+            "replicas": "any",
+        }
+    ],
+    "health": {"status?": "text", "checks?": {"<name>": {"<fact>": "any"}}},
+    "addresses": {"<service or page>": "text"},
+    "tenants": {"<tenant>": "text"},
+    "reload": "flag|null",
+    "debuggers": {"<service>": {"address": "text", "listening": "flag", "attached": "flag"}},
+    "missing_packages": ["text"],
+}
+DOWN = {"kept": ["text"]}
+SECONDS = {"seconds": "number"}
+SERVE = {"server": "text", "changed": "flag", "debug_port": "number|null"}
+CLEAN = {"deleted": ["text"]}
+# Each line of the output is one of these.
+LOGS = {"service": "text", "text?": "text", "entry?": {"<key>": "any"}}
+
+SNAPSHOT = {
+    "name": "text",
+    "bytes": "number",
+    "saved": "text",
+    "branch": "text",
+    "postgres": "text|number",
+    "tenants": ["text"],
+    "migrations_lacking": ["text"],
+    "migrations_added": ["text"],
+}
+SNAPSHOTS = {
+    "save": SNAPSHOT,
+    "list": [SNAPSHOT],
+    "restore": {"restored": "text", "failing": {"<health check>": "text"}},
+    "delete": {"deleted": "text"},
+}
+WORKTREES = {
+    "list": [
+        {
+            "path": "text",
+            "branch": "text",
+            "stacks": [
+                {
+                    "engine": "text",
+                    "healthy": "flag",
+                    "memory": "number",
+                    "addresses": {"<service or page>": "text"},
+                }
+            ],
+        }
+    ],
+    "remove": {"removed": "text"},
+}
+
+ADOPT = {"commit": "text", "dry_run": "flag", "removed": ["text"], "changed": ["text"]}
+UPGRADE = {
+    "dry_run": "flag",
+    "version?": "text",
+    "base?": "text",
+    "commit?": "text",
+    "changed?": ["text"],
+    "yours?": ["text"],
+    "not_taken?": ["text"],
+}
+STARTAPP = {"files": ["text"]}
+
+ENV = {
+    "env": {
+        "engine": "text",
+        "deployment": "text",
+        "service": "text",
+        "running": "flag|null",
+        "variables": [
+            {
+                "name": "text",
+                "group": "text",
+                "value": "text|null",
+                "source": "text",
+                "note": "text",
+                "secret": "flag",
+                "deployments": ["text"],
+            }
+        ],
+        "unknown": ["text"],
+    },
+    "env --check": [{"file": "text", "line": "number", "what": "text", "remedy": "text"}],
+}
+PARITY = {
+    "differences": [
+        {
+            "service": "text",
+            "aspect": "text",
+            "local": "text",
+            "production": "text",
+            "reason": "text",
+        }
+    ],
+    "alike": [{"service": "text", "aspect": "text", "value": "text"}],
+    "stale": ["text"],
+}
+EXPORT = {
+    "files": [{"path": "text", "family": "text"}],
+    "notes": ["text"],
+    "placeholders": ["text"],
+    "parameters": ["text"],
+}
+REFERENCE = {"files": ["text"], "changed": "flag"}
+
+TEST = {
+    "status": "number",
+    "counts": {"<outcome>": "number"},
+    "seconds": "number",
+    "failures": [
+        {"test": "text", "file": "text", "line": "number", "message": "text", "text": "text"}
+    ],
+    "failures_left_out": "number",
+    "output": "text",
+}
+LINT = {"status": "number", "passed": "number", "failures": [{"check": "text", "output": "text"}]}
+VERIFY = {
+    "verify": {
+        "engine": "text",
+        "passed": "flag",
+        "criteria": [
+            {
+                "id": "text",
+                "statement": "text",
+                "status": "text",
+                "evidence": "text",
+                "remedy": "text",
+                "seconds": "number",
+            }
+        ],
+    },
+    "verify --list": [{"id": "text", "statement": "text"}],
+}
+LOCK = {"changed": "flag"}
+AUDIT = {
+    "looked_up": "number",
+    "findings": [{"package": "text", "version": "text", "advisory": "text", "mended_in": ["text"]}],
+    "not_looked_up": ["text"],
+}
+DOCTOR = {
+    "state": "ok|wrong",
+    "checks": [
+        {
+            "name": "text",
+            "state": "text",
+            "finding": "text",
+            "remedy": "text",
+            "seconds": "number",
+        }
+    ],
+    "fixed": {"<check>": ["text"]},
+}
+SECRETS = {"file": "text", "to_fill_in": ["text"]}
+BACKUP = {"<fact>": "any"}
+
+
+def misfit(value: Any, shape: Any, place: str = "answer") -> str:
+    """Where `value` differs from `shape`, and how; empty if it fits."""
+    if isinstance(shape, str):
+        return "" if any(_is(value, one) for one in shape.split("|")) else f"{place}: not {shape}"
+    if value is None:
+        return ""  # an object or a list that does not apply
+    if isinstance(shape, list):
+        if not isinstance(value, list):
+            return f"{place}: not a list"
+        found = (misfit(one, shape[0], f"{place}[{n}]") for n, one in enumerate(value))
+        return next(filter(None, found), "")
+    if not isinstance(value, Mapping):
+        return f"{place}: not an object"
+    return _misfit_of_keys(value, shape, place)
+
+
+def _misfit_of_keys(value: Mapping[str, Any], shape: Mapping[str, Any], place: str) -> str:
+    [any_key] = [key for key in shape if key.startswith("<")] or [""]
+    known = {key.rstrip("?"): one for key, one in shape.items() if key != any_key}
+    missing = [key for key in shape if key not in value and key != any_key and key[-1] != "?"]
+    if missing:
+        return f"{place}: no {', '.join(missing)}"
+    for key, one in value.items():
+        if key not in known and not any_key:
+            return f"{place}: unknown {key}"
+        if found := misfit(one, known.get(key, shape.get(any_key)), f"{place}.{key}"):
+            return found
+    return ""
+
+
+def _is(value: Any, kind: str) -> bool:
+    if kind == "number":
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    kinds = {"text": str, "flag": bool, "null": type(None), "any": object}
+    return isinstance(value, kinds[kind]) if kind in kinds else value == kind
