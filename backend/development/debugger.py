@@ -49,12 +49,14 @@ def wait_for_an_editor() -> None:
     """Trace no thread of this process, or of its forks, until an editor attaches."""
     import pydevd
     import pydevd_tracing
+    from _pydevd_bundle.pydevd_constants import PYDEVD_USE_SYS_MONITORING
     from _pydevd_bundle.pydevd_process_net_command_json import PyDevJsonCommandProcessor as Requests
 
     # Python 3.12 and newer can trace threads that run already. pydevd has a library for others, on
     # some systems.
     trace_all = getattr(threading, "settrace_all_threads", None)
-    if trace_all is None and pydevd_tracing._load_python_helper_lib() is None:
+    cannot = trace_all is None and pydevd_tracing._load_python_helper_lib() is None
+    if cannot or PYDEVD_USE_SYS_MONITORING:  # which costs little
         return
     debugger, attached = pydevd.PyDB, threading.Event()
     enable, patch = debugger.enable_tracing, debugger.patch_threads
