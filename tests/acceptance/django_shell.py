@@ -20,6 +20,7 @@ from criteria import Failed
 # code sees no name and no context variable of the one before it.
 LOOP = """
 import contextlib, contextvars, io, json, sys
+from django.db import connections
 from django_tenants.utils import tenant_context
 from tenants.operators import Operators
 from tenants.services import get_tenant
@@ -36,6 +37,7 @@ for line in sys.stdin:
             contextvars.copy_context().run(exec, asked["code"], {})
     except Exception as error:
         fault = f"{type(error).__name__}: {error}"
+    connections.close_all()  # a check may restart the database before the next question
     print(json.dumps({"printed": printed.getvalue(), "fault": fault}), flush=True)
 """
 

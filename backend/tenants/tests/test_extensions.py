@@ -21,7 +21,7 @@ def available(condition: str) -> str:
         )
         row = cursor.fetchone()
     if row is None:
-        pytest.skip(f"this server has no extension with {condition}")
+        pytest.skip(f"not applicable: this server has no extension with {condition}")
     return row[0]
 
 
