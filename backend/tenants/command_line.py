@@ -50,8 +50,8 @@ TENANT_FREE = frozenset(
         "squashmigrations",
         "startapp",
         "startproject",
-        "stopped_tasks",
         "suspend_tenant",
+        "tasks",
         "version",
     }
 )

@@ -3,7 +3,7 @@
 from django.urls import path
 
 from core.urls import handler400, handler403, handler404, handler500, urlpatterns
-from workbench import views
+from workbench import tasks, views
 
 __all__ = ["handler400", "handler403", "handler404", "handler500", "urlpatterns"]
 
@@ -12,5 +12,7 @@ urlpatterns = [
     path("workbench/live/", views.live, name="workbench-live"),
     path("workbench/mail/<str:key>/", views.message, name="workbench-message"),
     path("workbench/mail/<str:key>/html/", views.message_html, name="workbench-message-html"),
+    path("workbench/tasks/", tasks.tasks, name="workbench-tasks"),
+    path("workbench/tasks/<str:task_id>/<str:action>/", tasks.act, name="workbench-task"),
     *urlpatterns,
 ]

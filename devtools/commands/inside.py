@@ -76,6 +76,19 @@ def shell(run: Run) -> int:
 
 
 @command(
+    "tasks",
+    "show schedules, and tasks that run, wait or failed; send one again, or end it",
+    "./dev tasks",
+    "./dev tasks --json",
+    "./dev tasks ID   with its arguments and traceback",
+    "./dev tasks --send ID   or all; --end ID ends a running one; both ask before",
+    passes_on="manage.py tasks",
+)
+def tasks(run: Run) -> int:
+    return run.engine.execute(WEB, ["python", "manage.py", "tasks", *run.rest])
+
+
+@command(
     "psql",
     "open psql on the application's database, as superuser",
     "./dev psql",

@@ -78,6 +78,18 @@ def visit(lively, browser) -> Callable[..., Page]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_of_tasks_is_for_everybody(visit, scheme, width):
+    with visit("/workbench/tasks/", width, color_scheme=scheme) as page:
+        expect(page.get_by_role("heading", name="Schedules")).to_be_visible()
+        expect(page.get_by_text("users.remove_expired_log_ins")).to_be_visible()
+        assert faults(page) == []
+        assert page.watched.said == []
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=PICTURES / f"tasks-{width}-{scheme}.png", full_page=True)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
 def test_the_workbench_is_whole_and_for_everybody(visit, scheme, width):
     with visit(width=width, color_scheme=scheme, reduced_motion="reduce") as page:
         for name in SECTIONS:

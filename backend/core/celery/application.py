@@ -20,7 +20,7 @@ from tenant_schemas_celery.app import CeleryApp, get_schema_name_from_task
 from tenant_schemas_celery.cache import SimpleCache
 from tenant_schemas_celery.task import TenantTask
 
-from core.celery import kept_connections  # noqa: F401  connects its receiver
+from core.celery import failed_tasks, kept_connections  # noqa: F401  connect their receivers
 from core.celery.beat import BeatStep
 from core.celery.heartbeat import HeartbeatStep
 from core.celery.requeue import LeaseStep, RequeueStep
@@ -139,7 +139,7 @@ app.steps["consumer"].add(RequeueStep)
 
 
 @cache
-def _registered_tasks() -> Mapping[str, Task]:
+def registered_tasks() -> Mapping[str, Task]:
     """Return every task by its name. Only a worker has loaded them all by itself."""
     app.loader.import_default_modules()
     return app.tasks
@@ -150,7 +150,7 @@ def send_task(name: str, *args: object) -> None:
 
     For services: tasks import them, so they cannot import tasks.
     """
-    _registered_tasks()[name].delay(*args)
+    registered_tasks()[name].delay(*args)
 
 
 @signals.celeryd_init.connect

@@ -17,7 +17,7 @@ import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import redis
@@ -34,6 +34,7 @@ from django_tenants.utils import (
 from core.celery.broker import broker
 
 LAST = "homeport:beat:last"  # name of a schedule: when it was last sent, ISO 8601
+_NOT_SENT = "since "  # before the time from which a new one waits
 _SENT = "homeport:beat:sent:"  # and its name: whom its task was sent to since then
 ALIVE = "homeport:beat:alive"
 POLL_INTERVAL = 20  # seconds between two looks at what is due, at most
@@ -62,15 +63,23 @@ class Schedule(beat.ScheduleEntry):
     def __init__(self, *, tenant_schemas: Sequence[str] | None = None, **fields: Any) -> None:
         super().__init__(**fields)
         self.tenant_schemas = tenant_schemas
+        self.last = _NOT_SENT + self.default_now().isoformat()  # as Redis has it
 
     def take(self, last: str) -> None:
         """Go on from the time when it was last sent by any scheduler."""
-        self.last_run_at = datetime.fromisoformat(last)
+        self.last = last
+        self.last_run_at = datetime.fromisoformat(last.removeprefix(_NOT_SENT))
+
+    @property
+    def last_time(self) -> str | None:
+        """When it was last sent, as ISO 8601; None if it never was."""
+        return None if self.last.startswith(_NOT_SENT) else self.last
 
     def next_time(self) -> datetime:
-        """Return when it is due, which may be in the past."""
-        now = self.default_now()
-        return cast(datetime, now + self.schedule.remaining_estimate(self.last_run_at))
+        """Return when it is due, to the second; it may be in the past."""
+        now = self.default_now() + timedelta(milliseconds=500)
+        due = now + self.schedule.remaining_estimate(self.last_run_at)
+        return cast(datetime, due.replace(microsecond=0))
 
 
 class Scheduler(beat.Scheduler):
@@ -114,7 +123,7 @@ class Scheduler(beat.Scheduler):
             Exception: what kept it from being sent to someone, who is not remembered.
         """
         keys = (LAST, _SENT + entry.name)
-        due, began, number = entry.last_run_at.isoformat(), entry.default_now().isoformat(), 0
+        due, began, number = entry.last, entry.default_now().isoformat(), 0
         for identity, place in _places(entry.tenant_schemas):
             if not _run(_CLAIM, keys, entry.name, due, identity, _SENT_EXPIRES):
                 continue
@@ -162,7 +171,7 @@ def read_last(entries: Sequence[Schedule]) -> list[str]:
         return []
     with broker().pipeline() as pipe:
         for entry in entries:
-            pipe.hsetnx(LAST, entry.name, entry.last_run_at.isoformat())
+            pipe.hsetnx(LAST, entry.name, entry.last)
         pipe.hmget(LAST, [entry.name for entry in entries])
         return [last.decode() for last in pipe.execute()[-1]]
 

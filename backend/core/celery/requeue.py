@@ -47,6 +47,16 @@ def count_taken() -> int:
     return sum(client.zcard(index) for index in _indexes(client))
 
 
+def living_workers() -> list[str]:
+    """Return the names of the workers that have a lease.
+
+    Raises:
+        redis.RedisError: when the broker does not answer.
+    """
+    keys = broker().scan_iter(match=f"{LEASE}*", count=1000)
+    return sorted(key.decode().removeprefix(LEASE) for key in keys)
+
+
 @signals.celeryd_init.connect
 def keep_under_own_name(sender: str, conf: Any, **kwargs: Any) -> None:
     """Let this worker, named `sender`, keep what it takes apart from what others do."""

@@ -2,7 +2,7 @@
 
 A process that ends (no memory left, a crash in a library) cannot count its own end. So
 each start of a task is counted in the broker, and the count is removed when the task has ended in
-any way that left its process alive. `manage.py stopped_tasks` lists, sends again and forgets.
+any way that left its process alive. `manage.py tasks` lists, sends again and forgets.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _count(
 
 def remedy() -> str:
     """Return the command that lists the stopped tasks."""
-    return f"{settings.REMEDIES['manage']} stopped_tasks"
+    return f"{settings.REMEDIES['manage']} tasks"
 
 
 def kept() -> dict[str, dict[str, Any]]:

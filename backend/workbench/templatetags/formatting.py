@@ -23,3 +23,12 @@ def clock(moment: datetime) -> SafeString:
 def moment(seconds: float) -> str:
     """Return seconds since the epoch as date and time in UTC."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+@register.filter
+def iso(moment: str | None) -> SafeString | str:
+    """Return a moment of ISO 8601 as date and time in UTC."""
+    if not moment:
+        return "-"
+    words = f"{datetime.fromisoformat(moment).astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    return format_html('<time datetime="{}">{}</time>', moment, words)

@@ -108,7 +108,7 @@ def test_a_task_that_was_stopped_is_shown_with_the_command_to_look_at_it(bench, 
         finally:
             broker.hdel(KEPT, "1")
     assert "orders.crash" in shown
-    assert "./dev manage stopped_tasks" in shown
+    assert "./dev tasks" in shown
 
 
 def test_a_dead_database_is_shown_and_never_asked_for_the_page(bench, services, monkeypatch):
