@@ -139,10 +139,14 @@ def _arguments(one: Mapping[str, Any]) -> str:
 
 
 def _names(task: str, number: int) -> list[str]:
-    """Return the names of a task's first arguments; "" for those that it does not name."""
+    """Return the names of a task's first arguments; "" for those that it does not name.
+
+    What this code no longer has may have been a secret.
+    """
     found = registered_tasks().get(task)
-    names = list(inspect.signature(found.run).parameters) if found else []
-    return [*names, *[""] * number][:number]
+    if found is None:
+        return ["secret"] * number
+    return [*inspect.signature(found.run).parameters, *[""] * number][:number]
 
 
 # --- acting ---------------------------------------------------------------------------------

@@ -183,6 +183,13 @@ def test_arguments_that_are_no_text_are_sent_as_they_were(kept):
     assert "b'\\x00\\xff'" in listed()
 
 
+def test_positional_arguments_of_a_task_that_is_no_longer_known_are_masked(kept, monkeypatch):
+    kept(["hunter2"])
+    assert "hunter2" in listed()
+    monkeypatch.setattr(task_list, "registered_tasks", dict)
+    assert "hunter2" not in listed()
+
+
 def test_nothing_is_done_without_being_asked_for(kept, monkeypatch):
     task_id = kept()
     with pytest.raises(CommandError, match="add --yes"):
