@@ -75,6 +75,15 @@ def shell(run: Run) -> int:
     return run.engine.shell(run.rest)
 
 
+def _tasks_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", nargs="?", metavar="ID", help="show all of this task")
+    one = parser.add_mutually_exclusive_group()
+    one.add_argument("--send", metavar="ID", help="send this failed task again, or `all`")
+    one.add_argument("--end", metavar="ID", help="end this running task, for good")
+    one.add_argument("--forget", metavar="ID", help="forget this failed task, or `all`")
+    yes_option(parser)
+
+
 @command(
     "tasks",
     "show schedules, and tasks that run, wait or failed; send one again, or end it",
@@ -82,10 +91,17 @@ def shell(run: Run) -> int:
     "./dev tasks --json",
     "./dev tasks ID   with its arguments and traceback",
     "./dev tasks --send ID   or all; --end ID ends a running one; both ask before",
-    passes_on="manage.py tasks",
+    options=_tasks_options,
+    answer=shapes.TASKS,
 )
 def tasks(run: Run) -> int:
-    return run.engine.execute(WEB, ["python", "manage.py", "tasks", *run.rest])
+    options = run.options
+    words = [options.id] if options.id else []
+    for name in ("send", "end", "forget"):
+        if chosen := getattr(options, name):
+            words += [f"--{name}", chosen]
+    words += [f"--{name}" for name in ("yes", "json") if getattr(options, name)]
+    return run.engine.execute(WEB, ["python", "manage.py", "tasks", *words])
 
 
 @command(

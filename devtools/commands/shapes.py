@@ -80,6 +80,41 @@ WORKTREES = {
     "remove": {"removed": "text"},
 }
 
+_TASK = {
+    "id": "text",
+    "task": "text",
+    "tenant": "text",
+    "state": "running|waiting|retried|failed|ended|stopped",
+    "attempt": "number",
+    "since": "text|null",
+    "until": "text|null",
+    "worker": "text",
+    "arguments": "text",
+    "error": "text",
+    "traceback": "text",
+}
+TASKS = {
+    "tasks": {
+        "schedules": [
+            {
+                "name": "text",
+                "task": "text",
+                "times": "text",
+                "tenants": "text",
+                "last": "text|null",
+                "next": "text",
+            }
+        ],
+        "workers": ["text"],
+        "running": [_TASK],
+        "waiting": {"number": "number", "first": [_TASK]},
+        "retried": [_TASK],
+        "failed": [_TASK],
+    },
+    "tasks ID": _TASK,
+    "tasks --send, --end or --forget": {"done": ["text"]},
+}
+
 ADOPT = {"commit": "text", "dry_run": "flag", "removed": ["text"], "changed": ["text"]}
 UPGRADE = {
     "dry_run": "flag",

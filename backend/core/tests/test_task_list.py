@@ -245,6 +245,14 @@ def test_a_broker_that_is_gone_is_named(settings):
         listed()
 
 
+def test_with_json_nothing_is_asked_and_the_answer_has_what_was_done_or_is_wrong(kept):
+    task_id, out = kept(), StringIO()
+    with pytest.raises(CommandError, match="add --yes"):
+        call_command("tasks", "--forget", task_id, "--json", stdout=out)
+    assert "add --yes" in json.loads(out.getvalue())["problems"][0]["what"]
+    assert json.loads(listed("--forget", task_id, "--json", "--yes")) == {"done": [task_id]}
+
+
 def test_a_message_that_is_not_of_celery_is_shown_as_unknown(own):
     broker().lpush(QUEUE, "{}")
     assert queue.waiting(5)[0]["task"] == "unknown"

@@ -1,4 +1,5 @@
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -36,44 +37,49 @@ class Command(BaseCommand):
         parser.add_argument("--yes", action="store_true", help="do not ask before that")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        logging.disable(logging.WARNING)  # a sent task's line would be among the output
         try:
             self._handle(options)
-        except TaskError as error:
-            raise CommandError(str(error)) from error
-        except redis.RedisError as error:
-            raise CommandError(f"the broker does not answer: {error}") from error
+        except (TaskError, redis.RedisError) as error:
+            gone = "the broker does not answer: " if isinstance(error, redis.RedisError) else ""
+            if options["json"]:
+                problem = {"what": f"{gone}{error}", "remedy": ""}
+                self.stdout.write(json.dumps({"problems": [problem]}, indent=2))
+            raise CommandError(f"{gone}{error}") from error
+        finally:
+            logging.disable(logging.NOTSET)
 
     def _handle(self, options: dict[str, Any]) -> None:
         for name, act in ACTIONS.items():
             if options[name]:
-                self._act(name, options[name], options["yes"], act)
+                self._act(name, act, options)
                 return
-        if options["id"]:
-            self._show_one(task_list.find(options["id"]), options["json"])
-        elif options["json"]:
-            self.stdout.write(json.dumps(task_list.read(), indent=2))
+        found = task_list.find(options["id"]) if options["id"] else task_list.read()
+        if options["json"]:
+            self.stdout.write(json.dumps(found, indent=2))
+        elif options["id"]:
+            self._show_one(found)
         else:
-            self._show(task_list.read())
+            self._show(found)
 
-    def _act(self, what: str, task_id: str, yes: bool, act: Callable[[str], Any]) -> None:
-        chosen = task_list.read()["failed"] if task_id == "all" else [task_list.find(task_id)]
+    def _act(self, what: str, act: Callable[[str], Any], options: dict[str, Any]) -> None:
+        asked = options[what]
+        chosen = task_list.read()["failed"] if asked == "all" else [task_list.find(asked)]
+        say = self.stderr if options["json"] else self.stdout
         for one in chosen:
-            self.stdout.write(f"{one['task']}({one['arguments'][:WIDEST]})  {one['tenant'] or '-'}")
-        if chosen and not yes:
-            if not sys.stdin.isatty():
-                raise CommandError("cannot ask for confirmation: stdin is no terminal; add --yes")
+            say.write(f"{one['task']}({one['arguments'][:WIDEST]})  {one['tenant'] or '-'}")
+        if chosen and not options["yes"]:
+            if options["json"] or not sys.stdin.isatty():
+                raise TaskError("cannot ask for confirmation: add --yes")
             if input(f"{what}? [y/N] ").strip().lower() not in ("y", "yes"):
-                raise CommandError("nothing was done")
-        for one in chosen:
-            said = act(one["id"]) or one["id"]
-            self.stdout.write(f"{DONE[what]}: {said}")
-        if not chosen:
-            self.stdout.write("no task has failed")
+                raise TaskError("nothing was done")
+        done = [act(one["id"]) or one["id"] for one in chosen]
+        if options["json"]:
+            self.stdout.write(json.dumps({"done": done}, indent=2))
+        else:
+            self.stdout.write(f"{DONE[what]}: {', '.join(done) or 'none, no task has failed'}")
 
-    def _show_one(self, one: dict[str, Any], as_json: bool) -> None:
-        if as_json:
-            self.stdout.write(json.dumps(one, indent=2))
-            return
+    def _show_one(self, one: dict[str, Any]) -> None:
         for name, value in one.items():
             if value and name != "traceback":
                 self.stdout.write(f"{name:<10} {value}")
