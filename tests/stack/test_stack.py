@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from running_stack import eventually
 
+from devtools.commands import shapes
+
 FIRST_FIELDS = {"timestamp", "level", "event", "logger"}
 VIEW = "backend/core/views.py"
 
@@ -186,6 +188,49 @@ def test_data_and_queued_tasks_survive_down_and_up(running):
     )
     assert found == "1"
     eventually(lambda: [e for e in running.log_entries("worker") if e["event"] == "task_succeeded"])
+
+
+def test_a_failed_task_is_listed_and_sent_again(running):
+    of_none = "echo.apply_async(['hello'], headers={'_schema_name': 'gone'})"
+    code = f"from core.celery import echo; print({of_none}.id)"
+    sent = running.python(code).splitlines()[-1]
+
+    def failed() -> list[str]:
+        found = json.loads(running.dev("tasks", "--json").stdout)
+        assert shapes.misfit(found, shapes.TASKS["tasks"]) == ""
+        return [one["id"] for one in found["failed"]]
+
+    eventually(lambda: sent in failed())
+    one = json.loads(running.dev("tasks", sent, "--json").stdout)
+    assert shapes.misfit(one, shapes.TASKS["tasks ID"]) == ""
+    assert (one["arguments"], "LookupError" in one["traceback"]) == ("'hello'", True)
+    assert "add --yes" in running.dev("tasks", "--send", sent, check=False).stderr
+    [again] = json.loads(running.dev("tasks", "--send", sent, "--yes", "--json").stdout)["done"]
+    eventually(lambda: again in failed())
+    assert sent not in failed()
+    running.dev("tasks", "--forget", again, "--yes")
+
+
+def test_schedules_are_sent_by_every_worker_each_time_once(running):
+    code = (
+        "from core.celery import beat\nfrom core.celery.broker import broker\n"
+        "name = 'users.remove_expired_log_ins'\n"
+        "broker().hset(beat.LAST, name, '2026-01-01T00:00:00+00:00')"
+    )
+    before = len(_sent(running))
+    running.compose("stop", "worker")
+    running.python(code)
+    try:  # a worker looks as soon as it starts
+        running.compose("up", "--detach", "--scale", "worker=3", "--wait", "worker")
+        eventually(lambda: len(_sent(running)) > before)
+        assert len(_sent(running)) == before + 1
+    finally:
+        running.compose("up", "--detach", "--scale", "worker=1", "--wait", "worker")
+
+
+def _sent(running) -> list[str]:
+    said = running.compose("logs", "--no-log-prefix", "worker").stdout
+    return [line for line in said.splitlines() if '"schedule sent"' in line and "log_ins" in line]
 
 
 def test_three_releases_at_once_all_succeed(running):

@@ -182,7 +182,7 @@ def send_again(task_id: str) -> str:
         return failed_tasks.send_again(app, _kept(task_id))
     except KeyError as error:
         raise TaskError(f"this code has no task {error}") from error
-    except ValueError as error:
+    except (TypeError, ValueError) as error:  # also of arguments that the task no longer takes
         raise TaskError(str(error)) from error
 
 

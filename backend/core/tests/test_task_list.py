@@ -190,6 +190,13 @@ def test_positional_arguments_of_a_task_that_is_no_longer_known_are_masked(kept,
     assert "hunter2" not in listed()
 
 
+def test_one_whose_task_no_longer_takes_its_arguments_is_not_sent(kept):
+    task_id = kept(["one", "too many"])
+    with pytest.raises(CommandError, match="takes 1 positional argument"):
+        listed("--send", task_id, "--yes")
+    assert [one["id"] for one in failed_tasks.failed()] == [task_id]
+
+
 def test_nothing_is_done_without_being_asked_for(kept, monkeypatch):
     task_id = kept()
     with pytest.raises(CommandError, match="add --yes"):
