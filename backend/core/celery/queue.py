@@ -39,7 +39,8 @@ def taken() -> Iterator[dict[str, Any]]:
     """
     client = broker()
     for index in client.scan_iter(match=f"{WHEN_TAKEN}*", count=1000):
-        for message in client.hvals(TAKEN + index.decode().removeprefix(WHEN_TAKEN)):
+        messages = client.hscan_iter(TAKEN + index.decode().removeprefix(WHEN_TAKEN))
+        for _tag, message in messages:
             yield _described(json.loads(message)[0])
 
 

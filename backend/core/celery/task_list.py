@@ -9,6 +9,7 @@ import inspect
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from django.conf import settings
@@ -17,10 +18,11 @@ from django_tenants.utils import get_public_schema_name
 from core.celery import failed_tasks, queue, stopped_tasks
 from core.celery.application import app, registered_tasks
 from core.celery.beat import Scheduler, read_last
-from core.celery.requeue import living_workers
+from core.celery.requeue import count_taken, living_workers
 from core.redaction import SafeReporterFilter
 
 SHOWN = 50  # waiting tasks at most; there may be any number
+READ = 1000  # of those that workers have, at most: there may be any number with a countdown
 ANSWER_TIMEOUT = 1  # seconds for the workers' answers
 END_TIMEOUT = 5  # seconds until a task that was told to end is gone
 STOPPED = "stopped"  # it ended its process too often: stopped_tasks.py
@@ -40,7 +42,7 @@ def read() -> dict[str, Any]:
     """
     workers = living_workers()
     active = _active(len(workers))
-    taken = {one["id"]: one for one in queue.taken()}
+    taken = {one["id"]: one for one in islice(queue.taken(), READ)}
     running = [_shown({**taken.get(one["id"], {}), **one}) for one in active.values()]
     rest = [_shown(one) for one in taken.values() if one["id"] not in active]
     kept = [*map(_shown, failed_tasks.failed()), *map(_shown, _stopped())]
@@ -49,7 +51,7 @@ def read() -> dict[str, Any]:
         "workers": workers,
         "running": sorted(running, key=lambda one: one["since"] or ""),
         "waiting": {
-            "number": queue.count_waiting() + len(rest),
+            "number": queue.count_waiting() + max(len(rest), count_taken() - len(running)),
             "first": [*map(_shown, queue.waiting(SHOWN)), *rest][:SHOWN],
         },
         "retried": [one for one in kept if one["state"] == failed_tasks.RETRIED],
