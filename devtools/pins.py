@@ -15,6 +15,12 @@ class Locked(NamedTuple):
     text: str
 
 
+def normal(name: str) -> str:
+    """The name of a package as all its spellings are compared."""
+    # https://packaging.python.org/en/latest/specifications/name-normalization/
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def packages(text: str) -> dict[str, Locked]:
     """The packages in the text of a lock, by name."""
     return {entry[1]: Locked(entry[2], f"{entry[0]}\n") for entry in _ENTRY.finditer(text)}

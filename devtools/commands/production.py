@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import environment
 from ..interpreter import Local
-from ..production import inventory
+from ..production import inventory, licences
 from ..production.stack import COMPOSE_FILE, ENVIRONMENT_FILE, ProductionStack
 from ..terminal import Mark, Terminal, seconds
 from . import shapes
@@ -140,7 +140,7 @@ def _sbom_options(parser: argparse.ArgumentParser) -> None:
     "sbom",
     "print a bill of materials of the production image: CycloneDX, JSON",
     "./dev sbom > sbom.json",
-    f"fails if the image has packages that are not in {inventory.LOCK}",
+    f"fails if the image has packages that are not in {licences.LOCK}",
     options=_sbom_options,
 )
 def sbom(run: Run) -> int:

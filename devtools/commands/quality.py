@@ -10,10 +10,11 @@ from collections import Counter, deque
 from dataclasses import asdict
 from typing import Any, Callable
 
-from .. import environment
+from .. import environment, locking
 from ..devcontainer import inside
 from ..errors import FAILED, DevError, Problem
 from ..process import INTERRUPTED, hand_over
+from ..production import licences
 from ..terminal import Mark, Terminal, seconds
 from . import shapes
 from .options import start_options
@@ -260,7 +261,9 @@ def verify(run: Run) -> int:
 def _lock_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--upgrade", action="store_true", help="use the newest allowed versions")
     parser.add_argument(
-        "--check", action="store_true", help="write nothing; exit status 1 if a lock is outdated"
+        "--check",
+        action="store_true",
+        help="write nothing; exit status 1 if a lock is outdated",
     )
 
 
@@ -273,8 +276,6 @@ def _lock_options(parser: argparse.ArgumentParser) -> None:
     answer=shapes.LOCK,
 )
 def lock(run: Run) -> int:
-    from .. import locking
-
     python = environment.ensure_uv(run.checkout, run.terminal)
     if run.options.check:
         outdated = locking.outdated(run.checkout, python, run.terminal)
@@ -301,9 +302,10 @@ def _audit_options(parser: argparse.ArgumentParser) -> None:
 
 @command(
     "audit",
-    "check the locked packages for known vulnerabilities; needs the network",
+    "check the locked packages for known vulnerabilities, and the licences of production",
     "./dev audit",
-    "exit status: 1 if there is a known vulnerability; packages that could not be looked up are",
+    "exit status: 1 if there is a known vulnerability, or a package of production has a licence",
+    f"that {licences.ALLOWED} does not list; packages that could not be looked up are",
     "reported and count only with --strict, so that an outage fails no build",
     options=_audit_options,
     answer=shapes.AUDIT,
@@ -312,6 +314,11 @@ def audit(run: Run) -> int:
     from ..production import audit as auditing
 
     python = environment.ensure(run.checkout, run.terminal, environment.TOOLS)
+    refused = licences.problems(run.checkout, python)
+    for problem in refused:
+        run.terminal.fail(problem)
+    if not refused:
+        run.terminal.mark(Mark.GOOD, f"{licences.ALLOWED} allows all that production ships")
     found = auditing.audit(run.checkout, python, environment.LOCK_OF_ALL)
     if run.json:
         run.answer(asdict(found))
@@ -333,4 +340,6 @@ def audit(run: Run) -> int:
         )
     if found.looked_up and not found.findings:
         run.terminal.mark(Mark.GOOD, f"no known vulnerability in {found.looked_up} packages")
-    return FAILED if found.findings or (run.options.strict and found.not_looked_up) else 0
+    return (
+        FAILED if refused or found.findings or (run.options.strict and found.not_looked_up) else 0
+    )

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
+from .. import pins
 from ..checkout import Checkout
 from ..errors import DevError
 from ..process import capture
-
-LOCK = "requirements/production.txt"
+from . import licences
 
 _LISTING = """
 import importlib.metadata, json, platform, subprocess
@@ -30,16 +29,16 @@ print(json.dumps({
 def bill_of_materials(checkout: Checkout, python: Path, image: str) -> dict[str, Any]:
     """Return the CycloneDX document of an image.
 
-    Hashes come from the lock; packages that the lock has for other platforms are omitted; Debian's
-    packages and Python itself are added.
+    Hashes come from the lock, licences from the packages; packages that the lock has for other
+    platforms are omitted; Debian's packages and Python itself are added.
 
     Raises:
         DevError: if the image cannot be run, or has a package that is not locked.
     """
     found = _inside(checkout, image)
     document = _locked(checkout, python)
-    packages = {_normal(name): version for name, version in found["packages"].items()}
-    locked = {_normal(one["name"]): one for one in document["components"]}
+    packages = {pins.normal(name): version for name, version in found["packages"].items()}
+    locked = {pins.normal(one["name"]): one for one in document["components"]}
     strangers = [
         f"{name} {version}"
         for name, version in sorted(packages.items())
@@ -47,9 +46,12 @@ def bill_of_materials(checkout: Checkout, python: Path, image: str) -> dict[str,
     ]
     if strangers:
         raise DevError(
-            f"{image} has packages that {LOCK} does not: {', '.join(strangers)}",
+            f"{image} has packages that {licences.LOCK} does not: {', '.join(strangers)}",
             "build it from this checkout: docker compose -f docker-compose.prod.yml build",
         )
+    stated = licences.stated(checkout, python)
+    for name, component in locked.items():
+        component["licenses"] = stated.get(name, [])
     version = found["python"]
     document["components"] = [
         *({**locked[name], "bom-ref": f"pypi-{name}"} for name in sorted(packages)),
@@ -91,19 +93,22 @@ def _inside(checkout: Checkout, image: str) -> dict[str, Any]:
 
 def _locked(checkout: Checkout, python: Path) -> dict[str, Any]:
     done = capture(
-        [str(python), "-m", "cyclonedx_py", "requirements", LOCK, "--output-format", "JSON"],
+        [
+            str(python),
+            "-m",
+            "cyclonedx_py",
+            "requirements",
+            licences.LOCK,
+            "--output-format",
+            "JSON",
+        ],
         directory=checkout.root,
         environment=checkout.variables,
     )
     if not done.ok:
-        raise DevError(f"{LOCK} cannot be listed: {done.last_words}")
+        raise DevError(f"{licences.LOCK} cannot be listed: {done.last_words}")
     return json.loads(done.output)
 
 
 def _component(kind: str, name: str, version: str, purl: str) -> dict[str, str]:
     return {"type": kind, "name": name, "version": version, "purl": purl, "bom-ref": purl}
-
-
-def _normal(name: str) -> str:
-    # https://packaging.python.org/en/latest/specifications/name-normalization/
-    return re.sub(r"[-_.]+", "-", name).lower()

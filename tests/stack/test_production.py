@@ -127,6 +127,20 @@ def test_the_bill_of_materials_is_that_of_the_image(running):
     names = {one["name"] for one in document["components"]}
     assert {"django", "gunicorn", "python", "libc6"} <= names
     assert "pytest" not in names
+    django = next(one for one in document["components"] if one["name"] == "django")
+    assert django["licenses"] == [
+        {"license": {"acknowledgement": "declared", "id": "BSD-3-Clause"}}
+    ]
+
+
+def test_nothing_in_the_image_installs_or_builds(running):
+    script = (
+        "for python in /usr/local/bin/python3 /opt/venv/bin/python; do for module in"
+        ' pip ensurepip setuptools uv wheel; do $python -c "import $module" 2>/dev/null'
+        ' && echo "$python: $module"; done; done; for program in pip pip3 uv cc gcc make ld;'
+        " do command -v $program; done; true"
+    )
+    assert running.compose("exec", "-T", "web", "sh", "-c", script).stdout == ""
 
 
 # --- responses -------------------------------------------------------------------------------
