@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from .checkout import Checkout
-from .errors import DevError
+from .errors import DevError, Problem
 from .process import capture
 from .terminal import Terminal
 
@@ -19,6 +21,20 @@ WHOLE = "tools.in"
 # The oldest Python that a host may have; the locks are valid for newer ones and all platforms.
 PYTHON = "3.11"
 
+NEWEST_PYTHON = "3.14"
+# Where every package must have a wheel, as uv and as people call it. glibc as in Debian 10.
+PLATFORMS = {
+    "x86_64-manylinux_2_28": "Linux x86-64",
+    "aarch64-manylinux_2_28": "Linux arm64",
+    "aarch64-apple-darwin": "macOS arm64",
+}
+
+_WHEELS = (
+    *("-m", "uv", "pip", "install", "--quiet", "--dry-run", "--no-deps", "--require-hashes"),
+    *("--only-binary", ":all:"),
+)
+# What uv writes before the reason.
+_REASON = re.compile(r"\A.*?(?:cause|╰─▶) ?:? ?|(?: and you require |^hint:).*", re.DOTALL | re.M)
 _COMPILE = (
     *("-m", "uv", "pip", "compile", "--quiet", "--universal", "--python-version", PYTHON),
     *("--generate-hashes", "--no-emit-index-url", "--custom-compile-command", "./dev lock"),
@@ -41,6 +57,34 @@ def outdated(checkout: Checkout, python: Path, terminal: Terminal) -> list[str]:
     """The names of the locks that `write` would change."""
     with _locked(checkout, python, terminal, upgrade=False) as (_, changed):
         return changed
+
+
+def without_wheels(checkout: Checkout, python: Path, terminal: Terminal) -> list[Problem]:
+    """The platforms on which a locked package would have to be compiled, each with the reason.
+
+    Asks the package index; downloads nothing but descriptions. PostgreSQL and Valkey are packages.
+    """
+    lock = Path(DIRECTORY) / Path(WHOLE).with_suffix(".txt")
+    found = []
+    with terminal.step("looking for wheels"), tempfile.TemporaryDirectory() as nothing:
+        for platform, version in itertools.product(PLATFORMS, (PYTHON, NEWEST_PYTHON)):
+            place = ["--python-platform", platform, "--python-version", version]
+            done = capture(
+                [str(python), *_WHEELS, *place, "--target", nothing, "-r", str(lock)],
+                directory=checkout.root,
+                environment=checkout.variables,
+                timeout=600,
+            )
+            if not done.ok:
+                what = " ".join(_REASON.sub("", done.errors).split())
+                found.append(
+                    Problem(
+                        f"{lock}: {PLATFORMS[platform]}, Python {version}: {what}",
+                        f"choose a version with wheels in {DIRECTORY}/*.in, or leave the package"
+                        " out there by a marker: ; sys_platform != 'darwin'",
+                    )
+                )
+    return found
 
 
 @contextlib.contextmanager

@@ -263,7 +263,8 @@ def _lock_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--check",
         action="store_true",
-        help="write nothing; exit status 1 if a lock is outdated",
+        help="write nothing; exit status 1 if a lock is outdated, or a package has no wheel for "
+        f"{', '.join(locking.PLATFORMS.values())}",
     )
 
 
@@ -281,6 +282,8 @@ def lock(run: Run) -> int:
         outdated = locking.outdated(run.checkout, python, run.terminal)
         if outdated:
             raise DevError(f"outdated locks: {', '.join(outdated)}", "update them: ./dev lock")
+        if compiled := locking.without_wheels(run.checkout, python, run.terminal):
+            raise DevError.of(compiled)
         if run.json:
             run.answer({"changed": False})
         return 0
