@@ -12,10 +12,11 @@ import fcntl
 import itertools
 import os
 import socket
-from collections.abc import Container, Iterator
+from collections.abc import Container
 from pathlib import Path
 from typing import Callable
 
+from . import processes
 from .errors import DevError
 from .places_outside import place
 
@@ -113,14 +114,8 @@ def holder(port: int) -> str:
     """
     if is_free(port):
         return "a stack that is starting"
-    sockets = _listening(port)
-    for process in Path("/proc").glob("[0-9]*") if sockets else ():
-        try:
-            if _has_open(process, sockets):
-                name = (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
-                return f"{name} (process {process.name})"
-        except OSError:
-            continue  # gone, or another user's
+    for process in processes.listening(port) or ():
+        return f"{processes.name(process)} (process {process})"
     return ""
 
 
@@ -129,81 +124,19 @@ def held_by(ancestor: int, port: int) -> bool:
 
     On systems that do not show the owner of a port: whether any process listens.
     """
-    if not _TABLES[0].exists():
+    found = processes.listening(port)
+    if found is None:
         return not is_free(port)
-    sockets = _listening(port)
-    for process in Path("/proc").glob("[0-9]*") if sockets else ():
-        try:
-            if _has_open(process, sockets) and ancestor in _ancestry(process):
-                return True
-        except OSError:
-            continue  # gone, or another user's
-    return False
+    return any(ancestor in processes.ancestry(process) for process in found)
 
 
 def listens(port: int, table: str | None = None) -> bool:
     """Whether a server listens on `port`, without connecting: a debugger would take a connection
     for an editor. `table` is the kernel's table of connections of another network namespace."""
-    if table is None and not _TABLES[0].exists():
-        return not is_free(port)
-    return bool(_on(port, _LISTENING, table))
+    found = processes.listens(port, table)
+    return not is_free(port) if found is None else found
 
 
 def connected(port: int, table: str | None = None) -> bool:
     """Whether a client is connected to the server on `port`; False if that is unknown."""
-    return bool(_on(port, _ESTABLISHED, table))
-
-
-def table() -> str:
-    """The kernel's tables of connections of this network namespace; empty if it has none."""
-    return "".join(_read(table) for table in _TABLES)
-
-
-# https://docs.kernel.org/networking/proc_net_tcp.html
-_LISTENING = "0A"
-_ESTABLISHED = "01"
-_TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
-
-
-def _listening(port: int) -> set[str]:
-    """The sockets that listen on `port`, in the format of a process's open files."""
-    return _on(port, _LISTENING)
-
-
-def _on(port: int, state: str, among: str | None = None) -> set[str]:
-    lines = (table() if among is None else among).splitlines()
-    # Each table begins with a header.
-    rows = [line.split() for line in lines if line.lstrip()[:1].isdigit()]
-    return {
-        f"socket:[{row[9]}]"
-        for row in rows
-        if row[3] == state and int(row[1].rpartition(":")[2], 16) == port
-    }
-
-
-def _ancestry(process: Path) -> Iterator[int]:
-    """The ids of a process and of its ancestors."""
-    number = int(process.name)
-    while number:
-        yield number
-        # The second field is a name in brackets, with arbitrary characters.
-        stat = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace")
-        number = int(stat.rpartition(")")[2].split()[1])
-
-
-def _has_open(process: Path, sockets: set[str]) -> bool:
-    return any(_target(file) in sockets for file in (process / "fd").iterdir())
-
-
-def _target(file: Path) -> str:
-    try:
-        return str(file.readlink())
-    except FileNotFoundError:  # closed just now
-        return ""
-
-
-def _read(table: Path) -> str:
-    try:
-        return table.read_text(encoding="ascii")
-    except OSError:
-        return ""
+    return bool(processes.connected(port, table))

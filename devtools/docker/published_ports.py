@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Callable
 
-from .. import ports
+from .. import ports, processes
 from ..chosen_ports import COMPOSE, EMBEDDED_NOW, OTHER_STACK, Wanted, can_move, explain, replace
 from ..errors import Problem
 from ..supervision import leftovers
@@ -87,4 +87,4 @@ def _is_embedded(project: Project, port: int) -> bool:
     """Whether the embedded engine's stack of this checkout runs and has `port`."""
     checkout = project.checkout
     running = port in checkout.recall(EMBEDDED_NOW).values()
-    return running and bool(leftovers.marked({leftovers.MARK: str(checkout.root)}))
+    return running and bool(processes.marked({leftovers.MARK: str(checkout.root)}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from .. import health
+from .. import health, processes
 from ..declared.local_stack import Service
 from ..services import WEB, WORKER
 from ..supervision import leftovers
@@ -44,7 +44,7 @@ def _script(stack: Stack, service: Service) -> str:
 def _prepare(stack: Stack, service: Service) -> None:
     stack.make_places(service)
     # For example a debugger's adapter with an editor still connected.
-    leftovers.end(leftovers.marks(stack.checkout.root, service.name))
+    processes.end(leftovers.marks(stack.checkout.root, service.name))
 
 
 def _ready(stack: Stack, service: Service, since: float) -> bool:

@@ -10,7 +10,7 @@ import signal
 from functools import cached_property
 from pathlib import Path
 
-from .. import ports, readiness
+from .. import ports, processes, readiness
 from ..declared import extensions
 from ..errors import DevError
 from ..process import Result, background, capture
@@ -300,13 +300,8 @@ class Postgres:
 
     def _serves(self, process: int) -> bool:
         """Whether `process` is a server of this cluster, as far as that can be determined."""
-        if not Path("/proc/self").exists():
-            return "postgres" in self._capture("ps", "-p", str(process), "-o", "comm=").output
-        try:
-            # A server's working directory is its cluster.
-            return Path(f"/proc/{process}/cwd").readlink() == self._home.resolve()
-        except OSError:
-            return False
+        # A server's working directory is its cluster.
+        return processes.directory(process) == self._home.resolve()
 
     # Running its programs
 

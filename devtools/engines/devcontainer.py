@@ -26,6 +26,7 @@ from .. import (
     health,
     logs,
     ports,
+    processes,
     readiness,
 )
 from ..checkout import Checkout
@@ -230,7 +231,7 @@ class DevContainerEngine(Engine):
     def _replace(self, variables: Mapping[str, str] | None = None) -> None:
         """Stop the server and start it, with other `variables` if they are given."""
         self.supervisor.stop({WEB: web.PATIENCE}, keep_socket=True)
-        leftovers.end(leftovers.marks(self.checkout.root, WEB))  # such as a debugger's adapter
+        processes.end(leftovers.marks(self.checkout.root, WEB))  # such as a debugger's adapter
         if variables is not None:
             devcontainer.CHOICE.write_text("\n".join([*web.exports(variables), ""]))
         self.supervisor.start(WEB)

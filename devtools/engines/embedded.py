@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from .. import cache, chosen_ports, debuggers, environment, health, logs, ports
+from .. import cache, chosen_ports, debuggers, environment, health, logs, ports, processes
 from ..checkout import Checkout
 from ..declared import local_stack
 from ..declared.local_stack import Declaration, Service
@@ -212,8 +212,8 @@ class EmbeddedEngine(Engine):
         return (), Postgres(self._present()).superuser_environment
 
     def memory(self) -> int:
-        processes = leftovers.marked({leftovers.MARK: str(self.checkout.root)})
-        return sum(map(_own_share, processes))
+        found = processes.marked({leftovers.MARK: str(self.checkout.root)})
+        return sum(map(processes.memory, found))
 
     def copy_files_to(self, other: Checkout) -> None:
         stack = self._present()
@@ -486,12 +486,3 @@ def _only(programs: Mapping[str, Program], names: Sequence[str]) -> dict[str, Pr
 
 def _inside(directory: Path) -> list[Path]:
     return list(directory.iterdir()) if directory.is_dir() else []
-
-
-def _own_share(process: int) -> int:
-    """The memory of a process in bytes; of pages that several use, its share."""
-    try:
-        rows = Path(f"/proc/{process}/smaps_rollup").read_text(encoding="ascii")
-    except OSError:  # it ended, or the system has no such file
-        return 0
-    return next((int(row.split()[1]) << 10 for row in rows.splitlines() if row[:4] == "Pss:"), 0)

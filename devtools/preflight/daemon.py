@@ -57,6 +57,18 @@ def compose_version(checkout: Checkout) -> str:
     return found.output.strip() if found.ok else ""
 
 
+# By a part of the path of the socket, which the client finds by DOCKER_HOST or its context.
+_STARTS = {
+    "/.colima/": "colima start",
+    "/.orbstack/": "open OrbStack",
+    "/.rd/": "open Rancher Desktop",
+    "podman-machine": "podman machine start",
+    "podman": "systemctl --user start podman.socket",
+    "/run/user/": "systemctl --user start docker",
+    "/.docker/": "open Docker Desktop",
+}
+
+
 def outdated(engine: str, compose: str) -> list[Problem]:
     """The problems with these versions; an empty `compose` is a missing one."""
     absent = Problem(
@@ -88,16 +100,24 @@ def _silent_daemon(found: Result) -> Problem:
             "add yourself to the group docker and log in again: sudo usermod -aG docker $USER",
         )
     if "cannot connect" in words or "is the docker daemon running" in words:
-        start = (
-            "open Docker Desktop"
-            if sys.platform == "darwin"
-            else "start it: sudo systemctl start docker (or open Docker Desktop)"
-        )
-        return Problem("Docker is installed, but its daemon is not running", start)
+        address = re.search(r"\w+://\S+?(?=\.? |$)", found.errors, re.MULTILINE)
+        where = f" at {address[0]}" if address else ""
+        what = f"Docker is installed, but its daemon is not running{where}"
+        return Problem(what, f"start it: {_start(where)}; another one: docker context use NAME")
     return Problem(
         f"the Docker daemon does not answer: {found.last_words}",
         "look at `docker version` and `docker context ls`",
     )
+
+
+def _start(address: str) -> str:
+    """How the daemon at the `address` that the Docker client uses is started."""
+    for part, start in _STARTS.items():
+        if part in address:
+            return start
+    if sys.platform == "darwin":
+        return "open Docker Desktop"
+    return "sudo systemctl start docker (or open Docker Desktop)"
 
 
 def _too_old(what: str, version: str, minimum: tuple[int, int]) -> Problem | None:

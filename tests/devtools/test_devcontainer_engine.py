@@ -21,12 +21,12 @@ import psutil
 import pytest
 from front_door import ROOT, serving
 
-from devtools import devcontainer, emulators, ports
+from devtools import devcontainer, emulators, ports, processes
 from devtools.checkout import Checkout
 from devtools.engines.devcontainer import DevContainerEngine
 from devtools.errors import DevError, NoAnswer
 from devtools.readiness import wait_until
-from devtools.supervision import client, leftovers, web
+from devtools.supervision import client, web
 from devtools.supervision.client import Client, State
 from devtools.terminal import Terminal
 
@@ -96,7 +96,7 @@ class Workspace:
 
     def processes(self) -> list[int]:
         """The server and all its descendants."""
-        return leftovers.marked(self.marks)
+        return processes.marked(self.marks)
 
     @property
     def marks(self) -> dict[str, str]:
@@ -114,7 +114,7 @@ class Workspace:
         if self.process:
             self.process.kill()
             self.process.wait()
-        leftovers.end({"DEV_CHECKOUT": str(self.place)})
+        processes.end({"DEV_CHECKOUT": str(self.place)})
 
 
 def _port() -> int:

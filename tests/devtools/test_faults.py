@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 
@@ -90,6 +91,35 @@ def test_an_unsuitable_docker(workspace, fake_docker, script, what, remedy, comm
     assert what in done.stderr
     assert remedy in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("socket", "start"),
+    [
+        ("/Users/ann/.colima/default/docker.sock", "colima start"),
+        ("/Users/ann/.orbstack/run/docker.sock", "open OrbStack"),
+        ("/Users/ann/.docker/run/docker.sock", "open Docker Desktop"),
+        ("/var/folders/x/podman/podman-machine-default-api.sock", "podman machine start"),
+        ("/run/user/1000/podman/podman.sock", "systemctl --user start podman.socket"),
+        ("/run/user/1000/docker.sock", "systemctl --user start docker"),
+        ("/var/run/docker.sock", "sudo systemctl start docker"),
+    ],
+)
+@pytest.mark.skipif(not shutil.which("docker"), reason="there is no Docker client")
+def test_the_daemon_of_the_clients_context_is_named_with_its_start(workspace, socket, start):
+    """The real client decides which socket it is; none of these exists here."""
+    socket = f"/nowhere{socket}"
+    workspace.variables["DOCKER_CONFIG"] = str(workspace.root / "docker")
+    workspace.variables.pop("DOCKER_HOST", None)
+    subprocess.run(
+        ["docker", "context", "create", "other", "--docker", f"host=unix://{socket}"],
+        env=workspace.variables,
+        check=True,
+        capture_output=True,
+    )
+    workspace.variables["DOCKER_CONTEXT"] = "other"
+    done = workspace.dev("--engine", "compose", "up")
+    assert f"its daemon is not running at unix://{socket}\n  start it: {start}" in done.stderr
 
 
 def test_every_problem_is_named_in_one_run(workspace, fake_docker):
