@@ -262,7 +262,7 @@ def _server(
         editor = None
         if debug_port and mode != DEBUGGER:
             # The other parts work without the tests.
-            from tests.stack.debug_client import Direct, Editor
+            from devtools.debug_client import Direct, Editor
 
             readiness.wait_until(lambda: ports.listens(debug_port), 30, "no debugger listens")
             where = {"host": ports.LOOPBACK, "port": debug_port}

@@ -13,13 +13,13 @@ from http.client import HTTPConnection
 
 import launch
 import pytest
-from debug_client import Direct, Editor
 from embedded_checkout import EmbeddedCheckout
 from front_door import ROOT
 from running_stack import free_ports
 
 from devtools import debuggers, environment
 from devtools.checkout import Checkout
+from devtools.debug_client import Direct, Editor
 from devtools.readiness import wait_until
 from devtools.terminal import Terminal
 

@@ -15,12 +15,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from debug_client import Editor
 from documentation import blocks
 from emulated_aws import use_aws
 from restarts import recovers, restart_machine
 from running_stack import eventually, free_ports
 from workspace import FOLDER, MINE, asked, in_background, last_json, opened, outside_editors
+
+from devtools.debug_client import Editor
 
 PAGE_OF_DEBUGGING = Path(__file__).parents[2] / "docs" / "debug.md"
 COMMANDS = [

@@ -18,8 +18,9 @@ from threading import Thread
 from typing import Any
 
 import launch
-from debug_client import Direct, Editor, Inside
 from running_stack import CHECKOUT, Answer, Stack, copy_checkout, eventually, free_ports
+
+from devtools.debug_client import Direct, Editor, Inside
 
 sys.path.insert(0, str(CHECKOUT))
 

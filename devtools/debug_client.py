@@ -52,13 +52,27 @@ class Stop:
     line: int
     function: str
 
-    def resume(self) -> None:
-        self.session.request("continue", threadId=self.thread)
+    def resume(self, how: str = "continue") -> None:
+        """Let the thread go on; `how` is also `next`, `stepIn` or `stepOut`."""
+        self.session.request(how, threadId=self.thread)
 
-    def evaluate(self, expression: str) -> str:
-        """Return the value of the expression in this frame, as text."""
-        body = self.session.request("evaluate", expression=expression, frameId=self.frame)
+    def evaluate(self, expression: str, frame: int | None = None) -> str:
+        """Return the value of the expression in this frame, or in another, as text."""
+        body = self.session.request("evaluate", expression=expression, frameId=frame or self.frame)
         return body["result"]
+
+    def stack(self, levels: int) -> list[dict[str, Any]]:
+        """The innermost frames of the thread, this one first, as the protocol has them."""
+        body = self.session.request("stackTrace", threadId=self.thread, levels=levels)
+        return body["stackFrames"]
+
+    def local_variables(self, frame: int | None = None) -> list[dict[str, Any]]:
+        """The local variables of this frame, or of another, as the protocol has them."""
+        scopes = self.session.request("scopes", frameId=frame or self.frame)["scopes"]
+        found = self.session.request(
+            "variables", variablesReference=scopes[0]["variablesReference"]
+        )
+        return found["variables"]
 
 
 class Editor:
@@ -115,12 +129,16 @@ class Editor:
             for session in self.live():
                 session.set_breakpoints(f"{self.folder}/{path}", lines)
 
+    def files(self) -> list[str]:
+        """The files of the checkout that have, or had, breakpoints."""
+        return [path.removeprefix(f"{self.folder}/") for path in self._breakpoints]
+
     def stopped(self, within: float = 120) -> Stop:
         """Wait until a thread is paused at a breakpoint, at most `within` seconds."""
         try:
             found = self._stops.get(timeout=within)
         except queue.Empty:
-            raise AssertionError(f"no breakpoint was hit within {within} s") from None
+            raise TimeoutError(f"no breakpoint was hit within {within} s") from None
         if isinstance(found, BaseException):
             raise found
         return found
@@ -129,7 +147,8 @@ class Editor:
         """Wait until so many processes are attached, not counting the first `after` sessions."""
         deadline = time.monotonic() + within
         while sum(session.attached for session in self.sessions[after:]) < processes:
-            assert time.monotonic() < deadline, f"no new process was announced within {within} s"
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"no new process was announced within {within} s")
             time.sleep(0.05)
 
     def live(self) -> list[Session]:
@@ -148,7 +167,8 @@ class Editor:
             asked.request("disconnect", terminateDebuggee=False)
         deadline = time.monotonic() + 30
         while left := self.live():
-            assert time.monotonic() < deadline, f"one Stop left {len(left)} processes attached"
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"one Stop left {len(left)} processes attached")
             time.sleep(0.05)
         self.vanish()
 
@@ -384,8 +404,8 @@ class Inside:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
+        assert self._process.stdin is not None  # noqa: S101 - for the type checker
+        assert self._process.stdout is not None  # noqa: S101
         self.reader: IO[bytes] = self._process.stdout
         self.writer: IO[bytes] = self._process.stdin
 
