@@ -15,7 +15,7 @@ from core.settings.base import (
     STACK_NAME,
     STORAGES,
     TEMPLATES,
-    TENANT_FREE_COMMANDS,  # proof: line
+    TENANT_FREE_COMMANDS,
     TENANT_FREE_PATHS,
 )
 from development import breakpoints
@@ -34,6 +34,7 @@ if STACK_NAME:
 # Before staticfiles: its runserver replaces the one there.
 SHARED_APPS.insert(0, "development")
 INSTALLED_APPS.insert(0, "development")
+TENANT_FREE_COMMANDS += ["activity", "routes"]
 
 # sample: begin
 # `./dev manage seed_demo`

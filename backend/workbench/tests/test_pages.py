@@ -13,6 +13,7 @@ import pytest
 import redis
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
+from django.core.management import CommandError, call_command
 from django.db import connection
 from structlog.testing import capture_logs
 
@@ -328,3 +329,15 @@ def test_production_refuses_to_start_with_it():
 def test_the_registry_of_health_is_what_is_shown(bench, monkeypatch):
     monkeypatch.setattr(health, "_probes", {"harbour": lambda: None})
     assert "harbour" in section(bench.get("/workbench/live/").content.decode(), "services")
+
+
+def test_the_activity_is_told_as_json(bench, letter, capsys):
+    call_command("activity", "mail")
+    [entry] = json.loads(capsys.readouterr().out)
+    assert (entry["key"], "source" in entry) == (letter, False)
+    call_command("activity", "mail", "--key", letter)
+    whole = json.loads(capsys.readouterr().out)
+    assert whole["text"]
+    assert whole["subject"] == entry["subject"]
+    with pytest.raises(CommandError, match="no e-mail with the key"):
+        call_command("activity", "mail", "--key", "nosuch")
