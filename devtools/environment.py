@@ -25,6 +25,8 @@ MINIMUM = (3, 11)
 CANDIDATES = ("python3.13", "python3.12", "python3.11", "python3.14", "python3")
 
 REQUIREMENTS = "requirements/embedded.txt"
+# The lock of `./dev mcp`, whose packages are installed beside those of `.venv` at its first use.
+PROTOCOL = "requirements/mcp.txt"
 # The lock of the development image.
 LOCK_OF_IMAGE = "requirements/test.txt"
 # The lock of everything.
@@ -82,6 +84,23 @@ def ensure(
             _remove_unused(checkout)
             stamp.write_text(_stamp(checkout))
     return path
+
+
+def ensure_beside(checkout: Checkout, terminal: Terminal, lock: str) -> Path:
+    """The directory with the packages of `lock`, for PYTHONPATH; installed if necessary.
+
+    Raises DevError if the installation fails.
+    """
+    directory = _home(checkout) / Path(lock).stem
+    stamp = directory / _STAMP
+    wanted = _digest(checkout.read(lock))
+    with checkout.lock(terminal, "set-up of .venv", name="venv"):
+        if not stamp.exists() or stamp.read_text() != wanted:
+            with terminal.step(f"installing {lock} into {directory}") as step:
+                command = [str(python(checkout)), *_SYNC, "--target", str(directory), lock]
+                _do(checkout, step, command, "the installation")
+            stamp.write_text(wanted)
+    return directory
 
 
 def python(checkout: Checkout) -> Path:

@@ -1,0 +1,63 @@
+"""./dev of this checkout, as the tools call it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from ..checkout import Checkout
+from ..errors import DevError
+from ..process import Result, capture
+
+LONG = 1800  # seconds for what may install, build or test
+
+
+class FrontDoor:
+    """Runs commands of ./dev on one engine."""
+
+    def __init__(self, checkout: Checkout, engine: str) -> None:
+        self.checkout = checkout
+        self._engine = ["--engine", engine] if engine else []
+
+    def answer(self, *words: str, timeout: float = 120) -> Any:
+        """The answer of a command with --json. Raises DevError with its problems."""
+        done = self.run(*words, "--json", timeout=timeout)
+        try:
+            found = json.loads(done.output)
+        except ValueError:
+            raise _failed(words, done) from None
+        if isinstance(found, dict) and "problems" in found:
+            problems = (f"{one['what']}\n  {one['remedy']}" for one in found["problems"])
+            raise DevError("\n".join(problems))
+        return found
+
+    def objects(self, *words: str) -> list[dict[str, Any]]:
+        """The objects that a command with --json prints, one on each line."""
+        done = self.run(*words, "--json")
+        if not done.ok:
+            raise _failed(words, done)
+        return [json.loads(line) for line in done.output.splitlines()]
+
+    def management(self, *arguments: str) -> Any:
+        """What a management command of web prints as JSON, run with web's rights."""
+        words = ("exec", "web", "python", "manage.py", *arguments)
+        done = self.run(*words)
+        if not done.ok:
+            raise _failed(words, done)
+        return json.loads(done.output.strip().rpartition("\n")[2])
+
+    def run(self, *words: str, timeout: float = 120) -> Result:
+        """Run a command and return its result."""
+        command = [sys.executable, str(self.checkout.root / "dev"), *self._engine, *words]
+        return capture(
+            command,
+            directory=self.checkout.root,
+            environment=self.checkout.variables,
+            timeout=timeout,
+        )
+
+
+def _failed(words: Sequence[str], done: Result) -> DevError:
+    return DevError(f"./dev {words[0]} failed: {(done.errors or done.output).strip()[-1500:]}")
