@@ -23,8 +23,8 @@ def steps_of_ci() -> list[str]:
 def test_every_step_of_ci_runs_on_github():
     jobs = read_yaml(WORKFLOW)["jobs"]
     matrix, weekly = (jobs[name]["strategy"]["matrix"] for name in ("check", "weekly"))
-    assert {*matrix["step"], *weekly["step"]} == set(steps_of_ci())
-    assert {entry["step"] for entry in matrix["include"]} <= set(steps_of_ci())
+    more = [entry["step"] for chosen in (matrix, weekly) for entry in chosen["include"]]
+    assert {*matrix["step"], *weekly["step"], *more} == set(steps_of_ci())
 
 
 def test_an_unknown_step_is_refused_before_anything_runs():

@@ -44,6 +44,7 @@ SHARED_APPS = [
     "django_tenants",
     *(app for app in ACCOUNT_APPS if app != "core.apps.AdminConfig"),
     "django.contrib.messages",
+    "django.contrib.postgres",  # Django 6.1 checks that its fields and indexes have it
     "django.contrib.staticfiles",
     "rest_framework",
     "django_filters",
