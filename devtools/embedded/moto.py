@@ -27,7 +27,7 @@ class Moto:
         """The server as a process, with the variables of its container."""
         port = self.stack.ports[AWS]
         program = self.stack.checkout.root / PROGRAM
-        command = [str(self.stack.python), "-B", str(program)]
+        command = [str(self.stack.python), str(program)]
         command += ["--host", ports.LOOPBACK, "--port", str(port)]
         command += ["--changes", str(self.stack.places.data / "aws.jsonl")]
         return Program(
