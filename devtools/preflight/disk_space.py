@@ -13,7 +13,7 @@ MEGABYTE = 1024**2
 GIGABYTE = 1024**3
 # The images take about 1 GB; PostgreSQL stops as soon as it cannot write.
 FOR_DOCKER = 2 * GIGABYTE
-# .venv takes 320 MB, and nearly as much again while packages are unpacked.
+# .venv takes 330 MB, and nearly as much again while packages are unpacked.
 FOR_SET_UP = 600 * MEGABYTE
 # A new cluster takes 40 MB.
 FOR_DATA = 150 * MEGABYTE
