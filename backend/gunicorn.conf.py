@@ -71,6 +71,14 @@ def post_fork(server: Any, worker: Any) -> None:
         start_batches()
 
 
+def post_worker_init(worker: Any) -> None:
+    """Count this process's requests, where a collector is named."""
+    # Imported late: this file is read before Django has its settings.
+    from core import tracing
+
+    tracing.start_metrics()
+
+
 def worker_exit(server: Any, worker: Any) -> None:
     """End a worker without the interpreter's finalisation, and with the status it was to have.
 
@@ -81,6 +89,9 @@ def worker_exit(server: Any, worker: Any) -> None:
         return
     end = sys.exc_info()[1]
     code = end.code if isinstance(end, SystemExit) else 1
+    from core import tracing  # late, as above
+
+    tracing.flush()
     logging.shutdown()
     os._exit(code if isinstance(code, int) else 1)
 

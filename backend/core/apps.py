@@ -5,6 +5,11 @@ from django.contrib.admin import apps as admin_apps
 class CoreConfig(AppConfig):
     name = "core"
 
+    def ready(self) -> None:
+        from core import tracing
+
+        tracing.instrument()
+
 
 class AdminConfig(admin_apps.AdminConfig):
     """Django's admin, with the site of core.admin."""

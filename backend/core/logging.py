@@ -64,6 +64,7 @@ def logging_config(log_format: str, level: str) -> dict[str, Any]:
             "structured": {
                 "()": structlog.stdlib.ProcessorFormatter,
                 "processors": [
+                    add_trace,
                     structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                     *renderers[log_format],
                 ],
@@ -90,6 +91,8 @@ def logging_config(log_format: str, level: str) -> dict[str, Any]:
             "django.request": {"level": "CRITICAL"},
             # It says at each client where it found keys and addresses.
             "botocore": {"level": "WARNING"},
+            # It warns of each long statement that a span has in part.
+            "opentelemetry.attributes": {"level": "ERROR"},
             "celery": {"level": level, "handlers": [], "propagate": True},
             # "Task received" and "succeeded": django_structlog says both, with context.
             "celery.app.trace": {"level": "WARNING"},
@@ -176,6 +179,13 @@ class QuietProbes(logging.Filter):
         message = record.msg.get("request", "") if isinstance(record.msg, dict) else ""
         message = message or record.getMessage()
         return not any(path in message for path in QUIET_PATHS)
+
+
+def add_trace(logger: Any, name: str, event: EventDict) -> EventDict:
+    """Add the trace that a line is of, where there is one: core/tracing marks the record."""
+    if trace_id := getattr(event["_record"], "trace_id", ""):
+        event["trace_id"] = trace_id
+    return event
 
 
 def put_first_things_first(logger: Any, name: str, event: EventDict) -> EventDict:

@@ -10,8 +10,9 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from random import getrandbits
 from typing import Any
-from uuid import uuid4
+from uuid import UUID
 
 import structlog
 from django.core.exceptions import PermissionDenied
@@ -39,7 +40,8 @@ class RequestLogMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         began = time.perf_counter()
-        request_id = str(uuid4())
+        # Also the id of its trace, of which all bits are random.
+        request_id = str(UUID(int=getrandbits(128)))
         structlog.contextvars.bind_contextvars(request_id=request_id, ip=_client_of(request))
         try:
             response = self.get_response(request)

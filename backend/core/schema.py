@@ -17,6 +17,7 @@ PROBLEM = {
     "properties": {
         "type": {"type": "string"},
         "title": {"type": "string", "description": "The status in words."},
+        "request_id": {"type": "string", "description": "As X-Request-ID: names it in a report."},
         "status": {"type": "integer"},
         "detail": {"type": "string", "description": "What is wrong with this request."},
         "errors": {

@@ -11,6 +11,7 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
 
+from core import tracing
 from core.errors.problem_details import problem, unavailable
 from core.errors.unavailable import as_unavailable
 from tenants.migration import migrations_on_disk
@@ -67,4 +68,5 @@ def enter(request: HttpRequest) -> HttpResponse | None:
         return problem(403, str(error))
     connection.set_tenant(request.tenant)
     structlog.contextvars.bind_contextvars(tenant=request.tenant.schema_name)
+    tracing.tag_tenant()
     return None

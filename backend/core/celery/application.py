@@ -20,8 +20,10 @@ from tenant_schemas_celery.app import CeleryApp, get_schema_name_from_task
 from tenant_schemas_celery.cache import SimpleCache
 from tenant_schemas_celery.task import TenantTask
 
+from core import tracing
 from core.celery import failed_tasks, kept_connections  # noqa: F401  connect their receivers
 from core.celery.beat import BeatStep
+from core.celery.figures import SENT_AT
 from core.celery.heartbeat import HeartbeatStep
 from core.celery.requeue import LeaseStep, RequeueStep
 from core.celery.stopped_tasks import TRIES, counted, remedy
@@ -49,8 +51,9 @@ _remembered: dict[str, Any] = {}
 
 
 def _signed(headers: dict[str, Any] | None) -> dict[str, Any]:
-    """Return a message's headers with the identity of the tenant that sends it."""
-    return {SENDER: connection.tenant_identity, **(headers or {})}
+    """Return a message's headers with the identity of the tenant that sends it, and the time."""
+    # A retry has the headers of its task, and is sent later.
+    return {SENDER: connection.tenant_identity, **(headers or {}), SENT_AT: time.time()}
 
 
 class Task(TenantTask):
@@ -87,6 +90,7 @@ class Task(TenantTask):
     def _run_in_tenant(self, *args: Any, **kwargs: Any) -> Any:
         try:
             self._enter_tenant(get_schema_name_from_task(self, kwargs))
+            tracing.tag_tenant()
             return super().__call__(*args, **kwargs)
         except DatabaseError as error:
             if not (is_lost_connection(error) or is_lock_timeout(error)):
@@ -125,7 +129,8 @@ class App(CeleryApp):
 
     def send_task(self, name: str, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
         signed = options | {"headers": _signed(options.get("headers"))}
-        return super().send_task(name, args=args, kwargs=kwargs, **signed)
+        with tracing.unleaked():
+            return super().send_task(name, args=args, kwargs=kwargs, **signed)
 
 
 app = App("homeport", task_cls=Task)
@@ -168,6 +173,21 @@ def keep_django_logging(**kwargs: Any) -> None:
 def limit_database_sessions(**kwargs: Any) -> None:
     """Give this worker, and the processes that it forks, the limits of a worker."""
     limit_sessions(env["WORKER_DATABASE_LIMITS"])
+
+
+@signals.worker_process_init.connect
+def count_tasks(**kwargs: Any) -> None:
+    tracing.start_metrics()
+
+
+@signals.worker_process_shutdown.connect
+def hand_over_traces(**kwargs: Any) -> None:
+    tracing.flush()
+
+
+@signals.worker_ready.connect
+def observe_the_whole(**kwargs: Any) -> None:
+    tracing.observe()
 
 
 @signals.worker_ready.connect

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
+from urllib.parse import unquote
 
 import environ
 
@@ -103,6 +104,24 @@ def email_url(value: str) -> dict[str, Any]:
     return environ.Env.email_url_config(value)
 
 
+def headers(value: str) -> dict[str, str]:
+    """Return the headers of NAME=VALUE, comma separated."""
+    pairs = [word.partition("=") for word in words(value)]
+    if not all(name.strip() and equals for name, equals, _ in pairs):
+        raise ValueError("is not NAME=VALUE, comma separated")
+    return {name.strip(): unquote(text.strip()) for name, _, text in pairs}
+
+
+def share(value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        raise ValueError("is not a number") from None
+    if not 0 <= number <= 1:
+        raise ValueError("is not between 0 and 1")
+    return number
+
+
 def address(value: str) -> str:
     host, colon, port = value.rpartition(":")
     if not (host and colon and port.isdigit() and 0 < int(port) < 65536):
@@ -121,6 +140,13 @@ redis_url = matching(r"rediss?://[^/\s]+(/\d+)?(\?\S*)?", "is not a Redis URL")
 region = matching(r"[a-z]{2,}(-[a-z]+)+-\d+", "is not a region of AWS")
 # boto3 refuses a host with an underscore, and says so at the first call only.
 endpoint = matching(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?", "is not http://HOST or http://HOST:PORT")
+collector = matching(
+    r"https?://[A-Za-z0-9.-]+(:\d{1,5})?(/[\w.~-]+)*",
+    "is not http://HOST or http://HOST:PORT, with or without a path",
+)
+sentry_dsn = matching(
+    r"https?://\w+(:\w+)?@[\w.-]+(:\d+)?(/[\w.-]+)*/\d+", "is not a DSN of Sentry"
+)
 bucket_name = matching(
     r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
     "is not a bucket's name (a-z, 0-9, dot, hyphen; 3 to 63 characters)",

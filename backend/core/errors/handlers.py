@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import (
@@ -12,7 +13,7 @@ from django.core.exceptions import (
     SuspiciousOperation,
 )
 from django.http import Http404, HttpRequest, HttpResponse
-from django.views import defaults
+from django.template.loader import select_template
 from django.views.csrf import csrf_failure as django_csrf_failure
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -24,6 +25,7 @@ from core.errors.problem_details import (
     Refusal,
     document,
     problem,
+    request_id,
     unavailable,
 )
 from core.errors.unavailable import as_unavailable
@@ -76,19 +78,19 @@ def _is_api(request: HttpRequest) -> bool:
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_api(request):
         return problem(400, "The request is malformed.")
-    return defaults.bad_request(request, exception)
+    return _page(400, "The request is malformed.")
 
 
 def permission_denied(request: HttpRequest, exception: PermissionDenied) -> HttpResponse:
     if _is_api(request):
         return problem(403, "You may not do this.")
-    return defaults.permission_denied(request, exception)
+    return _page(403, "You may not do this.")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_api(request):
         return problem(404, f"There is nothing at {request.path}.")
-    return defaults.page_not_found(request, exception)
+    return _page(404, "There is nothing at this address.")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
@@ -98,7 +100,18 @@ def server_error(request: HttpRequest) -> HttpResponse:
         return unavailable(found)
     if _is_api(request):
         return problem(500, "This is our fault, and it is logged. X-Request-ID names the line.")
-    return defaults.server_error(request)
+    return _page(500, "This is our fault, and it is logged.")
+
+
+def _page(status: int, detail: str) -> HttpResponse:
+    """Return an error page; a template of the status, e.g. 404.html, replaces core's."""
+    template = select_template([f"{status}.html", "core/error.html"])
+    context = {
+        "title": HTTPStatus(status).phrase,
+        "detail": detail,
+        "request_id": request_id(),
+    }
+    return HttpResponse(template.render(context), status=status)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
+import structlog
 from django.http import JsonResponse
 from rest_framework.exceptions import APIException
 
@@ -53,7 +54,7 @@ class Unavailable(APIException):
 
 
 def document(status: int, detail: str, **extra: object) -> dict[str, object]:
-    """Return the members of a problem document.
+    """Return the members of a problem document, with the id of the request.
 
     Args:
         status: HTTP status code; also gives the title.
@@ -61,7 +62,20 @@ def document(status: int, detail: str, **extra: object) -> dict[str, object]:
         extra: further members.
     """
     title = HTTPStatus(status).phrase
-    return {"type": "about:blank", "title": title, "status": status, "detail": detail, **extra}
+    made: dict[str, object] = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": detail,
+    }
+    if known := request_id():
+        made["request_id"] = known
+    return made | extra
+
+
+def request_id() -> str:
+    """Return the id of the request that is being answered, or nothing: X-Request-ID."""
+    return str(structlog.contextvars.get_contextvars().get("request_id", ""))
 
 
 def problem(status: int, detail: str, **extra: object) -> JsonResponse:

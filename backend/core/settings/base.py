@@ -370,6 +370,17 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_REDIRECT_STDOUTS = False
 
+# --- Traces and error reports ---------------------------------------------------------------
+# core/tracing; docs/traces.md
+
+TRACES_ENDPOINT = env["OTEL_EXPORTER_OTLP_ENDPOINT"]
+TRACES_HEADERS = env["OTEL_EXPORTER_OTLP_HEADERS"]
+TRACES_SHARE = env["OTEL_TRACES_SAMPLER_ARG"]
+TRACES_SERVICE = "homeport"  # web is homeport-web, and so on
+TRACES_EXCLUDED = [HEALTH_PATH, "/static/"]  # patterns of what is asked for ever
+TRACED = bool(TRACES_ENDPOINT)
+SENTRY_DSN = env["SENTRY_DSN"]
+
 # --- Logs ---------------------------------------------------------------------------------
 # https://django-structlog.readthedocs.io/en/latest/configuration.html
 

@@ -21,6 +21,7 @@ from core.settings.base import (  # noqa: E402
     SHARED_APPS,
     STORAGES,
     TENANT_APPS,
+    TRACES_EXCLUDED,
 )
 
 # The cheapest hasher: tests make many accounts and protect none.
@@ -49,6 +50,9 @@ CACHES["default"]["KEY_PREFIX"] = os.environ.get("PYTEST_XDIST_WORKER", "")
 SINGLE_TENANT = None
 
 STACK_NAME = ""
+
+TRACED = True  # as in local settings
+TRACES_EXCLUDED += ["/workbench/"]
 
 # As in local settings.
 REMEDIES = remedies.REMEDIES

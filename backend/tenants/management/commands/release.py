@@ -4,6 +4,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS
 from django.db import Error as DatabaseError
 
+from core import tracing
 from core.env import environment
 from tenants.command_line import unavailable_remedy
 from tenants.release import ReleaseFailed, release
@@ -20,7 +21,8 @@ class Command(BaseCommand):
         try:
             # As Django's migrate does: an error ends it before anything is migrated.
             self.check(databases=[DEFAULT_DB_ALIAS])
-            release()
+            with tracing.traced("release"):
+                release()
         except ReleaseFailed as failure:
             raise CommandError(str(failure)) from failure
         except DatabaseError as error:

@@ -1,0 +1,29 @@
+"""OpenTelemetry's middleware of Django, which resolves no address twice.
+
+It looks for the view when the request begins, to name the span, as Django does afterwards: half of
+what a traced request would cost. Here the view that Django has found names the span.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from opentelemetry.instrumentation.django import DjangoInstrumentor
+from opentelemetry.instrumentation.django.middleware.otel_middleware import _DjangoMiddleware
+
+
+class Instrumentor(DjangoInstrumentor):
+    _opentelemetry_middleware = f"{__name__}.Middleware"
+
+
+class Middleware(_DjangoMiddleware):
+    @staticmethod
+    def _get_span_name(request: HttpRequest) -> str:
+        return request.method or "HTTP"
+
+    def process_view(self, request: HttpRequest, *arguments: Any, **options: Any) -> None:
+        super().process_view(request, *arguments, **options)  # type: ignore[no-untyped-call]
+        span, match = request.META.get(self._environ_span_key), request.resolver_match
+        if span is not None and match is not None and (match.route or match.url_name):
+            span.update_name(f"{request.method} {match.route or match.url_name}")
