@@ -8,13 +8,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import redis
 from django.conf import settings
 
+T = TypeVar("T")
+
 TIMEOUT = 1  # seconds for a connection, and for an answer
 FLUSH_INTERVAL = 0.2  # seconds in which entries gather before they are written together
+WAITING = 5000  # entries that wait to be written
 
 
 def connect() -> redis.Redis:
@@ -58,19 +61,23 @@ class ActivityLog:
         return sorted(entries, key=lambda entry: entry["at"], reverse=True)
 
 
-class Writer:
-    """Writes entries from a separate thread, with `write`; without Redis it drops them."""
+class Writer(Generic[T]):
+    """Writes entries from a separate thread, with `write`; without Redis it drops them.
 
-    def __init__(self, write: Callable[[redis.Redis, Sequence[dict[str, Any]]], None]) -> None:
+    It also drops the oldest of more than `WAITING`.
+    """
+
+    def __init__(self, write: Callable[[redis.Redis, Sequence[T]], None]) -> None:
         self._write = write
-        self._waiting: deque[dict[str, Any]] = deque(maxlen=1000)
+        self._waiting: deque[T] = deque(maxlen=WAITING)
         self._something = threading.Event()
         self._process = 0
         self._lock = threading.Lock()
 
-    def note(self, entry: dict[str, Any]) -> None:
+    def note(self, entry: T) -> None:
         self._waiting.append(entry)
-        self._something.set()
+        if not self._something.is_set():
+            self._something.set()
         if self._process != os.getpid():  # Gunicorn and Celery fork: threads are not taken along
             self._start()
 
@@ -100,4 +107,5 @@ class Writer:
 
 REQUESTS = ActivityLog("requests", 200)
 TASKS = ActivityLog("tasks", 100)
+COMMANDS = ActivityLog("commands", 20)
 MAIL = ActivityLog("mail", 50)

@@ -15,8 +15,11 @@ import structlog
 from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import connection
+from opentelemetry import trace
+from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from workbench.activity_log import MAIL, connect
+from workbench.spans import trace_id
 
 LARGEST = 512 * 1024  # characters of a message that are kept
 
@@ -30,10 +33,11 @@ class EmailBackend(BaseEmailBackend):
         entries = [_entry(message) for message in email_messages]
         for entry, message in zip(entries, email_messages, strict=True):
             to = entry["to"]
+            trace.get_current_span().add_event("e-mail", {"key": entry["key"]})
             log.info("e-mail", subject=entry["subject"], to=to, body=message.body)
         try:
             if entries:
-                with connect() as client:
+                with suppress_instrumentation(), connect() as client:
                     MAIL.add(client, entries)
         except redis.RedisError as error:
             log.warning("e-mail not kept for the workbench", error=str(error))
@@ -45,6 +49,7 @@ def _entry(message: EmailMessage) -> dict[str, Any]:
         "at": time.time(),
         "key": secrets.token_hex(8),
         "tenant": connection.schema_name,
+        "trace": trace_id(),
         "subject": message.subject,
         "to": list(message.recipients()),
         "source": message.message().as_string()[:LARGEST],

@@ -20,7 +20,7 @@ from core.celery.requeue import count_taken
 from core.env import environment
 from core.health import Result, run_probes, server_name
 from tenants.services import Summary, list_tenants
-from workbench import charts, debugger, middleware, worker
+from workbench import charts, debugger, traces, worker
 from workbench.activity_log import MAIL, REQUESTS, TASKS, connect
 from workbench.debugger import Debugger
 from workbench.readings import Reading
@@ -56,7 +56,7 @@ def read_activity() -> Activity:
     with connect() as client:
         return Activity(
             requests=REQUESTS.newest_first(client),
-            counts=middleware.counts(client, time.time()),
+            counts=traces.counts(client, time.time()),
             tasks=TASKS.newest_first(client),
             mail=MAIL.newest_first(client),
             workers=worker.workers(client),
@@ -96,13 +96,13 @@ def gather(request: HttpRequest) -> dict[str, Any]:
         "debuggers": [("web", debugger.own().said, debugger.own()), *map(_debugger, noted.workers)],
         "activity": activity,
         "times": charts.times(noted.requests),
-        "counted": charts.counted(noted.counts, middleware.BUCKET),
-        "requests": [_shown(entry) for entry in noted.requests[: SHOWN["requests"]]],
-        "tasks": [_shown(entry) for entry in noted.tasks[: SHOWN["tasks"]]],
+        "counted": charts.counted(noted.counts, traces.BUCKET),
+        "requests": [shown(entry) for entry in noted.requests[: SHOWN["requests"]]],
+        "tasks": [shown(entry) for entry in noted.tasks[: SHOWN["tasks"]]],
         "waiting": noted.waiting,
         "running": noted.running,
         "stopped": noted.stopped,
-        "mail": [_shown(entry) for entry in noted.mail[: SHOWN["mail"]]],
+        "mail": [shown(entry) for entry in noted.mail[: SHOWN["mail"]]],
         "tenants": tenants,
         "tenant_rows": [
             (tenant, link(tenant.domains[0])) for tenant in reachable[: SHOWN["tenants"]]
@@ -156,7 +156,8 @@ def _debugger(said: Mapping[str, Any]) -> tuple[str, str, Debugger]:
     return f"worker {said['host']}", found.said, found
 
 
-def _shown(entry: Mapping[str, Any]) -> dict[str, Any]:
+def shown(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an entry of a list as pages show it."""
     shown = {**entry, "moment": datetime.fromtimestamp(entry["at"], UTC)}
     if "ms" in entry:
         shown["duration"] = charts.duration(entry["ms"])
@@ -165,4 +166,5 @@ def _shown(entry: Mapping[str, Any]) -> dict[str, Any]:
     if "state" in entry:
         kinds = {"SUCCESS": "good", "RETRY": "warn"}
         shown["kind"] = kinds.get(entry["state"], "bad")
+    shown.setdefault("kind", "bad" if entry.get("failed") else "good")
     return shown

@@ -1,4 +1,4 @@
-"""What the worker tells the workbench: each task when it has ended, and its own state.
+"""What the worker tells the workbench: arguments and result of each task, and its own state.
 
 https://docs.celeryq.dev/en/stable/userguide/signals.html
 """
@@ -14,46 +14,32 @@ from typing import Any
 import redis
 import structlog
 from celery import signals
-from tenant_schemas_celery.app import get_schema_name_from_task
+from celery.utils.saferepr import saferepr
+from opentelemetry import trace
 
 from core.liveness import HEARTBEAT_INTERVAL, HEARTBEAT_TIME_TO_LIVE
 from workbench import debugger
-from workbench.activity_log import TASKS, Writer, connect, key
+from workbench.activity_log import connect, key
+
+LONGEST_VALUE = 1000  # characters of arguments and of a result
 
 log = structlog.get_logger(__name__)
 
-_began: dict[str, float] = {}
-
-writer = Writer(TASKS.add)
-
 
 @signals.task_prerun.connect
-def note_start(task_id: str, **kwargs: Any) -> None:
-    _began[task_id] = time.perf_counter()
+def keep_arguments(task: Any, **kwargs: Any) -> None:
+    """Keep what a task was called with, as the message describes it: `argsrepr` can hide values."""
+    request = task.request
+    arguments = {
+        "args": request.get("argsrepr") or saferepr(request.args, LONGEST_VALUE),
+        "kwargs": request.get("kwargsrepr") or saferepr(request.kwargs, LONGEST_VALUE),
+    }
+    trace.get_current_span().add_event("arguments", arguments)
 
 
-@signals.task_postrun.connect
-def note_end(task_id: str, task: Any, state: str | None = None, **arguments: Any) -> None:
-    began = _began.pop(task_id, None)
-    if began is None or task.request.is_eager:
-        return
-    writer.note(
-        {
-            "at": time.time(),
-            "name": task.name,
-            "id": task_id,
-            "state": state or "UNKNOWN",
-            "ms": round((time.perf_counter() - began) * 1000, 1),
-            "attempt": task.request.retries + 1,
-            "tenant": get_schema_name_from_task(task, arguments.get("kwargs") or {}) or "",
-        }
-    )
-
-
-@signals.worker_process_shutdown.connect
-def write_the_last(**kwargs: Any) -> None:
-    with connect() as client:
-        writer.flush(client)
+@signals.task_success.connect
+def keep_result(result: Any, **kwargs: Any) -> None:
+    trace.get_current_span().add_event("result", {"result": saferepr(result, LONGEST_VALUE)})
 
 
 class Report:

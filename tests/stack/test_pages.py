@@ -170,6 +170,24 @@ def test_an_e_mail_is_shown_without_active_content(visit):
         assert faults(page) == []
 
 
+@pytest.mark.parametrize("javascript", [True, False])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_request_is_followed_to_its_queries_by_keyboard(visit, scheme, javascript):
+    options = {"color_scheme": scheme, "java_script_enabled": javascript}
+    with visit("/workbench/traces/?text=/admin/login/", **options) as page:
+        if javascript:
+            assert faults(page) == []
+        page.get_by_role("link", name="GET /admin/login/").first.press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_contain_text("/admin/login/")
+        if javascript:
+            assert faults(page) == []
+        span = page.locator("#rows summary").first
+        span.press("Enter")
+        expect(page.locator("#rows details[open]").first).to_contain_text("homeport-web")
+        page.screenshot(path=PICTURES / f"trace-{scheme}.png", full_page=True)
+        assert page.watched.said == []
+
+
 @pytest.mark.parametrize("path", ["/choose-tenant/", "/admin/login/"])
 def test_the_other_pages_say_nothing_to_the_console_either(visit, path):
     with visit(path) as page:

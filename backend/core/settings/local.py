@@ -17,6 +17,7 @@ from core.settings.base import (
     TEMPLATES,
     TENANT_FREE_COMMANDS,
     TENANT_FREE_PATHS,
+    TRACES_EXCLUDED,
 )
 from development import breakpoints
 from development.remedies import REMEDIES  # noqa: F401
@@ -53,7 +54,10 @@ TENANT_FREE_COMMANDS += ["bench_api", "bench_cloud", "bench_tenancy"]
 SHARED_APPS += ["workbench"]
 INSTALLED_APPS += ["workbench"]
 ROOT_URLCONF = "workbench.urls"
-MIDDLEWARE.insert(0, "workbench.middleware.ActivityMiddleware")
+DEFAULT_EXCEPTION_REPORTER = "workbench.error_pages.Reporter"
+TENANT_FREE_COMMANDS += ["trace"]
+TRACED = True  # its last traces are kept in Redis
+TRACES_EXCLUDED += ["/workbench/", "/__debug__/", "^[^/]*//[^/]*/$"]
 TENANT_FREE_PATHS += [r"/$", "/workbench/"]  # it shows what is down, also the database
 if EMAIL_BACKEND == "django.core.mail.backends.console.EmailBackend":
     EMAIL_BACKEND = "workbench.mail.EmailBackend"

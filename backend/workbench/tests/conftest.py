@@ -1,9 +1,12 @@
 """The workbench as local settings install it, with activity logs that the test does not share."""
 
+import logging
+
 import pytest
 from django.test import Client
 
-from workbench import state, views
+from core.tracing.instrumentation import provider
+from workbench import spans, state, views
 from workbench.activity_log import connect, key
 
 
@@ -21,14 +24,37 @@ def _empty(client) -> None:
         client.delete(name)
 
 
+class WhileOn(spans.Keeper):
+    """A provider keeps its processors for ever; this one keeps spans while a test asks for it."""
+
+    on = False
+
+    def on_end(self, span) -> None:
+        if self.on:
+            super().on_end(span)
+
+
+@pytest.fixture(scope="session")
+def _keeper():
+    keeper = WhileOn()
+    provider().add_span_processor(keeper)
+    logging.root.addHandler(spans.Lines())
+    return keeper
+
+
 @pytest.fixture
-def bench(settings, redis_client, monkeypatch) -> Client:
+def kept(redis_client, _keeper):
+    """Keep the traces of this test; call it to have them written."""
+    _keeper.on = True
+    yield lambda: spans.writer.flush(redis_client)
+    _keeper.on = False
+    spans.writer.flush(redis_client)
+
+
+@pytest.fixture
+def bench(settings, kept, redis_client, monkeypatch) -> Client:
     """A browser of the workbench; what earlier tests read is forgotten."""
     settings.ROOT_URLCONF = "workbench.urls"
-    settings.MIDDLEWARE = [
-        "workbench.middleware.ActivityMiddleware",
-        *settings.MIDDLEWARE,
-    ]
     settings.TENANT_FREE_PATHS = [*settings.TENANT_FREE_PATHS, r"/$", "/workbench/"]
     monkeypatch.setattr(views, "_rendered", {})
     for name in ("SERVICES", "ACTIVITY", "TENANTS"):

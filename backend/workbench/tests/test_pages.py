@@ -23,7 +23,7 @@ from core.health import Result
 from core.tests.test_env import PRODUCTION
 from workbench import readings, state
 from workbench.mail import EmailBackend
-from workbench.middleware import BUCKETS, counts, write
+from workbench.traces import BUCKETS, counts, write
 
 BACKEND = Path(__file__).parents[2]
 
@@ -186,9 +186,9 @@ def state_page(bench) -> str:
 
 def test_counts_are_exact_also_when_the_list_is_full(redis_client):
     now = 1_000_000
-    entry = {"at": now, "method": "GET", "path": "/", "status": 200, "ms": 1, "tenant": ""}
-    write(redis_client, [entry] * 500)
-    write(redis_client, [{**entry, "status": 500}])
+    entry = {"type": "requests", "at": now, "method": "GET", "path": "/", "status": 200, "ms": 1}
+    write(redis_client, [("1" * 32, "1", "[]", entry)] * 500)
+    write(redis_client, [("2" * 32, "1", "[]", entry | {"status": 500})])
     found = counts(redis_client, now)
 
     assert len(found) == BUCKETS
@@ -280,7 +280,7 @@ try:
     print(resolve("/workbench/live/").func.__name__)
 except Resolver404:
     print("absent")
-print(any("workbench" in name for name in (*settings.MIDDLEWARE, settings.ROOT_URLCONF)))
+print("workbench" in settings.ROOT_URLCONF, settings.TRACED)
 """
 
 
@@ -303,7 +303,7 @@ def test_production_has_neither_the_application_nor_its_addresses():
     assert looked.stdout.splitlines() == [
         "False landing django.core.mail.backends.smtp.EmailBackend",
         "absent",
-        "False",
+        "False False",
     ], looked.stderr
 
 
@@ -312,7 +312,7 @@ def test_local_settings_have_it_at_the_root():
     assert looked.stdout.splitlines() == [
         "True home workbench.mail.EmailBackend",
         "live",
-        "True",
+        "True True",
     ], looked.stderr
 
 
