@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TextIO
@@ -115,6 +116,20 @@ class Terminal:
         for line in problem.remedy.splitlines():
             print(f"  {line}", file=self.err)
         self.err.flush()
+
+
+class OnlyLines(Terminal):
+    """A terminal that prints only the lines of one trace, also under its request's id."""
+
+    def __init__(self, terminal: Terminal, trace: str) -> None:
+        super().__init__(terminal.out, terminal.err)
+        self.live = False  # nothing may write to the stream by itself
+        self._to = terminal
+        self._ids = (trace, str(uuid.UUID(trace)))
+
+    def say(self, text: str = "") -> None:
+        if any(one in text for one in self._ids):
+            self._to.say(text)
 
 
 class Step:

@@ -10,7 +10,7 @@ from ..errors import FAILED, DevError, Problem, UsageError
 from ..services import WEB
 from ..terminal import Mark, megabytes, table
 from . import shapes
-from .options import completed_by, yes_option
+from .options import completed_by, json_option, yes_option
 from .registry import Run, group
 
 if TYPE_CHECKING:
@@ -113,6 +113,29 @@ def tasks(run: Run) -> int:
 )
 def psql(run: Run) -> int:
     return run.engine.psql(run.rest)
+
+
+def _trace_options(parser: argparse.ArgumentParser) -> None:
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("id", nargs="?", metavar="ID", help="of a trace, an X-Request-ID or a task")
+    which.add_argument("--last", action="store_true", help="the newest request")
+    which.add_argument("--slow", action="store_true", help="list only those that took long")
+    json_option(parser)
+
+
+@command(
+    "trace",
+    "print what a request or task did: queries, cache calls, tasks, e-mails; or list the last ones",
+    "./dev trace",
+    "./dev trace --last",
+    "./dev trace 885f725c-15d6-3443-b816-40a87e3bac3d   of an answer's X-Request-ID",
+    options=_trace_options,
+)
+def trace(run: Run) -> int:
+    options = run.options
+    words = [options.id] if options.id else []
+    words += [f"--{name}" for name in ("last", "slow", "json") if getattr(options, name)]
+    return run.engine.manage(["trace", *words])
 
 
 def _exec_options(parser: argparse.ArgumentParser) -> None:

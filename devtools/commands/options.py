@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import re
 from collections.abc import Iterable
 from typing import Callable
 
@@ -67,6 +68,14 @@ def must_be_known(kind: str, words: Iterable[str], known: Iterable[str]) -> None
     for word in words:
         if word not in known:
             raise UsageError(f"there is no {kind} {word!r}", nearest(word, known))
+
+
+def trace_id(text: str) -> str:
+    """The 32 digits of a trace's id, also written as X-Request-ID; the `type` of an argument."""
+    digits = text.replace("-", "").lower()
+    if re.fullmatch("[0-9a-f]{32}", digits):
+        return digits
+    raise argparse.ArgumentTypeError(f"{text!r} is no id of a trace: 32 digits of 0-9, a-f")
 
 
 def positive(text: str) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..environment import not_installed
 from ..errors import FAILED, DevError, PortLost, Problem
 from ..readiness import INTERVAL
-from ..terminal import Mark, Terminal, seconds, table
+from ..terminal import Mark, OnlyLines, Terminal, seconds, table
 from . import shapes
 from .options import (
     debug_option,
@@ -21,6 +21,7 @@ from .options import (
     services_argument,
     start_options,
     timeout_option,
+    trace_id,
     yes_option,
 )
 from .registry import Run, group
@@ -169,6 +170,9 @@ def status(run: Run) -> int:
 def _logs_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-f", "--follow", action="store_true", help="follow the logs")
     parser.add_argument("--tail", type=positive, metavar="N", help="only the last N lines of each")
+    parser.add_argument(
+        "--trace", type=trace_id, metavar="ID", help="only the lines of a trace, or an X-Request-ID"
+    )
     services_argument(parser)
 
 
@@ -177,6 +181,7 @@ def _logs_options(parser: argparse.ArgumentParser) -> None:
     "print the logs of all services, or of the given ones",
     "./dev logs -f web worker",
     "./dev logs --tail 50 migrate",
+    "./dev logs --trace ID   of web and worker, what one request did",
     options=_logs_options,
     answer=shapes.LOGS,
 )
@@ -184,7 +189,10 @@ def logs(run: Run) -> int:
     options = run.options
     if run.json:
         run.terminal = _LogObjects()
-        options.tail = options.tail or (None if options.follow else _LINES)
+        whole = options.follow or options.trace
+        options.tail = options.tail or (None if whole else _LINES)
+    if options.trace:
+        run.terminal = OnlyLines(run.terminal, options.trace)
     return run.engine.logs(options.services, follow=options.follow, tail=options.tail)
 
 

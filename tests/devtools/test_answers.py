@@ -12,7 +12,7 @@ from devtools.commands import COMMANDS, shapes
 
 # They hand the terminal to another program, or print a document or a script themselves.
 WITHOUT = {
-    *("manage", "migrate", "makemigrations", "shell", "psql", "exec"),
+    *("manage", "migrate", "makemigrations", "shell", "psql", "exec", "trace"),
     *("completion", "mcp", "sbom"),
     "bench",  # proof: line
 }

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from devtools.errors import Problem
-from devtools.terminal import Mark, Terminal, seconds, table
+from devtools.terminal import Mark, OnlyLines, Terminal, seconds, table
 
 
 class Screen(io.StringIO):
@@ -101,3 +101,12 @@ def test_a_step_that_fails_is_marked_so():
 def test_durations_and_tables():
     assert [seconds(1.94), seconds(125)] == ["1.9 s", "2 min 5 s"]
     assert table([["a", "b"], ["long", ""]]) == ["a     b", "long"]
+
+
+def test_of_a_log_only_the_lines_of_a_trace_are_printed():
+    out = io.StringIO()
+    only = OnlyLines(Terminal(out, out, {}), "885f725c15d63443b81640a87e3bac3d")
+    only.say('{"event": "a", "request_id": "885f725c-15d6-3443-b816-40a87e3bac3d"}')
+    only.say('{"event": "b", "trace_id": "885f725c15d63443b81640a87e3bac3d"}')
+    only.say('{"event": "c", "request_id": "11111111-15d6-3443-b816-40a87e3bac3d"}')
+    assert [line[11] for line in out.getvalue().splitlines()] == ["a", "b"]
