@@ -30,6 +30,8 @@ REQUESTS = 200  # of each connection, in each round
 
 TRIVIAL, LIST, PLAIN = "trivial request", "list of products", "trivial request, plain Django"
 OURS = {TRIVIAL: "/api/v1/health/live/", LIST: "/api/v1/products/"}
+TRACED, UNTRACED = "request of four spans", "request of four spans, untraced"
+SPANS = "/bench/spans/"  # backend/benchmarks/spans.py
 
 
 def measure(checkout: Checkout, terminal: Terminal, rounds: int) -> list[Measure]:
@@ -38,9 +40,15 @@ def measure(checkout: Checkout, terminal: Terminal, rounds: int) -> list[Measure
     with tempfile.TemporaryDirectory() as directory:
         copy = Copy(checkout, Path(directory), {})
         copy.share(checkout)
-        with copy.up(), _ours(copy, terminal) as ours, _plain(copy, terminal) as plain:
+        with copy.up(), contextlib.ExitStack() as servers:
+            ours = servers.enter_context(_ours(copy, terminal, "core.wsgi"))
+            plain = servers.enter_context(_plain(copy, terminal))
+            traced = servers.enter_context(_ours(copy, terminal, "benchmarks.traced"))
+            untraced = servers.enter_context(_ours(copy, terminal, "benchmarks.untraced"))
             asked = {name: (*ours, path) for name, path in OURS.items()}
             asked[PLAIN] = (*plain, "/")
+            asked[TRACED] = (*traced, SPANS)
+            asked[UNTRACED] = (*untraced, SPANS)
             for where in asked.values():
                 _milliseconds(*where)
             for number in range(1, rounds + 1):
@@ -53,6 +61,8 @@ def measure(checkout: Checkout, terminal: Terminal, rounds: int) -> list[Measure
         ratio(f"{TRIVIAL}, over plain Django", 1.25, found[TRIVIAL], found[PLAIN]),
         Measure(LIST, "ms", 1.0, found[LIST]),
         ratio(f"{LIST}, over plain Django's trivial request", None, found[LIST], found[PLAIN]),
+        Measure(TRACED, "ms", None, found[TRACED]),
+        Measure("its traces", "ms", 0.25, [a - b for a, b in zip(found[TRACED], found[UNTRACED])]),
     ]
 
 
@@ -60,7 +70,7 @@ Server = tuple[Process, int]  # and its port
 
 
 @contextlib.contextmanager
-def _ours(copy: Copy, terminal: Terminal) -> Iterator[Server]:
+def _ours(copy: Copy, terminal: Terminal, application: str) -> Iterator[Server]:
     port = free_port()
     variables = {
         **copy.variables_of(WEB, terminal),
@@ -69,7 +79,8 @@ def _ours(copy: Copy, terminal: Terminal) -> Iterator[Server]:
         "WEB_THREADS": THREADS,
         "SERVER": "gunicorn",
     }
-    with running(copy, ["bin/web"], copy.checkout.root / "backend", variables) as process:
+    command = ["python", "-m", "gunicorn", application]
+    with running(copy, command, copy.checkout.root / "backend", variables) as process:
         wait_until(lambda: answers(port), 60, "Gunicorn did not answer")
         yield process, port
 
