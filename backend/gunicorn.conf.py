@@ -91,7 +91,10 @@ def worker_exit(server: Any, worker: Any) -> None:
     code = end.code if isinstance(end, SystemExit) else 1
     from core import tracing  # late, as above
 
-    tracing.flush()
+    try:
+        tracing.flush()
+    except Exception:
+        logging.exception("traces not handed over")
     logging.shutdown()
     os._exit(code if isinstance(code, int) else 1)
 

@@ -74,6 +74,13 @@ def provider() -> TracerProvider:
     return found
 
 
+def flush() -> None:
+    """Hand over the spans that wait; nothing before `instrument`."""
+    made = trace.get_tracer_provider()
+    if isinstance(made, TracerProvider):
+        made.force_flush()
+
+
 def service() -> str:
     """Return what this process is: web, worker, or a command of manage.py."""
     program, *words = sys.argv

@@ -41,7 +41,7 @@ def flush() -> None:
     if settings.TRACED:
         from core.tracing import instrumentation
 
-        instrumentation.provider().force_flush()
+        instrumentation.flush()
     if settings.TRACES_ENDPOINT:
         from core.tracing import metrics
 
