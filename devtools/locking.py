@@ -17,7 +17,7 @@ from .terminal import Terminal
 
 DIRECTORY = "requirements"
 # Everything, in one resolution: all other locks are parts of it, so that they agree.
-WHOLE = "tools.in"
+WHOLE = "tools"
 # The oldest Python that a host may have; the locks are valid for newer ones and all platforms.
 PYTHON = "3.11"
 
@@ -64,7 +64,7 @@ def without_wheels(checkout: Checkout, python: Path, terminal: Terminal) -> list
 
     Asks the package index; downloads nothing but descriptions. PostgreSQL and Valkey are packages.
     """
-    lock = Path(DIRECTORY) / Path(WHOLE).with_suffix(".txt")
+    lock = Path(DIRECTORY) / f"{WHOLE}.txt"
     found = []
     with terminal.step("looking for wheels"), tempfile.TemporaryDirectory() as nothing:
         for platform, version in itertools.product(PLATFORMS, (PYTHON, NEWEST_PYTHON)):
@@ -96,7 +96,7 @@ def _locked(
     with tempfile.TemporaryDirectory() as temporary:
         made = Path(temporary) / DIRECTORY
         shutil.copytree(directory, made)
-        whole = made / WHOLE
+        whole = made / f"{WHOLE}.in"
         for source in sorted(made.glob("*.in"), key=lambda path: (path != whole, path)):
             lock = source.with_suffix(".txt")
             with terminal.step(f"locking {DIRECTORY}/{source.name}"):

@@ -78,7 +78,8 @@ def _fault_for_dev(words: Sequence[str]) -> str:
         options, passed_on = parse(COMMANDS[name], rest)
     except UsageError as error:
         what = error.problems[0].what
-        return "" if "invalid choice: 'X'" in what else what
+        # A word that stands for a value.
+        return "" if re.search(r"invalid choice: 'X'|'(?:X|ID)' is no ", what) else what
     unknown = _unknown_value(top, given) or _unknown_value(parser_of(COMMANDS[name]), options)
     return unknown or (_fault_for_django(passed_on) if name == "manage" else "")
 
