@@ -48,7 +48,11 @@ def trace_page(request: HttpRequest, trace_id: str) -> HttpResponse:
     trace = _trace(trace_id)
     if request.GET.get("format") == "json":
         return JsonResponse({"trace": trace.id, "left_out": trace.left_out, "spans": trace.spans})
-    context = {"waterfall": arrange(trace), "bound": traces.BOUND}
+    commands = {
+        "log": f"./dev logs --trace {trace.id}",
+        "data": f"./dev trace {trace.id} --json",
+    }
+    context = {"waterfall": arrange(trace), "bound": traces.BOUND, **commands}
     return render(request, "workbench/trace.html", context)
 
 
