@@ -218,6 +218,15 @@ def test_static_files_are_hashed_compressed_and_kept(running):
     assert running.compose("exec", "-T", "web", "python", "-c", code).stdout.strip() == "gzip"
 
 
+@contextlib.contextmanager
+def showing(said: list[str], page):
+    """The error of the block has what the browser said, and the page's text."""
+    try:
+        yield
+    except Exception as error:
+        raise AssertionError(f"{said}\n{page.inner_text('body')}") from error
+
+
 def test_the_pages_keep_their_own_security_policy_in_a_browser(running):
     """No page violates its content security policy: the browser's console stays empty."""
     api = pytest.importorskip("playwright.sync_api")
@@ -244,7 +253,8 @@ def test_the_pages_keep_their_own_security_policy_in_a_browser(running):
         site = f"https://test1.localhost:{port}"
         page.goto(f"{site}/")
         page.goto(f"{site}/api/v1/docs/")
-        page.wait_for_selector(".opblock", timeout=60_000)
+        with showing(said, page):
+            page.wait_for_selector(".opblock", timeout=60_000)
         page.goto(f"{site}/admin/")
         page.fill("#id_username", "office@example.com")
         page.fill("#id_password", "a-long-password-1")
