@@ -35,8 +35,8 @@ class Tools:
 
     # They change nothing, so an editor need not ask for each call.
     READ = (
-        *("status", "health", "logs", "routes", "sql", "emails", "tasks", "requests", "manage"),
-        *("debug_where", "debug_evaluate"),
+        *("status", "health", "logs", "routes", "sql", "emails", "tasks", "requests", "trace"),
+        *("manage", "debug_where", "debug_evaluate"),
     )
     ACT = (
         *("up", "tests", "lint", "request", "debug_attach", "debug_test", "debug_request"),
@@ -156,6 +156,20 @@ class Tools:
     def requests(self, last: int = 20) -> Any:
         """The last requests: path, status, tenant, milliseconds, queries."""
         return self._dev.management("activity", "requests", "--last", str(last))
+
+    def trace(self, of: str = "", *, slow: bool = False) -> Any:
+        """What one request or task did everywhere, as a waterfall with times and tenant.
+
+        Its queries, repeated ones marked, cache calls, tasks, files, e-mails and lines of the log.
+        of: the id of a request (X-Request-ID), a task or a trace; the last request without one.
+        slow: list what took long instead.
+        """
+        if of.startswith("-"):
+            raise DevError(f"{of!r} is no id of a request, a task or a trace")
+        done = self._dev.run("trace", of or ("--slow" if slow else "--last"))
+        if not done.ok:
+            raise DevError(done.errors.strip())
+        return {"trace": done.output}
 
     def manage(self, command: list[str]) -> Any:
         """Run a command of manage.py that changes nothing.

@@ -37,6 +37,7 @@ def test_a_client_sees_the_tools_and_what_they_refuse(checkout):
             "'flush' is not allowed": ("manage", {"command": ["flush"]}),
             "add --plan": ("manage", {"command": ["migrate"]}),
             "is not passed on": ("manage", {"command": ["check", "--settings=x"]}),
+            "is no id of": ("trace", {"of": "--json"}),
             "not options": ("tests", {"which": ["--cov"]}),
             "nothing is being debugged": ("debug_where", {}),
             "choose one of: db": ("logs", {"service": "nowhere"}),

@@ -53,6 +53,7 @@ def test_a_request_and_a_task_are_paused_looked_into_and_go_on(stack):
         assert outer["stopped"] == paused["stack"][1].partition(" ")[2]
         ended = await client.call("debug_go_on")
         assert (ended["ended"]["status"], ended["stopped"]) == (404, None)
+        assert "/api/nowhere/" in (await client.call("trace"))["trace"]
 
         await client.call("debug_attach", service="worker", breakpoints=[place(TASK, RESULT)])
         sent = stack.dev("manage", "shell", "--tenant", "test1", "-c", SEND)
