@@ -56,6 +56,7 @@ MAX_PAUSE = 1  # but never more seconds than this: then a scan is so long that t
 QUIET = 1  # seconds without an import after which the program counts as started
 OVERLAP_AFTER = 2  # seconds that a program has to end before the next one starts beside it
 MIN_UPTIME = 5  # seconds a program must have run for its end not to be one at the start
+RETRY_INTERVAL = 2  # seconds until a program that may succeed without an edit is tried again
 
 # Folders without code of the project, beside the hidden ones and virtual environments.
 SKIPPED = {"__pycache__", "node_modules"}
@@ -172,10 +173,12 @@ class Reloader:
             elif status == 0 or not self.worked:
                 return status
             elif time.monotonic() - began < MIN_UPTIME:
-                _say(f"ended with exit status {status}; it starts again after an edit")
+                passing = status == os.EX_TEMPFAIL  # such as after a restart of the machine
+                when = "in a moment" if passing else "after an edit"
+                _say(f"ended with exit status {status}; it starts again {when}")
                 if missing := packages.differences():
                     _say(packages.sentence(missing))
-                self._await_edit(files)
+                self._await_edit(files, RETRY_INTERVAL if passing else math.inf)
             if self.ending:
                 return 0
             if self.outdated:
@@ -222,8 +225,10 @@ class Reloader:
             if time.monotonic() - imports.last > QUIET:
                 self.preload.work(POLL_INTERVAL)
 
-    def _await_edit(self, files: Snapshot) -> None:
-        while not self.ending:
+    def _await_edit(self, files: Snapshot, seconds: float) -> None:
+        """Wait for an edit, `seconds` at most."""
+        end = time.monotonic() + seconds
+        while not self.ending and time.monotonic() < end:
             began = time.thread_time()
             if self._changed(files):
                 return

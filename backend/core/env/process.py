@@ -38,11 +38,15 @@ def environment(*, serves: bool = False) -> Environment:
 
 
 def environment_or_exit(*, serves: bool = False) -> Environment:
-    """As `environment`, for what starts a process: problems end it with their text alone."""
+    """As `environment`, for what starts a process: problems end it with their text alone.
+
+    The exit status is EX_TEMPFAIL if a later start may succeed: development/reload.py tries again.
+    """
     try:
         return environment(serves=serves)
     except EnvironmentProblems as problems:
-        sys.exit(str(problems))
+        print(problems, file=sys.stderr)
+        sys.exit(os.EX_TEMPFAIL if problems.passing else 1)
 
 
 def own(*names: str) -> Environment:
@@ -79,7 +83,8 @@ def fill(source: MutableMapping[str, str]) -> None:
         return  # `read` says so, with all else
     except (OSError, LookupError) as error:
         fault = f"SSM_PARAMETER_PATH={path}: {error}"
-        raise EnvironmentProblems(report(SETTINGS[mode], [fault])) from error
+        problems = report(SETTINGS[mode], [fault])
+        raise EnvironmentProblems(problems, passing=True) from error
     unset = {name: value for name, value in stored.items() if not source.get(name)}
     source.update(unset)
     if path:

@@ -34,11 +34,13 @@ class EnvironmentProblems(Exception):
     Args:
         text: what is printed.
         problems: each problem by itself, beginning with the variable's name.
+        passing: whether a later start may succeed with the same variables.
     """
 
-    def __init__(self, text: str, problems: Iterable[str] = ()) -> None:
+    def __init__(self, text: str, problems: Iterable[str] = (), *, passing: bool = False) -> None:
         super().__init__(text)
         self.problems = list(problems) or [text]
+        self.passing = passing
 
 
 class Environment(Mapping[str, Any]):

@@ -156,6 +156,22 @@ def test_under_a_debugger_even_that_waits_for_the_mended_file(tmp_path):
     assert program.process.wait(timeout=20) == 0
 
 
+def test_a_program_that_may_succeed_without_an_edit_is_tried_again(tmp_path):
+    """As when the emulator of its parameters starts later, after a restart of the machine."""
+    program = Program(tmp_path)
+    program.write(
+        "import os, pathlib\n"
+        "tried = pathlib.Path(__file__).with_name('tried')\n"
+        "if not tried.exists():\n    tried.touch()\n    raise SystemExit(os.EX_TEMPFAIL)\n"
+        "NUMBER = 100\n"
+    )
+    program.start(DEBUGPY_PORT="5678")
+    program.shows(100)
+    assert "it starts again in a moment" in program.output.read_text()
+    program.process.terminate()
+    assert program.process.wait(timeout=20) == 0
+
+
 def test_a_program_that_is_done_is_not_run_again(tmp_path):
     (tmp_path / "program.py").write_text("print('done')\n")
     program = Program(tmp_path)
