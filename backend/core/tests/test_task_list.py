@@ -38,9 +38,14 @@ def patience(monkeypatch):
 def own(settings, monkeypatch):
     """A queue and a list of failed tasks of this test alone."""
     settings.CELERY_TASK_DEFAULT_QUEUE = QUEUE
-    broker().delete(QUEUE)
+    _delete_tasks()
     yield
-    broker().delete(QUEUE)
+    _delete_tasks()
+
+
+def _delete_tasks():
+    """Delete those that wait, and those of a killed worker, which the next would get back."""
+    broker().delete(QUEUE, *broker().scan_iter(match=f"unacked*:{NAME}@*", count=1000))
 
 
 @contextmanager
