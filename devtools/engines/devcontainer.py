@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Callable, NoReturn
+from typing import NoReturn
 
 from .. import (
     addresses,
@@ -38,7 +38,7 @@ from ..interpolation import fill_in
 from ..nearest import nearest
 from ..process import Result, capture, hand_over
 from ..readiness import Verdict
-from ..services import CACHE, DATABASE, EMULATORS, RELEASE, TESTS, WEB, WORKER
+from ..services import CACHE, DATABASE, EMULATORS, RELEASE, TESTS, WEB
 from ..status import ServiceStatus, StackStatus
 from ..supervision import leftovers, web
 from ..supervision.client import CRASHES, Client, Crashes, State
@@ -81,14 +81,13 @@ class DevContainerEngine(Engine):
         state = self._state()
         if debug and not self._choice.debug_port:
             return self.serve(self._choice.server, debug=True, timeout=timeout)
-        keep = state.running and not installed and self._choice.arrived(self._port)
-        if not keep:
-            # The cause of its crashes may be fixed: do not wait for the end of the pause.
-            if installed or not state.running:
-                self._replace()
-            self._follow(timeout)
-        self._wait_for_the_unseen(timeout)
-        return not keep
+        if state.running and not installed and self._choice.arrived(self._port):
+            return False
+        # The cause of its crashes may be fixed: do not wait for the end of the pause.
+        if installed or not state.running:
+            self._replace()
+        self._follow(timeout)
+        return True
 
     def down(self, *, volumes: bool) -> None:
         _outside("the stack cannot be stopped, because it includes this container", "./dev down")
@@ -279,34 +278,11 @@ class DevContainerEngine(Engine):
         """
         needed = [name for name in (DATABASE, CACHE, *EMULATORS) if name in self._services]
 
-        self._wait_for(needed, lambda: {name: self._readiness(name) for name in needed}, timeout)
-
-    def _wait_for_the_unseen(self, timeout: float) -> None:
-        """Wait until web has heard from the services that have no port: the worker.
-
-        Not under a debugger, where web may stand at a breakpoint. Raises DevError as above.
-        """
-        if self._choice.debug_port:
-            return
-        unseen = [name for name in self._long_running if not self._services[name].ports]
-
         def look() -> dict[str, Verdict]:
-            found = health.ask(self._port)
-            return {
-                name: Verdict(Mark.GOOD, "heard from")
-                if _heard_from(name, found)
-                else Verdict(Mark.BUSY, _SILENT)
-                for name in unseen
-            }
+            return {name: self._readiness(name) for name in needed}
 
-        self._wait_for(unseen, look, timeout)
-
-    def _wait_for(
-        self, names: Sequence[str], look: Callable[[], Mapping[str, Verdict]], timeout: float
-    ) -> None:
-        """Follow these services, unless all are ready at the first look."""
         if any(verdict.mark is not Mark.GOOD for verdict in look().values()):
-            readiness.follow(self.terminal, names, look, _not_ready, timeout)
+            readiness.follow(self.terminal, needed, look, _not_ready, timeout)
 
     def _readiness(self, name: str) -> Verdict:
         """Whether a service is usable; for an emulator, whether it is seeded."""
@@ -353,9 +329,8 @@ class DevContainerEngine(Engine):
             address = ":".join(map(str, self._address(name)))
             return ServiceStatus(name, word, word == _REACHABLE, None, None, address)
         # Services without a port are judged by what web reports.
-        healthy = _heard_from(name, found)
-        word = "heard from" if healthy else _SILENT
-        return ServiceStatus(name, word, healthy, None, None, None)
+        healthy = found is not None and name in found.checks and name not in found.failing
+        return ServiceStatus(name, "heard from" if healthy else "silent", healthy, None, None, None)
 
     def _debuggers(self) -> dict[str, Debugger]:
         found = {}
@@ -419,14 +394,9 @@ class DevContainerEngine(Engine):
         )
 
 
-def _heard_from(name: str, found: health.Health | None) -> bool:
-    """Whether web reports that a service without a port is there."""
-    return found is not None and name in found.checks and name not in found.failing
-
-
 def _not_ready(name: str, state: str) -> DevError:
     remedy = "./dev up   starts missing services"
-    if name in (*EMULATORS, WORKER):
+    if name in EMULATORS:
         remedy = f"./dev logs {name}   shows the error\n./dev restart {name}"
     return DevError(f"{name}: {state}", f"on your machine:\n{remedy}")
 

@@ -410,12 +410,3 @@ def test_up_starts_a_web_that_does_not_run(engine, workspace):
     workspace.supervisor.stop({"web": 10}, keep_socket=True)
     assert up(engine)
     assert workspace.look().running
-
-
-def test_up_waits_until_web_has_heard_from_the_worker(engine, workspace):
-    workspace.have("lonely")
-    with pytest.raises(DevError, match=r"worker: not ready .*\(silent\)") as raised:
-        up(engine, timeout=0.5)
-    assert "./dev logs worker" in raised.value.problems[0].remedy
-    threading.Timer(0.5, workspace.fix, ["lonely"]).start()
-    assert not up(engine)
