@@ -228,5 +228,5 @@ def probe_worker() -> None:
 @register("beat", optional=True)
 def probe_beat() -> None:
     # Each worker has one; without a worker, that is what is missing.
-    if active_workers() and not beat.runs():
+    if not beat.runs() and active_workers():
         raise RuntimeError(f"no scheduler has been heard from; {settings.REMEDIES['worker']}")

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from core.celery import stopped_tasks
-from core.celery.broker import broker
+from core.celery.queue import count_waiting
 from core.celery.requeue import count_taken
 from core.env import environment
 from core.health import Result, run_probes, server_name
@@ -60,7 +60,7 @@ def read_activity() -> Activity:
             tasks=TASKS.newest_first(client),
             mail=MAIL.newest_first(client),
             workers=worker.workers(client),
-            waiting=broker().llen(settings.CELERY_TASK_DEFAULT_QUEUE),
+            waiting=count_waiting(),
             running=count_taken(),
             stopped=sorted({one["task"] for one in stopped_tasks.kept().values()}),
         )

@@ -13,7 +13,6 @@ file of one process.
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -32,6 +31,7 @@ from django_tenants.utils import (
 )
 
 from core.celery.broker import broker
+from core.celery.heartbeat import leave, valid
 
 LAST = "homeport:beat:last"  # name of a schedule: when it was last sent, ISO 8601
 _NOT_SENT = "since "  # before the time from which a new one waits
@@ -95,7 +95,7 @@ class Scheduler(beat.Scheduler):
         """Send what is due; return the seconds until the next look."""
         entries = list(self.schedule.values())
         try:
-            broker().set(ALIVE, socket.gethostname(), ex=_TIME_TO_LIVE)
+            leave(ALIVE, _TIME_TO_LIVE)
             for entry, last in zip(entries, read_last(entries), strict=True):
                 entry.take(last)
             return min([POLL_INTERVAL, *map(self._seconds_after, entries)])
@@ -178,7 +178,7 @@ def read_last(entries: Sequence[Schedule]) -> list[str]:
 
 def runs() -> bool:
     """Tell whether some scheduler was heard from in the last minute. Raises redis.RedisError."""
-    return bool(broker().exists(ALIVE))
+    return bool(valid([ALIVE]))
 
 
 class BeatStep(bootsteps.StartStopStep):

@@ -16,6 +16,7 @@ from celery import signals
 from kombu.utils import json
 
 from core.celery.broker import broker
+from core.celery.stopped_tasks import sender_headers
 
 LENGTH = 100  # tasks that are kept; the oldest go
 LONGEST = 16_000  # characters of the arguments, and of the traceback's end, that are kept of each
@@ -108,12 +109,7 @@ def _described(request: Any, state: str, name: str) -> dict[str, Any]:
         "id": request.id,
         "task": name,
         "state": state,
-        # Celery makes attributes of headers: those that say whose task it is are not its own.
-        "headers": {
-            key: value
-            for key, value in vars(request).items()
-            if key.startswith("_") and isinstance(value, str)
-        },
+        "headers": sender_headers(request),
         "queue": (request.delivery_info or {}).get("routing_key"),
         "retries": request.retries or 0,
     }

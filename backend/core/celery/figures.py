@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 
 from core.celery.broker import broker
+from core.celery.queue import count_waiting
 from core.celery.requeue import count_taken
 from core.env import environment
 from core.gauges import Values, gauge
@@ -18,8 +19,7 @@ SENT_AT = "sent_at"  # header of each message: seconds since the epoch
 
 @gauge("homeport.queue.length", "{task}", "Tasks that wait for a worker.")
 def length() -> Values:
-    queue = settings.CELERY_TASK_DEFAULT_QUEUE
-    yield broker().llen(queue), {"queue": queue}
+    yield count_waiting(), {"queue": settings.CELERY_TASK_DEFAULT_QUEUE}
 
 
 @gauge("homeport.queue.age", "s", "How long the task has waited that is taken next.")

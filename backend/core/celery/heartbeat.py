@@ -7,6 +7,7 @@ machine, and would otherwise report a worker that has not started again.
 """
 
 import socket
+from collections.abc import Iterable
 from typing import Any
 
 import redis
@@ -57,17 +58,23 @@ def leave(key: str, seconds: int) -> None:
     broker().set(key, _start_of_broker(), ex=seconds)
 
 
+def valid(keys: Iterable[str]) -> list[str]:
+    """Return those of `keys` that still are a sign of life. Raises redis.RedisError."""
+    keys = list(keys)
+    values = broker().mget(keys) if keys else []
+    now = _start_of_broker() if any(values) else ""
+    return [key for key, value in zip(keys, values, strict=True) if value == now.encode()]
+
+
 def active_workers() -> list[str]:
     """Return the host names of the workers heard from in the last `HEARTBEAT_TIME_TO_LIVE` seconds.
 
     Raises:
         redis.RedisError: when the broker does not answer.
     """
-    keys = list(broker().scan_iter(match=f"{KEY_PREFIX}*", count=1000))
-    values = broker().mget(keys) if keys else []
-    now = _start_of_broker() if keys else ""
-    fresh = [key for key, value in zip(keys, values, strict=True) if value == now.encode()]
-    return sorted(key.decode().removeprefix(KEY_PREFIX) for key in fresh)
+    keys = broker().scan_iter(match=f"{KEY_PREFIX}*", count=1000)
+    found = valid(key.decode() for key in keys)
+    return sorted(key.removeprefix(KEY_PREFIX) for key in found)
 
 
 def _start_of_broker() -> str:

@@ -66,14 +66,25 @@ def _count(
         "task": name,
         "args": args,
         "kwargs": kwargs,
-        # Celery makes attributes of headers: those that say whose task it is are not its own.
-        "headers": {key: value for key, value in vars(request).items() if key.startswith("_")},
+        "headers": sender_headers(request),
         "stopped_at": time.time(),
     }
     broker().hset(KEPT, request.id, json.dumps(kept, default=str))
     log.error("task stopped: it ended its process too often", task=name, id=request.id, tries=TRIES,
               remedy=remedy())  # fmt: skip
     return False
+
+
+def sender_headers(request: Any) -> dict[str, str]:
+    """Return the headers of a task's message that say whose task it is.
+
+    Celery makes attributes of headers; its own have other names, or are no texts.
+    """
+    return {
+        name: value
+        for name, value in vars(request).items()
+        if name.startswith("_") and isinstance(value, str)
+    }
 
 
 def remedy() -> str:
