@@ -95,13 +95,18 @@ def _tasks_options(parser: argparse.ArgumentParser) -> None:
     answer=shapes.TASKS,
 )
 def tasks(run: Run) -> int:
-    options = run.options
-    words = [options.id] if options.id else []
-    for name in ("send", "end", "forget"):
-        if chosen := getattr(options, name):
-            words += [f"--{name}", chosen]
-    words += [f"--{name}" for name in ("yes", "json") if getattr(options, name)]
+    words = _words(run, "send", "end", "forget", "yes", "json")
     return run.engine.execute(WEB, ["python", "manage.py", "tasks", *words])
+
+
+def _words(run: Run, *names: str) -> list[str]:
+    """The ID and these options as they were given, for a command of manage.py that has the same."""
+    words = [run.options.id] if run.options.id else []
+    for name in names:
+        value = getattr(run.options, name)
+        if value:
+            words += [f"--{name}"] if value is True else [f"--{name}", value]
+    return words
 
 
 @command(
@@ -132,10 +137,7 @@ def _trace_options(parser: argparse.ArgumentParser) -> None:
     options=_trace_options,
 )
 def trace(run: Run) -> int:
-    options = run.options
-    words = [options.id] if options.id else []
-    words += [f"--{name}" for name in ("last", "slow", "json") if getattr(options, name)]
-    return run.engine.manage(["trace", *words])
+    return run.engine.manage(["trace", *_words(run, "last", "slow", "json")])
 
 
 def _exec_options(parser: argparse.ArgumentParser) -> None:

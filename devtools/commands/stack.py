@@ -87,15 +87,14 @@ def up(run: Run) -> int:
 def _started(run: Run) -> bool:
     """Start the engine, again with other ports if another program takes a port meanwhile."""
     options = run.options
-    for left in reversed(range(_STARTS)):
+    given = {"build": options.build, "debug": options.debug, "timeout": options.timeout}
+    for _ in range(_STARTS - 1):
         try:
-            return run.engine.up(build=options.build, debug=options.debug, timeout=options.timeout)
+            return run.engine.up(**given)
         except PortLost as lost:
-            if not left:
-                raise
             for problem in lost.problems:
                 run.terminal.warn(Problem(problem.what, "starting again with another port"))
-    raise AssertionError
+    return run.engine.up(**given)
 
 
 def _settled(run: Run) -> StackStatus:

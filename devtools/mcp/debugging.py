@@ -16,6 +16,7 @@ from ..checkout import Checkout
 from ..debug_client import Direct, Editor, Stop
 from ..declared import jsonc
 from ..errors import DevError
+from ..readiness import wait_until
 from ..services import WEB, WORKER
 from .front_door import LONG, FrontDoor
 
@@ -211,10 +212,12 @@ class _Test:
 
     def port(self) -> int:
         """The port of its debugger, when it listens."""
-        while not ports.listens(self._port):
-            if self._process.poll() is not None:
-                raise DevError(f"the test did not start: {self._output()}")
-            time.sleep(_INTERVAL)
+        ended = self._process.poll
+        wait_until(
+            lambda: ports.listens(self._port) or ended() is not None, LONG, "it does not listen"
+        )
+        if ended() is not None:
+            raise DevError(f"the test did not start: {self._output()}")
         return self._port
 
     def wait(self) -> dict[str, Any]:
