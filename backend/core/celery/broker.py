@@ -7,7 +7,11 @@ from functools import cache
 import redis
 from django.conf import settings
 
-TIMEOUT = 1  # seconds for a connection, and for each answer
+CONNECT_TIMEOUT = 1  # seconds
+# Seconds for each answer. Redis waits up to 2 s for a busy disk before it takes a change, and what
+# is told here is told once: that a task failed, ended its process or was sent by a schedule.
+# https://redis.io/docs/latest/operate/oss_and_stack/management/optimization/latency/
+TIMEOUT = 5
 
 
 def broker() -> redis.Redis:
@@ -17,4 +21,4 @@ def broker() -> redis.Redis:
 
 @cache
 def _client(url: str) -> redis.Redis:
-    return redis.Redis.from_url(url, socket_connect_timeout=TIMEOUT, socket_timeout=TIMEOUT)
+    return redis.Redis.from_url(url, socket_connect_timeout=CONNECT_TIMEOUT, socket_timeout=TIMEOUT)

@@ -14,7 +14,7 @@ from celery.app.task import Context
 from django.core.management import call_command
 
 from core.celery import SENDER, stopped_tasks
-from core.celery.broker import _client, broker
+from core.celery.broker import broker
 from core.celery.stopped_tasks import KEPT, TRIES
 from core.tests.crashing import QUEUE, RUNS, crash
 
@@ -26,15 +26,6 @@ def names():
     """Remove what a run leaves in the broker."""
     yield
     broker().delete(RUNS, QUEUE)
-
-
-@pytest.fixture
-def patience(monkeypatch):
-    """Wait longer for the broker than the product does: its disk may be busy."""
-    monkeypatch.setattr("core.celery.broker.TIMEOUT", 30)
-    _client.cache_clear()
-    yield
-    _client.cache_clear()
 
 
 @contextmanager
@@ -70,7 +61,7 @@ def runs() -> list[bytes]:
     return broker().lrange(RUNS, 0, -1)
 
 
-def test_a_task_that_ends_its_process_is_stopped_kept_and_sent_again(names, patience):
+def test_a_task_that_ends_its_process_is_stopped_kept_and_sent_again(names):
     with worker():
         sent = crash.delay("ends its process")
         crash.delay("ends")
