@@ -326,7 +326,7 @@ def audit(run: Run) -> int:
     if run.json:
         run.answer(asdict(found))
     for one in found.findings:
-        fixed = ", ".join(one.mended_in) or "no version fixes it yet"
+        fixed = ", ".join(one.fixed_in) or "no version fixes it yet"
         run.terminal.fail(
             Problem(
                 f"{one.package} {one.version}: {one.advisory}", f"{fixed}   ./dev lock --upgrade"

@@ -200,7 +200,7 @@ VERIFY = {
 LOCK = {"changed": "flag"}
 AUDIT = {
     "looked_up": "number",
-    "findings": [{"package": "text", "version": "text", "advisory": "text", "mended_in": ["text"]}],
+    "findings": [{"package": "text", "version": "text", "advisory": "text", "fixed_in": ["text"]}],
     "not_looked_up": ["text"],
 }
 DOCTOR = {

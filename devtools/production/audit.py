@@ -17,7 +17,7 @@ class Finding:
     package: str
     version: str
     advisory: str
-    mended_in: tuple[str, ...]
+    fixed_in: tuple[str, ...]
 
 
 @dataclass(frozen=True)
