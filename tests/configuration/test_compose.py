@@ -11,7 +11,7 @@ import pytest
 from compose_files import CHECKOUT, COMBINATIONS, DEVELOPMENT, compose_config, read_yaml
 
 ONE_SHOT = {"check", "image", "migrate", "test"}
-# A team's other services follow its own rules.
+# A team's other services follow its own rules, but are as closed to the network and the machine.
 OURS = ONE_SHOT | {"db", "redis", "localstack", "cognito", "web", "worker", "proxy"}
 # Rules only for the local stack; production's are in test_production_compose.py.
 in_development = pytest.mark.parametrize(
@@ -54,12 +54,12 @@ def test_every_published_port_can_be_moved(combination):
     assert published <= set(moved.values())
 
 
-def test_no_container_has_a_fixed_name(services):
-    assert not [name for name, service in services.items() if "container_name" in service]
+def test_no_container_has_a_fixed_name(ours):
+    assert not [name for name, service in ours.items() if "container_name" in service]
 
 
-def test_images_are_pinned(services):
-    for name, service in services.items():
+def test_images_are_pinned(ours):
+    for name, service in ours.items():
         _image, colon, tag = service["image"].rpartition(":")
         assert colon, f"{name}: {service['image']} names no version"
         assert tag != "latest", name
@@ -74,8 +74,8 @@ def test_nothing_is_privileged(services):
         assert not [source for source in mounted if source.endswith("docker.sock")], name
 
 
-def test_no_service_runs_as_root(services):
-    for name, service in services.items():
+def test_no_service_runs_as_root(ours):
+    for name, service in ours.items():
         assert str(service.get("user", "")).split(":")[0] not in ("root", "0"), name
 
 
@@ -149,8 +149,8 @@ def test_the_named_volumes_exist(config):
     assert {"postgres_data", "redis_data", "media_data", "static_data"} <= config["volumes"].keys()
 
 
-def test_every_path_exists(services):
-    for name, service in services.items():
+def test_every_path_exists(ours):
+    for name, service in ours.items():
         for volume in service.get("volumes", []):
             if volume["type"] == "bind":
                 assert Path(volume["source"]).exists(), f"{name}: {volume['source']}"

@@ -41,10 +41,22 @@ def test_a_team_may_add_entries_tasks_and_settings():
         {"name": "Pages", "type": "chrome", "request": "launch", "url": "http://localhost:8000"},
         {"name": "Ours", "type": "debugpy", "request": "attach", "connect": {"port": 5999}},
     ]
-    files.tasks["tasks"].append({"type": "npm", "script": "watch"})
+    files.tasks["tasks"] += [
+        {"type": "npm", "script": "watch"},
+        {
+            "label": "Invoices",
+            "type": "shell",
+            "command": "./dev test invoices",
+            "icon": {"id": "beaker"},
+            "problemMatcher": [],
+        },
+    ]
     files.settings["editor.rulers"] = [100]
     files.extensions["recommendations"].append("esbenp.prettier-vscode")
     files.devcontainer["features"] = {"ghcr.io/devcontainers/features/node:1": {}}
+    files.devcontainer["forwardPorts"] += [3000, "mail:8025"]
+    files.devcontainer["portsAttributes"]["mail:8025"] = {"label": "mail"}
+    files.devcontainer["postCreateCommand"] = {"assets": "npm ci", "hooks": ["git", "status"]}
     files.local["mail"] = {"image": "axllent/mailpit:v1"}
     assert complaints(files) == []
 

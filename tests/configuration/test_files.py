@@ -20,10 +20,6 @@ def stages() -> dict[str, str]:
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
-def test_the_image_has_the_stages_of_the_design():
-    assert {"base", "development", "build", "production"} <= stages().keys()
-
-
 def test_the_workspace_has_the_database_clients_of_the_server():
     server = re.match(r"postgres:(\d+)", read_yaml("docker-compose.yml")["services"]["db"]["image"])
     path = re.search(r"^ENV PATH=\$PATH:\S+/pginstall(\d+)/bin$", stages()["development"], re.M)
@@ -31,17 +27,9 @@ def test_the_workspace_has_the_database_clients_of_the_server():
     assert "postgresql-client" not in stages()["development"]
 
 
-def test_the_workspace_has_the_programs_that_django_runs_for_translations():
-    assert re.search(r" gettext ", stages()["development"])
-
-
 def test_dev_looks_where_the_main_process_of_the_workspace_keeps_its_files():
     script = (CHECKOUT / "backend" / "bin" / "workspace").read_text()
     assert f"home=${{1:-{devcontainer.HOME}}}" in script
-
-
-def test_the_image_has_a_locale():
-    assert "LANG=C.UTF-8" in stages()["base"]
 
 
 @pytest.mark.parametrize("stage", ["development", "production"])
@@ -49,19 +37,15 @@ def test_the_image_does_not_run_as_root(stage):
     assert re.findall(r"^USER (.*)$", stages()[stage], re.M)[-1] == "$APP_UID:$APP_GID"
 
 
-def test_the_user_of_the_image_is_1001_unless_told_otherwise():
-    assert "ARG APP_UID=1001" in DOCKERFILE
-    assert "ARG APP_GID=1001" in DOCKERFILE
-
-
 def test_the_image_can_be_built_where_no_registry_is_reachable():
     assert not re.search(r"^# *syntax=", DOCKERFILE, re.M)
     assert "@sha256:" not in DOCKERFILE
 
 
-def test_requirements_are_installed_by_hash_and_without_a_compiler():
-    assert DOCKERFILE.count("pip sync --require-hashes") == 2
-    assert not re.search(r"\b(gcc|build-essential|libpq-dev)\b", DOCKERFILE)
+def test_requirements_are_installed_by_hash():
+    installs = re.findall(r"\buv pip (?:sync|install).*", DOCKERFILE)
+    assert installs
+    assert all("--require-hashes" in one for one in installs)
 
 
 def test_no_secret_is_written_into_the_image():
@@ -81,10 +65,3 @@ def test_personal_files_are_ignored_by_git():
             ["git", "check-ignore", "--quiet", name], cwd=CHECKOUT, check=False
         )
         assert ignored.returncode == 0, name
-
-
-def test_the_tools_of_checks_before_a_commit_are_pinned():
-    for repository in read_yaml(".pre-commit-config.yaml")["repos"]:
-        for hook in repository["hooks"] if repository["repo"] == "local" else ():
-            for requirement in hook.get("additional_dependencies", []):
-                assert re.search(r"[=@]", requirement), hook["id"]  # of PyPI, npm or Go

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -23,8 +24,9 @@ PRODUCTION = "docker-compose.prod.yml"
 
 def change(checkout: Checkout, file: str, old: str, new: str) -> None:
     path = checkout.root / file
-    assert old in path.read_text(), f"{file} has no {old!r} any more"
-    path.write_text(path.read_text().replace(old, new))
+    text, count = re.subn(old, new, path.read_text())
+    assert count, f"{file} has no {old!r} any more"
+    path.write_text(text)
 
 
 def undeclared(checkout: Checkout) -> dict[tuple[str, str], parity.Difference]:
@@ -50,19 +52,17 @@ def test_the_most_important_aspects_are_equal():
 @pytest.mark.parametrize(
     ("file", "old", "new", "service", "aspect"),
     [
-        (LOCAL, "postgres:18-alpine", "postgres:17-alpine", "db", "image"),
-        (LOCAL, "redis:7-alpine", "redis:8-alpine", "redis", "image"),
-        (LOCAL, "redis:7-alpine", "valkey/valkey:7-alpine", "redis", "image"),
+        (LOCAL, r"image: postgres:\d+", "image: postgres:9", "db", "image"),
+        (LOCAL, r"image: redis:\d+", "image: redis:1", "redis", "image"),
+        (LOCAL, r"image: redis:", "image: valkey/valkey:", "redis", "image"),
         (LOCAL, "command: bin/worker", "command: bin/web", "worker", "command"),
         (PRODUCTION, "test: bin/healthy web", "test: bin/healthy worker", "web", "health check"),
-        (PRODUCTION, "  interval: 10s", "  interval: 20s", "web", "health check times"),
-        (PRODUCTION, "WEB_BIND: 0.0.0.0:8000", "WEB_BIND: 0.0.0.0:80", "web", "variable WEB_BIND"),
-        (LOCAL, "${SERVER:-gunicorn}", "runserver", "web", "variable SERVER"),
+        (PRODUCTION, r"  interval: \d+s", "  interval: 7s", "web", "health check times"),
+        (PRODUCTION, r"WEB_BIND: .*", "WEB_BIND: 0.0.0.0:80", "web", "variable WEB_BIND"),
+        (LOCAL, r"\$\{SERVER:-gunicorn\}", "runserver", "web", "variable SERVER"),
         (PRODUCTION, "  init: true", "  init: false", "web", "init"),
-        (LOCAL, "  redis:\n    image", "  valkey:\n    image: redis:7-alpine\n  redis:\n    image",
-         "valkey", "service"),
-        (LOCAL, "postgres_data:/var/lib/postgresql\n", "postgres_data:/var/lib/postgresql\n"
-         "    mem_swappiness: 0\n", "db", "mem_swappiness"),
+        (LOCAL, "\n  redis:\n", "\n  valkey:\n    image: redis:7\n  redis:\n", "valkey", "service"),
+        (LOCAL, "\n  db:\n", "\n  db:\n    mem_swappiness: 0\n", "db", "mem_swappiness"),
     ],
 )  # fmt: skip
 def test_a_difference_without_a_reason_is_found(copy, file, old, new, service, aspect):
@@ -83,7 +83,8 @@ def test_a_secret_that_differs_is_found_and_not_shown(copy):
 
 def test_a_default_that_production_changes_is_declared_by_the_contract(copy):
     begin = "PRODUCTION_DEFAULTS = {"
-    change(copy, "backend/core/env/contract.py", begin, f'{begin}"LOG_LEVEL": "ERROR",')
+    more = f'{begin}"LOG_LEVEL": "ERROR",'
+    change(copy, "backend/core/env/contract.py", begin, more)
     found = parity.compare(copy, PYTHON)
     (one,) = {d.reason for d in found.differences if d.aspect == "variable LOG_LEVEL"}
     assert "disables local conveniences" in one
@@ -111,12 +112,12 @@ def test_a_service_declares_its_own_reasons(copy):
 
 
 def test_the_command_fails_with_the_difference_its_place_and_its_remedy(copy):
-    change(copy, LOCAL, "redis:7-alpine", "redis:8-alpine")
+    change(copy, LOCAL, r"image: redis:\d+", "image: redis:1")
     command = [str(copy.root / "dev"), "parity"]
     found = capture(command, directory=copy.root, environment=copy.variables)
     assert found.status == 1
     assert "NO DECLARED REASON" in found.output
-    assert "redis: image is redis 7 in production and redis 8 here" in found.errors
+    assert re.search(r"redis: image is redis \d+ in production and redis 1 here", found.errors)
     assert "docker-compose.prod.yml:" in found.errors
     assert "x-differs: {image: REASON}" in found.errors
 

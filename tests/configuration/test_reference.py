@@ -76,9 +76,3 @@ def test_every_command_of_the_page_on_the_environment_runs(copy):
         program, *arguments = shlex.split(line)
         found = dev(copy, *arguments)
         assert (program, found.status) == ("./dev", 0), f"{line}\n{found.errors}"
-
-
-def test_everything_that_page_links_to_exists():
-    page = (CHECKOUT / "docs/environment.md").read_text()
-    for target in re.findall(r"\]\(([^)#]+)\)", page):
-        assert (CHECKOUT / "docs" / target).exists(), target
