@@ -26,15 +26,6 @@ CHAPTERS = {
 }
 
 
-class Failed(AssertionError):
-    """The criterion is not met: what was found, and what to type against it."""
-
-    def __init__(self, finding: str, remedy: str = "") -> None:
-        super().__init__(finding)
-        self.finding = finding
-        self.remedy = remedy
-
-
 def criterion(
     identifier: str, statement: str = "", *, long: bool = False, needs_docker: str = ""
 ) -> Callable[[Test], Test]:

@@ -57,7 +57,7 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     )
 
 
-def as_json(outcomes: Sequence[Outcome], engine: str) -> dict[str, Any]:
+def as_data(outcomes: Sequence[Outcome], engine: str) -> dict[str, Any]:
     """The shape of `./dev verify --json`; keys are only ever added."""
     return {
         "engine": engine,
@@ -97,8 +97,35 @@ def as_markdown(outcomes: Sequence[Outcome], engine: str, circumstances: str) ->
     return "\n".join(lines) + "\n"
 
 
-def write_page(path: str, outcomes: Sequence[Outcome], engine: str) -> None:
-    """Write the page of a run to `path`. Raises DevError if it cannot be written."""
+def publish(
+    terminal: Terminal,
+    outcomes: Sequence[Outcome],
+    engine: str,
+    *,
+    chosen: int,
+    as_json: bool = False,
+    page: str | None = None,
+) -> None:
+    """Print the result of a run of `chosen` criteria, and write its page.
+
+    An interrupted run has neither JSON nor a page. Raises DevError if it cannot be written.
+    """
+    if not as_json:
+        terminal.say("")
+        terminal.say(summary(outcomes))
+        if names := failed(outcomes):
+            terminal.say(f"only these again: ./dev verify {' '.join(names)}")
+    if len(outcomes) < chosen:
+        unwritten = f"; {page} was not written" if page else ""
+        terminal.say(f"interrupted after {len(outcomes)} of {chosen} criteria{unwritten}")
+        return
+    if as_json:
+        print(json.dumps(as_data(outcomes, engine), indent=2))
+    if page:
+        _write(page, outcomes, engine)
+
+
+def _write(path: str, outcomes: Sequence[Outcome], engine: str) -> None:
     today = datetime.now(UTC).date()
     machine = f"{os.cpu_count()} CPUs, {platform.system()} {platform.machine()}"
     page = as_markdown(outcomes, engine, f"{today}, {machine}")
@@ -106,11 +133,6 @@ def write_page(path: str, outcomes: Sequence[Outcome], engine: str) -> None:
         Path(path).write_text(page, encoding="utf-8")
     except OSError as error:
         raise DevError(f"{path} cannot be written: {error.strerror}") from error
-
-
-def print_json(terminal: Terminal, outcomes: Sequence[Outcome], engine: str) -> None:
-    """Print the outcomes for programs."""
-    terminal.say(json.dumps(as_json(outcomes, engine), indent=2))
 
 
 def failed(outcomes: Sequence[Outcome]) -> list[str]:

@@ -7,8 +7,11 @@ import re
 import tempfile
 from pathlib import Path
 
-from criteria import Failed, Seen, criterion
-from running import Stack
+from criteria import Seen, criterion
+from running import ProductStack, Tenant
+from running_stack import Failed
+
+from devtools.checkout import Checkout
 
 SEED = "init-scripts/aws/seed.py"
 EMULATOR = "localstack"  # healthy means filled
@@ -42,7 +45,7 @@ print(json.dumps([kept, kind.__module__, kind.__name__, url, storage.exists(name
 
 
 @criterion("AWS-1", "LocalStack serves S3 and Parameter Store; Cognito is emulated")
-def test_emulated(stack: Stack, seen: Seen) -> None:
+def test_emulated(stack: ProductStack, seen: Seen) -> None:
     found = json.loads(stack.shell(_ASK))
     missing = [name for name in ("buckets", "parameters", "pools") if not found[name]]
     if missing:
@@ -58,8 +61,8 @@ def test_emulated(stack: Stack, seen: Seen) -> None:
     "AWS-3",
     "the backend connects to the local services through environment-specific configuration",
 )
-def test_connected(stack: Stack, seen: Seen) -> None:
-    kept, module, name, url, left = json.loads(stack.shell(_STORE, stack.tenant.name))
+def test_connected(stack: ProductStack, tenant: Tenant, seen: Seen) -> None:
+    kept, module, name, url, left = json.loads(stack.shell(_STORE, tenant.name))
     if kept != "kept" or left:
         raise Failed(f"a stored file was read as {kept!r}; after delete it exists: {left}")
     if not module.startswith("cloud."):
@@ -68,33 +71,31 @@ def test_connected(stack: Stack, seen: Seen) -> None:
 
 
 @criterion("AWS-4", "the same variables serve local and cloud mode; drift is detected")
-def test_no_drift(stack: Stack, seen: Seen) -> None:
-    done = stack.dev("env", "--check")
-    if not done.ok:
-        raise Failed(f"./dev env --check: {done.last_words}", "./dev env --check")
+def test_no_drift(stack: ProductStack, seen: Seen) -> None:
+    agreed = stack.dev("env", "--check").stdout.strip().splitlines()[-1]
     with tempfile.TemporaryDirectory(prefix="homeport-verify-") as directory:
         drifted = _with_drift(stack, Path(directory) / "checkout")
-        noticed = drifted.dev("env", "--check")
-    if noticed.ok:
+        noticed = drifted.dev("env", "--check", check=False)
+    if noticed.returncode == 0:
         raise Failed("a variable was taken out of .env.example and ./dev env --check said nothing")
-    seen(f"./dev env --check: {done.output.strip().splitlines()[-1]}; a made drift is refused")
+    seen(f"./dev env --check: {agreed}; a made drift is refused")
 
 
-def _with_drift(stack: Stack, root: Path) -> Stack:
+def _with_drift(stack: ProductStack, root: Path) -> ProductStack:
     """A copy of the checkout whose `.env.example` lacks a variable of the contract."""
-    copy = stack.checkout.copy(root, stack.checkout.variables)
-    (root / ".venv").symlink_to(stack.checkout.root / ".venv")
+    Checkout(stack.checkout).copy(root, {})
+    (root / ".venv").symlink_to(stack.checkout / ".venv")
     example = root / ".env.example"
     example.write_text(re.sub(r"^# LOG_LEVEL=.*\n", "", example.read_text(), flags=re.M))
-    return Stack(copy, stack.engine)
+    return ProductStack(root, engine=stack.engine)
 
 
 @criterion("AWS-5", "start-up scripts and documentation cover it")
-def test_covered(stack: Stack, seen: Seen) -> None:
+def test_covered(stack: ProductStack, seen: Seen) -> None:
     stack.text(SEED)
     if "./dev " not in stack.text(PAGE):
         raise Failed(f"{PAGE} shows no command")
-    seeded = stack.service(EMULATOR)
+    (seeded,) = stack.services(EMULATOR)
     if not seeded["healthy"]:
         raise Failed(f"{EMULATOR} is {seeded['state']}", f"./dev logs {EMULATOR}")
     seen(f"{EMULATOR} is {seeded['state']}: {SEED} filled it; {PAGE} tells of it")

@@ -8,18 +8,22 @@ import secrets
 import shlex
 import socket
 import statistics
+import sys
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
-from criteria import Failed, Seen, criterion
-from running import PAGE, Stack, production_services
+import psycopg
+from criteria import Seen, criterion
+from running import PAGE, ProductStack, production_services
+from running_stack import Failed
 from web_client import Answer, ask
 
+from devtools.checkout import Checkout
 from devtools.declared import compose, variables
 from devtools.interpreter import Local
 from devtools.ports import LOOPBACK
-from devtools.process import capture
 from devtools.services import DATABASE, TESTS
 
 PRODUCTION_TESTS = "tests/stack/test_production.py"
@@ -37,15 +41,14 @@ LARGEST = {"development": 600, "production": 300}  # megabytes
     "BP-1",
     "settings split base/local/production; a missing variable fails fast with a helpful message",
 )
-def test_fails_fast(stack: Stack, seen: Seen) -> None:
+def test_fails_fast(stack: ProductStack, seen: Seen) -> None:
     for name in ("base", "local", "production"):
         stack.text(f"backend/core/settings/{name}.py")
-    done = stack.inside(
-        'env -i PATH="$PATH" DJANGO_SETTINGS_MODULE=core.settings.production python manage.py check'
-    )
-    said = done.errors + done.output
-    if done.ok or "SECRET_KEY is not set" not in said or "e.g. " not in said:
-        raise Failed(f"production without variables ended with {done.status}: {done.last_words}")
+    check = "DJANGO_SETTINGS_MODULE=core.settings.production python manage.py check"
+    done = stack.in_backend(f'env -i PATH="$PATH" {check}', check=False)
+    said = done.stderr + done.stdout
+    if done.returncode == 0 or "SECRET_KEY is not set" not in said or "e.g. " not in said:
+        raise Failed(f"production without variables ended with {done.returncode}: {said[-200:]}")
     if "Traceback" in said:
         raise Failed("production without variables ends with a traceback")
     count = re.search(r"\d+ problems in the environment", said)
@@ -53,10 +56,10 @@ def test_fails_fast(stack: Stack, seen: Seen) -> None:
 
 
 @criterion("BP-2", "`.env.example` documents every variable, grouped, with security notes")
-def test_documented_variables(stack: Stack, seen: Seen) -> None:
-    generated = stack.inside("python -m core.env example")
+def test_documented_variables(stack: ProductStack, seen: Seen) -> None:
+    generated = stack.in_backend("python -m core.env example").stdout
     text = stack.text(".env.example")
-    if not generated.ok or generated.output != text:
+    if generated != text:
         raise Failed("it is not what backend/core/env/contract.py generates", "./dev reference")
     variables = len(re.findall(r"^# [A-Z_]+=", text, re.M))
     groups = len(re.findall(r"^# --- ", text, re.M))
@@ -76,7 +79,7 @@ def test_documented_variables(stack: Stack, seen: Seen) -> None:
     long=True,
     needs_docker=NO_PRODUCTION,
 )
-def test_production_stack(stack: Stack, seen: Seen) -> None:
+def test_production_stack(stack: ProductStack, seen: Seen) -> None:
     services = production_services(stack)
     faults = [
         f"{name} is not restarted always"
@@ -98,18 +101,16 @@ def test_production_stack(stack: Stack, seen: Seen) -> None:
 
 @criterion("BP-4", "`check --deploy` passes")
 @criterion("BC-8")
-def test_deployment_checks(stack: Stack, seen: Seen) -> None:
+def test_deployment_checks(stack: ProductStack, seen: Seen) -> None:
     """As the service `check` of the production stack, with valid values for what it must have."""
-    python = Local(stack.python)
-    files = compose.load(stack.checkout, python)
-    declared = variables.load(stack.checkout, python, files).values()
+    checkout, python = Checkout(stack.checkout), Local(Path(sys.executable))
+    files = compose.load(checkout, python)
+    declared = variables.load(checkout, python, files).values()
     given = {one.name: one.stand_in for one in declared if variables.PRODUCTION in one.required_in}
     given["DJANGO_SETTINGS_MODULE"] = "core.settings.production"
     words = [shlex.quote(f"{name}={value}") for name, value in given.items()]
-    done = stack.inside(f'env -i PATH="$PATH" {" ".join(words)} {CHECK}')
-    if not done.ok:
-        raise Failed(f"{CHECK}: {done.last_words}")
-    seen(f"{CHECK}, which runs check --deploy: {done.output.strip().splitlines()[-1]}")
+    said = stack.in_backend(f'env -i PATH="$PATH" {" ".join(words)} {CHECK}').stdout
+    seen(f"{CHECK}, which runs check --deploy: {said.strip().splitlines()[-1]}")
 
 
 @criterion(
@@ -118,7 +119,7 @@ def test_deployment_checks(stack: Stack, seen: Seen) -> None:
     long=True,
     needs_docker="they are collected when the production image is built",
 )
-def test_static_files(stack: Stack, seen: Seen) -> None:
+def test_static_files(stack: ProductStack, production_image: str, seen: Seen) -> None:
     code = (
         "import json, pathlib; root = pathlib.Path('/data/static')\n"
         "names = json.loads((root / 'staticfiles.json').read_text())['paths']\n"
@@ -126,9 +127,8 @@ def test_static_files(stack: Stack, seen: Seen) -> None:
         "assert all((root / name).is_file() for name in names.values())\n"
         "print(len(names), css, (root / (css + '.gz')).stat().st_size, (root / css).stat().st_size)"
     )
-    image = stack.production_image
-    said = stack.docker_must("run", "--rm", "--entrypoint", "python", image, "-c", code)
-    count, name, packed, plain = said.split()
+    said = stack.docker("run", "--rm", "--entrypoint", "python", production_image, "-c", code)
+    count, name, packed, plain = said.stdout.split()
     if not re.fullmatch(r"admin/css/base\.[0-9a-f]{12}\.css", name):
         raise Failed(f"admin/css/base.css is served as {name}, without a hash")
     if int(packed) >= int(plain):
@@ -140,7 +140,7 @@ def test_static_files(stack: Stack, seen: Seen) -> None:
 
 
 @criterion("BP-12", "cache set and get through Redis")
-def test_cache(stack: Stack, seen: Seen) -> None:
+def test_cache(stack: ProductStack, seen: Seen) -> None:
     word = secrets.token_hex(6)
     code = (
         "import json; from django.core.cache import cache\n"
@@ -155,23 +155,17 @@ def test_cache(stack: Stack, seen: Seen) -> None:
 
 
 @criterion("BP-13", "an outside database tool connects to the published loopback port")
-def test_database_tool(stack: Stack, seen: Seen) -> None:
+def test_database_tool(stack: ProductStack, seen: Seen) -> None:
     port = stack.port(DATABASE)
-    password = stack.checkout.chosen("APP_PASSWORD") or "app"
-    code = (
-        "import os, psycopg\n"
-        f"with psycopg.connect(host='{LOOPBACK}', port={port}, dbname='homeport', user='app',\n"
-        "        password=os.environ['PGPASSWORD']) as one:\n"
-        "    print(*one.execute('SELECT current_user, version()').fetchone())"
-    )
-    done = capture(
-        [str(stack.python), "-c", code],
-        directory=stack.checkout.root,
-        environment={**stack.checkout.variables, "PGPASSWORD": password},
-    )
-    if not done.ok:
-        raise Failed(f"psycopg at {LOOPBACK}:{port}: {done.last_words}", "./dev status")
-    seen(f"psycopg on this machine, {LOOPBACK}:{port}: {' '.join(done.output.split()[:3])}")
+    password = Checkout(stack.checkout).chosen("APP_PASSWORD") or "app"
+    try:
+        with psycopg.connect(
+            f"host={LOOPBACK} dbname=homeport user=app", port=port, password=password
+        ) as connection:
+            user, version = connection.execute("SELECT current_user, version()").fetchone()
+    except psycopg.Error as error:
+        raise Failed(f"psycopg at {LOOPBACK}:{port}: {error}", "./dev status") from error
+    seen(f"psycopg on this machine, {LOOPBACK}:{port}: {user} {' '.join(version.split()[:2])}")
 
 
 @criterion(
@@ -179,7 +173,7 @@ def test_database_tool(stack: Stack, seen: Seen) -> None:
     "100 requests with 10 connections, and 50 to 100 connections at once, without connection "
     "errors",
 )
-def test_load(stack: Stack, seen: Seen) -> None:
+def test_load(stack: ProductStack, seen: Seen) -> None:
     stack.serve("gunicorn")
     port = stack.port("web")
     few = _load(port, 100, 10)
@@ -232,14 +226,15 @@ def _held_open(port: int, number: int) -> int:
     long=True,
     needs_docker="there is no image here",
 )
-def test_image_sizes(stack: Stack, seen: Seen) -> None:
-    configured = stack.docker_must("compose", "--profile", "*", "config", "--format", "json")
+def test_image_sizes(stack: ProductStack, production_image: str, seen: Seen) -> None:
+    configured = stack.compose("--profile", "*", "config", "--format", "json").stdout
     names = {
         "development": json.loads(configured)["services"][TESTS]["image"],
-        "production": stack.production_image,
+        "production": production_image,
     }
     sizes = {
-        name: int(stack.docker_must("image", "inspect", "--format", "{{.Size}}", image)) / MEGABYTE
+        name: int(stack.docker("image", "inspect", "--format", "{{.Size}}", image).stdout)
+        / MEGABYTE
         for name, image in names.items()
     }
     large = [f"{name} has {sizes[name]:.0f} MB" for name in sizes if sizes[name] > LARGEST[name]]
@@ -254,13 +249,13 @@ def test_image_sizes(stack: Stack, seen: Seen) -> None:
     long=True,
     needs_docker=NO_PRODUCTION,
 )
-def test_comes_back(stack: Stack, seen: Seen) -> None:
+def test_comes_back(stack: ProductStack, seen: Seen) -> None:
     seen(stack.tests(PRODUCTION_TESTS, "-k", "killed"))
 
 
 @criterion("BP-18", "new developer ready in under five minutes", long=True)
-def test_quickly_ready(stack: Stack, seen: Seen) -> None:
-    took = stack.fresh.took
+def test_quickly_ready(fresh: ProductStack, seen: Seen) -> None:
+    took = fresh.took
     if took > 300:
         raise Failed(f"./dev up in a fresh copy took {took:.0f} s")
     seen(

@@ -10,10 +10,10 @@ import select
 import socket
 import struct
 import subprocess
-import sys
 
-from criteria import Failed, Seen, criterion
-from running import PRODUCTION_FILE, Stack, production_services
+from criteria import Seen, criterion
+from running import PRODUCTION_FILE, ProductStack, production_services
+from running_stack import Failed
 
 from devtools.ports import LOOPBACK
 from devtools.services import CACHE, DATABASE, WEB
@@ -32,7 +32,7 @@ SSL_REQUEST = struct.pack("!ii", 8, 80877103)
     "application and database start and are reachable: web 8000, `/api/v1/docs/`, "
     "`/api/v1/health/`, PostgreSQL 5432, Redis 6379",
 )
-def test_reachable(stack: Stack, seen: Seen) -> None:
+def test_reachable(stack: ProductStack, seen: Seen) -> None:
     for path in ("/", "/api/v1/docs/", "/api/v1/health/"):
         stack.api().get(path).must_be(200)
     database = _exchange(stack.port(DATABASE), SSL_REQUEST, 1)
@@ -59,19 +59,18 @@ def _exchange(port: int, question: bytes, length: int) -> bytes:
     "migrations can be made and applied by command; pending ones are applied at start",
     long=True,
 )
-def test_migrations(stack: Stack, seen: Seen) -> None:
-    fresh = stack.fresh
+def test_migrations(fresh: ProductStack, seen: Seen) -> None:
     for name, applied in (("verify_one", ["migrate"]), ("verify_two", ["down", "up"])):
-        fresh.must("makemigrations", "users", "--empty", "--name", name)
+        fresh.dev("makemigrations", "users", "--empty", "--name", name)
         for command in applied:
-            fresh.must(command, timeout=600)
+            fresh.dev(command, timeout=600)
         for tenant in fresh.tenants:
             if not any(one.endswith(name) for one in _applied(fresh, tenant)):
                 raise Failed(f"after `./dev {applied[-1]}` {name} is not applied in {tenant}")
     seen("in every tenant one was applied by ./dev migrate, one by the next start")
 
 
-def _applied(stack: Stack, tenant: str) -> list[str]:
+def _applied(stack: ProductStack, tenant: str) -> list[str]:
     return stack.sql(f"SELECT name FROM {tenant}.django_migrations").splitlines()
 
 
@@ -82,30 +81,28 @@ def _applied(stack: Stack, tenant: str) -> list[str]:
     long=True,
 )
 @criterion("AWS-2", "PostgreSQL initialises and persists")
-def test_data_survives(stack: Stack, seen: Seen) -> None:
-    fresh = stack.fresh
+def test_data_survives(fresh: ProductStack, seen: Seen) -> None:
     tenant = fresh.tenants[0]
     fresh.shell(
         f"from users.models import User; User.objects.get_or_create(email={KEPT!r})", tenant
     )
-    fresh.must("down")
+    fresh.dev("down")
     places = _places(fresh)
-    fresh.must("up", timeout=600)
+    fresh.dev("up", timeout=600)
     if KEPT not in fresh.sql(f"SELECT email FROM {tenant}.users_user").splitlines():
         raise Failed("an account was gone after ./dev down and ./dev up")
-    asked = fresh.dev("down", "--volumes")
-    if asked.ok:
+    asked = fresh.dev("down", "--volumes", check=False)
+    if asked.returncode == 0:
         raise Failed("./dev down --volumes deleted the data without being told --yes")
     seen(f"an account outlived down and up in {places}; deleting is refused without --yes")
 
 
-def _places(fresh: Stack) -> str:
-    if not fresh.compose:
-        found = sorted(path.name for path in (fresh.checkout.root / ".dev" / "data").iterdir())
+def _places(fresh: ProductStack) -> str:
+    if not fresh.in_docker:
+        found = sorted(path.name for path in (fresh.checkout / ".dev" / "data").iterdir())
         return f".dev/data ({', '.join(found)})"
-    project = fresh.checkout.variables["COMPOSE_PROJECT_NAME"]
-    listed = fresh.docker_must("volume", "ls", "--quiet", "--filter", f"name={project}_")
-    missing = [name for name in VOLUMES if f"{project}_{name}" not in listed.split()]
+    listed = fresh.docker("volume", "ls", "--quiet", "--filter", f"name={fresh.project}_").stdout
+    missing = [name for name in VOLUMES if f"{fresh.project}_{name}" not in listed.split()]
     if missing:
         raise Failed(f"no named volume {', '.join(missing)} after ./dev down")
     return f"named volumes {', '.join(VOLUMES)}"
@@ -116,16 +113,16 @@ def _places(fresh: Stack) -> str:
     "non-root user 1001, no secret in an image, resource limits, read-only where possible",
     needs_docker="images, limits and read-only file systems are Docker's",
 )
-def test_hardened(stack: Stack, seen: Seen) -> None:
-    image = stack.production_image
-    looked = json.loads(stack.docker_must("image", "inspect", image))[0]["Config"]
+def test_hardened(stack: ProductStack, production_image: str, seen: Seen) -> None:
+    looked = json.loads(stack.docker("image", "inspect", production_image).stdout)[0]["Config"]
     if looked["User"] != "1001:1001":
         raise Failed(f"the production image runs as {looked['User']!r}")
-    history = stack.docker_must("history", "--no-trunc", "--format", "{{.CreatedBy}}", image)
-    secret = re.search(r"\b\w*(SECRET|PASSWORD|TOKEN|PRIVATE)\w*=\S+", history + str(looked["Env"]))
+    layers = ("history", "--no-trunc", "--format", "{{.CreatedBy}}", production_image)
+    declared = stack.docker(*layers).stdout + str(looked["Env"])
+    secret = re.search(r"\b\w*(SECRET|PASSWORD|TOKEN|PRIVATE)\w*=\S+", declared)
     if secret:
         raise Failed(f"the image's history or environment holds {secret.group().split('=')[0]}")
-    if stack.docker_must("compose", "exec", "-T", WEB, "id", "-u") == "0":
+    if stack.compose("exec", "-T", WEB, "id", "-u").stdout.strip() == "0":
         raise Failed("web runs as root")
     unlimited = [name for name, one in _local(stack).items() if not _limits(one)]
     services = production_services(stack)
@@ -138,8 +135,8 @@ def test_hardened(stack: Stack, seen: Seen) -> None:
     seen(f"user 1001:1001, no secret in its history, limits everywhere, {len(services)} read-only")
 
 
-def _local(stack: Stack) -> dict:
-    return json.loads(stack.docker_must("compose", "config", "--format", "json"))["services"]
+def _local(stack: ProductStack) -> dict:
+    return json.loads(stack.compose("config", "--format", "json").stdout)["services"]
 
 
 def _limits(service: dict) -> bool:
@@ -148,7 +145,7 @@ def _limits(service: dict) -> bool:
 
 
 @criterion("BC-6", "multi-stage build, cache mounts, ordered layers, small images")
-def test_build(stack: Stack, seen: Seen) -> None:
+def test_build(stack: ProductStack, seen: Seen) -> None:
     text = stack.text(DOCKERFILE)
     stages = re.findall(r"^FROM \S+ AS ([\w-]+)", text, re.M)
     mounts = text.count("--mount=type=cache")
@@ -164,11 +161,11 @@ def test_build(stack: Stack, seen: Seen) -> None:
     "BC-7",
     "one-command start, helper with common commands, coloured output, clear errors, visible health",
 )
-def test_front_door(stack: Stack, seen: Seen) -> None:
-    listed = re.findall(r"^  ([a-z]+)  ", stack.must("help"), re.M)
-    mistyped = stack.dev("stauts")
-    if mistyped.status != 2 or "did you mean status?" not in mistyped.errors:
-        raise Failed(f"./dev stauts: {mistyped.status}, {mistyped.last_words}")
+def test_front_door(stack: ProductStack, seen: Seen) -> None:
+    listed = re.findall(r"^  ([a-z]+)  ", stack.dev("help").stdout, re.M)
+    mistyped = stack.dev("stauts", check=False)
+    if mistyped.returncode != 2 or "did you mean status?" not in mistyped.stderr:
+        raise Failed(f"./dev stauts: {mistyped.returncode}, {mistyped.stderr}")
     shown = _on_a_terminal(stack, "status")
     if "\x1b[32m" not in shown:
         raise Failed("./dev status has no colour on a terminal")
@@ -177,16 +174,16 @@ def test_front_door(stack: Stack, seen: Seen) -> None:
     seen(f"{len(listed)} commands; a mistyped one is answered with the near one; status in colour")
 
 
-def _on_a_terminal(stack: Stack, *arguments: str) -> str:
+def _on_a_terminal(stack: ProductStack, *arguments: str) -> str:
     ours, theirs = pty.openpty()
-    environment = {k: v for k, v in stack.checkout.variables.items() if k != "NO_COLOR"}
+    environment = {k: v for k, v in stack.environment().items() if k != "NO_COLOR"}
     child = subprocess.Popen(
-        [sys.executable, str(stack.checkout.root / "dev"), "--engine", stack.engine, *arguments],
+        ["./dev", *arguments],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
         env={**environment, "TERM": "xterm"},
-        cwd=stack.checkout.root,
+        cwd=stack.checkout,
     )
     os.close(theirs)
     said = b""
@@ -205,7 +202,7 @@ def _on_a_terminal(stack: Stack, *arguments: str) -> str:
 
 
 @criterion("BC-8", "separate production stage, deployment checks, logs to stdout, health endpoints")
-def test_production_ready(stack: Stack, seen: Seen) -> None:
+def test_production_ready(stack: ProductStack, seen: Seen) -> None:
     if not re.search(r"^FROM \S+ AS production", stack.text(DOCKERFILE), re.M):
         raise Failed(f"{DOCKERFILE} has no stage `production`")
     live = stack.api().get("/api/v1/health/live/").must_be(200).json()

@@ -7,8 +7,9 @@ import re
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 
-from criteria import Failed, Seen, criterion
-from running import OPERATORS, PAGE, Stack
+from criteria import Seen, criterion
+from running import OPERATORS, PAGE, ProductStack, Tenant, operator
+from running_stack import Failed
 from web_client import Client
 
 from devtools.readiness import wait_until
@@ -23,8 +24,8 @@ PATIENCE = 60  # seconds for a reload, on a machine that has other work, too
 
 
 @criterion("LDE-1.1", "starting the stack starts every service without error")
-def test_starts(stack: Stack, seen: Seen) -> None:
-    stack.must("up", timeout=600)
+def test_starts(stack: ProductStack, seen: Seen) -> None:
+    stack.dev("up", timeout=600)
     services = stack.status()["services"]
     unhealthy = [f"{one['name']} is {one['state']}" for one in services if not one["healthy"]]
     if unhealthy:
@@ -34,13 +35,13 @@ def test_starts(stack: Stack, seen: Seen) -> None:
 
 
 @criterion("LDE-1.2", "the web service answers at `http://localhost:8000` (or the port chosen)")
-def test_web_answers(stack: Stack, seen: Seen) -> None:
+def test_web_answers(stack: ProductStack, seen: Seen) -> None:
     answer = stack.api().get("/").must_be(200)
     seen(f"200 at {stack.addresses['web']} in {answer.took:.0f} ms")
 
 
 @criterion("LDE-1.3", "PostgreSQL and Redis are healthy by their health checks")
-def test_data_is_healthy(stack: Stack, seen: Seen) -> None:
+def test_data_is_healthy(stack: ProductStack, seen: Seen) -> None:
     states = {one["name"]: one["state"] for one in stack.services(DATABASE, CACHE)}
     if set(states.values()) != {"healthy"}:
         raise Failed(f"{states}", "./dev logs db redis")
@@ -52,7 +53,7 @@ def test_data_is_healthy(stack: Stack, seen: Seen) -> None:
 
 
 @criterion("LDE-1.4", "worker logs show the connection to the broker and to the database")
-def test_worker_says_what_it_reached(stack: Stack, seen: Seen) -> None:
+def test_worker_says_what_it_reached(stack: ProductStack, seen: Seen) -> None:
     events = stack.events(WORKER)
     for wanted in ("listening", "database reached"):
         if wanted not in events:
@@ -65,7 +66,7 @@ def test_worker_says_what_it_reached(stack: Stack, seen: Seen) -> None:
 
 
 @criterion("LDE-2.1", "`DJANGO_SETTINGS_MODULE=core.settings.local` is in force")
-def test_local_settings(stack: Stack, seen: Seen) -> None:
+def test_local_settings(stack: ProductStack, seen: Seen) -> None:
     found = stack.shell("from django.conf import settings; print(settings.SETTINGS_MODULE)")
     if found != "core.settings.local":
         raise Failed(f"settings are {found}")
@@ -73,15 +74,15 @@ def test_local_settings(stack: Stack, seen: Seen) -> None:
 
 
 @criterion("LDE-2.2", "migrations run in the local environment")
-def test_migrations_run(stack: Stack, seen: Seen) -> None:
-    stack.must("migrate")
+def test_migrations_run(stack: ProductStack, seen: Seen) -> None:
+    stack.dev("migrate")
     tenant = stack.tenants[0]
     count = stack.sql(f"SELECT count(*) FROM {tenant}.django_migrations")
     seen(f"./dev migrate ended with 0; {count} migrations are applied in {tenant}")
 
 
 @criterion("LDE-2.3", "Redis is reachable from web and worker through environment variables")
-def test_redis_from_both(stack: Stack, seen: Seen) -> None:
+def test_redis_from_both(stack: ProductStack, seen: Seen) -> None:
     word = secrets.token_hex(4)
     code = (
         "import json, os; from django.core.cache import cache; from core.celery import echo\n"
@@ -98,7 +99,7 @@ def test_redis_from_both(stack: Stack, seen: Seen) -> None:
 
 
 @criterion("LDE-2.4", "debug mode is on locally")
-def test_debug_is_on(stack: Stack, seen: Seen) -> None:
+def test_debug_is_on(stack: ProductStack, seen: Seen) -> None:
     answer = stack.api(Accept="text/html").get("/no-such-page/").must_be(404)
     if "DEBUG = True" not in answer.text:
         raise Failed("an unknown page is not answered with Django's debug page")
@@ -112,17 +113,17 @@ def test_debug_is_on(stack: Stack, seen: Seen) -> None:
     "LDE-3.1", "the SQL init scripts ran by themselves and created `tenant_config`", long=True
 )
 @criterion("AWS-2")
-def test_init_scripts_ran(stack: Stack, seen: Seen) -> None:
-    owner = stack.fresh.sql("SELECT tableowner FROM pg_tables WHERE tablename = 'tenant_config'")
-    rows = stack.fresh.sql("SELECT schema_name FROM tenant_config ORDER BY id").splitlines()
-    if rows != list(stack.fresh.tenants):
+def test_init_scripts_ran(fresh: ProductStack, seen: Seen) -> None:
+    owner = fresh.sql("SELECT tableowner FROM pg_tables WHERE tablename = 'tenant_config'")
+    rows = fresh.sql("SELECT schema_name FROM tenant_config ORDER BY id").splitlines()
+    if rows != list(fresh.tenants):
         raise Failed(f"a fresh database's tenant_config holds {rows}")
     seen(f"a fresh database has tenant_config of {owner} with {', '.join(rows)}")
 
 
 @criterion("LDE-3.2", "`migrate` completes without error on start")
-def test_release_completes(stack: Stack, seen: Seen) -> None:
-    state = stack.service(RELEASE)
+def test_release_completes(stack: ProductStack, seen: Seen) -> None:
+    (state,) = stack.services(RELEASE)
     if not state["healthy"]:
         raise Failed(f"{RELEASE} is {state['state']}", "./dev logs migrate")
     migrations = stack.api().get("/api/v1/health/").json()["checks"]["migrations"]
@@ -132,15 +133,15 @@ def test_release_completes(stack: Stack, seen: Seen) -> None:
 
 
 @criterion("LDE-3.3", "tenants `test1` and `test2` exist, seen in the admin and in psql")
-def test_both_tenants_exist(stack: Stack, seen: Seen) -> None:
+def test_both_tenants_exist(stack: ProductStack, tenant: Tenant, seen: Seen) -> None:
     names = stack.sql("SELECT schema_name FROM tenant_config").splitlines()
     if stack.single:
         if stack.single not in names:
             raise Failed(f"psql shows {', '.join(names) or 'no tenant'}, not {stack.single}")
-        stack.tenant.staff.get("/admin/").must_be(200)
+        tenant.staff.get("/admin/").must_be(200)
         seen(f"psql lists the single tenant {stack.single}; its admin opens")
         return
-    with stack.operator() as browser:
+    with operator(stack) as browser:
         page = browser.get("/admin/tenants/tenant/").must_be(200).text
     for place, found in (("psql", names), ("the admin", page)):
         missing = [name for name in stack.tenants if name not in found]
@@ -150,8 +151,7 @@ def test_both_tenants_exist(stack: Stack, seen: Seen) -> None:
 
 
 @criterion("LDE-3.4", "no manual step is needed after the start", long=True)
-def test_nothing_by_hand(stack: Stack, seen: Seen) -> None:
-    fresh = stack.fresh
+def test_nothing_by_hand(fresh: ProductStack, seen: Seen) -> None:
     for tenant in fresh.tenants:
         fresh.api(tenant).get(PAGE).must_be(200)
     health = fresh.api().get("/api/v1/health/").must_be(200).json()
@@ -162,7 +162,7 @@ def test_nothing_by_hand(stack: Stack, seen: Seen) -> None:
 
 
 @criterion("LDE-4.1", "web runs Gunicorn with accessible logs")
-def test_gunicorn_with_logs(stack: Stack, seen: Seen) -> None:
+def test_gunicorn_with_logs(stack: ProductStack, seen: Seen) -> None:
     mark = f"/verify-{secrets.token_hex(4)}/"
     stack.serve("gunicorn")
     server = stack.api().get("/api/v1/health/").json()["server"]
@@ -174,7 +174,7 @@ def test_gunicorn_with_logs(stack: Stack, seen: Seen) -> None:
 
 
 @criterion("LDE-4.2", "the worker's log shows it listening on its queues")
-def test_worker_says_its_queues(stack: Stack, seen: Seen) -> None:
+def test_worker_says_its_queues(stack: ProductStack, seen: Seen) -> None:
     listening = stack.events(WORKER).get("listening")
     if not listening or not listening.get("queues"):
         raise Failed("no line `listening` with queues in the worker's log", "./dev logs worker")
@@ -183,7 +183,7 @@ def test_worker_says_its_queues(stack: Stack, seen: Seen) -> None:
 
 @criterion("LDE-4.3", "logs are JSON lines of the production schema")
 @criterion("BC-8")
-def test_logs_are_json(stack: Stack, seen: Seen) -> None:
+def test_logs_are_json(stack: ProductStack, seen: Seen) -> None:
     mark = secrets.token_hex(8)
     stack.serve("gunicorn")
     stack.api(stack.tenants[0]).get(f"{PAGE}?mark={mark}")
@@ -220,7 +220,7 @@ def _must_be_an_entry(service: str, line: str) -> None:
 
 
 @criterion("LDE-4.4", "both are stable under basic load")
-def test_stable_under_load(stack: Stack, seen: Seen) -> None:
+def test_stable_under_load(stack: ProductStack, seen: Seen) -> None:
     stack.serve("gunicorn")
     before = _started(stack)
     requests, tasks = 300, 50
@@ -242,13 +242,13 @@ def test_stable_under_load(stack: Stack, seen: Seen) -> None:
     seen(f"{requests} requests on 10 connections and {tasks} tasks: all answered, no restart")
 
 
-def _started(stack: Stack) -> list[str]:
+def _started(stack: ProductStack) -> list[str]:
     return [one["since"] for one in stack.services(WEB, WORKER)]
 
 
 @criterion("LDE-5.1", "a switch runs `manage.py runserver` instead")
 @criterion("WS-3")
-def test_switch_to_runserver(stack: Stack, seen: Seen) -> None:
+def test_switch_to_runserver(stack: ProductStack, seen: Seen) -> None:
     others = (DATABASE, CACHE, WORKER)
     stack.serve("gunicorn")
     before = [one["since"] for one in stack.services(*others)]
@@ -263,7 +263,7 @@ def test_switch_to_runserver(stack: Stack, seen: Seen) -> None:
 
 @criterion("LDE-5.2", "code changes show without a restart")
 @criterion("BC-2", "an edited source file reloads by itself and the change is visible")
-def test_edits_show(stack: Stack, seen: Seen) -> None:
+def test_edits_show(stack: ProductStack, seen: Seen) -> None:
     word = secrets.token_hex(6)
     route = (
         "\n\nfrom django.http import HttpResponse as _Verify\n"
@@ -278,16 +278,16 @@ def test_edits_show(stack: Stack, seen: Seen) -> None:
     seen(f"a route added to {ROUTES} answered {answer!r}; taken back it was gone")
 
 
-def _found(stack: Stack, path: str, otherwise: str = "") -> str:
+def _found(stack: ProductStack, path: str, otherwise: str = "") -> str:
     try:
         answer = stack.api().get(path)
-    except Failed:  # no server answers during the switch
+    except OSError:  # no server answers during the switch
         return otherwise
     return answer.text if answer.status == 200 else ""
 
 
 @criterion("LDE-5.3", "Gunicorn is the default")
-def test_gunicorn_is_default(stack: Stack, seen: Seen) -> None:
+def test_gunicorn_is_default(stack: ProductStack, seen: Seen) -> None:
     code = (
         "import os; from core.env import read\n"
         "print(read({k: v for k, v in os.environ.items() if k != 'SERVER'})['SERVER'])"
@@ -304,20 +304,20 @@ def test_gunicorn_is_default(stack: Stack, seen: Seen) -> None:
 
 
 @criterion("LDE-6.1", "one target starts what the tests need and runs them all", long=True)
-def test_all_tests(stack: Stack, seen: Seen) -> None:
+def test_all_tests(stack: ProductStack, seen: Seen) -> None:
     seen(stack.backend_tests())
 
 
 @criterion("LDE-6.2", "test output reaches the terminal and the exit status is right")
-def test_status(stack: Stack, seen: Seen) -> None:
-    passed = stack.dev("test", "-q", "core/tests/test_env.py")
-    none = stack.dev("test", "-q", "core/tests/test_env.py", "-k", "no_test_has_this_name")
-    if not passed.ok or " passed" not in passed.output:
-        raise Failed(f"passing tests ended with {passed.status}: {passed.last_words}")
-    if none.status != 5:  # pytest's own, for: nothing was collected
-        raise Failed(f"a run without tests ended with {none.status}, not 5")
-    counted = re.search(r"\d+ passed", passed.output)
-    seen(f"{counted.group() if counted else ''}: status 0; no test collected: status 5")
+def test_status(stack: ProductStack, seen: Seen) -> None:
+    few = ("test", "-q", "core/tests/test_env.py")
+    counted = re.search(r"\d+ passed", stack.dev(*few).stdout)
+    if not counted:
+        raise Failed("the output of passing tests does not reach the terminal")
+    none = stack.dev(*few, "-k", "no_test_has_this_name", check=False)
+    if none.returncode != 5:  # pytest's own, for: nothing was collected
+        raise Failed(f"a run without tests ended with {none.returncode}, not 5")
+    seen(f"{counted.group()}: status 0; no test collected: status 5")
 
 
 @criterion(
@@ -325,26 +325,24 @@ def test_status(stack: Stack, seen: Seen) -> None:
     "nothing outside Docker is needed to run them (compose)",
     needs_docker="here they run without Docker, from .venv",
 )
-def test_tests_in_docker(stack: Stack, seen: Seen) -> None:
-    done = stack.docker("compose", "run", "--rm", "-T", "test", "-q", "core/tests/test_env.py")
-    if not done.ok:
-        raise Failed(f"ended with {done.status}: {done.last_words}", "docker compose run test")
-    counted = re.search(r"\d+ passed", done.output)
+def test_tests_in_docker(stack: ProductStack, seen: Seen) -> None:
+    done = stack.compose("run", "--rm", "-T", "test", "-q", "core/tests/test_env.py")
+    counted = re.search(r"\d+ passed", done.stdout)
     seen(f"docker compose run --rm test: {counted.group() if counted else 'status 0'}")
 
 
 # --- documentation ------------------------------------------------------------------------
 
 
-def _documentation(stack: Stack) -> str:
+def _documentation(stack: ProductStack) -> str:
     pages = [
-        stack.checkout.root / "README.md",
-        *sorted((stack.checkout.root / "docs").glob("*.md")),
+        stack.checkout / "README.md",
+        *sorted((stack.checkout / "docs").glob("*.md")),
     ]
     return "\n".join(page.read_text(encoding="utf-8") for page in pages)
 
 
-def _says(stack: Stack, **subjects: str) -> str:
+def _says(stack: ProductStack, **subjects: str) -> str:
     """What the documentation says of each subject, by a pattern. Raises Failed if it is silent."""
     text = _documentation(stack)
     found = {name: re.search(pattern, text) for name, pattern in subjects.items()}
@@ -355,7 +353,7 @@ def _says(stack: Stack, **subjects: str) -> str:
 
 
 @criterion("LDE-7.1", "documentation covers starting, stopping, troubleshooting")
-def test_documented_use(stack: Stack, seen: Seen) -> None:
+def test_documented_use(stack: ProductStack, seen: Seen) -> None:
     seen(
         _says(
             stack,
@@ -367,7 +365,7 @@ def test_documented_use(stack: Stack, seen: Seen) -> None:
 
 
 @criterion("LDE-7.2", "it states requirements (Docker version, memory) and common errors")
-def test_documented_needs(stack: Stack, seen: Seen) -> None:
+def test_documented_needs(stack: ProductStack, seen: Seen) -> None:
     seen(
         _says(
             stack,
@@ -379,7 +377,7 @@ def test_documented_needs(stack: Stack, seen: Seen) -> None:
 
 
 @criterion("LDE-7.3", "it says how to reset the database and read logs")
-def test_documented_reset(stack: Stack, seen: Seen) -> None:
+def test_documented_reset(stack: ProductStack, seen: Seen) -> None:
     seen(_says(stack, reset=r"\./dev clean\b", logs=r"\./dev logs\b"))
 
 
@@ -387,7 +385,7 @@ def test_documented_reset(stack: Stack, seen: Seen) -> None:
 
 
 @criterion("LDE-8.1", "each tenant's data lives in its own schema")
-def test_schemas(stack: Stack, seen: Seen) -> None:
+def test_schemas(stack: ProductStack, seen: Seen) -> None:
     names = ", ".join(f"'{name}'" for name in stack.tenants)
     query = (
         "SELECT nspname, pg_get_userbyid(nspowner), count(*) FROM pg_class "
@@ -413,7 +411,7 @@ def test_schemas(stack: Stack, seen: Seen) -> None:
 
 
 @criterion("LDE-8.2", "schema routing works locally")
-def test_routing(stack: Stack, seen: Seen) -> None:
+def test_routing(stack: ProductStack, seen: Seen) -> None:
     if stack.single:
         for client in (stack.api(), stack.api("nosuch"), stack.api(OPERATORS)):
             _must_be_in(client, stack.single)
@@ -429,7 +427,7 @@ def test_routing(stack: Stack, seen: Seen) -> None:
 
 
 @criterion("LDE-8.3", "tests of the multi-tenant flows pass", long=True)
-def test_tenant_tests(stack: Stack, seen: Seen) -> None:
+def test_tenant_tests(stack: ProductStack, seen: Seen) -> None:
     seen(stack.backend_tests("tenants"))
 
 

@@ -9,8 +9,9 @@ import secrets
 from functools import cached_property
 
 import pytest
-from criteria import Failed, Seen, criterion
-from running import PASSWORD, Stack
+from criteria import Seen, criterion
+from running import PASSWORD, ProductStack, Tenant
+from running_stack import Failed
 from web_client import Answer, Browser, Client
 
 from devtools.readiness import wait_until
@@ -29,11 +30,11 @@ class Shop:
         "        price=10 + number, stock=50)\n"
     )
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: ProductStack, tenant: Tenant) -> None:
         if stack.single:
             pytest.skip("the shop's checks would leave products in the only tenant")
-        self._tenant = stack.tenant
-        stack.shell(self._FILL, stack.tenant.name)
+        self._tenant = tenant
+        stack.shell(self._FILL, tenant.name)
 
     def visitor(self) -> Client:
         """A client without an account."""
@@ -56,8 +57,8 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-def shop(stack: Stack) -> Shop:
-    return Shop(stack)
+def shop(stack: ProductStack, tenant: Tenant) -> Shop:
+    return Shop(stack, tenant)
 
 
 @criterion("BP-6", "register, log in, refresh; protected endpoints need the token")
@@ -185,13 +186,13 @@ def _saved(answer: Answer) -> None:
 
 
 @criterion("BP-19", "data from a SQLite `dumpdata` loads without loss", long=True)
-def test_moving_in(stack: Stack, seen: Seen) -> None:
+def test_moving_in(stack: ProductStack, seen: Seen) -> None:
     seen(stack.backend_tests("demo/tests/test_moving_in.py"))
 
 
 @criterion("PL-2")
-def test_a_fixture_loads(stack: Stack, seen: Seen) -> None:
-    loaded = stack.must("manage", "loaddata", "products", "--tenant", stack.tenant.name)
+def test_a_fixture_loads(stack: ProductStack, tenant: Tenant, seen: Seen) -> None:
+    loaded = stack.dev("manage", "loaddata", "products", "--tenant", tenant.name).stdout
     objects = re.search(r"Installed (\d+) object", loaded)
     if not objects:
         raise Failed(f"loaddata printed {loaded.strip()!r}")

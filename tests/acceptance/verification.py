@@ -10,22 +10,19 @@ from dataclasses import asdict
 
 import pytest
 from _pytest.terminal import TerminalReporter
-from criteria import Criterion, Failed, choose, declared
+from criteria import Criterion, choose, declared
 from report import (
     FAIL,
     LEFT_OUT,
     NOT_APPLICABLE,
     PASS,
     Outcome,
-    failed,
-    print_json,
+    publish,
     show,
-    summary,
-    write_page,
 )
-from running import Stack
+from running import ProductStack
+from running_stack import CHECKOUT, Failed
 
-from devtools.checkout import Checkout
 from devtools.errors import DevError
 from devtools.terminal import Terminal
 
@@ -39,7 +36,8 @@ class Verification:
         self.config = config
         option = config.option
         self.terminal = Terminal(out=sys.stderr) if option.json else Terminal()
-        self.stack = Stack(Checkout(), option.engine, self._progress)
+        self.stack = ProductStack(CHECKOUT, engine=option.engine)
+        self.stack.tell = self._progress
         self.criteria: list[Criterion] = []
         self.outcomes: list[Outcome] = []
         self._results: dict[str, list[pytest.TestReport]] = defaultdict(list)
@@ -51,13 +49,18 @@ class Verification:
         plugins.register(TerminalReporter(config, self._pytest), "terminalreporter")
 
     @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+    def pytest_collection_modifyitems(
+        self, session: pytest.Session, items: list[pytest.Item]
+    ) -> None:
+        if session.testsfailed:  # a file of criteria cannot be read: pytest itself shows why
+            return
         option = self.config.option
         try:
             self.criteria = choose(declared(items), option.criteria)
             if option.list:
                 self._list()
-            self.stack.must_be_up()
+            if "web" not in self.stack.addresses:
+                raise DevError("the stack is not up", "start it: ./dev up")
         except DevError as error:
             for problem in error.problems:
                 self.terminal.fail(problem)
@@ -68,7 +71,7 @@ class Verification:
         items[:] = dict.fromkeys(test for one in self.criteria for test in one.tests)
         for item in items:
             docker_only = item.get_closest_marker("needs_docker")
-            if docker_only and not self.stack.compose:
+            if docker_only and not self.stack.in_docker:
                 item.add_marker(pytest.mark.skip(reason=docker_only.args[0]))
             elif option.quick and item.get_closest_marker("long"):
                 item.add_marker(pytest.mark.skip(reason=_LEFT_OUT))
@@ -129,24 +132,23 @@ class Verification:
         return self._told(one, PASS, "; ".join(said), "", took)
 
     def _told(self, one: Criterion, status: str, text: str, remedy: str, took: float) -> Outcome:
-        flat = " ".join(text.split()).replace(f"{self.stack.checkout.root}/", "")
+        flat = " ".join(text.split()).replace(f"{self.stack.checkout}/", "")
         return Outcome(one, status, flat, remedy, took)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if not self.outcomes:
+        if not self._results:
             return
         option = self.config.option
         order = [one.id for one in self.criteria]
         self.outcomes.sort(key=lambda outcome: order.index(outcome.criterion.id))
-        if option.json:
-            print_json(Terminal(), self.outcomes, self.stack.engine)
-        else:
-            self.terminal.say("")
-            self.terminal.say(summary(self.outcomes))
-            if names := failed(self.outcomes):
-                self.terminal.say(f"only these again: ./dev verify {' '.join(names)}")
-        if option.markdown:
-            write_page(option.markdown, self.outcomes, self.stack.engine)
+        publish(
+            self.terminal,
+            self.outcomes,
+            self.stack.engine,
+            chosen=len(self.criteria),
+            as_json=option.json,
+            page=option.markdown,
+        )
 
     def pytest_unconfigure(self) -> None:
         if not self.criteria:  # pytest found no test that it could run
@@ -167,4 +169,6 @@ def _failure(result: pytest.TestReport) -> tuple[str, str]:
         return error.problems[0].what, error.problems[0].remedy
     if isinstance(error, AssertionError):
         return str(error) or result.longreprtext, ""
+    if isinstance(error, (OSError, ValueError)):  # no answer, a file that is missing or faulty
+        return str(error), "./dev status"
     return f"the check broke: {type(error).__name__}: {error}", "report it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import subprocess
@@ -14,6 +15,7 @@ from criteria import CHAPTERS, Criterion, choose
 from report import FAIL, LEFT_OUT, NOT_APPLICABLE, PASS, Outcome
 
 from devtools.errors import UsageError
+from devtools.terminal import Terminal
 
 # proof: begin
 # The number of criteria in each chapter, or in each of its sections.
@@ -91,11 +93,26 @@ def test_an_unknown_id_is_refused_with_a_suggestion():
 
 
 def test_json_has_every_outcome_and_the_verdict():
-    told = json.loads(json.dumps(report.as_json(OUTCOMES, "embedded")))
+    told = json.loads(json.dumps(report.as_data(OUTCOMES, "embedded")))
     assert told["passed"] is False
     assert [one["status"] for one in told["criteria"]] == [
         "pass", "fail", "not applicable", "left out",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_an_interrupted_run_writes_neither_page_nor_json(tmp_path, capsys, as_json):
+    page, printed = tmp_path / "acceptance.md", io.StringIO()
+    terminal = Terminal(out=printed)
+    how = {"as_json": as_json, "page": str(page)}
+    report.publish(terminal, OUTCOMES[:3], "embedded", chosen=4, **how)
+    assert f"interrupted after 3 of 4 criteria; {page} was not written" in printed.getvalue()
+    assert not page.exists()
+    assert capsys.readouterr().out == ""
+
+    report.publish(terminal, OUTCOMES, "embedded", chosen=4, **how)
+    assert "| ✔ pass | LDE-1.1 |" in page.read_text()
+    assert bool(capsys.readouterr().out) == as_json
 
 
 def test_the_page_has_a_table_for_each_chapter_with_escaped_cells():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from production_stack import ProductionStack, production_stack
-from running_stack import Stack, copy_checkout, free_ports, why_no_daemon
+from running_stack import PORTS, Stack, copy_checkout, free_ports, why_no_daemon
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -30,12 +30,12 @@ def stack(tmp_path_factory) -> Iterator[Stack]:
     checkout = tmp_path_factory.mktemp("stack") / "home port"
     checkout.mkdir(mode=0o755)
     copy_checkout(checkout)
-    ports = free_ports("WEB_PORT", "DB_PORT", "REDIS_PORT", "LOCALSTACK_PORT", "COGNITO_PORT")
-    stack = Stack(checkout, f"homeport-test-{os.getpid()}", ports)
+    stack = Stack(checkout, f"homeport-test-{os.getpid()}", free_ports(*PORTS))
     try:
         stack.first_up = stack.dev("up", timeout=600)
         yield stack
     finally:
+        stack.close()
         stack.dev("clean", "--yes", check=False)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import urllib.error
 import urllib.request
 
-from running_stack import Answer, Stack
+from running_stack import Stack
 from tenant_work import store
+from web_client import Answer
 
 AWS_STATE = """
 import boto3, jwt, uuid
@@ -43,7 +44,7 @@ def fetched(request: str | urllib.request.Request) -> Answer:
     """Request a URL from this machine, like a browser."""
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
-            return Answer(answer.status, dict(answer.headers), answer.read().decode())
+            return Answer(answer.status, answer.headers, answer.read())
     except urllib.error.HTTPError as error:
         with error:
-            return Answer(error.code, dict(error.headers), error.read().decode())
+            return Answer(error.code, error.headers, error.read())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import re
@@ -14,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from running_stack import Answer, Stack, copy_checkout, free_ports
+from running_stack import Stack, copy_checkout, free_ports
+from web_client import Answer, ask
 
 from devtools.checkout import Checkout
 from devtools.production.certificate import make_certificate
@@ -44,19 +44,17 @@ class ProductionStack(Stack):
     def ask(
         self, path: str, host: str = "test1.localhost", body: str | None = None, **headers: str
     ) -> Answer:
-        """Call the proxy, with POST if there is a body; response header names are lower case."""
-        context = ssl._create_unverified_context()
+        """Call the proxy, with POST if there is a body."""
         port = int(self.ports["PROXY_HTTPS_PORT"])
-        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=30, context=context)
         names = {name.replace("_", "-"): value for name, value in headers.items()}
-        try:
-            method = "GET" if body is None else "POST"
-            connection.request(method, path, body, {"Host": f"{host}:{port}", **names})
-            response = connection.getresponse()
-            found = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, found, response.read().decode())
-        finally:
-            connection.close()
+        return ask(
+            *(port, "GET" if body is None else "POST", path),
+            host=f"{host}:{port}",
+            headers=names,
+            body=body,
+            timeout=30,
+            tls=ssl._create_unverified_context(),
+        )
 
     def secrets(self) -> list[str]:
         """Return every secret that ./dev secrets made."""

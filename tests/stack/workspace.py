@@ -18,7 +18,8 @@ from threading import Thread
 from typing import Any
 
 import launch
-from running_stack import CHECKOUT, Answer, Stack, copy_checkout, eventually, free_ports
+from running_stack import CHECKOUT, Stack, copy_checkout, eventually, free_ports
+from web_client import Answer
 
 from devtools.debug_client import Direct, Editor, Inside
 

@@ -8,40 +8,45 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.message import Message
+from ssl import SSLContext
 from typing import Any
 from urllib.parse import urlencode
-
-from criteria import Failed
 
 from devtools.ports import LOOPBACK
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer of web; `took` in milliseconds."""
+    """An HTTP answer; `took` in milliseconds."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Message  # of names in any case
     body: bytes
-    cookies: Mapping[str, str]
-    took: float
+    took: float = 0
 
     @property
     def text(self) -> str:
         return self.body.decode("utf-8", "replace")
 
+    @property
+    def cookies(self) -> dict[str, str]:
+        lines = self.headers.get_all("Set-Cookie") or []
+        pairs = (line.split(";")[0].partition("=") for line in lines)
+        return {name: value for name, _, value in pairs}
+
     def json(self) -> Any:
-        """The body. Raises Failed if it is no JSON."""
+        """The body. Raises ValueError if it is not JSON."""
         try:
             return json.loads(self.body)
         except ValueError:
-            raise Failed(f"answered {self.status} with no JSON: {self.text[:80]!r}") from None
+            raise ValueError(f"answered {self.status} with no JSON: {self.text[:80]!r}") from None
 
     def must_be(self, *statuses: int) -> Answer:
-        """This answer. Raises Failed if its status is none of `statuses`."""
+        """This answer. Raises AssertionError if its status is none of `statuses`."""
         if self.status not in statuses:
             wanted = " or ".join(map(str, statuses))
-            raise Failed(f"answered {self.status}, not {wanted}: {self.text[:120]}")
+            raise AssertionError(f"answered {self.status}, not {wanted}: {self.text[:120]}")
         return self
 
 
@@ -52,25 +57,29 @@ def ask(
     *,
     host: str,
     headers: Mapping[str, str],
-    body: bytes | None = None,
+    body: bytes | str | None = None,
     timeout: float = 20,
+    tls: SSLContext | None = None,
 ) -> Answer:
-    """Ask the server on `port` of this machine. Raises Failed if nothing answers."""
+    """Ask the server on `port` of this machine. Raises OSError if nothing answers."""
     began = time.monotonic()
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=timeout)
+    connection = (
+        http.client.HTTPSConnection(LOOPBACK, port, timeout=timeout, context=tls)
+        if tls
+        else http.client.HTTPConnection(LOOPBACK, port, timeout=timeout)
+    )
     try:
         connection.request(method, path, body=body, headers={"Host": host, **headers})
         answer = connection.getresponse()
         content = answer.read()
+    except TimeoutError as error:
+        raise TimeoutError(f"{method} {path}: {error}") from error
     except (OSError, http.client.HTTPException) as error:
-        raise Failed(f"{method} {path}: {error}", "./dev status") from error
+        raise ConnectionError(f"{method} {path}: {error}") from error
     finally:
         connection.close()
-    set_cookies = answer.headers.get_all("Set-Cookie") or []
-    pairs = (line.split(";")[0].partition("=") for line in set_cookies)
-    cookies = {name: value for name, _, value in pairs}
     took = (time.monotonic() - began) * 1000
-    return Answer(answer.status, dict(answer.headers), content, cookies, took)
+    return Answer(answer.status, answer.headers, content, took)
 
 
 class Client:
@@ -83,10 +92,12 @@ class Client:
         self.token = ""
         self._headers = dict(headers)
 
-    def get(self, path: str, **headers: str) -> Answer:
-        return self.send("GET", path, None, **headers)
+    def get(self, path: str, timeout: float = 20, **headers: str) -> Answer:
+        return self.send("GET", path, None, timeout, **headers)
 
-    def send(self, method: str, path: str, data: Any, **headers: str) -> Answer:
+    def send(
+        self, method: str, path: str, data: Any, timeout: float = 20, **headers: str
+    ) -> Answer:
         """Send `data` as JSON; names of headers are written with _ for -."""
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         given = {**self._headers, **given}
@@ -97,7 +108,7 @@ class Client:
             body = json.dumps(data).encode()
             given["Content-Type"] = "application/json"
         host = given.pop("Host", self.host)
-        return ask(self.port, method, path, host=host, headers=given, body=body)
+        return ask(self.port, method, path, host=host, headers=given, body=body, timeout=timeout)
 
 
 class Browser:
@@ -116,7 +127,7 @@ class Browser:
         page = self.get(path).must_be(200).text
         token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
         if not token:
-            raise Failed(f"no form at {path}")
+            raise AssertionError(f"no form at {path}")
         hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page))
         form = {**hidden, **fields, "csrfmiddlewaretoken": token.group(1)}
         return self._ask("POST", path, urlencode(form).encode())

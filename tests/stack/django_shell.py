@@ -14,8 +14,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from criteria import Failed
-
 # Answers each line of its input, {"code", "tenant"}, by a line {"printed", "fault"}. A piece of
 # code sees no name and no context variable of the one before it.
 LOOP = """
@@ -52,12 +50,12 @@ class DjangoShell:
         self._process: subprocess.Popen[str] | None = None
 
     def ask(self, code: str, tenant: str, timeout: float) -> str:
-        """What `code` prints. Raises Failed if it fails, or is not done after `timeout` seconds."""
+        """What `code` prints. Raises AssertionError if it fails or takes too long (s)."""
         question = json.dumps({"code": code, "tenant": tenant})
         # A server that was replaced took the process with it, which may show only now.
         answer = self._answer(question, timeout) or self._answer(question, timeout, last=True)
         if answer["fault"]:
-            raise Failed(f"in Django's shell: {answer['fault']}")
+            raise AssertionError(f"in Django's shell: {answer['fault']}")
         return answer["printed"]
 
     def close(self) -> None:
@@ -93,7 +91,7 @@ class DjangoShell:
             if not line:
                 self.close()
                 if last:
-                    raise Failed(f"Django's shell ended: {' '.join(said)}", "./dev status")
+                    raise AssertionError(f"Django's shell ended: {' '.join(said)}")
                 return {}
             with contextlib.suppress(ValueError):
                 found = json.loads(line)
@@ -101,4 +99,4 @@ class DjangoShell:
                     return found
             said.append(line.strip())
         self.close()
-        raise Failed(f"Django's shell did not answer within {timeout:.0f} s")
+        raise AssertionError(f"Django's shell did not answer within {timeout:.0f} s")
