@@ -1,7 +1,8 @@
 """Makes a clone of the workspace a product's own: `./dev adopt`.
 
 The attribute `room` in .gitattributes names the files that are the sample or the proof of the
-workspace; in other files, marks name the lines.
+workspace; in other files, marks name the lines. The mark `several` is for lines of pages that do
+not hold for a single tenant.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ MAX_TITLE = 30
 # Where Compose files set the variable that makes a product one of a single tenant.
 _COMPOSE = (compose.LOCAL, compose.PRODUCTION)
 _SEVERAL = "${SINGLE_TENANT-}"
+# Other pages name the tenant of the product; tests have those of the sample.
+_WITH_SAMPLE_TENANTS = ("docs/testing.md", "docs/reference.md")
 
 # https://www.postgresql.org/docs/18/sql-keywords-appendix.html, and databases and schemas.
 _OF_POSTGRESQL = """
@@ -169,16 +172,23 @@ def _change(checkout: Checkout, work: Plan, removed: Sequence[str]) -> None:
         new = without_marked(text, work.rooms)
         for before, after in zip(old, (work.name, work.title)):
             new = new.replace(before, after)
-        if work.single and name in _COMPOSE:
-            new = new.replace(_SEVERAL, f"${{SINGLE_TENANT-{work.tenant}}}")
-        if work.single and name == "README.md":
-            new = new.replace(_TENANTS, "").replace(_OF_TENANT, "")
+        if work.single:
+            new = _of_single(name, new, work.tenant)
         if new != text:
             path.write_text(new, encoding="utf-8")
     (root / origin.FILE).write_text(work.origin.text(), encoding="utf-8")
     if work.fresh:
         for name, text in _fresh(work, title=old[1], license_=license_).items():
             (root / name).write_text(text, encoding="utf-8")
+
+
+def _of_single(name: str, text: str, tenant: str) -> str:
+    """The text of a file of a product with a single tenant."""
+    if name in _COMPOSE:
+        return text.replace(_SEVERAL, f"${{SINGLE_TENANT-{tenant}}}")
+    if name.endswith(".md") and name not in _WITH_SAMPLE_TENANTS:
+        return without_marked(text, ["several"]).replace("test1", tenant)
+    return text
 
 
 def without_marked(text: str, kinds: Sequence[str]) -> str:
@@ -204,20 +214,12 @@ def _fresh(work: Plan, title: str, license_: str) -> dict[str, str]:
     templates = Path(__file__).parent / "adopted"
     year = str(date.today().year)
     values = {"NAME": work.name, "TITLE": work.title, "ORIGIN": title, "YEAR": year}
-    values["TENANTS"] = "" if work.single else _TENANTS
-    values["ACCOUNT"] = "./dev manage createsuperuser" + ("" if work.single else _OF_TENANT)
     made = {}
     for template in sorted(templates.glob("*.txt")):
         text = template.read_text(encoding="utf-8")
-        made[template.stem] = re.sub(r"\{\{(\w+)\}\}", lambda found: values[found.group(1)], text)
+        text = re.sub(r"\{\{(\w+)\}\}", lambda found: values[found.group(1)], text)
+        made[template.stem] = _of_single(template.stem, text, work.tenant) if work.single else text
     return {**made, "devtools/LICENSE": license_}
-
-
-_OF_TENANT = " --tenant test1"
-_TENANTS = (
-    "| <http://test1.localhost:8000/>, <http://test2.localhost:8000/> "
-    "| the two tenants of a new database |\n"
-)
 
 
 def _message(work: Plan) -> str:

@@ -491,6 +491,12 @@ def test_manage_runs_beside_the_database_and_its_files_are_the_callers(stack):
         written.unlink()
 
 
+def test_an_account_gets_the_password_of_the_shell(up):
+    up.variables["DJANGO_SUPERUSER_PASSWORD"] = "correct 'horse' $HOME"
+    done = up.dev("manage", "createsuperuser", "--noinput")
+    assert "password: correct 'horse' $HOME\n" in done.stdout, done.stderr
+
+
 def test_a_command_inside_web_needs_web(stack):
     for command in (("shell",), ("exec", "web", "true")):
         done = stack.dev(*command)
