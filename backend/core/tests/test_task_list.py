@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -243,7 +244,9 @@ def test_schedules_are_listed_with_last_and_next(kept, monkeypatch):
         "2026-01-02T03:15:00+00:00",
         "2026-01-02T04:15:00+00:00",
     )
-    assert "  users.remove_expired_log_ins       15 * * * *    none     2026-01-02" in listed()
+    # The product's other schedules decide how wide the columns are.
+    row = r"users\.remove_expired_log_ins +15 \* \* \* \* +none +2026-01-02"
+    assert re.search(row, listed())
     broker().delete(beat.LAST)
 
 
