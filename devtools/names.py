@@ -5,12 +5,16 @@ from __future__ import annotations
 import keyword
 import re
 import sys
+import sysconfig
+from importlib.machinery import PathFinder
 
 
 def is_of_python(name: str) -> bool:
     """Whether `name` is a word or a module of Python."""
-    # Python 3.9 does not list its modules.
-    return keyword.iskeyword(name) or name in getattr(sys, "stdlib_module_names", ())
+    if keyword.iskeyword(name) or name in getattr(sys, "stdlib_module_names", ()):
+        return True
+    # Python 3.9 does not list its modules, and later ones leave out `test`.
+    return PathFinder.find_spec(name, [sysconfig.get_path("stdlib")]) is not None
 
 
 def proposed(name: str, separator: str, otherwise: str) -> str:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import names
+from . import names, pins
 from .errors import DevError, Problem
 
 EXAMPLE = "backend/development/notes"
@@ -66,11 +66,23 @@ def _taken(root: Path, name: str) -> str:
         return "a word or a module of Python"
     if (root / "backend" / name).exists() or (root / name).exists():
         return "a folder here already"
-    if any(root.glob(f".venv/lib/python*/site-packages/{name}")):
+    if any(root.glob(f".venv/lib/python*/site-packages/{name}")) or _is_used(root, name):
         return "an installed package"
     # Labels of Django's own applications, which are in no folder of their name.
     labels = ("admin", "auth", "contenttypes", "messages", "notes", "sessions", "staticfiles")
-    return "the label of an installed application" if name in labels else ""
+    if name in labels:
+        return "the label of an installed application"
+    return "an address of the API" if name in ("docs", "health", "schema") else ""
+
+
+def _is_used(root: Path, name: str) -> bool:
+    """Whether a lock or an import names a package: on Compose there may be no .venv."""
+    locks = (path.read_text(encoding="utf-8") for path in (root / "requirements").glob("*.txt"))
+    if any(pins.normal(name) in pins.packages(text) for text in locks):
+        return True
+    statement = re.compile(rf"^(?:from|import) {name}\b", re.MULTILINE)
+    files = (root / "backend").rglob("*.py")
+    return any(statement.search(path.read_text(encoding="utf-8")) for path in files)
 
 
 def _copied(root: Path, name: str, model: str) -> Iterator[tuple[str, str]]:
