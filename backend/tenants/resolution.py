@@ -87,8 +87,12 @@ def _active(tenant: Tenant | None, asked_for: str) -> Tenant:
 
 # --- look-ups, remembered for a short while ------------------------------------------------
 
-# Only hits are remembered, so that unknown names cannot fill the memory.
-_remembered: dict[tuple[str, str], tuple[float, Tenant]] = {}
+# That a host is no tenant's domain is remembered, too: else each request at a host whose tenant a
+# cookie or TENANT_DEFAULT chooses, such as localhost, asks the database. A name is not: it exists
+# when it was created.
+_DOMAIN = "domains__domain"
+_MOST = 1000  # of ALLOWED_HOSTS that end in anything, a client can name any number
+_remembered: dict[tuple[str, str], tuple[float, Tenant | None]] = {}
 
 
 def forget() -> None:
@@ -103,7 +107,7 @@ def _by_name(name: str) -> Tenant | None:
 
 
 def _by_domain(host: str) -> Tenant | None:
-    return _look_up("domains__domain", host)
+    return _look_up(_DOMAIN, host)
 
 
 def _look_up(field: str, value: str) -> Tenant | None:
@@ -113,6 +117,8 @@ def _look_up(field: str, value: str) -> Tenant | None:
         return found[1]
     connection.set_schema_to_public()
     tenant = Tenant.objects.filter(**{field: value}).first()
-    if tenant is not None:
+    if tenant is not None or field == _DOMAIN:
+        if len(_remembered) >= _MOST:
+            _remembered.clear()
         _remembered[key] = (time.monotonic(), tenant)
     return tenant

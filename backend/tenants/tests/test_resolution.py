@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from core.tests.test_env import PRODUCTION
+from tenants import resolution
 from tenants.models import Domain, Tenant
 from tenants.resolution import HEADER
 
@@ -119,6 +120,20 @@ def test_a_tenant_is_looked_up_once_for_many_requests(client, django_assert_num_
     site(client, "test1.localhost")
     with django_assert_num_queries(0):
         site(client, "test1.localhost")
+
+
+def test_a_host_without_a_domain_is_looked_up_once(client, settings, django_assert_num_queries):
+    settings.TENANT_DEFAULT = "test1"
+    site(client, "localhost")
+    with django_assert_num_queries(0):
+        assert site(client, "localhost") == "test1"
+
+
+def test_any_number_of_unknown_hosts_takes_little_memory(client, monkeypatch):
+    monkeypatch.setattr(resolution, "_MOST", 3)
+    for number in range(10):
+        site(client, f"unknown{number}.localhost")
+    assert len(resolution._remembered) <= 3
 
 
 def test_unknown_names_are_not_remembered(client):
