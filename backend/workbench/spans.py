@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -43,8 +42,7 @@ class Keeper(SpanProcessor):
     """Hands over what has ended to the thread that writes."""
 
     def on_end(self, span: ReadableSpan) -> None:
-        if span.context and span.context.trace_flags.sampled:
-            writer.note(recorded(span))
+        writer.note(recorded(span))
 
     def force_flush(self, timeout_millis: int = 0) -> bool:
         with connect() as client:
@@ -73,13 +71,13 @@ def _text(record: logging.LogRecord) -> str:
 
 
 def recorded(span: ReadableSpan) -> traces.Recorded:
-    """Return a span as it is kept: as text, because the garbage collector looks at no text."""
-    context, status = span.context, span.status
+    """Return a span as it is kept; in tuples, which the garbage collector soon leaves alone."""
+    context, parent, status = span.context, span.parent, span.status
     assert context is not None  # noqa: S101  # each span of the SDK has one
     attributes = clean(span.attributes)
-    kept = [
+    return context.trace_id, (
         context.span_id,
-        span.parent.span_id if span.parent else 0,
+        parent.span_id if parent else 0,
         span.kind.name,
         span.name,
         span.resource.attributes[SERVICE_NAME],
@@ -88,15 +86,8 @@ def recorded(span: ReadableSpan) -> traces.Recorded:
         status.status_code is StatusCode.ERROR,
         status.description,
         attributes,
-        [(one.name, one.timestamp, dict(one.attributes or ())) for one in span.events],
-    ]
-    entry = _entry(span, attributes)
-    kept.append(entry)
-    return (
-        format(context.trace_id, "032x"),
-        format(context.span_id, "016x"),
-        json.dumps(kept),
-        entry,
+        tuple((one.name, one.timestamp, clean(one.attributes)) for one in span.events),
+        _entry(span, attributes),
     )
 
 

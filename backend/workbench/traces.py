@@ -15,9 +15,8 @@ import redis
 from workbench.activity_log import COMMANDS, REQUESTS, TASKS, connect, key
 
 Span = dict[str, Any]
-# A span that ended: the ids of its trace and itself, what is kept of it as JSON, and what a list
-# says of it if it is a request, a task or a command.
-Recorded = tuple[str, str, str, dict[str, Any] | None]
+# A span that ended: the id of its trace, and what is kept of it: the parameters of `_described`.
+Recorded = tuple[int, tuple[Any, ...]]
 
 BUCKET = 10  # seconds whose requests are counted together
 BUCKETS = 30  # how many of those are kept
@@ -34,6 +33,9 @@ class Bound:
 
 
 BOUND = Bound()
+
+# An attribute may be of bytes.
+_json = json.JSONEncoder(separators=(",", ":"), default=repr).encode
 
 # Said of every span alike, or of the machine.
 _NOISE = (
@@ -92,15 +94,17 @@ def write(client: redis.Redis, spans: Iterable[Recorded]) -> None:
     Raises:
         redis.RedisError: when Redis does not answer, or is full.
     """
-    together: dict[tuple[str, bool], list[str]] = defaultdict(list)
+    together: dict[tuple[int, bool], list[tuple[Any, ...]]] = defaultdict(list)
     entries: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for trace_id, span_id, text, entry in spans:
-        together[trace_id, bool(entry)].append(text)
+    for trace_id, kept in spans:
+        span_id, *_, entry = kept
+        together[trace_id, bool(entry)].append(kept)
         if entry:
-            entries[entry["type"]].append(entry | {"trace": trace_id, "span": span_id})
+            ids = {"trace": format(trace_id, "032x"), "span": format(span_id, "016x")}
+            entries[entry["type"]].append(entry | ids)
     arguments: list[Any] = []
     for (trace_id, last), some in together.items():
-        arguments += [trace_id, f"[{','.join(some)}]", len(some), int(last)]
+        arguments += [format(trace_id, "032x"), _json(some), len(some), int(last)]
     with client.pipeline(transaction=False) as pipe:
         pipe.eval(_KEEP, len(_names()), *_names(), time.time(), BOUND.traces, BOUND.size,
                   BOUND.size_of_trace, BOUND.seconds, *arguments)  # fmt: skip

@@ -14,13 +14,14 @@ import wrapt
 from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest
-from opentelemetry import trace
+from opentelemetry import propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult, TraceIdRatioBased
 from opentelemetry.trace import SpanKind, TraceState
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from core.tracing import mail
 from core.tracing.context import TENANT
@@ -47,6 +48,8 @@ def instrument() -> None:
     from core.tracing.middleware import Instrumentor
 
     trace.set_tracer_provider(_provider())
+    # Without baggage, which nothing here carries.
+    propagate.set_global_textmap(TraceContextTextMapPropagator())
     # It asks for the host, which another middleware answers for.
     position = settings.MIDDLEWARE.index("core.middleware.HostMiddleware") + 1
     Instrumentor().instrument(
@@ -133,9 +136,11 @@ class Sampling(Sampler):
             sampled = kind is not SpanKind.CLIENT and low < self._below
         if not sampled:
             return _DROPPED
-        given = dict(attributes or ())
-        given[TENANT] = connection.schema_name  # type: ignore[attr-defined]
-        if kind is SpanKind.SERVER and parent.is_remote:
+        given: dict[str, Any] = {TENANT: connection.schema_name}  # type: ignore[attr-defined]
+        if kind is not SpanKind.SERVER:
+            given.update(attributes or {})
+        # Django's instrumentation sets those of a request once more, and each costs.
+        elif parent.is_remote:
             # Its client began the trace; many requests may share that id.
             given["request_id"] = format(_request_id(), "032x")
         return SamplingResult(Decision.RECORD_AND_SAMPLE, given, parent.trace_state)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -19,8 +18,8 @@ PRIVATE = frozenset(
         "user_agent.original",
     }
 )
-# Seen by the developer of the machine alone.
-LOCAL = frozenset({"celery.retry.reason", "exception.message", "exception.stacktrace", "url.path"})
+# What does not leave the machine: also what its developer alone sees.
+LOCAL = PRIVATE | {"celery.retry.reason", "exception.message", "exception.stacktrace", "url.path"}
 LOCAL_EVENTS = frozenset({"arguments", "e-mail", "log", "result"})
 SQL = "db.query.text"
 
@@ -41,15 +40,12 @@ def without_values(sql: str) -> str:
     return _LITERAL.sub("?", sql)
 
 
-def clean(
-    attributes: Mapping[str, Any] | None, also: frozenset[str] = frozenset()
-) -> dict[str, Any]:
-    """Return attributes without what is PRIVATE or in `also`, and SQL without values."""
-    kept = {
-        name: value
-        for name, value in (attributes or {}).items()
-        if name not in PRIVATE and name not in also
-    }
+def clean(attributes: Any, hidden: frozenset[str] = PRIVATE) -> dict[str, Any]:
+    """Return a span's or an event's attributes without what is `hidden`, and SQL without values."""
+    # Their own copy: each other way to read them calls several functions for each attribute.
+    kept: dict[str, Any] = attributes.copy()
+    for name in kept.keys() & hidden:
+        del kept[name]
     if SQL in kept:
         kept[SQL] = without_values(str(kept[SQL]))
     return kept

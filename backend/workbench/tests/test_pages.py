@@ -187,8 +187,8 @@ def state_page(bench) -> str:
 def test_counts_are_exact_also_when_the_list_is_full(redis_client):
     now = 1_000_000
     entry = {"type": "requests", "at": now, "method": "GET", "path": "/", "status": 200, "ms": 1}
-    write(redis_client, [("1" * 32, "1", "[]", entry)] * 500)
-    write(redis_client, [("2" * 32, "1", "[]", entry | {"status": 500})])
+    write(redis_client, [(1, (1, entry))] * 500)
+    write(redis_client, [(2, (1, entry | {"status": 500}))])
     found = counts(redis_client, now)
 
     assert len(found) == BUCKETS
@@ -331,13 +331,13 @@ def test_the_registry_of_health_is_what_is_shown(bench, monkeypatch):
     assert "harbour" in section(bench.get("/workbench/live/").content.decode(), "services")
 
 
-def test_the_activity_is_told_as_json(bench, letter, capsys):
-    call_command("activity", "mail")
+def test_the_e_mails_are_told_as_json(bench, letter, capsys):
+    call_command("emails")
     [entry] = json.loads(capsys.readouterr().out)
     assert (entry["key"], "source" in entry) == (letter, False)
-    call_command("activity", "mail", "--key", letter)
+    call_command("emails", "--key", letter)
     whole = json.loads(capsys.readouterr().out)
     assert whole["text"]
     assert whole["subject"] == entry["subject"]
     with pytest.raises(CommandError, match="no e-mail with the key"):
-        call_command("activity", "mail", "--key", "nosuch")
+        call_command("emails", "--key", "nosuch")

@@ -51,25 +51,21 @@ def write(client, given: list) -> None:
         client,
         [
             (
-                trace_id,
-                one["span"],
-                json.dumps(
-                    [
-                        int(one["span"], 16),
-                        int(one["parent"] or "0", 16),
-                        one["kind"].upper(),
-                        one["name"],
-                        one["service"],
-                        round(one["at"] * 1e9),
-                        round(one["at"] * 1e9 + one["ms"] * 1e6),
-                        one["failed"],
-                        None,
-                        one["attributes"],
-                        [(event["name"], 0, event) for event in one["events"]],
-                        one.get("entry"),
-                    ]
+                int(trace_id, 16),
+                (
+                    int(one["span"], 16),
+                    int(one["parent"] or "0", 16),
+                    one["kind"].upper(),
+                    one["name"],
+                    one["service"],
+                    round(one["at"] * 1e9),
+                    round(one["at"] * 1e9 + one["ms"] * 1e6),
+                    one["failed"],
+                    None,
+                    one["attributes"],
+                    [(event["name"], 0, event) for event in one["events"]],
+                    one.get("entry"),
                 ),
-                one.get("entry"),
             )
             for trace_id, one in given
         ],
