@@ -10,7 +10,7 @@ from ..errors import FAILED, DevError, Problem, UsageError
 from ..services import WEB
 from ..terminal import Mark, megabytes, table
 from . import shapes
-from .options import completed_by, json_option, yes_option
+from .options import completed_by, yes_option
 from .registry import Run, group
 
 if TYPE_CHECKING:
@@ -95,8 +95,7 @@ def _tasks_options(parser: argparse.ArgumentParser) -> None:
     answer=shapes.TASKS,
 )
 def tasks(run: Run) -> int:
-    words = _words(run, "send", "end", "forget", "yes", "json")
-    return run.engine.execute(WEB, ["python", "manage.py", "tasks", *words])
+    return run.engine.look(["tasks", *_words(run, "send", "end", "forget", "yes", "json")])
 
 
 def _words(run: Run, *names: str) -> list[str]:
@@ -125,7 +124,6 @@ def _trace_options(parser: argparse.ArgumentParser) -> None:
     which.add_argument("id", nargs="?", metavar="ID", help="of a trace, an X-Request-ID or a task")
     which.add_argument("--last", action="store_true", help="the newest request")
     which.add_argument("--slow", action="store_true", help="list only those that took long")
-    json_option(parser)
 
 
 @command(
@@ -133,11 +131,13 @@ def _trace_options(parser: argparse.ArgumentParser) -> None:
     "print what a request or task did: queries, cache calls, tasks, e-mails; or list the last ones",
     "./dev trace",
     "./dev trace --last",
+    "./dev trace --json   the last requests, tasks and commands",
     "./dev trace 885f725c-15d6-3443-b816-40a87e3bac3d   of an answer's X-Request-ID",
     options=_trace_options,
+    answer=shapes.TRACE,
 )
 def trace(run: Run) -> int:
-    return run.engine.manage(["trace", *_words(run, "last", "slow", "json")])
+    return run.engine.look(["trace", *_words(run, "last", "slow", "json")])
 
 
 def _exec_options(parser: argparse.ArgumentParser) -> None:

@@ -115,6 +115,48 @@ TASKS = {
     "tasks --send, --end or --forget": {"done": ["text"]},
 }
 
+# Of a request, a task or a command; times are seconds since 1970.
+_TRACED = {
+    "trace": "text",
+    "span": "text",
+    "type": "requests|tasks|commands",
+    "at": "number",
+    "ms": "number",
+    "tenant": "text",
+    "failed": "flag",
+    "method?": "text",
+    "path?": "text",
+    "status?": "number",
+    "request_id?": "text",
+    "name?": "text",
+    "id?": "text",
+    "state?": "text",
+    "attempt?": "number",
+}
+TRACE = {
+    "trace": [_TRACED],
+    "trace ID or --last": {
+        "trace": "text",
+        "left_out": "number",
+        "spans": [
+            {
+                "span": "text",
+                "parent": "text",
+                "kind": "server|consumer|client|producer|internal",
+                "name": "text",
+                "service": "text",
+                "at": "number",
+                "ms": "number",
+                "failed": "flag",
+                "why?": "text",
+                "attributes": {"<name>": "any"},
+                "events": [{"name": "text", "at": "number", "<fact>": "any"}],
+                "entry?": {"<fact>": "any"},
+            }
+        ],
+    },
+}
+
 ADOPT = {"commit": "text", "dry_run": "flag", "removed": ["text"], "changed": ["text"]}
 UPGRADE = {
     "dry_run": "flag",

@@ -104,6 +104,10 @@ class Engine(ABC):
     def manage(self, arguments: Sequence[str], *, writes_code: bool = False) -> int:
         """Run manage.py as the database's owner; with `writes_code` the caller owns new files."""
 
+    def look(self, arguments: Sequence[str]) -> int:
+        """Run a manage.py that changes no table, where that is quickest; web need not run."""
+        return self.manage(arguments)
+
     @abstractmethod
     def release(self) -> int:
         """Run the release, like a start: migrations and missing tenants."""

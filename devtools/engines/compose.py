@@ -163,6 +163,12 @@ class ComposeEngine(Engine):
         given = [f"--env={name}" for name in self.account_variables]
         return self._run(RELEASE, *caller, *given, command=["python", "manage.py", *arguments])
 
+    def look(self, arguments: Sequence[str]) -> int:
+        self._check_docker()
+        if report.runs(self.project.containers(), WEB):  # a container more would take seconds
+            return self._exec(WEB, "python", "manage.py", *arguments)
+        return self.manage(arguments)
+
     def release(self) -> int:
         return self._run(RELEASE)
 

@@ -144,18 +144,29 @@ class Tools:
 
     def emails(self, last: int = 10, key: str = "") -> Any:
         """The last e-mails that the application sent, kept here instead of sent; one by its key."""
-        return self._dev.management("activity", "mail", "--last", str(last), "--key", key)
+        return self._dev.management("emails", "--last", str(last), "--key", key)
 
-    def tasks(self, last: int = 20) -> Any:
-        """The last background tasks: name, state, tenant, milliseconds, attempt.
+    def tasks(self, of: str = "") -> Any:
+        """Schedules, and background tasks that run, wait, are tried again or failed.
 
-        The traceback of one that failed: `logs` of the worker, with `contains` its id.
+        Each with its id, tenant and arguments, a failed one also with its error; those that ended
+        well are among `requests`.
+        of: the id of a task: also its traceback.
         """
-        return self._dev.management("activity", "tasks", "--last", str(last))
+        if of:
+            return self._dev.answer("tasks", _an_id(of))
+        found = self._dev.answer("tasks")
+        tasks = [*found["running"], *found["waiting"]["first"], *found["retried"], *found["failed"]]
+        for one in tasks:
+            del one["traceback"]
+        return found
 
-    def requests(self, last: int = 20) -> Any:
-        """The last requests: path, status, tenant, milliseconds, queries."""
-        return self._dev.management("activity", "requests", "--last", str(last))
+    def requests(self) -> Any:
+        """The last requests, tasks and commands: when, for whom, how long, how they ended.
+
+        `trace` with the id of one shows what it did.
+        """
+        return self._dev.answer("trace")
 
     def trace(self, of: str = "", *, slow: bool = False) -> Any:
         """What one request or task did everywhere, as a waterfall with times and tenant.
@@ -164,9 +175,8 @@ class Tools:
         of: the id of a request (X-Request-ID), a task or a trace; the last request without one.
         slow: list what took long instead.
         """
-        if of.startswith("-"):
-            raise DevError(f"{of!r} is no id of a request, a task or a trace")
-        done = self._dev.run("trace", of or ("--slow" if slow else "--last"))
+        chosen = "--slow" if slow else "--last"
+        done = self._dev.run("trace", _an_id(of) if of else chosen)
         if not done.ok:
             raise DevError(done.errors.strip())
         return {"trace": done.output}
@@ -271,6 +281,13 @@ class Tools:
                 "the person allows it: ./dev mcp --allow-changes",
             )
         return method
+
+
+def _an_id(text: str) -> str:
+    """The text, which ./dev must not take for an option. Raises DevError."""
+    if text.startswith("-"):
+        raise DevError(f"{text!r} is no id of a request, a task or a trace")
+    return text
 
 
 def _told(status: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from devtools.commands import COMMANDS, shapes
 
 # They hand the terminal to another program, or print a document or a script themselves.
 WITHOUT = {
-    *("manage", "migrate", "makemigrations", "shell", "psql", "exec", "trace"),
+    *("manage", "migrate", "makemigrations", "shell", "psql", "exec"),
     *("completion", "mcp", "sbom"),
     "bench",  # proof: line
 }

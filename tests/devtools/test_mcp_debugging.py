@@ -64,7 +64,7 @@ def test_a_request_and_a_task_are_paused_looked_into_and_go_on(stack):
         await client.call("debug_end")
         assert "nothing is being debugged" in await client.refusal("debug_where")
         deadline = time.monotonic() + 60
-        while "core.echo" not in {one["name"] for one in await client.call("tasks")}:
+        while "core.echo" not in {one.get("name") for one in await client.call("requests")}:
             assert time.monotonic() < deadline, "the task did not go on"
 
     talk(stack, conversation)

@@ -107,7 +107,7 @@ async def failing_task(client: Client) -> str:
     )
     assert made["status"] == 201, made
     for _ in range(60):
-        failed = [one for one in await client.call("tasks") if one["state"] == "FAILURE"]
+        failed = (await client.call("tasks"))["failed"]
         if failed:
             break
     log = await client.call("logs", service="worker", contains=failed[0]["id"])

@@ -19,6 +19,10 @@ NAME = 70
 LISTED = 20
 
 
+class NoTrace(LookupError):
+    """The trace is not kept, or no longer."""
+
+
 class Command(BaseCommand):
     help = "Print a kept trace, or list the last ones."
     requires_system_checks = []
@@ -36,10 +40,13 @@ class Command(BaseCommand):
                 self._print(_chosen(options["id"]), options["json"])
             else:
                 self._list(options["slow"], options["json"])
-        except redis.RedisError as error:
-            raise CommandError(
-                f"Redis, which keeps the traces, does not answer: {error}"
-            ) from error
+        except (NoTrace, redis.RedisError) as error:
+            gone = isinstance(error, redis.RedisError)
+            said = f"Redis, which keeps the traces, does not answer: {error}" if gone else error
+            if options["json"]:
+                problems = [{"what": str(said), "remedy": ""}]
+                self.stdout.write(json.dumps({"problems": problems}, indent=2))
+            raise CommandError(said) from error
 
     def _print(self, trace: traces.Trace, as_json: bool) -> None:
         if as_json:
@@ -75,7 +82,7 @@ def _chosen(text: str | None) -> traces.Trace:
     trace = traces.read(found) if found else None
     if trace is None:
         kept = f"of {text} " if text else ""
-        raise CommandError(f"no trace {kept}is kept; those that are: ./dev trace")
+        raise NoTrace(f"no trace {kept}is kept; those that are: ./dev trace")
     return trace
 
 

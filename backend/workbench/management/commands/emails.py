@@ -1,4 +1,4 @@
-"""`manage.py activity`: the last requests, tasks or e-mails that the workbench shows, as JSON."""
+"""`manage.py emails`: the last e-mails that the workbench shows, as JSON."""
 
 from __future__ import annotations
 
@@ -9,32 +9,30 @@ import redis
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from workbench import mail
-from workbench.activity_log import MAIL, REQUESTS, TASKS, connect
+from workbench.activity_log import MAIL, connect
 
-KINDS = {log.name: log for log in (REQUESTS, TASKS, MAIL)}
 LONGEST = 4000  # characters of the text of an e-mail
 
 
 class Command(BaseCommand):
-    help = "Print the last requests, tasks or e-mails, the newest first, as JSON."
+    help = "Print the last e-mails, the newest first, as JSON."
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("kind", choices=KINDS)
         parser.add_argument("--last", type=int, default=20, help="at most so many (%(default)s)")
         parser.add_argument("--key", default="", help="the whole e-mail with this key")
 
-    def handle(self, *, kind: str, last: int, key: str, **options: Any) -> None:
+    def handle(self, *, last: int, key: str, **options: Any) -> None:
         try:
-            found = _message(key) if key else _listed(kind, last)
+            found = _message(key) if key else _listed(last)
         except redis.RedisError as error:
             raise CommandError(f"Redis does not answer: {error}") from error
         self.stdout.write(json.dumps(found))
 
 
-def _listed(kind: str, last: int) -> list[dict[str, Any]]:
+def _listed(last: int) -> list[dict[str, Any]]:
     with connect() as client:
-        kept = KINDS[kind].newest_first(client)[:last]
+        kept = MAIL.newest_first(client)[:last]
     return [{name: entry[name] for name in entry if name != "source"} for entry in kept]
 
 
