@@ -5,9 +5,12 @@ import os
 import subprocess
 import sys
 import time
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
+from celery import chain, signals
+from celery.app.trace import build_tracer
 from django.core import mail
 from django.core.mail import send_mail
 from django.db import connection
@@ -16,7 +19,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
 from core import tracing
-from core.celery import app, echo
+from core.celery import app, echo, kept_connections
 from core.celery.broker import broker
 from core.celery.figures import SENT_AT
 from core.gauges import GAUGES
@@ -117,6 +120,55 @@ def test_a_task_that_cannot_be_sent_leaves_no_span_behind():
     with broken, pytest.raises(OperationalError):
         app.send_task("core.echo", ["hello"], connection=broken, retry=False)
     assert trace.get_current_span() is before
+
+
+def work(settings) -> None:
+    """Run the newest waiting task as a worker does, without one."""
+    message = json.loads(broker().lpop(settings.CELERY_TASK_DEFAULT_QUEUE))
+    args, kwargs, embedded = json.loads(b64decode(message["body"]))
+    task = app.tasks[message["headers"]["task"]]
+    request = {**message["headers"], **embedded, "args": args, "kwargs": kwargs, "is_eager": False,
+               "ignore_result": True,
+               "delivery_info": message["properties"]["delivery_info"]}  # fmt: skip
+    # It would take the test's transaction for one that a time limit has interrupted.
+    signals.task_postrun.disconnect(kept_connections.leave)
+    try:
+        build_tracer(task.name, task, app=app)(request["id"], args, kwargs, request)
+    finally:
+        signals.task_postrun.connect(kept_connections.leave)
+
+
+@pytest.fixture
+def fails_first():
+    @app.task(name="core.tests.fails_first", bind=True, default_retry_delay=0)
+    def fails_first(self):
+        if not self.request.retries:
+            raise self.retry()
+
+    yield fails_first
+    app.tasks.pop(fails_first.name)
+
+
+@pytest.mark.django_db
+def test_a_task_that_is_tried_again_stays_in_its_trace(settings, spans, fails_first):
+    with tracing.traced("test") as sender:
+        fails_first.delay()
+    work(settings)
+    work(settings)
+    runs = [span for span in spans if span.kind is trace.SpanKind.CONSUMER]
+    assert [span.attributes["celery.state"] for span in runs] == ["RETRY", "SUCCESS"]
+    assert {span.context.trace_id for span in runs} == {sender.get_span_context().trace_id}
+
+
+@pytest.mark.django_db
+def test_the_tasks_of_a_chain_are_one_trace(settings, spans):
+    with tracing.traced("test") as sender:
+        chain(echo.si("one"), echo.si("two"), echo.si("three")).delay()
+    for _ in range(3):
+        work(settings)
+    runs = [span for span in spans if span.kind is trace.SpanKind.CONSUMER]
+    assert len(runs) == 3
+    assert {span.context.trace_id for span in runs} == {sender.get_span_context().trace_id}
 
 
 @pytest.mark.django_db

@@ -142,6 +142,15 @@ def test_a_full_redis_loses_the_spans_alone(redis_client, kept, monkeypatch):
     kept()
 
 
+def test_an_attribute_of_bytes_is_kept(redis_client, kept):
+    with tracing.traced("step") as step:
+        step.set_attribute("what", b"\x00\xff")
+    kept()
+    trace_id = format(step.get_span_context().trace_id, "032x")
+    [only] = read(trace_id).spans
+    assert only["attributes"]["what"] == repr(b"\x00\xff")
+
+
 # --- finding ---------------------------------------------------------------------------------
 
 
