@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
@@ -110,14 +111,16 @@ class TenantOnlyMiddleware:
     def process_view(
         self, request: HttpRequest, view: Callable[..., HttpResponse], *arguments: Any
     ) -> HttpResponse | None:
-        if in_a_tenant():
+        if in_a_tenant() or not _is_of_tenants_only(getattr(view, "func", view)):
             return None
-        view = getattr(view, "func", view)  # of a functools.partial
-        model = _model_given_to(view)
-        found = model._meta.app_config if model else apps.get_containing_app_config(view.__module__)
-        if found and not has_application(found.label):
-            return problem(404, "The operators' host does not have this; ask at a tenant's.")
-        return None
+        return problem(404, "The operators' host does not have this; ask at a tenant's.")
+
+
+@lru_cache(1000)  # each look-up compares the view's module with every application's
+def _is_of_tenants_only(view: Callable[..., HttpResponse]) -> bool:
+    model = _model_given_to(view)
+    found = model._meta.app_config if model else apps.get_containing_app_config(view.__module__)
+    return found is not None and not has_application(found.label)
 
 
 def _model_given_to(view: Callable[..., HttpResponse]) -> type[Model] | None:
