@@ -20,6 +20,8 @@ VIEW = "backend/core/views.py"
 ANSWER = 'return problem(404, f"There is nothing at {request.path}.")'
 TASK = "backend/core/celery/application.py"
 RESULT = 'return {"message": message'
+SCHEDULER = "backend/core/celery/beat.py"
+TICK = "entries = list(self.schedule.values())"
 SEND = "from core.celery import echo; echo.delay('hello')"
 
 
@@ -66,5 +68,10 @@ def test_a_request_and_a_task_are_paused_looked_into_and_go_on(stack):
         deadline = time.monotonic() + 60
         while "core.echo" not in {one.get("name") for one in await client.call("requests")}:
             assert time.monotonic() < deadline, "the task did not go on"
+
+        await client.call("debug_attach", service="worker", breakpoints=[place(SCHEDULER, TICK)])
+        paused = await client.call("debug_wait", seconds=60)
+        assert paused["stopped"] == f"{place(SCHEDULER, TICK)} in tick"
+        await client.call("debug_end")
 
     talk(stack, conversation)
