@@ -78,7 +78,7 @@ def become(arguments: list[str]) -> None:
         runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
     else:
         sys.argv = arguments
-        runpy.run_path(arguments[0], run_name="__main__")
+        runpy.run_path(str(Path(arguments[0]).resolve()), run_name="__main__")
 
 
 def _debug(address: str, arguments: list[str]) -> NoReturn:
@@ -93,12 +93,9 @@ def _debug(address: str, arguments: list[str]) -> NoReturn:
 
 def _own(*names: str) -> Mapping[str, Any]:
     # Not before packages are installed: it imports one.
-    from core.env import EnvironmentProblems, own
+    from core.env import environment_or_exit
 
-    try:
-        return own(*names)
-    except EnvironmentProblems as problems:
-        sys.exit(str(problems))
+    return environment_or_exit(*names)
 
 
 def main(arguments: list[str]) -> None:

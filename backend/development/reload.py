@@ -29,7 +29,6 @@ import importlib.util
 import logging
 import math
 import os
-import runpy
 import select
 import signal
 import socket
@@ -48,6 +47,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from core.start import become
 from development import packages
 
 POLL_INTERVAL = 0.1  # seconds between two scans of the files, or
@@ -361,12 +361,7 @@ def _become(arguments: list[str]) -> None:
     for name, module in list(sys.modules.items()):
         if name != "__main__" and str(getattr(module, "__file__", "")).startswith(str(Path.cwd())):
             del sys.modules[name]
-    if arguments[0] == "-m":
-        sys.argv = arguments[1:]
-        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
-    else:
-        sys.argv = arguments
-        runpy.run_path(str(Path(arguments[0]).resolve()), run_name="__main__")
+    become(arguments)
 
 
 class Source(SourceFileLoader):

@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django.conf import settings
-from django.contrib.postgres.operations import CreateExtension
 from django.db import ProgrammingError, connection, transaction
-from django.db.migrations.loader import MigrationLoader
 from psycopg import errors
 from psycopg.sql import SQL, Identifier
 
@@ -20,20 +18,6 @@ from tenants.names import EXTENSIONS
 
 class ExtensionUnavailable(Exception):
     """The server lacks an extension, or lets only a superuser make it."""
-
-
-def undeclared() -> str:
-    """Return the migrations that make an extension that is not declared; usually nothing.
-
-    A tenant's role may make none, and the next tenant would lack it.
-    """
-    return ", ".join(
-        f"{operation.name} ({app}.{name})"
-        for (app, name), migration in sorted(MigrationLoader(None).disk_migrations.items())
-        for operation in migration.operations
-        if isinstance(operation, CreateExtension)
-        and operation.name not in settings.POSTGRES_EXTENSIONS
-    )
 
 
 def make_extensions() -> None:

@@ -12,6 +12,8 @@ from typing import Any
 
 import structlog
 from django.apps import apps
+from django.conf import settings
+from django.contrib.postgres.operations import CreateExtension
 from django.core.management import call_command
 from django.core.management.commands.migrate import Command as Migrate
 from django.db import connection
@@ -75,11 +77,32 @@ def files_of(labels: Iterable[str]) -> set[tuple[str, str]]:
     return found
 
 
-def conflicts() -> str:
-    """Return the applications that have several leaf migrations, and these; usually nothing."""
-    return "; ".join(
+def faults() -> str:
+    """Return why no schema may be migrated, with the remedy; usually nothing.
+
+    Several leaf migrations of one application; or one that makes an extension which is not
+    declared: a tenant's role may make none, and the next tenant would lack it.
+    """
+    loader = MigrationLoader(None)
+    conflicts = "; ".join(
         f"{', '.join(sorted(names))} in {app}"
-        for app, names in sorted(MigrationLoader(None).detect_conflicts().items())
+        for app, names in sorted(loader.detect_conflicts().items())
+    )
+    if conflicts:
+        return (
+            f"conflicting migrations, several leaves of one application: {conflicts}. Nothing was "
+            f"migrated. Merge them: {settings.REMEDIES['manage']} makemigrations --merge"
+        )
+    undeclared = ", ".join(
+        f"{operation.name} ({app}.{name})"
+        for (app, name), migration in sorted(loader.disk_migrations.items())
+        for operation in migration.operations
+        if isinstance(operation, CreateExtension)
+        and operation.name not in settings.POSTGRES_EXTENSIONS
+    )
+    return undeclared and (
+        f"extensions of PostgreSQL that are not declared: {undeclared}. Nothing was migrated. "
+        "Add them to POSTGRES_EXTENSIONS in core/settings/base.py"
     )
 
 

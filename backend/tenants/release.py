@@ -13,9 +13,9 @@ from django.conf import settings
 from django.db import connection
 from django_tenants.utils import get_public_schema_name
 
-from tenants.extensions import ExtensionUnavailable, make_extensions, undeclared
+from tenants.extensions import ExtensionUnavailable, make_extensions
 from tenants.locks import exclusive_lock, retry_locks
-from tenants.migration import conflicts, migrate, stamp
+from tenants.migration import faults, migrate, stamp
 from tenants.models import Release, Tenant
 from tenants.provisioning import grant_in_public, provision, unprovisioned
 
@@ -39,7 +39,7 @@ def release() -> None:
             the end, naming the tenants that failed.
         django.db.Error: when public itself cannot be migrated.
     """
-    _refuse_conflicts()
+    _refuse_faults()
     with exclusive_lock():
         started = time.monotonic()
         try:
@@ -53,7 +53,7 @@ def release() -> None:
         if name := settings.SINGLE_TENANT:
             title = name.replace("_", " ").title()
             Tenant.objects.get_or_create(schema_name=name, defaults={"name": title})
-        release_tenants(list(Tenant.objects.all()))
+        _release_all(list(Tenant.objects.all()))
 
 
 def release_tenants(tenants: list[Tenant]) -> None:
@@ -63,7 +63,11 @@ def release_tenants(tenants: list[Tenant]) -> None:
         ReleaseFailed: at once, when migrations conflict; or at the end, naming the tenants that
             failed.
     """
-    _refuse_conflicts()
+    _refuse_faults()
+    _release_all(tenants)
+
+
+def _release_all(tenants: list[Tenant]) -> None:
     incomplete = unprovisioned()
     failed = []
     for number, tenant in enumerate(tenants, start=1):
@@ -75,18 +79,9 @@ def release_tenants(tenants: list[Tenant]) -> None:
         raise ReleaseFailed(f"not released: {', '.join(failed)}. The log above says why.")
 
 
-def _refuse_conflicts() -> None:
-    if found := conflicts():
-        raise ReleaseFailed(
-            f"conflicting migrations, several leaves of one application: {found}. Nothing was "
-            f"migrated. Merge them: {settings.REMEDIES['manage']} makemigrations --merge"
-        )
-
-    if found := undeclared():
-        raise ReleaseFailed(
-            f"extensions of PostgreSQL that are not declared: {found}. Nothing was migrated. "
-            "Add them to POSTGRES_EXTENSIONS in core/settings/base.py"
-        )
+def _refuse_faults() -> None:
+    if found := faults():
+        raise ReleaseFailed(found)
 
 
 def _release(tenant: Tenant, *, complete: bool) -> bool:

@@ -37,13 +37,14 @@ def environment(*, serves: bool = False) -> Environment:
     return read(os.environ, serves=serves)
 
 
-def environment_or_exit(*, serves: bool = False) -> Environment:
-    """As `environment`, for what starts a process: problems end it with their text alone.
+def environment_or_exit(*names: str, serves: bool = False) -> Environment:
+    """As `environment`, or as `own` of `names`, for what starts a process.
 
-    The exit status is EX_TEMPFAIL if a later start may succeed: development/reload.py tries again.
+    Problems end it with their text alone. The exit status is EX_TEMPFAIL if a later start may
+    succeed: development/reload.py tries again.
     """
     try:
-        return environment(serves=serves)
+        return own(*names) if names else environment(serves=serves)
     except EnvironmentProblems as problems:
         print(problems, file=sys.stderr)
         sys.exit(os.EX_TEMPFAIL if problems.passing else 1)

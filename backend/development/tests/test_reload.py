@@ -184,13 +184,17 @@ def test_a_program_that_is_done_is_not_run_again(tmp_path):
 @pytest.fixture
 def unlocked(tmp_path):
     """A program of a checkout whose lock has a package that is not installed."""
-    package = tmp_path / "backend" / "development"
-    package.mkdir(parents=True)
-    for name in ("__init__", "packages", "reload"):
-        shutil.copy(BACKEND / "development" / f"{name}.py", package)
+    place = tmp_path / "backend"
+    for folder, names in (
+        ("development", ("__init__", "packages", "reload")),
+        ("core", ("start",)),
+    ):
+        (place / folder).mkdir(parents=True)
+        for name in names:
+            shutil.copy(BACKEND / folder / f"{name}.py", place / folder)
     (tmp_path / "requirements").mkdir()
     (tmp_path / "requirements" / "test.txt").write_text("leftpad==1.2\n")
-    program = Program(package.parent)
+    program = Program(place)
     program.start(PYTHONPATH="")
     yield program
     program.process.kill()
