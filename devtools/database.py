@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import IO
+
 from .engines.base import Engine
 from .errors import DevError
 from .health import RESTART_DATABASE
@@ -19,9 +22,24 @@ def query(engine: Engine, *statements: str, database: str = "", timeout: float =
     message at the first that fails.
     """
     arguments = [word for statement in statements for word in ("--command", statement)]
+    return _psql(engine, arguments, database, timeout)
+
+
+def run(engine: Engine, script: IO[bytes], *, database: str, timeout: float) -> None:
+    """Run a script of SQL in `database`. Raises DevError as `query`."""
+    _psql(engine, [], database, timeout, script)
+
+
+def _psql(
+    engine: Engine,
+    arguments: Sequence[str],
+    database: str,
+    timeout: float,
+    given: IO[bytes] | None = None,
+) -> list[str]:
     if database:
         arguments = ["--dbname", database, *arguments]
-    done = engine.in_database(_PSQL, *arguments, timeout=timeout)
+    done = engine.in_database(_PSQL, *arguments, timeout=timeout, given=given)
     if not done.ok:
         remedy = "./dev status   ./dev logs db"
         if "password authentication failed" in done.last_words:

@@ -10,18 +10,20 @@ snapshot contains its objects, because PostgreSQL does not drop roles that own a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
+import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import Any
 
 from .checkout import Checkout
-from .database import MAINTENANCE, identifier, literal, query
+from .database import MAINTENANCE, identifier, literal, query, run
 from .engines.base import Engine
 from .errors import DevError, UsageError
 from .health import MIGRATIONS
@@ -42,6 +44,7 @@ _PATIENCE = 60  # time limit in seconds for a release in progress
 _TRIES = 5
 _IN_USE = "is being accessed by other users"
 _COPYING = 600  # time limit in seconds for a copy
+_DECLARE = "declare it: docs/data.md, under masked copies"
 
 _FACTS = """
 SELECT json_build_object(
@@ -72,6 +75,7 @@ class Snapshot:
     branch: str
     postgres: int
     tenants: Sequence[str]
+    masked: bool
     lacks: Sequence[str] | None
     adds: Sequence[str] | None
 
@@ -93,6 +97,7 @@ class Snapshot:
             "branch": self.branch,
             "postgres": self.postgres,
             "tenants": list(self.tenants),
+            "masked": self.masked,
             "migrations_lacking": None if self.lacks is None else list(self.lacks),
             "migrations_added": None if self.adds is None else list(self.adds),
         }
@@ -129,10 +134,11 @@ class Snapshots:
                 return failing
             time.sleep(QUICK)
 
-    def save(self, name: str, *, replace: bool = False) -> Snapshot:
+    def save(self, name: str, *, replace: bool = False, masked: bool = False) -> Snapshot:
         """Save the current database as `name`. Raises DevError if it exists and not `replace`.
 
-        Connections are closed for the copy; new ones wait until it is complete.
+        Connections are closed for the copy; new ones wait until it is complete. If `masked`, it
+        has no personal data.
         """
         _check(name)
         if name == PREVIOUS:
@@ -146,13 +152,17 @@ class Snapshots:
                 f"./dev snapshot save {name} --replace   or choose another name",
             )
         old, new = self._work_databases
-        self._copy(self._main, new)
-        renamed = [self._rename(self._database(name), old)] if name in there else []
-        self._ask(
-            ";".join([*renamed, self._rename(new, self._database(name)), *self._label(name)]),
-            _drop(old),
-        )
+        with self._masked_copy() if masked else self._plain_copy():
+            renamed = [self._rename(self._database(name), old)] if name in there else []
+            label = self._label(name, masked=masked)
+            self._ask(";".join([*renamed, self._rename(new, self._database(name)), *label]))
         return self.get(name)
+
+    @contextlib.contextmanager
+    def masked(self) -> Iterator[str]:
+        """The name of a copy without personal data that only a superuser can read, for a while."""
+        with self._masked_copy():
+            yield self._work_databases[1]
 
     def restore(self, name: str) -> Snapshot:
         """Replace the database by the snapshot; the old database becomes PREVIOUS.
@@ -233,17 +243,18 @@ class Snapshots:
         except DevError:
             return {}
 
-    def _label(self, name: str) -> Sequence[str]:
+    def _label(self, name: str, *, masked: bool = False) -> Sequence[str]:
         """SQL that closes the database of `name` to connections and writes its comment."""
         facts = {
             **self._facts,
             "postgres": self._version,
             "saved": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "branch": _branch(self.checkout),
+            "masked": masked,
         }
         database = identifier(self._database(name))
         return (
-            f"ALTER DATABASE {database} ALLOW_CONNECTIONS false",
+            f"ALTER DATABASE {database} ALLOW_CONNECTIONS false CONNECTION LIMIT -1",
             f"COMMENT ON DATABASE {database} IS {literal(json.dumps(facts))}",
         )
 
@@ -257,11 +268,39 @@ class Snapshots:
             branch=facts.get("branch", ""),
             postgres=facts.get("postgres", 0),
             tenants=facts.get("tenants", []),
+            masked=facts.get("masked", False),
             lacks=None if kept is None else sorted(present - set(kept)),
             adds=None if kept is None else sorted(set(kept) - present),
         )
 
     # Copying
+
+    @contextlib.contextmanager
+    def _plain_copy(self) -> Iterator[None]:
+        """Copy the current database; drop what the caller leaves of the copy and the old one."""
+        try:
+            self._copy(self._main, self._work_databases[1])
+            yield
+        finally:
+            self._ask(*map(_drop, self._work_databases))
+
+    @contextlib.contextmanager
+    def _masked_copy(self) -> Iterator[None]:
+        """As `_plain_copy`, with the personal data masked before anything but this can read it."""
+        # Web is asked, because the code that runs describes the database.
+        masking = self.engine.ask(WEB, ["python", "manage.py", "sqlmask"])
+        if masking is None:
+            raise DevError("web does not run, and only it knows what to mask", "./dev up")
+        if not masking.ok:
+            raise DevError(f"what to mask is unknown: {masking.errors.strip()}", _DECLARE)
+        new = self._work_databases[1]
+        with self._plain_copy(), tempfile.TemporaryFile() as statements:
+            # A superuser is exempt from the limit.
+            self._ask(f"ALTER DATABASE {identifier(new)} ALLOW_CONNECTIONS true CONNECTION LIMIT 0")
+            statements.write(masking.output.encode())
+            statements.seek(0)
+            run(self.engine, statements, database=new, timeout=_COPYING)
+            yield
 
     def _copy(self, source: str, target: str) -> None:
         """Create `target` as a copy of `source`, without connections to `source`.

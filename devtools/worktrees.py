@@ -27,6 +27,7 @@ from .errors import DevError
 from .process import hand_over
 from .repository import git
 from .services import DATABASE
+from .snapshots import Snapshots
 from .status import StackStatus
 from .terminal import Mark, Terminal
 
@@ -37,8 +38,10 @@ _NOT_IN_NAMES = re.compile(r"[^\w.-]+")
 _ASSIGNED = re.compile(r"\s*(?:export\s+)?(\w+)\s*[=:]")
 
 # What the scripts of init-scripts/database expect.
-_AS_SUPERUSER = 'export POSTGRES_USER="$PGUSER" POSTGRES_DB="$PGDATABASE"\n'
+_AS_SUPERUSER = 'export POSTGRES_USER="$PGUSER" POSTGRES_DB="{}"\n'
 _COPIED_WITHIN = 3600  # seconds
+# What a new stack gets of the data here.
+ALL, MASKED = "all", "masked"
 _LOCAL_ENGINES = (ComposeEngine, EmbeddedEngine)
 
 
@@ -86,8 +89,10 @@ def named(checkout: Checkout, name: str) -> WorkTree:
     raise DevError(f"there is no work tree {name!r}", "./dev worktree list")
 
 
-def add(engine: Engine, terminal: Terminal, branch: str, *, copy_data: bool) -> int:
+def add(engine: Engine, terminal: Terminal, branch: str, *, copied: str = "") -> int:
     """Make a work tree of `branch` beside the checkout and start it; return the status of `up`.
+
+    `copied` is ALL or MASKED, or empty for a stack without data.
 
     Raises:
         DevError: before anything is made, or if the copy fails; the work tree stays.
@@ -97,7 +102,7 @@ def add(engine: Engine, terminal: Terminal, branch: str, *, copy_data: bool) -> 
     path = checkout.root.with_name(f"{checkout.root.name}-{_NOT_IN_NAMES.sub('-', branch)}")
     if path.exists():
         raise DevError(f"{path} exists", f"git worktree list   or: rm -r '{path}'")
-    if copy_data and not _running(engine, DATABASE):
+    if copied and not _running(engine, DATABASE):
         raise DevError("the database does not run, so it cannot be copied", "./dev up")
     # As git does, a branch that only a remote has is made here and follows it.
     refs = (f"refs/heads/{branch}", f"refs/remotes/*/{branch}")
@@ -109,8 +114,8 @@ def add(engine: Engine, terminal: Terminal, branch: str, *, copy_data: bool) -> 
     terminal.mark(Mark.GOOD, f"{path} has the branch {branch}")
     other = tree.checkout(checkout)
     try:
-        if copy_data:
-            _copy_data(engine, other, terminal)
+        if copied:
+            _copy_data(engine, other, terminal, masked=copied == MASKED)
         return _dev(other, engine, "up")
     finally:
         terminal.say(f"  to remove it with its data: ./dev worktree remove {branch}")
@@ -199,24 +204,38 @@ def _assigned(line: str) -> str:
     return found[1] if found else ""
 
 
-def _copy_data(engine: Engine, other: Checkout, terminal: Terminal) -> None:
-    """Copy files, roles and database into the new stack, of which only the data services start."""
+def _copy_data(engine: Engine, other: Checkout, terminal: Terminal, *, masked: bool) -> None:
+    """Copy files, roles and database into the new stack, of which only the data services start.
+
+    If `masked`, no file: any may have personal data. The new stack never has the original rows.
+    """
     target = ENGINES[engine.name](other, terminal)
     # A command that needs only the data services: it makes the image or the environment, too.
     if status := _dev(other, engine, "manage", "version"):
         raise DevError("the new stack's database did not start", f"exit status {status}; see above")
-    with terminal.step("copying the database"), tempfile.TemporaryFile() as file:
-        _script(engine, "dump", into=file)
+    title = "copying the database" + (", without personal data" if masked else "")
+    with terminal.step(title), tempfile.TemporaryFile() as file:
+        if masked:
+            with Snapshots(engine, engine.checkout).masked() as copy:
+                _script(engine, "dump", into=file, database=copy)
+        else:
+            _script(engine, "dump", into=file)
         file.seek(0)
         _script(target, "restore", given=file)
-    with terminal.step("copying the files"):
-        engine.copy_files_to(other)
+    if not masked:
+        with terminal.step("copying the files"):
+            engine.copy_files_to(other)
 
 
 def _script(
-    engine: Engine, name: str, *, given: IO[bytes] | None = None, into: IO[bytes] | None = None
+    engine: Engine,
+    name: str,
+    *,
+    given: IO[bytes] | None = None,
+    into: IO[bytes] | None = None,
+    database: str = "$PGDATABASE",
 ) -> None:
-    script = _AS_SUPERUSER + engine.checkout.read(f"init-scripts/database/{name}")
+    script = _AS_SUPERUSER.format(database) + engine.checkout.read(f"init-scripts/database/{name}")
     done = engine.in_database(script, timeout=_COPIED_WITHIN, given=given, into=into)
     if not done.ok:
         raise DevError(f"the database was not copied ({name}): {done.last_words}", "./dev logs db")

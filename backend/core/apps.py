@@ -6,7 +6,7 @@ class CoreConfig(AppConfig):
     name = "core"
 
     def ready(self) -> None:
-        from core import tracing
+        from core import personal_data, tracing  # noqa: F401  the first registers its check
 
         tracing.instrument()
 

@@ -22,6 +22,8 @@ class Ticket(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
 
+    personal_data = {"subject": "text"}
+
     class Meta:
         ordering = ["-id"]
 
@@ -36,6 +38,8 @@ class Message(models.Model):
     )
     body = models.TextField()
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    personal_data = {"body": "text"}
 
     class Meta:
         ordering = ["id"]
@@ -58,6 +62,8 @@ class Attachment(models.Model):
     name = models.CharField(max_length=200, help_text="As its sender called it.")
     content_type = models.CharField(max_length=100)
     size = models.PositiveIntegerField(help_text="Bytes.")
+
+    personal_data = {"name": "text"}
 
     class Meta:
         ordering = ["id"]

@@ -81,6 +81,13 @@ class User(AbstractUser):
 
     objects: ClassVar[UserManager] = UserManager()  # type: ignore[assignment]  # no user names
 
+    personal_data = {
+        "email": "email",
+        "first_name": "name",
+        "last_name": "name",
+        "password": "password",
+    }
+
     class Meta(AbstractUser.Meta):
         constraints = [
             # For what writes without this model. Lower case makes the unique index enough.
@@ -132,6 +139,8 @@ class CognitoIdentity(models.Model):
     newest_token = models.BigIntegerField(
         "newest token's time of issue, seconds since 1970", default=0
     )
+
+    personal_data = {"subject": "id"}
 
     class Meta:
         verbose_name = "Cognito identity"

@@ -171,6 +171,7 @@ def _snapshot_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--replace", action="store_true", help="overwrite a snapshot of the same name"
     )
+    parser.add_argument("--masked", action="store_true", help="save without personal data")
     yes_option(parser)
 
 
@@ -178,6 +179,7 @@ def _snapshot_options(parser: argparse.ArgumentParser) -> None:
     "snapshot",
     "save the whole database under a name, and restore it",
     "./dev snapshot save before-merge",
+    "./dev snapshot save shown --masked   without personal data",
     "./dev snapshot list",
     "./dev snapshot restore before-merge   the old database is kept as `previous`",
     "./dev snapshot delete before-merge",
@@ -197,7 +199,7 @@ def snapshot(run: Run) -> int:
 def _save_snapshot(run: Run, snapshots: Snapshots) -> int:
     name = run.options.name
     with run.terminal.step(f"saving {name}"):
-        made = snapshots.save(name, replace=run.options.replace)
+        made = snapshots.save(name, replace=run.options.replace, masked=run.options.masked)
     if run.json:
         run.answer(made.as_json())
     run.terminal.say(f"  {megabytes(made.size)}; to restore it: ./dev snapshot restore {name}")
@@ -253,11 +255,13 @@ def _list_snapshots(run: Run, snapshots: Snapshots) -> int:
     if not found:
         run.terminal.say("no snapshots; save one: ./dev snapshot save NAME")
         return 0
-    rows = [["NAME", "SIZE", "SAVED (UTC)", "BRANCH", "TENANTS", "MIGRATIONS"]]
+    rows = [["NAME", "SIZE", "SAVED (UTC)", "BRANCH", "TENANTS", "DATA", "MIGRATIONS"]]
     for one in found:
         when = one.saved[:16].replace("T", " ")
         tenants = str(len(one.tenants))
-        rows.append([one.name, megabytes(one.size), when, one.branch, tenants, one.migrations])
+        data = "masked" if one.masked else "all"
+        size = megabytes(one.size)
+        rows.append([one.name, size, when, one.branch, tenants, data, one.migrations])
     head, *lines = table(rows)
     run.terminal.say(run.terminal.paint(head, "1"))
     for line in lines:

@@ -53,6 +53,7 @@ SNAPSHOT = {
     "branch": "text",
     "postgres": "text|number",
     "tenants": ["text"],
+    "masked": "flag",
     "migrations_lacking": ["text"],
     "migrations_added": ["text"],
 }

@@ -26,6 +26,11 @@ def _worktree_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="with a copy of the database and files of the stack that runs here; default: empty",
     )
+    parser.add_argument(
+        "--masked",
+        action="store_true",
+        help="with a copy of the database, without personal data and without files",
+    )
     yes_option(parser)
 
 
@@ -34,6 +39,7 @@ def _worktree_options(parser: argparse.ArgumentParser) -> None:
     "make a work tree of a branch beside this checkout, with its own running stack",
     "./dev worktree add my-branch",
     "./dev worktree add my-branch --copy-data",
+    "./dev worktree add my-branch --masked   a copy without personal data",
     "./dev worktree list",
     "./dev worktree remove my-branch   deletes its stack and data: asks first",
     options=_worktree_options,
@@ -52,7 +58,8 @@ def worktree(run: Run) -> int:
             raise UsageError(
                 "a work tree is added without --json", "its state: ./dev worktree list --json"
             )
-        return worktrees.add(run.engine, run.terminal, options.branch, copy_data=options.copy_data)
+        copied = worktrees.MASKED if options.masked else worktrees.ALL if options.copy_data else ""
+        return worktrees.add(run.engine, run.terminal, options.branch, copied=copied)
     tree = worktrees.named(checkout, options.branch)
     worktrees.refuse_removal(tree, checkout)
     if not run.confirmed(worktrees.remains(tree, checkout, run.terminal)):

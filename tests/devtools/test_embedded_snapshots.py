@@ -111,7 +111,7 @@ def test_the_list_says_what_a_snapshot_is(up):
     assert one["bytes"] > 5e6
     assert one["migrations_lacking"] == one["migrations_added"] == []
     line = up.dev("snapshot", "list").stdout.splitlines()[1]
-    assert re.fullmatch(r"one +\d+ MB +\d{4}-\d\d-\d\d \d\d:\d\d +orders +2 +as now", line)
+    assert re.fullmatch(r"one +\d+ MB +\d{4}-\d\d-\d\d \d\d:\d\d +orders +2 +all +as now", line)
 
 
 def test_the_list_compares_migrations_with_the_current_database(up):
@@ -146,6 +146,71 @@ def test_a_restore_empties_the_cache(up):
     assert up.python(get) == "old"
     _dev(up, "snapshot", "restore", "one")
     assert up.python(get) is None
+
+
+ADDRESS = "ann@customers.example"
+PERSON = f"""
+from django.contrib.admin.models import CHANGE, LogEntry
+from users.models import User
+ann = User.objects.create_user({ADDRESS!r}, "a password", first_name="Ann", last_name="Lee")
+User.objects.create_user("bo@customers.example", first_name="Bo")
+LogEntry.objects.create(user=ann, object_repr=str(ann), action_flag=CHANGE, change_message="of Ann")
+"""
+
+
+@pytest.fixture
+def people(up):
+    """The stack with two persons in one tenant, and their addresses in a materialized view."""
+    _dev(up, "manage", "shell", "--tenant", "test1", "-c", PERSON)
+    up.sql("CREATE MATERIALIZED VIEW test1.addresses AS SELECT email FROM test1.users_user")
+    up.sql("ANALYZE test1.users_user")
+    yield up
+    up.sql("DROP MATERIALIZED VIEW test1.addresses; DELETE FROM test1.django_admin_log")
+    up.sql("DELETE FROM test1.users_user WHERE email LIKE '%customers.example'")
+
+
+def test_a_masked_snapshot_has_no_personal_data_and_the_same_shape(people):
+    _dev(people, "snapshot", "save", "shown", "--masked")
+    (one,) = _listed(people)
+    assert one["masked"]
+    # Nothing was masked here.
+    assert people.sql(f"SELECT count(*) FROM test1.users_user WHERE email = '{ADDRESS}'") == "1"
+    _dev(people, "snapshot", "restore", "shown")
+    try:
+        rows = "SELECT email, first_name, last_name, password FROM test1.users_user"
+        found = [line.split("|") for line in people.sql(f"{rows} ORDER BY id").splitlines()]
+        assert len({email for email, *_ in found}) == len(found) >= 2
+        for email, _, _, password in found:
+            assert re.fullmatch(r"masked-[0-9a-f]{16}@example\.invalid", email)
+            assert re.fullmatch("![0-9a-f]{32}|", password)
+        names = [(first, last) for _, first, last, _ in found[-2:]]
+        assert re.fullmatch("Name [0-9a-f]{16}", names[0][0])
+        assert names[0][0] != names[1][0]
+        assert names[1][1] == ""
+        log = people.sql("SELECT object_repr, change_message FROM test1.django_admin_log")
+        assert log == "xxx@xxxxxxxxx.xxxxxxx|"
+        assert "customers" not in people.sql("SELECT string_agg(email, ' ') FROM test1.addresses")
+        # Neither has what the planner keeps of a column's values.
+        kept = "SELECT count(*) FROM pg_stats WHERE {}::text LIKE '%customers%'"
+        assert people.sql(kept.format("histogram_bounds")) == "0"
+        assert people.sql(kept.format("most_common_vals")) == "0"
+    finally:
+        _dev(people, "snapshot", "restore", "previous")
+    # It can be used by the application again, which a masked copy cannot while it is made.
+    assert people.sql("SELECT min(datconnlimit) FROM pg_database WHERE datallowconn") == "-1"
+
+
+def test_a_table_that_no_model_describes_prevents_a_masked_snapshot(up):
+    up.sql("CREATE TABLE test2.imported (address text)")
+    up.sql("ALTER TABLE test1.users_user ADD COLUMN nickname text")
+    try:
+        refused = up.dev("snapshot", "save", "shown", "--masked")
+        assert refused.returncode == 1
+        assert "test1.users_user.nickname, test2.imported" in refused.stderr
+        assert "docs/data.md" in refused.stderr
+        assert _names(up) == []
+    finally:
+        up.sql("DROP TABLE test2.imported; ALTER TABLE test1.users_user DROP COLUMN nickname")
 
 
 def test_a_name_is_not_overwritten_unless_that_is_asked_for(up):

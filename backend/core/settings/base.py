@@ -192,6 +192,11 @@ SESSION_ENGINE = "django.contrib.sessions.backends.cache"
 # --- Accounts -----------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "users.User"
+# Of models in packages; others have the attribute `personal_data`. What replaces each field in a
+# masked copy of the database: docs/data.md
+PERSONAL_DATA: dict[str, dict[str, str]] = {
+    "admin.LogEntry": {"object_repr": "text", "change_message": "empty"},
+}
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (

@@ -35,7 +35,7 @@ if STACK_NAME:
 # Before staticfiles: its runserver replaces the one there.
 SHARED_APPS.insert(0, "development")
 INSTALLED_APPS.insert(0, "development")
-TENANT_FREE_COMMANDS += ["emails", "routes"]
+TENANT_FREE_COMMANDS += ["emails", "routes", "sqlmask"]
 
 # sample: begin
 # `./dev manage seed_demo`
