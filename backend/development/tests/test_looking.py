@@ -39,6 +39,16 @@ def test_a_query_has_at_most_the_rows_that_were_asked_for(test1_as_app, capsys):
     assert (found["rows"], found["more"]) == ([[1], [2]], True)
 
 
+def test_a_value_is_shown_as_json_or_as_text(test1_as_app, capsys):
+    query = """SELECT 1 AS a, 1.50 AS a, date '2026-01-31', NULL, '{"b": [1]}'::jsonb, 'é'"""
+    found = answer(capsys, "query", query)
+    assert found["columns"][:3] == ["a", "a", "date"]
+    assert found["rows"] == [[1, 1.5, "2026-01-31", None, '{"b": [1]}', "é"]]
+
+
+ANOTHER = "query_to_xml('SELECT * FROM test2.users_user', true, false, '')"
+
+
 @pytest.mark.parametrize(
     "sql",
     [
@@ -51,6 +61,15 @@ def test_a_query_has_at_most_the_rows_that_were_asked_for(test1_as_app, capsys):
         "SELECT * FROM test2.users_user",
         "SELECT pg_sleep(9)",
         "DO $$ BEGIN DELETE FROM users_user; END $$",
+        # Written to leave the role: each is done before the other table is looked at.
+        "RESET ROLE",
+        "SELECT set_config('role', 'none', false)",
+        f"SELECT set_config('role', 'tenant_test2', true), {ANOTHER}",
+        f"WITH left_it AS MATERIALIZED (SELECT set_config('role', 'tenant_test2', false))"
+        f" SELECT {ANOTHER} FROM left_it",
+        f"SELECT query_to_xml('RESET ROLE', true, false, ''), {ANOTHER}",
+        f"SELECT set_config('session_authorization', 'default', false), {ANOTHER}",
+        f"SELECT {ANOTHER}",
     ],
 )
 def test_a_query_cannot_write_look_elsewhere_or_take_long(test1_as_app, sql):

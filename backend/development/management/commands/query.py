@@ -30,28 +30,52 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(found))
 
 
+# What runs inside a function with its owner's rights cannot take another role, neither by SET nor
+# by set_config; it runs there to its end, which a cursor would not.
+# https://www.postgresql.org/docs/current/sql-set-role.html
+READ = """
+CREATE FUNCTION pg_temp.read(query text, at_most int) RETURNS SETOF json
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    one record;
+    many int := 0;
+BEGIN
+    FOR one IN EXECUTE query LOOP
+        RETURN NEXT row_to_json(one);
+        many := many + 1;
+        EXIT WHEN many = at_most;
+    END LOOP;
+END $$
+"""
+
+# As pairs, because two columns may have one name.
+ROWS = """
+SELECT (SELECT coalesce(json_agg(json_build_array(key, value)), '[]')::text FROM json_each(one))
+FROM pg_temp.read(%s, %s) AS one
+"""
+
+
 def read(sql: str, rows: int, seconds: float) -> dict[str, Any]:
     """Return the columns and at most `rows` rows of a query, run as the connection's tenant.
 
-    PostgreSQL refuses everything that writes: the transaction only reads, and a cursor takes
-    one SELECT, VALUES or WITH, so that the transaction cannot be ended by it.
+    PostgreSQL refuses everything that writes or leaves the tenant's role: the transaction only
+    reads, the function is the role's own, and its loop takes one statement that gives rows.
 
     Raises:
         DatabaseError: from PostgreSQL, also when the query takes longer than `seconds`.
     """
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SET TRANSACTION READ ONLY")
-            limit = f"{max(1, int(seconds * 1000))}ms"
-            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [limit])
-        with connection.chunked_cursor() as cursor:
-            cursor.execute(sql.rstrip("; \n"))
-            kept = cursor.fetchmany(rows + 1)
-            columns = [column[0] for column in cursor.description or ()]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(READ)
+        cursor.execute("SET TRANSACTION READ ONLY")
+        limit = f"{max(1, int(seconds * 1000))}ms"
+        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [limit])
+        query = sql.rstrip("; \n")
+        cursor.execute(ROWS, [query, rows + 1])
+        kept = [json.loads(row) for (row,) in cursor.fetchall()]
         transaction.set_rollback(True)
     return {
-        "columns": columns,
-        "rows": [[_shown(value) for value in row] for row in kept[:rows]],
+        "columns": [name for name, _ in kept[0]] if kept else [],
+        "rows": [[_shown(value) for _, value in row] for row in kept[:rows]],
         "more": len(kept) > rows,
     }
 
@@ -59,5 +83,5 @@ def read(sql: str, rows: int, seconds: float) -> dict[str, Any]:
 def _shown(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
-    text = str(value)
+    text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}... {len(text)} characters"
