@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from devtools.checkout import Checkout
 from devtools.engines.choice import choose
 from devtools.engines.embedded import EmbeddedEngine
@@ -20,6 +22,6 @@ def measure(checkout: Checkout, terminal: Terminal, rounds: int) -> list[Measure
     if WEB not in status.addresses:
         raise DevError("web is not running", "start the stack: ./dev up")
     # In Compose the command runs beside web and finds it by its name.
-    url = status.addresses[WEB].rstrip("/").replace("localhost", "127.0.0.1")
+    url = f"http://127.0.0.1:{urlsplit(status.addresses[WEB]).port}"
     where = ("--url", url) if isinstance(engine, EmbeddedEngine) else ()
     return inside.rounds_of(checkout, terminal, rounds, "bench_api", *where)

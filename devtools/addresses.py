@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
-from . import health
+from . import health, project_table
 
 TENANTS_QUERY = "SELECT schema_name FROM tenant_config WHERE is_active ORDER BY schema_name"
 
+LOCALHOST = "localhost"
+_OF_WORK_TREE = re.compile(r"gitdir: (.+?)(?:/\.git)?/worktrees/[^/]+\s*")
 
-def pages(port: int) -> dict[str, str]:
+
+def host(root: Path, stack: str) -> str:
+    """The name of this machine under which the `stack` of the checkout in `root` is shown.
+
+    That of a work tree tells it from the others: BRANCH.localhost if its folder is named after the
+    main checkout and the branch, else STACK.localhost.
+    """
+    try:
+        found = _OF_WORK_TREE.fullmatch((root / ".git").read_text(encoding="utf-8"))
+    except OSError:
+        found = None  # a folder, or not a repository
+    if not found:
+        return LOCALHOST
+    main = project_table.stack_name(root.joinpath(found[1]))
+    label = stack.replace("_", "-").removeprefix(f"{main.replace('_', '-')}-").strip("-")
+    return f"{label}.{LOCALHOST}" if 0 < len(label) < 64 else LOCALHOST
+
+
+def pages(host: str, port: int) -> dict[str, str]:
     """The pages that web serves on `port`, by name."""
-    base = f"http://localhost:{port}"
+    base = f"http://{host}:{port}"
     return {"web": f"{base}/", "admin": f"{base}/admin/", "health": f"{base}{health.PATH}"}
 
 
@@ -31,9 +53,9 @@ def aws(port: int) -> str:
 
 
 def tenants(
-    names: Iterable[str], port: int, environment: Mapping[str, str | None]
+    names: Iterable[str], host: str, port: int, environment: Mapping[str, str | None]
 ) -> dict[str, str]:
     """The addresses of the tenants `names` on the `port` of a web with this environment."""
     if single := environment.get("SINGLE_TENANT"):
-        return {single: f"http://localhost:{port}/"}
-    return {name: f"http://{name}.localhost:{port}/" for name in names}
+        return {single: f"http://{host}:{port}/"}
+    return {name: f"http://{name}.{host}:{port}/" for name in names}

@@ -38,7 +38,7 @@ def resolve(request: HttpRequest) -> Tenant | Operators:
         SuspendedTenant: when that tenant is not active.
         DisallowedHost: when the host is not in ALLOWED_HOSTS.
     """
-    host, _port = split_domain_port(request.get_host())
+    host = _without_stack(split_domain_port(request.get_host())[0])
     if settings.SINGLE_TENANT:
         return _active(_by_name(settings.SINGLE_TENANT), settings.SINGLE_TENANT)
     if name := _name_in_header(request):
@@ -54,6 +54,26 @@ def resolve(request: HttpRequest) -> Tenant | Operators:
     if settings.TENANT_DEFAULT:
         return _active(_by_name(settings.TENANT_DEFAULT), settings.TENANT_DEFAULT)
     raise UnknownTenant(f"No tenant answers at {host}.")
+
+
+def stack_in_host(host: str) -> str:
+    """Return STACK of STACK.base-domain and of NAME.STACK.base-domain, if it is this stack's name.
+
+    Its end will do: ./dev names the stack of a work tree after the main checkout and the branch.
+    """
+    suffix = f".{settings.TENANT_BASE_DOMAIN}"
+    label = host.removesuffix(suffix).rpartition(".")[2] if host.endswith(suffix) else ""
+    named = f"-{settings.STACK_NAME.replace('_', '-')}".endswith(f"-{label}")
+    return label if settings.STACK_NAME and label and named else ""
+
+
+def _without_stack(host: str) -> str:
+    """Return the host without the stack's name, unless a tenant has this name."""
+    stack = stack_in_host(host)
+    own = f"{stack}.{settings.TENANT_BASE_DOMAIN}"
+    if not stack or (host == own and _by_name(_name_in_host(host))):
+        return host
+    return host.removesuffix(own) + settings.TENANT_BASE_DOMAIN
 
 
 def _name_in_header(request: HttpRequest) -> str:

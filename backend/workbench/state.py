@@ -19,6 +19,7 @@ from core.celery.queue import count_waiting
 from core.celery.requeue import count_taken
 from core.env import environment
 from core.health import Result, run_probes, server_name
+from tenants.resolution import stack_in_host
 from tenants.services import Summary, list_tenants
 from workbench import charts, debugger, traces, worker
 from workbench.activity_log import MAIL, REQUESTS, TASKS, connect
@@ -147,7 +148,10 @@ def links_to_tenants(request: HttpRequest) -> Callable[[str], str]:
     local = {settings.TENANT_BASE_DOMAIN, "127.0.0.1", "[::1]", "localhost"}
     if host in local or host.endswith(f".{settings.TENANT_BASE_DOMAIN}"):
         suffix = f":{port}" if port else ""
-        return lambda domain: f"{request.scheme}://{domain}{suffix}/"
+        base = f".{settings.TENANT_BASE_DOMAIN}"
+        stack = stack_in_host(host)
+        own = f".{stack}{base}" if stack else base
+        return lambda domain: f"{request.scheme}://{domain.replace(base, own)}{suffix}/"
     return lambda domain: "/choose-tenant/"
 
 

@@ -121,7 +121,7 @@ def _state(service: Service, container: Container | None) -> str:
 def _addresses(project: Project, ports: Mapping[str, int]) -> dict[str, str]:
     found = {}
     if ports.get(WEB):
-        found.update(addresses.pages(ports[WEB]))
+        found.update(addresses.pages(_host(project), ports[WEB]))
     if ports.get(DATABASE):
         settings = project.services[DATABASE].declaration.get("environment") or {}
         user, name = settings.get("POSTGRES_USER", ""), settings.get("POSTGRES_DB", "")
@@ -144,7 +144,11 @@ def _tenants(
     found = project.docker("exec", containers[DATABASE].id, *psql)
     names = found.output.split() if found.ok else ()
     declared = project.services[WEB].declaration.get("environment") or {}
-    return addresses.tenants(names, ports[WEB], declared)
+    return addresses.tenants(names, _host(project), ports[WEB], declared)
+
+
+def _host(project: Project) -> str:
+    return addresses.host(project.checkout.root, project.name)
 
 
 def _moment(timestamp: str) -> datetime | None:

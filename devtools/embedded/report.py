@@ -82,7 +82,7 @@ def _service_status(stack: Stack, program: Program, state: State | None) -> Serv
 def _addresses(stack: Stack, reached: set[str]) -> dict[str, str]:
     found = {}
     if WEB in reached:
-        found.update(addresses.pages(stack.ports[WEB]))
+        found.update(addresses.pages(stack.host, stack.ports[WEB]))
     if DATABASE in reached:
         postgres = Postgres(stack)
         port = stack.ports[DATABASE]
@@ -109,7 +109,7 @@ def _tenants(stack: Stack, reached: set[str]) -> dict[str, str]:
     )
     names = found.output.split() if found.ok else ()
     settings = stack.settings(stack.declaration.services[WEB])
-    return addresses.tenants(names, stack.ports[WEB], settings)
+    return addresses.tenants(names, stack.host, stack.ports[WEB], settings)
 
 
 def _moment(seconds: float) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Callable
 
-from .. import ports, project_table
+from .. import addresses, ports, project_table
 from ..checkout import Checkout
 from ..declared.local_stack import Declaration, Service
 from ..interpolation import fill_in
@@ -76,6 +76,11 @@ class Stack:
     @property
     def backend(self) -> Path:
         return self.checkout.root / BACKEND
+
+    @property
+    def host(self) -> str:
+        """The name of this machine under which web is shown."""
+        return addresses.host(self.checkout.root, self.value(project_table.VARIABLE) or "")
 
     def value(self, variable: str) -> str | None:
         """The value of `variable` in the declaration without its default; None if unset."""

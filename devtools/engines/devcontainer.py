@@ -100,7 +100,7 @@ class DevContainerEngine(Engine):
             project=self.checkout.root.name,
             services=[self._service_status(name, state, found) for name in self._long_running],
             health=found,
-            addresses=addresses.pages(self._port),
+            addresses=addresses.pages(self._host, self._port),
             tenants=self._tenants(),
             reload=self._choice.reload,
             debuggers=self._debuggers(),
@@ -349,7 +349,11 @@ class DevContainerEngine(Engine):
             environment=self._superuser(),
         )
         names = found.output.split() if found.ok else ()
-        return addresses.tenants(names, self._port, self.checkout.variables)
+        return addresses.tenants(names, self._host, self._port, self.checkout.variables)
+
+    @property
+    def _host(self) -> str:
+        return addresses.host(self.checkout.root, self.checkout.variables.get("STACK_NAME", ""))
 
     # Running commands as a service
 

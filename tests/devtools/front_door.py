@@ -19,6 +19,10 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 
 
+# Seconds: a start by itself may wait 180 for one service.
+_PATIENCE = 300
+
+
 @dataclass
 class Workspace:
     """A copy of the tool in `root`; `variables` is its whole environment."""
@@ -50,7 +54,7 @@ class Workspace:
 
     def dev(self, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
         with self.start(*arguments, **options) as child:
-            output, errors = child.communicate(timeout=120)
+            output, errors = child.communicate(timeout=_PATIENCE)
         return subprocess.CompletedProcess(arguments, child.returncode, output, errors)
 
     def write(self, name: str, content: str | bytes, mode: int = 0o644) -> Path:

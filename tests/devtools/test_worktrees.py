@@ -3,18 +3,74 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
+import urllib.parse
+import urllib.request
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.request import OpenerDirector
 
 import pytest
 from embedded_checkout import EmbeddedCheckout
 
-from devtools import worktrees
+from devtools import addresses, worktrees
 from devtools.checkout import Checkout
+from devtools.engines.embedded import EmbeddedEngine
 from devtools.errors import DevError
+from devtools.terminal import Terminal
 
 KEPT = "from django.core.files.storage import default_storage as files"
 COMPOSE = "services: {web: {ports: ['127.0.0.1:${WEB_PORT:-8000}:8000']}}\n"
+
+
+ACCOUNT = ("ann@customers.example", "a long password")
+
+
+def _open(browser: OpenerDirector, port: int, path: str, form: dict | None = None):
+    url = f"http://localhost:{port}{path}"
+    data = urllib.parse.urlencode(form).encode() if form else None
+    return browser.open(
+        urllib.request.Request(url, data, {"Origin": url[: -len(path)]}), timeout=60
+    )
+
+
+def _log_in(browser: OpenerDirector, port: int) -> None:
+    page = _open(browser, port, "/admin/login/").read().decode()
+    (token,) = re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', page)
+    account = dict(zip(("username", "password"), ACCOUNT, strict=True))
+    _open(
+        browser, port, "/admin/login/?next=/admin/", {"csrfmiddlewaretoken": token, **account}
+    ).close()
+
+
+def _is_logged_in(browser: OpenerDirector, port: int) -> bool:
+    return "login" not in _open(browser, port, "/admin/").url
+
+
+def _disk(root: Path) -> int:
+    """The bytes of a checkout that it shares with no other; its data does not count."""
+    found = {path.lstat().st_ino: path.lstat() for path in root.rglob("*")}
+    data = {path.lstat().st_ino for path in (root / ".dev" / "data").rglob("*")}
+    return sum(
+        one.st_blocks * 512
+        for inode, one in found.items()
+        if one.st_nlink == 1 and inode not in data
+    )
+
+
+def _is_cache_elsewhere(root: Path) -> bool:
+    cache = Path.home() / ".cache"
+    return not cache.exists() or cache.stat().st_dev != root.stat().st_dev
+
+
+def _answers(port: int, host: str) -> int:
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("GET", "/", headers={"Host": host})
+    try:
+        return connection.getresponse().status
+    finally:
+        connection.close()
 
 
 def _git(root: Path, *arguments: str) -> str:
@@ -79,6 +135,18 @@ def test_neither_the_main_work_tree_nor_this_checkout_is_removed(checkout, tree)
         worktrees.refuse_removal(main, tree.checkout(checkout))
 
 
+def test_the_address_of_a_work_tree_has_its_branch(checkout, tree):
+    assert addresses.host(checkout.root, "shop") == "localhost"
+    assert addresses.host(tree.path, "shop-feature-one") == "feature-one.localhost"
+    assert addresses.host(tree.path, "beside_it") == "beside-it.localhost"
+    assert addresses.host(tree.path, f"shop-{'long' * 20}") == "localhost"
+    _git(checkout.root, "config", "worktree.useRelativePaths", "true")
+    _git(checkout.root, "worktree", "repair", str(tree.path))
+    assert addresses.host(tree.path, "shop-feature-one") == "feature-one.localhost"
+    (tree.path / ".git").write_text("gitdir: ../.git/modules/shop\n")  # a submodule
+    assert addresses.host(tree.path, "shop") == "localhost"
+
+
 @pytest.mark.stack
 def test_a_work_tree_has_its_own_stack_with_the_data_of_this_one(venv, tmp_path):
     first = EmbeddedCheckout.make(tmp_path / "shop", venv)
@@ -93,6 +161,8 @@ def test_a_work_tree_has_its_own_stack_with_the_data_of_this_one(venv, tmp_path)
         first.sql("CREATE TABLE public.kept ()")
         store = f"{KEPT}; from io import BytesIO; files.save('kept.txt', BytesIO(b'kept'))"
         assert first.dev("manage", "shell", "--tenant", "test1", "-c", store).returncode == 0
+        account = f"from users.models import User; User.objects.create_superuser(*{ACCOUNT})"
+        assert first.dev("manage", "shell", "--tenant", "test1", "-c", account).returncode == 0
         added = first.dev("worktree", "add", "feature/one", "--copy-data")
         assert added.returncode == 0, added.stdout + added.stderr
 
@@ -102,8 +172,32 @@ def test_a_work_tree_has_its_own_stack_with_the_data_of_this_one(venv, tmp_path)
         assert other.healthy()
         services = ("web", "db", "redis", "localstack")
         assert {*map(other.port, services)}.isdisjoint(map(first.port, services))
+        # Packages are links to uv's cache, if that is on the same disk.
+        assert _disk(other.root) < 100e6 or _is_cache_elsewhere(other.root)
+        # Browsers share the cookies of a host between ports.
+        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        for one in (first, other):
+            _log_in(browser, one.port("web"))
+        assert all(_is_logged_in(browser, one.port("web")) for one in (first, other))
+        shown = json.loads(other.dev("status", "--json").stdout)
+        address = f"feature-one.localhost:{other.port('web')}"
+        assert shown["addresses"]["web"] == f"http://{address}/"
+        assert shown["tenants"]["test2"] == f"http://test2.{address}/"
+        assert _answers(other.port("web"), f"test2.{address}") == 200
+        assert _answers(first.port("web"), f"test2.{address}") == 404
         listed = json.loads(first.dev("worktree", "list", "--json").stdout)
         assert [one["healthy"] for tree in listed for one in tree["stacks"]] == [True, True]
+
+        assert other.dev("down", "--volumes", "--yes").returncode == 0
+        engine = EmbeddedEngine(Checkout(first.root, first.variables), Terminal())
+        theirs = Checkout(other.root, other.variables)
+        worktrees._copy_data(engine, theirs, Terminal(), masked=True)
+        found = "SELECT string_agg(email, ' ') FROM test1.users_user"
+        assert first.sql(found) == ACCOUNT[0]
+        assert re.fullmatch(r"masked-\w+@example\.invalid", other.sql(found))
+        assert "@@" not in first.sql("SELECT string_agg(datname, ' ') FROM pg_database")
+        files = [path.name for path in other.root.joinpath(".dev").rglob("kept.txt*")]
+        assert files == []
 
         again = first.dev("worktree", "add", "feature/one")
         assert f"{other.root} exists" in again.stderr
@@ -114,6 +208,6 @@ def test_a_work_tree_has_its_own_stack_with_the_data_of_this_one(venv, tmp_path)
         assert not other.root.exists()
         assert first.healthy()
     finally:
-        if other.root.exists():
-            other.clean()
-        first.clean()
+        for one in (other, first):
+            if one.root.exists():
+                one.clean()

@@ -48,6 +48,30 @@ def test_the_host_chooses(client, host, expected):
     assert site(client, host) == expected
 
 
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("my-branch.localhost:8001", "test1"),
+        ("shop-my-branch.localhost", "test1"),
+        ("test2.my-branch.localhost:8001", "test2"),
+        ("public.my-branch.localhost", "public"),
+        ("test2.localhost", "test2"),
+        ("nosuch.my-branch.localhost", 404),
+        ("test2.another.localhost", 404),
+        ("y-branch.localhost", 404),
+    ],
+)
+def test_the_name_of_the_stack_in_a_host_tells_checkouts_apart(client, settings, host, expected):
+    settings.STACK_NAME = "shop-my_branch"
+    assert site(client, host) == expected
+
+
+def test_a_tenant_with_the_name_of_the_stack_comes_first(client, settings):
+    settings.STACK_NAME = "shop-test2"
+    assert site(client, "test2.localhost") == "test2"
+    assert site(client, "test1.test2.localhost") == "test1"
+
+
 @pytest.mark.parametrize("host", ["localhost", "test1.localhost", "public.localhost"])
 def test_the_header_is_stronger_than_the_host(client, host):
     assert site(client, host, x_tenant="test2") == "test2"
