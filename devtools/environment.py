@@ -19,6 +19,7 @@ from .devcontainer import inside
 from .errors import DevError, NoAnswer, Problem
 from .interpreter import Interpreter, Local
 from .process import Result, capture, stream
+from .repository import git
 from .terminal import Step, Terminal
 
 MINIMUM = (3, 11)
@@ -219,10 +220,24 @@ def _uv_ready(checkout: Checkout, terminal: Terminal) -> Path:
     listing = _home(checkout) / "uv.txt"
     listing.write_text(uv.text)
     with terminal.step(f"installing uv {uv.version} into .venv") as step:
-        installer = [str(path), "-m", "uv", "pip"] if found else _pip(checkout, step)
+        own = [str(path), "-m", "uv", "pip"] if found else []
+        installer = own or _uv_beside(checkout, uv.version) or _pip(checkout, step)
         install = ["install", "--quiet", "--require-hashes", "-r", str(listing)]
         _do(checkout, step, [*installer, *install], "the installation of uv")
     return path
+
+
+def _uv_beside(checkout: Checkout, version: str) -> list[str]:
+    """The uv of another work tree, if one has this version: it links what pip would copy."""
+    if not shutil.which("git", path=checkout.variables.get("PATH")):
+        return []
+    listed = git(checkout, "worktree", "list", "--porcelain", fails=True).splitlines()
+    trees = (line[len("worktree ") :] for line in listed if line.startswith("worktree "))
+    for uv in (Path(tree) / ".venv" / "bin" / "uv" for tree in trees):
+        found = _try(checkout, [str(uv), "--version"]).output if uv.exists() else ""
+        if found.split()[1:2] == [version]:
+            return [str(uv), "pip"]
+    return []
 
 
 def _pip(checkout: Checkout, step: Step) -> list[str]:

@@ -41,16 +41,26 @@ def test_a_work_tree_has_its_own_stack_with_the_data_of_this_one(repository):
         assert len({*addresses}) == 2
         assert all(tree["stacks"][0]["memory"] > 100 << 20 for tree in (mine, theirs))
 
+        assert _layers("homeport-topic") == _layers(repository.project)
+
         (beside / "mine.txt").touch()
         removed = repository.dev("worktree", "remove", "topic", "--yes").stdout
         assert "uncommitted: mine.txt" in removed
         assert not beside.exists()
         assert not _volumes("homeport-topic")
+        assert _layers(repository.project)  # its image is left
         assert repository.healthy()
     finally:
         if beside.exists():
             other.dev("clean", "--yes", check=False)
         repository.dev("psql", "-c", "DROP TABLE public.kept", check=False)
+
+
+def _layers(project: str) -> str:
+    """What the project's image consists of: the same layers are on the disk once."""
+    image = f"{project}-backend:development"
+    inspected = ("docker", "image", "inspect", "--format", "{{.RootFS.Layers}}", image)
+    return subprocess.run(inspected, capture_output=True, text=True, check=True).stdout
 
 
 def _volumes(project: str) -> str:
