@@ -19,7 +19,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -83,12 +83,16 @@ def ancestry(process: int) -> Iterator[int]:
     """The ids of a process and of its ancestors."""
     while process:
         yield process
-        if _in_proc():
-            # The second field is a name in brackets, with arbitrary characters.
-            fields = _read(PROC / str(process) / "stat").rpartition(")")[2].split()
-            process = int(fields[1]) if fields else 0
-        else:
-            process = int(_ps("ppid", process) or 0)
+        process = _parent_in_proc(process) if _in_proc() else int(_ps("ppid", process) or 0)
+
+
+def with_descendants(found: Iterable[int]) -> set[int]:
+    """The processes `found` and all below them, whose environment may be another or hidden."""
+    parents = dict(_parents())
+    kept = set(found)
+    while more := {one for one, parent in parents.items() if parent in kept} - kept:
+        kept |= more
+    return kept
 
 
 def directory(process: int) -> Path | None:
@@ -126,6 +130,23 @@ def _marked_in_proc(texts: list[str]) -> Iterator[int]:
         with contextlib.suppress(OSError):
             if variables <= set((process / "environ").read_bytes().split(b"\0")):
                 yield int(process.name)
+
+
+def _parent_in_proc(process: int) -> int:
+    """The id of a process's parent; 0 if it has none, or has ended."""
+    # The second field is a name in brackets, with arbitrary characters.
+    fields = _read(PROC / str(process) / "stat").rpartition(")")[2].split()
+    return int(fields[1]) if fields else 0
+
+
+def _parents() -> Iterator[tuple[int, int]]:
+    if _in_proc():
+        for path in PROC.glob("[0-9]*"):
+            yield int(path.name), _parent_in_proc(int(path.name))
+    else:
+        for line in (_output("ps", "-axo", "pid=,ppid=") or "").splitlines():
+            process, parent = line.split()
+            yield int(process), int(parent)
 
 
 def _sockets(port: int, state: str, among: str) -> set[str]:

@@ -213,7 +213,8 @@ class EmbeddedEngine(Engine):
 
     def memory(self) -> int:
         found = processes.marked({leftovers.MARK: str(self.checkout.root)})
-        return sum(map(processes.memory, found))
+        # PostgreSQL's processes overwrite their environment with their titles.
+        return sum(map(processes.memory, processes.with_descendants(found)))
 
     def copy_files_to(self, other: Checkout) -> None:
         stack = self._present()

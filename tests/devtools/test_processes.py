@@ -123,3 +123,5 @@ def test_this_machine_tells_the_same_by_proc_and_by_programs(server, by, tmp_pat
     assert list(processes.ancestry(process))[:2] == [process, os.getpid()]
     assert processes.directory(process) == Path("/usr")
     assert processes.memory(process) > 1 << 20
+    assert {process, os.getpid()} <= processes.with_descendants([os.getpid()])
+    assert processes.with_descendants([process]) == {process}
