@@ -20,6 +20,7 @@ FOREIGN = (
     Foreign("LANG", "the system: the locale"),
     Foreign("TERM", "the system: the terminal's capabilities"),
     Foreign("NO_COLOR", "the user: https://no-color.org"),
+    Foreign("GIT_CONFIG_*", "git: settings of the dev container"),
     Foreign("SECONDS", "bash: how long the script has run"),
     Foreign("NO_PROXY", "the network: hosts to reach without its proxy"),
     Foreign("no_proxy", "the network: the same, for programs that read it in lower case"),
