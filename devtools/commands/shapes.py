@@ -245,6 +245,7 @@ AUDIT = {
     "looked_up": "number",
     "findings": [{"package": "text", "version": "text", "advisory": "text", "fixed_in": ["text"]}],
     "not_looked_up": ["text"],
+    "refused_licences": [PROBLEM],
 }
 DOCTOR = {
     "state": "ok|wrong",

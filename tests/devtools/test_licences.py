@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 from front_door import ROOT
 
 from devtools.checkout import Checkout
-from devtools.production import licences
+from devtools.commands import quality, shapes
+from devtools.commands.registry import Run
+from devtools.errors import Problem
+from devtools.production import audit, licences
+from devtools.terminal import Terminal
 
 ALLOWED = """
 # Comment.
@@ -53,3 +59,15 @@ def test_a_package_that_states_none_needs_a_line():
     assert unknown.what == "unknown states no licence"
     assert unknown.remedy.endswith("unknown: LICENCE")
     assert "GPL-3.0-only" in forbidden.what
+
+
+def test_the_answer_of_an_audit_has_the_refused_licences(monkeypatch, capsys):
+    refused = Problem("a package has the licence 'GPL-3.0-only'", "use another package")
+    monkeypatch.setattr(licences, "problems", lambda *_: [refused])
+    # The service, which may be unreachable.
+    monkeypatch.setattr(audit, "audit", lambda *_: audit.Audit(1, [], []))
+    run = Run(Checkout(ROOT), Terminal(sys.stderr), "", Namespace(json=True, strict=False), [])
+    assert quality.audit(run) == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert shapes.misfit(answer, shapes.AUDIT) == ""
+    assert answer["refused_licences"] == [{"what": refused.what, "remedy": refused.remedy}]
