@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 import time
 from collections import Counter, deque
 from dataclasses import asdict
@@ -62,6 +63,7 @@ def _test_options(parser: argparse.ArgumentParser) -> None:
 def test(run: Run) -> int:
     options = run.options
     if options.environment:
+        run.terminal = Terminal(out=sys.stderr)  # the answer is JSON, as with --json
         if environment.installed(run.checkout):  # it may be .venv's pytest that asks
             environment.ensure(run.checkout, run.terminal, environment.CHECKS)
         run.answer(dict(run.engine.test_environment()))

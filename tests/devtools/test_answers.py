@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+from argparse import Namespace
+from types import SimpleNamespace
 
 import pytest
 from front_door import ROOT, Workspace
 
-from devtools.commands import COMMANDS, shapes
+from devtools import environment
+from devtools.checkout import Checkout
+from devtools.commands import COMMANDS, quality, shapes
+from devtools.commands.registry import Run
+from devtools.terminal import Terminal
 
 # They hand the terminal to another program, or print a document or a script themselves.
 WITHOUT = {
@@ -83,6 +89,17 @@ def test_a_failing_test_is_named_with_file_and_line(checkout, venv):
     assert (status, found["status"], found["counts"]) == (1, 1, {"failed": 1})
     assert failure["file"].endswith("test_one.py")
     assert (failure["line"], "unequal" in failure["message"]) == (2, True)
+
+
+def test_the_environment_of_tests_is_json_also_if_packages_are_installed_first(monkeypatch, capsys):
+    engine = SimpleNamespace(test_environment=lambda: {"TEST_RUN": "1"})
+    monkeypatch.setattr(Run, "engine", engine)
+    monkeypatch.setattr(environment, "installed", lambda _: "yes")
+    monkeypatch.setattr(environment, "ensure", lambda _, terminal, __: terminal.say("installing"))
+    options = Namespace(environment=True)
+    quality.test(Run(Checkout(ROOT), Terminal(), "", options, []))
+    said = capsys.readouterr()
+    assert (json.loads(said.out), said.err) == ({"TEST_RUN": "1"}, "installing\n")
 
 
 def test_without_results_the_answer_has_the_output(checkout, venv):
