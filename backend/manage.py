@@ -4,9 +4,11 @@
 import sys
 
 from core.env import environment_or_exit
+from core.start import end_quickly
 
 
 def main() -> None:
+    end_quickly()
     environment_or_exit()
     from tenants.command_line import run
 

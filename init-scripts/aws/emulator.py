@@ -13,7 +13,6 @@ import argparse
 import contextlib
 import os
 import re
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -36,7 +35,6 @@ def main() -> int:
     parser.add_argument("--changes", type=Path, metavar="FILE", help="keep changes in FILE")
     parser.add_argument("parts", nargs="*", metavar="PART")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     application = DomainDispatcherApplication(create_backend_app)
     try:
         fill(application, options.parts or seed.PARTS)

@@ -21,7 +21,7 @@ from tenant_schemas_celery.cache import SimpleCache
 from tenant_schemas_celery.task import TenantTask
 
 from core import tracing
-from core.celery import failed_tasks, kept_connections  # noqa: F401  connect their receivers
+from core.celery import failed_tasks, kept_connections, warm_stop  # noqa: F401  connect receivers
 from core.celery.beat import BeatStep
 from core.celery.figures import SENT_AT
 from core.celery.heartbeat import HeartbeatStep
@@ -181,8 +181,9 @@ def count_tasks(**kwargs: Any) -> None:
 
 
 @signals.worker_process_shutdown.connect
-def hand_over_traces(**kwargs: Any) -> None:
+def hand_over_traces(exitcode: int, **kwargs: Any) -> None:
     tracing.flush()
+    warm_stop.end(exitcode)
 
 
 @signals.worker_ready.connect

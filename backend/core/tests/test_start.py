@@ -1,7 +1,9 @@
 """The command line of each process, for what the environment asks for."""
 
 import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +11,7 @@ from core import start
 from core.env.validation import read
 from development import packages
 
+BACKEND = Path(__file__).resolve().parents[2]
 RELOAD = ["-m", "development.reload"]
 GUNICORN = ["-m", "gunicorn", "core.wsgi"]
 RUNSERVER = ["manage.py", "runserver", "--noreload", "--socket"]
@@ -99,3 +102,19 @@ def test_a_starting_worker_removes_the_heartbeat_of_a_killed_one(started, tmp_pa
     monkeypatch.setattr("core.liveness.heartbeat_file", lambda: file)
     start.main(["worker"])
     assert not file.exists()
+
+
+def test_a_process_ends_without_a_look_for_garbage(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "class Collected:\n"
+        "    def __del__(self):\n"
+        "        print('collected')\n"
+        "one = Collected()\n"
+        "one.itself = one\n"
+        "del one\n"
+        "print('end')\n"
+    )
+    command = [sys.executable, "-m", "core.start", "process", "false", str(program)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=BACKEND)
+    assert done.stdout == "end\n"

@@ -1,0 +1,34 @@
+"""A worker that is told to stop waits only for its tasks, and not for Celery's intervals.
+
+Up to a second until the event loop sees the signal, and one until its processes end.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+from celery import signals
+from kombu.asynchronous import get_event_loop
+
+
+@signals.worker_shutting_down.connect
+def wake(**kwargs: Any) -> None:
+    """Let the event loop see the signal now. Only another thread wakes it."""
+    if loop := get_event_loop():  # none with a pool of threads
+        threading.Thread(target=loop.call_soon, args=(_nothing,)).start()
+
+
+def _nothing() -> None:
+    pass
+
+
+def end(exitcode: int) -> None:
+    """End this process of the pool, unless it is to be replaced.
+
+    Billiard sleeps here, so that the parent kills it. A parent that stops does not: it waits. It has
+    the results by now, which Billiard waits for before.
+    """
+    if exitcode == os.EX_OK:
+        os._exit(exitcode)
