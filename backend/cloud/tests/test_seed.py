@@ -114,6 +114,16 @@ def test_it_waits_for_an_emulator_that_answers_only_when_it_is_filled():
     assert made == {"bucket", "parameter"}  # the accounts were there as soon as it answered
 
 
+def test_the_emulator_does_not_load_the_types_of_machines():
+    code = (
+        "import emulator; emulator.leave_out_machines(); import moto.ssm;"
+        "from moto.ec2.models import instance_types; print(instance_types.INSTANCE_TYPES)"
+    )
+    command = [sys.executable, "-Bc", code]
+    done = subprocess.run(command, cwd=SEED.parent, capture_output=True, text=True, check=False)
+    assert done.stdout == "{}\n", done.stderr
+
+
 @pytest.mark.parametrize("group", ["customer", "staff"])
 @pytest.mark.parametrize("tenant", TENANTS)
 def test_each_tenant_has_users_who_can_log_in(seed, tenant, group):

@@ -27,8 +27,8 @@ def _nothing() -> None:
 def end(exitcode: int) -> None:
     """End this process of the pool, unless it is to be replaced.
 
-    Billiard sleeps here, so that the parent kills it. A parent that stops does not: it waits. It has
-    the results by now, which Billiard waits for before.
+    Billiard sleeps here until the parent kills it. A parent that stops does not: it waits. The
+    results have been read by now, which Billiard waits for before.
     """
     if exitcode == os.EX_OK:
         os._exit(exitcode)
