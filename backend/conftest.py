@@ -167,10 +167,10 @@ def as_app(django_db_setup, django_db_blocker) -> Iterator[None]:
     prove anything. No transaction surrounds the test: what it writes is seen by other
     connections, and removed at its end.
     """
-    owner = {key: connection.settings_dict[key] for key in ("USER", "PASSWORD")}
+    owner = {key: connection.settings_dict[key] for key in ("USER", "PASSWORD", "HOST", "PORT")}
     with django_db_blocker.unblock():
         connection.close()
-        connection.settings_dict.update(USER=APPLICATION["user"], PASSWORD=APPLICATION["password"])
+        connection.settings_dict.update({key.upper(): part for key, part in APPLICATION.items()})
         try:
             yield
         finally:

@@ -2,36 +2,58 @@
 
 With the search path alone, one line of raw SQL naming another schema would read it. With the
 role PostgreSQL itself refuses.
+
+Path and role are set inside each transaction that uses them, so that nothing of a tenant outlives
+it, and in the same message as its first statement, so that they cost no round trip. Outside a
+transaction, a message of several statements is one: each statement has its own then.
+https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-MULTI-STATEMENT
 """
 
+import re
 import select
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import structlog
-from django.db import DataError
+from django.db import DataError, NotSupportedError
+from django.db.backends.postgresql.operations import DatabaseOperations
+from django.db.backends.postgresql.psycopg_any import register_tzloader
 from django_tenants.postgresql_backend import base
 from django_tenants.utils import get_public_schema_name, quote_schema_name
 from psycopg import ClientCursor, OperationalError
-from psycopg.errors import InFailedSqlTransaction
-from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
+from psycopg.pq import ConnStatus, ExecStatus, PipelineStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
+from psycopg.sql import Literal
 
 from tenants.names import EXTENSIONS, role_of
+from tenants.postgresql.cursors import Cursor, ServerSideCursor
 
 # Seconds that a kept connection has to show that it is alive.
 ALIVE_WITHIN = 2
 
-# Search path and role in one statement, because each costs a round trip, and because both hold
-# or neither does. The list of tenants is read with the log-in's own rights.
-TAKE = "RESET ROLE; SELECT set_config('search_path', %s, false), set_config('role', %s, false)"
-TAKE_TENANT = f"""{TAKE}, identity FROM public.tenant_config
-WHERE schema_name = %s AND identity = coalesce(%s, identity)"""
+# What DISCARD ALL does, which no transaction may hold.
+RESET_SESSION = (
+    "CLOSE ALL",
+    "UNLISTEN *",
+    "DEALLOCATE ALL",
+    "DISCARD TEMP",
+    "DISCARD SEQUENCES",
+    "RESET ALL",
+    "SELECT pg_advisory_unlock_all(), set_config('TimeZone', {time_zone}, false)",
+)
 
-# What DISCARD ALL does, which no transaction may hold. It goes ahead of TAKE in the same message,
-# and costs no further round trip.
-RESET_SESSION = """CLOSE ALL; UNLISTEN *; DEALLOCATE ALL; DISCARD TEMP; DISCARD SEQUENCES;
-RESET ALL; SELECT pg_advisory_unlock_all(), set_config('TimeZone', %s, false); """
+# Is the tenant there? The list of tenants is read with the log-in's own rights. The role's oid
+# tells it from the next role of its name, and the process from that of a connection pool.
+ENTER = "SELECT pg_backend_pid(), to_regrole({role})::oid"
+ENTER_TENANT = f"""{ENTER}, identity FROM public.tenant_config
+WHERE schema_name = {{name}} AND identity = coalesce({{identity}}, identity)"""
+
+# PostgreSQL refuses it after a query, also after the one that sets path and role.
+SET_TRANSACTION = re.compile(r"\s*SET\s+TRANSACTION\b", re.IGNORECASE)
+# What has no effect beyond its transaction through a pool: the tags of these commands.
+OF_THE_SESSION = {"SET", "RESET", "LISTEN", "PREPARE", "DECLARE CURSOR"}
 
 log = structlog.get_logger(__name__)
 
@@ -40,14 +62,62 @@ class TenantGone(DataError):
     """The tenant was dropped; there may be another one of its name."""
 
 
+class Operations(DatabaseOperations):
+    """Shows statements as they were written, without what the tenant needs ahead of them."""
+
+    def last_executed_query(self, cursor: Any, sql: Any, params: Any) -> Any:
+        text = super().last_executed_query(cursor, sql, params)
+        return text and text.removeprefix(getattr(cursor, "ahead", ""))
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Sets search path and role together, whenever either is not known to be right."""
+    """Sets search path and role together, in each transaction."""
+
+    ops_class = Operations
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._identity = ""
+        self._role_oid: int | None = None
+        self._is_entered = False
+        self._is_begun = False  # whether the transaction has had its first settings
         self._session_is_used = True
+        # Whether transactions of other clients share the sessions of the server, as in a pool.
+        self.is_pooled = False
         super().__init__(*args, **kwargs)
-        self.execute_wrappers.append(self._execute_in_place)
+
+    # --- connection -----------------------------------------------------------------------
+
+    def get_connection_params(self) -> dict[str, Any]:
+        return super().get_connection_params() | {"cursor_factory": Cursor}
+
+    def init_connection_state(self) -> None:
+        super().init_connection_state()
+        self.connection.tenancy = self  # from here on, statements are in the tenant
+
+    def create_cursor(self, name: str | None = None) -> Any:
+        if name is None:
+            return super().create_cursor()
+        # Without HOLD in a transaction: Django asks psycopg, which is not told of any here.
+        cursor = ServerSideCursor(
+            self.connection, name=name, scrollable=False, withhold=self.autocommit
+        )
+        register_tzloader(self.timezone, cursor)
+        return cursor
+
+    def chunked_cursor(self) -> Any:
+        self.close_if_health_check_failed()
+        self.ensure_connection()
+        if self.autocommit and self._enter_if_needed().is_pooled:
+            return self.cursor()  # a held cursor would stay behind in the session
+        return super().chunked_cursor()
+
+    def _set_autocommit(self, autocommit: bool) -> None:
+        # psycopg would send BEGIN in a message for itself: `ahead_of` has it instead.
+        super()._set_autocommit(True)
+
+    def _commit(self) -> None:
+        super()._commit()
+        self.search_path_set_schemas = None
 
     def is_usable(self) -> bool:
         """Tell whether the server still answers on this connection, within ALIVE_WITHIN seconds.
@@ -59,7 +129,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         server = getattr(self.connection, "pgconn", None)
         if server is None:
             return False
-        enters = self._resets() and self._is_idle()
+        enters = self._session_is_used and self._is_idle()
         try:
             server.send_query(self._entry() if enters else b"")
             answer = select.poll()
@@ -84,9 +154,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return self.schema_name
         if known := getattr(self.tenant, "identity", None):
             return str(known)
-        if not (self._identity and self.search_path_set_schemas):
-            self.ensure_connection()
-            self._handle_search_path()
+        self.ensure_connection()
+        self._enter_if_needed()
         return self._identity
 
     def is_tenant_there(self) -> bool:
@@ -96,7 +165,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.close_if_health_check_failed()
         self.ensure_connection()
         try:
-            self._handle_search_path()
+            self._enter_if_needed()
         except TenantGone:
             return False
         return True
@@ -104,7 +173,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def set_tenant(self, tenant: Any, include_public: bool = False) -> None:
         # A table that a tenant lacks must not be found in public.
         super().set_tenant(tenant, include_public=False)
-        self._identity = ""
+        self._is_entered = False
 
     def set_schema_to_public(self) -> None:
         """Leave the tenant; between transactions nothing of the session outlives this.
@@ -121,32 +190,109 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def close(self) -> None:
         self._session_is_used = True  # a pool may hand out this session again
+        if self.connection is not None:
+            self.connection.tenancy = None
         super().close()
 
-    def set_autocommit(self, autocommit: bool, *args: Any, **kwargs: Any) -> None:
-        if not autocommit and self._session_is_used:
-            # A reset inside a transaction would be undone by its rollback.
-            self.close_if_health_check_failed()
-            self.ensure_connection()
-            self._handle_search_path()
-        super().set_autocommit(autocommit, *args, **kwargs)
+    # --- statements -----------------------------------------------------------------------
 
-    def _execute_in_place(
-        self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any
-    ) -> Any:
-        """Execute a statement in the tenant, on a cursor that may be older than its entry."""
-        if self.connection is None:
-            return execute(sql, params, many, context)
-        self._handle_search_path()
-        was_idle = self._is_idle()
+    def ahead_of(self, statement: Any = None) -> tuple[str, ...]:
+        """Return the statements that the next message begins with, to be in the tenant.
+
+        Raises:
+            TenantGone: when the tenant is not there.
+            NotSupportedError: when a pipeline, whose messages hold one statement each, begins
+                outside a transaction.
+        """
+        status = self.connection.pgconn.transaction_status
+        if status == TransactionStatus.INERROR:
+            return ()  # nothing but a rollback is possible now, and after it we are back here
+        is_idle = status == TransactionStatus.IDLE
+        if self.connection.pgconn.pipeline_status != PipelineStatus.OFF:
+            if self.search_path_set_schemas:
+                return ()
+            raise NotSupportedError(
+                "a pipeline cannot begin outside a transaction: execute a statement in "
+                "transaction.atomic() first"
+            )
+        self._enter_if_needed()
+        if not is_idle and self.search_path_set_schemas:
+            return ()
+        self._is_begun = self._is_begun and not is_idle
+        begin = (self._begin(),) if is_idle and not self.autocommit else ()
+        if begin and isinstance(statement, str) and SET_TRANSACTION.match(statement):
+            return begin
+        ahead = begin + self._settings()
+        self._is_begun = True
+        return ahead
+
+    def executed(self, tag: str | None) -> None:
+        """Remember whether path and role are set, after a command of this tag.
+
+        Raises:
+            NotSupportedError: when it had no effect, because the session was a pool's.
+        """
+        is_idle = self._is_idle()
+        # A raw ROLLBACK may be one to a savepoint from before they were set.
+        is_over = is_idle or tag in {"BEGIN", "COMMIT", "ROLLBACK", "SET"}
+        self.search_path_set_schemas = None if is_over else self._get_cursor_search_paths()
+        if is_idle and self.is_pooled and tag in OF_THE_SESSION:
+            raise NotSupportedError(
+                f"{tag} lasts as long as a session, and this connection goes through a pool: open "
+                "a transaction around all that needs it, or connect to the database itself"
+            )
+
+    @contextmanager
+    def in_transaction(self) -> Iterator[None]:
+        """Do what cannot begin with other statements in a transaction that has path and role."""
+        is_own = self.autocommit and self._is_idle()
+        ahead = self.ahead_of()
+        if not is_own:
+            self._run(*ahead)
+            self.executed(None)
+            yield
+            return
+        with self.connection.transaction():
+            self._run(*ahead)
+            yield
+
+    @contextmanager
+    def in_session(self) -> Iterator[None]:
+        """Hold path and role in the session, for a statement that no transaction may hold.
+
+        Raises:
+            NotSupportedError: through a pool, where the session is not this connection's.
+        """
+        if self.is_pooled:
+            raise NotSupportedError(
+                "a statement that cannot run in a transaction cannot be sent through a pool: "
+                "connect to the database itself"
+            )
+        self._run(_settings(self._paths(), self._role_literal(), is_local=False))
         try:
-            return execute(sql, params, many, context)
+            yield
         finally:
-            # A raw BEGIN or ROLLBACK takes role and search path along.
-            if self.connection is not None:
-                is_idle = self._is_idle()
-                if is_idle if not self.autocommit else not (was_idle and is_idle):
-                    self.search_path_set_schemas = None
+            self._run("RESET ROLE", "RESET search_path")
+
+    def _run(self, *statements: str) -> None:
+        if statements:
+            ClientCursor(self.connection).execute("; ".join(statements))
+
+    def _begin(self) -> str:
+        level = self.connection.isolation_level
+        return f"BEGIN ISOLATION LEVEL {level.name.replace('_', ' ')}" if level else "BEGIN"
+
+    def _settings(self) -> tuple[str, ...]:
+        settings = _settings(self._paths(), self._role_literal())
+        if self._is_begun or not self.is_pooled:
+            return (settings,)
+        # The limits are options of the connection, which a pool does not pass on.
+        limits = re.findall(r"-c (\w+)=(\S+)", self.settings_dict["OPTIONS"].get("options", ""))
+        return (*self._reset_session(), settings, *(f"SET LOCAL {n} = '{v}'" for n, v in limits))
+
+    def _reset_session(self) -> tuple[str, ...]:
+        *others, last = RESET_SESSION
+        return (*others, last.format(time_zone=_quoted(self.timezone_name)))
 
     def _get_cursor_search_paths(self) -> Any:
         # The library's setting for this asks the database at each start of a process.
@@ -156,44 +302,64 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return self.connection.pgconn.transaction_status == TransactionStatus.IDLE
 
     def _handle_search_path(self, cursor: Any = None) -> None:
-        # Private to the library, hence its pin; the isolation tests notice a change. The
-        # library forgets `search_path_set_schemas` whenever the server may have.
-        if self.search_path_set_schemas and not self._resets():
-            return
+        """Do nothing when the library makes a cursor: each statement is in the tenant by itself.
+
+        Private to the library, hence its pin; the isolation tests notice a change. The library
+        forgets `search_path_set_schemas` whenever the server may have.
+        """
+
+    # --- entry ----------------------------------------------------------------------------
+
+    def _enter_if_needed(self) -> "DatabaseWrapper":
+        """Ask once whether the tenant is there, and discard what others left in the session.
+
+        Not in a transaction, whose rollback would undo that.
+        """
+        status = self.connection.pgconn.transaction_status
+        if status == TransactionStatus.INERROR:
+            return self
+        if self._is_entered and not (self._session_is_used and status == TransactionStatus.IDLE):
+            return self
         with self.wrap_database_errors, ClientCursor(self.connection) as own:
-            try:
-                own.execute(self._entry())
-            except InFailedSqlTransaction:
-                return  # nothing but a rollback is possible now, and after it we are back here
-            while own.nextset():
-                pass
+            own.execute(self._entry())
+            own.set_result(-1)
             if own.pgresult is None or not own.pgresult.ntuples:
                 name = repr(self.schema_name)
                 raise TenantGone(f"there is no tenant {name}, or it is another one now")
             self._entered(own.pgresult)
-
-    def _resets(self) -> bool:
-        """Whether the session's state ends with the next entry; no transaction may hold that."""
-        return self._session_is_used and self.autocommit and not self.in_atomic_block
+        return self
 
     def _entry(self) -> bytes:
-        """Return the message that takes search path and role; its last result is `_entered`'s."""
+        """Return the message that asks for the tenant; its last result is `_entered`'s."""
         is_tenant = self.schema_name != get_public_schema_name()
-        statement = TAKE_TENANT if is_tenant else TAKE
-        paths = ", ".join(map(quote_schema_name, self._get_cursor_search_paths()))
-        values: list[Any] = [paths, self._role()]
-        if is_tenant:
-            values += [self.schema_name, getattr(self.tenant, "identity", None)]
-        if self._resets():
-            statement, values = RESET_SESSION + statement, [self.timezone_name, *values]
-        return ClientCursor(self.connection).mogrify(statement, values).encode()
+        identity = getattr(self.tenant, "identity", None)
+        question = (ENTER_TENANT if is_tenant else ENTER).format(
+            role=_quoted(self._role()),
+            name=_quoted(self.schema_name),
+            identity=_quoted(str(identity)) + "::uuid" if identity else "NULL",
+        )
+        self._paths()  # refuses a name that none can have
+        if not self._is_idle():
+            return f"SET LOCAL ROLE NONE; {question}".encode()
+        reset = self._reset_session() if self._session_is_used else ()
+        return "; ".join((*reset, "RESET ROLE", question)).encode()
 
     def _entered(self, result: PGresult) -> None:
-        """Remember what the session has taken: path, role and, of a tenant, its identity."""
-        identity = result.get_value(0, 2) if result.nfields > 2 else None
-        self._identity = identity.decode() if identity else ""
-        self._session_is_used = self._session_is_used and not self._resets()
-        self.search_path_set_schemas = self._get_cursor_search_paths()
+        """Remember what the answer says: identity, role, and whose process of the server it is."""
+        process, role, *identity = (result.get_value(0, column) for column in range(result.nfields))
+        self.is_pooled = int(process or 0) != self.connection.pgconn.backend_pid
+        self._role_oid = int(role) if role else None
+        self._identity = identity[0].decode() if identity and identity[0] else ""
+        self._session_is_used = self._session_is_used and not self._is_idle()
+        self._is_entered = True
+        self.search_path_set_schemas = None
+
+    def _paths(self) -> str:
+        return ", ".join(map(quote_schema_name, self._get_cursor_search_paths()))
+
+    def _role_literal(self) -> str:
+        """Return the role as SQL. By its oid: a long task must not take the next of its name."""
+        return f"{self._role_oid}::regrole::text" if self._role_oid else _quoted(self._role())
 
     def session_options(self) -> str:
         """Return options of libpq with which a connection begins where this one is."""
@@ -203,3 +369,16 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if self.schema_name != get_public_schema_name():
             return role_of(self.schema_name)
         return getattr(self.tenant, "role", "none")
+
+
+@lru_cache
+def _settings(paths: str, role: str, *, is_local: bool = True) -> str:
+    """Return the statement that sets path and role, so that both hold or neither does."""
+    local = str(is_local).lower()
+    path = f"set_config('search_path', {_quoted(paths)}, {local})"
+    return f"SELECT {path}, set_config('role', {role}, {local})"
+
+
+@lru_cache
+def _quoted(text: str) -> str:
+    return Literal(text).as_string()

@@ -62,7 +62,7 @@ def another_of_the_same_name(as_app):
 
 def owner():
     database = env["DATABASE_URL"]
-    return {"user": database["USER"], "password": database["PASSWORD"]}
+    return {key: database[key.upper()] for key in ("user", "password", "host", "port")}
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ Tests serve it instead of core.urls.
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection, transaction
@@ -15,6 +16,7 @@ from rest_framework.response import Response
 
 from core.urls import urlpatterns as correct
 from tenants.context import in_this_tenant
+from tenants.tests.logins import POOL
 from users.models import User
 
 STATE = (
@@ -107,8 +109,8 @@ def content_types(request: HttpRequest) -> JsonResponse:
 
 
 def leaves_state(request: HttpRequest) -> JsonResponse:
-    """Leave in the session of the database all that one can."""
-    with connection.cursor() as cursor:
+    """Leave in the session of the database all that one can; a pool's, in one transaction."""
+    with transaction.atomic() if POOL else nullcontext(), connection.cursor() as cursor:
         for statement in STATE:
             cursor.execute(statement)
     return JsonResponse({})

@@ -2,5 +2,14 @@
 
 import os
 
+import pytest
+
 # Compose gives the tests what it gives the database; without it both have the default.
 APPLICATION = {"user": "app", "password": os.environ.get("APP_PASSWORD") or "app"}
+
+# HOST:PORT of a connection pool, through which the role logs in then; the owner never does.
+POOL = os.environ.get("TEST_DATABASE_POOL", "")
+if POOL:
+    APPLICATION |= dict(zip(("host", "port"), POOL.split(":"), strict=True))
+
+of_a_session = pytest.mark.skipif(bool(POOL), reason="through a pool no state of a session lasts")

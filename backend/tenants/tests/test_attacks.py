@@ -25,7 +25,7 @@ from tenants.operators import OPERATORS_ROLE, Operators
 from tenants.resolution import forget
 from tenants.tests import faulty_site
 from tenants.tests.faulty_site import whereabouts
-from tenants.tests.logins import APPLICATION
+from tenants.tests.logins import APPLICATION, of_a_session
 from users.models import User
 from users.tokens import AccessToken
 
@@ -189,8 +189,11 @@ def test_a_login_of_its_own_has_no_rights_in_a_tenant():
 
 
 def test_who_may_run_any_sql_is_not_stopped():
-    """The limit of the design, as docs/tenants.md states it: roles stop mistakes, not intent."""
-    with schema_context("test1"), connection.cursor() as cursor:
+    """The limit of the design, as docs/tenants.md states it: roles stop mistakes, not intent.
+
+    Within a transaction, that is: the next one begins with the tenant's role.
+    """
+    with schema_context("test1"), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT set_config('role', 'tenant_test2', false)")
         cursor.execute("SELECT first_name FROM test2.users_user")
         assert cursor.fetchall() == [("test2",)]
@@ -358,6 +361,7 @@ def test_being_checked_entering_and_resetting_cost_one_message(at, tmp_path):
     assert "CLOSE ALL" in entry
 
 
+@of_a_session
 def test_state_lasts_as_long_as_its_request():
     with schema_context("test1"), connection.cursor() as cursor:
         cursor.execute("CREATE TEMP TABLE mine AS SELECT 1")
