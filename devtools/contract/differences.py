@@ -46,6 +46,7 @@ DIFFERENCES: tuple[Declared, ...] = (
     Declared("*", "variable API_TOKENS", "the emulated pool is enabled; yours is opt-in"),
     Declared("check", "service", ONLY_THERE),
     Declared("proxy", "service", TLS),
+    Declared("pool", "variable APP_PASSWORD", SECRETS),
     Declared("*", "depends_on", ONLY_THERE),
     Declared("*", "cap_drop", HARDENED),
     Declared("*", "read_only", HARDENED),

@@ -18,6 +18,7 @@ from ..debuggers import PORT_VARIABLE, RELOAD_VARIABLE
 from ..declared.compose import by_dependency, one_shots, port_variable, with_builds
 from ..errors import DevError, Problem
 from ..process import Result, capture
+from ..services import POOL
 
 FILE = "docker-compose.yml"
 # The override files that Compose looks for; the first one that exists is used.
@@ -316,9 +317,10 @@ class Project:
     def environment(self) -> dict[str, str]:
         """The environment of every `docker` command."""
         environment = dict(self.checkout.variables)
-        # Clear COMPOSE_PROFILES; commands choose the profiles. With the tests' profile in the
-        # environment or `.env`, `up` would run the tests.
-        environment["COMPOSE_PROFILES"] = ""
+        # Of COMPOSE_PROFILES keep the pool; commands choose the others. With the tests' profile in
+        # the environment or `.env`, `up` would run the tests.
+        chosen_profiles = (self.checkout.chosen("COMPOSE_PROFILES") or "").split(",")
+        environment["COMPOSE_PROFILES"] = POOL if POOL in chosen_profiles else ""
         environment.update(self._given)
         if self._added:
             separator = self.checkout.chosen("COMPOSE_PATH_SEPARATOR") or os.pathsep

@@ -12,7 +12,7 @@ from compose_files import CHECKOUT, COMBINATIONS, DEVELOPMENT, compose_config, r
 
 ONE_SHOT = {"check", "image", "migrate", "test"}
 # A team's other services follow its own rules, but are as closed to the network and the machine.
-OURS = ONE_SHOT | {"db", "redis", "localstack", "cognito", "web", "worker", "proxy"}
+OURS = ONE_SHOT | {"db", "redis", "localstack", "cognito", "web", "worker", "proxy", "pool"}
 # Rules only for the local stack; production's are in test_production_compose.py.
 in_development = pytest.mark.parametrize(
     "combination", DEVELOPMENT.values(), ids=DEVELOPMENT, indirect=True, scope="session"

@@ -616,6 +616,23 @@ CONTRACT: tuple[Variable, ...] = (
         reader="compose",
     ),
     Variable(
+        "POOL_PORT",
+        "Compose",
+        "Port of 127.0.0.1 that the connection pool is published on.",
+        default="6432",
+        example="6433",
+        reader="compose",
+    ),
+    Variable(
+        "DATABASE_SERVER",
+        "Compose",
+        "Where web and worker connect to: the database, or with COMPOSE_PROFILES=pool the\n"
+        "connection pool. The release always connects to the database itself.",
+        default="db:5432",
+        example="pool:6432",
+        reader="compose",
+    ),
+    Variable(
         "REDIS_PORT",
         "Compose",
         "Port of 127.0.0.1 that Redis is published on.",
