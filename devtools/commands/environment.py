@@ -108,7 +108,7 @@ def parity(run: Run) -> int:
 
 def _export_options(parser: argparse.ArgumentParser) -> None:
     from ..ecs import export
-    from ..ecs.target import Target
+    from ..ecs.target import ARCHITECTURES, Target
 
     shown = Target.of(project_table.name(ROOT), "")
     parser.add_argument("what", choices=["ecs"], help="task definitions for Amazon ECS")
@@ -139,6 +139,12 @@ def _export_options(parser: argparse.ArgumentParser) -> None:
         spelled = f"{what} (%(default)s)"
         parser.add_argument(f"--{option}", default=default, metavar=metavar, help=spelled)
     parser.add_argument(
+        "--architecture",
+        choices=ARCHITECTURES,
+        default=shown.architecture,
+        help="processors that the image was built for (%(default)s)",
+    )
+    parser.add_argument(
         "--set",
         action="append",
         default=[],
@@ -161,6 +167,7 @@ def _export_options(parser: argparse.ArgumentParser) -> None:
     "./dev export ecs",
     "./dev export ecs --image registry.example.com/backend:2026-11-20 --output ecs",
     "./dev export ecs --set WEB_CONCURRENCY=4 --check",
+    "./dev export ecs --architecture ARM64   Graviton; docker build --platform linux/arm64",
     options=_export_options,
     answer=shapes.EXPORT,
 )
@@ -174,7 +181,8 @@ def export(run: Run) -> int:
     files = compose.load(run.checkout, python)
     declared = variables.load(run.checkout, python, files)
     image = options.image or export.image(run.checkout, files)
-    chosen = ("family", "region", "prefix", "execution_role", "task_role", "file_system")
+    roles = ("execution_role", "task_role")
+    chosen = ("family", "region", "prefix", *roles, "file_system", "architecture")
     target = Target.of(
         project_table.name(run.checkout.root),
         image,

@@ -14,6 +14,9 @@ from ..errors import Problem
 PLACEHOLDER_ACCOUNT = "000000000000"
 PLACEHOLDER_FILE_SYSTEM = "fs-00000000000000000"
 
+# Of the processors that the image was built for.
+ARCHITECTURES = ("X86_64", "ARM64")
+
 # The variable for the region, the only one that boto3 reads.
 REGION_VARIABLE = "AWS_DEFAULT_REGION"
 
@@ -37,6 +40,7 @@ class Target:
     execution_role: str
     task_role: str
     file_system: str
+    architecture: str = "X86_64"
     given: Mapping[str, str] = field(default_factory=dict)
     from_ssm: Sequence[str] = ()
 

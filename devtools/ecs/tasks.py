@@ -96,7 +96,10 @@ def _task(
         "family": f"{target.family}-{name}",
         "requiresCompatibilities": ["FARGATE"],
         "networkMode": "awsvpc",
-        "runtimePlatform": {"cpuArchitecture": "X86_64", "operatingSystemFamily": "LINUX"},
+        "runtimePlatform": {
+            "cpuArchitecture": target.architecture,
+            "operatingSystemFamily": "LINUX",
+        },
         "cpu": str(units),
         "memory": str(mebibytes),
         "executionRoleArn": target.execution_role,

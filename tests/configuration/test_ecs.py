@@ -120,6 +120,13 @@ def test_a_task_is_at_least_as_large_as_its_container(made, files):
         assert int(task.definition["memory"]) >= sizes.mebibytes(limits["memory"])
 
 
+def test_the_architecture_is_that_of_the_image(made, contract, files):
+    arm = export.made(HERE, files, contract, Target.of("business", IMAGE, architecture="ARM64"))
+    chosen = {task.definition["runtimePlatform"]["cpuArchitecture"] for task in arm}
+    assert (chosen, export.judge(HERE, PYTHON, contract, arm)) == ({"ARM64"}, [])
+    assert made["web"].definition["runtimePlatform"]["cpuArchitecture"] == "X86_64"
+
+
 def test_limits_of_fargate_are_reported(made):
     assert made["worker"].container["stopTimeout"] == tasks.LONGEST_STOP
     assert any("stops within 120 s" in note for note in made["worker"].notes)
