@@ -28,6 +28,8 @@ CANDIDATES = ("python3.13", "python3.12", "python3.11", "python3.14", "python3")
 REQUIREMENTS = "requirements/embedded.txt"
 # The lock of `./dev mcp`, whose packages are installed beside those of `.venv` at its first use.
 PROTOCOL = "requirements/mcp.txt"
+# The lock of the emulator of `./dev cloud`, likewise.
+EMULATOR = "requirements/cloud.txt"
 # The lock of the development image.
 LOCK_OF_IMAGE = "requirements/test.txt"
 # The lock of everything.

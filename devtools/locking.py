@@ -18,6 +18,8 @@ from .terminal import Terminal
 DIRECTORY = "requirements"
 # Everything, in one resolution: all other locks are parts of it, so that they agree.
 WHOLE = "tools"
+# By itself: its packages contradict the others.
+ALONE = "cloud"
 # The oldest Python that a host may have; the locks are valid for newer ones and all platforms.
 PYTHON = "3.11"
 
@@ -64,10 +66,11 @@ def without_wheels(checkout: Checkout, python: Path, terminal: Terminal) -> list
 
     Asks the package index; downloads nothing but descriptions. PostgreSQL and Valkey are packages.
     """
-    lock = Path(DIRECTORY) / f"{WHOLE}.txt"
+    locks = [lock for lock in (WHOLE, ALONE) if (checkout.root / DIRECTORY / f"{lock}.in").exists()]
     found = []
     with terminal.step("looking for wheels"), tempfile.TemporaryDirectory() as nothing:
-        for platform, version in itertools.product(PLATFORMS, (PYTHON, NEWEST_PYTHON)):
+        for name, platform, version in itertools.product(locks, PLATFORMS, (PYTHON, NEWEST_PYTHON)):
+            lock = Path(DIRECTORY) / f"{name}.txt"
             place = ["--python-platform", platform, "--python-version", version]
             done = capture(
                 [str(python), *_WHEELS, *place, "--target", nothing, "-r", str(lock)],
@@ -100,10 +103,11 @@ def _locked(
         for source in sorted(made.glob("*.in"), key=lambda path: (path != whole, path)):
             lock = source.with_suffix(".txt")
             with terminal.step(f"locking {DIRECTORY}/{source.name}"):
-                if source != whole and whole.exists():
+                alone = source == whole or source.stem == ALONE
+                if not alone and whole.exists():
                     # uv keeps the versions that it finds in the file it writes.
                     shutil.copyfile(whole.with_suffix(".txt"), lock)
-                _compile(checkout, python, source, upgrade and source == whole)
+                _compile(checkout, python, source, upgrade and alone)
         locks = sorted(made.glob("*.txt"))
         yield made, [lock.name for lock in locks if not _same(lock, directory)]
 

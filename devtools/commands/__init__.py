@@ -11,7 +11,8 @@ from ..checkout import ROOT
 
 # The order of these imports is the order of the groups in `./dev help`.
 # isort: off
-from . import stack, inside, worktrees, product, environment, quality, production, assistants, help  # noqa: A004, F401
+from . import stack, inside, worktrees, product, environment, quality, production  # noqa: F401
+from . import cloud, assistants, help  # noqa: A004, F401
 
 # isort: on
 from .registry import COMMANDS, GROUPS

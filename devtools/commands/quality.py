@@ -324,7 +324,7 @@ def audit(run: Run) -> int:
         run.terminal.fail(problem)
     if not refused:
         run.terminal.mark(Mark.GOOD, f"{licences.ALLOWED} allows all that production ships")
-    found = auditing.audit(run.checkout, python, environment.LOCK_OF_ALL)
+    found = auditing.audit(run.checkout, python, environment.LOCK_OF_ALL, environment.EMULATOR)
     if run.json:
         run.answer({**asdict(found), "refused_licences": list(map(asdict, refused))})
     for one in found.findings:

@@ -210,6 +210,21 @@ EXPORT = {
     "placeholders": ["text"],
     "parameters": ["text"],
 }
+CLOUD = {
+    "family?": "text",
+    "address?": "text|null",
+    "services?": [
+        {
+            "name": "text",
+            "definition": "text",
+            "desired": "number",
+            "running": "number",
+            "deployment": "text",
+            "tasks": [{"id": "text", "state": "text", "definition": "text"}],
+        }
+    ],
+    "deleted?": ["text"],
+}
 REFERENCE = {"files": ["text"], "changed": "flag"}
 
 TEST = {

@@ -44,6 +44,7 @@ FOREIGN = (
     Foreign("PGDATA", "PostgreSQL: the directory of its cluster"),
     Foreign("WORKER_DEBUG_HOST", "the editor in the dev container: see .vscode/launch.json"),
     Foreign("TEST_RUN", "development.test_runs: the number of a test run, for its processes"),
+    Foreign("CLOUD_*", "devtools.cloud: what its two scripts are told"),
     Foreign("OMIT_SAMPLE_TENANTS", "the init script: a new database has no tenants"),
 )
 

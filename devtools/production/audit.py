@@ -29,8 +29,8 @@ class Audit:
     not_looked_up: list[str]
 
 
-def audit(checkout: Checkout, python: Path, lock: str) -> Audit:
-    """Look up every package of `lock`.
+def audit(checkout: Checkout, python: Path, *locks: str) -> Audit:
+    """Look up every package of `locks`.
 
     An unreachable service is not an error: pip-audit then reports every package as skipped and
     succeeds. The skipped packages are returned, for the caller to report.
@@ -38,7 +38,8 @@ def audit(checkout: Checkout, python: Path, lock: str) -> Audit:
     done = capture(
         [
             *(str(python), "-m", "pip_audit", "--require-hashes", "--disable-pip"),
-            *("--requirement", lock, "--format", "json", "--progress-spinner", "off"),
+            *("--format", "json", "--progress-spinner", "off"),
+            *(part for lock in locks for part in ("--requirement", lock)),
         ],
         directory=checkout.root,
         environment=checkout.variables,

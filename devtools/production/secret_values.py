@@ -39,8 +39,8 @@ EMAIL_FROM={sender}
 _OF_THE_PRODUCT = "\n# The product's own, which docker-compose.prod.yml requires.\n"
 
 
-def write(checkout: Checkout, domain: str = "") -> list[str]:
-    """Write ENVIRONMENT_FILE with new secrets; return the variables that must be filled in.
+def write(checkout: Checkout, domain: str = "", name: str = ENVIRONMENT_FILE) -> list[str]:
+    """Write the file `name` with new secrets; return the variables that must be filled in.
 
     Args:
         domain: the tenants' base domain, from which host names are derived; may be empty.
@@ -60,13 +60,13 @@ def write(checkout: Checkout, domain: str = "") -> list[str]:
     )
     if others := list(_others(checkout)):
         text += _OF_THE_PRODUCT + "".join(f"{name}={value}\n" for name, value in others)
-    path = checkout.root / ENVIRONMENT_FILE
+    path = checkout.root / name
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise DevError(
-            f"{ENVIRONMENT_FILE} exists, and existing volumes use its passwords",
-            f"for a new stack, move it away first: mv {ENVIRONMENT_FILE} {ENVIRONMENT_FILE}.old",
+            f"{name} exists, and existing volumes use its passwords",
+            f"for a new stack, move it away first: mv {name} {name}.old",
         ) from None
     except OSError as error:
         raise checkout.unwritable(error) from error
