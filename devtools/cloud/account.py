@@ -378,7 +378,7 @@ class Cloud:
             tags = self.elb.describe_tags(ResourceArns=[arn])["TagDescriptions"][0]["Tags"]
             if not self._is_ours(tags):
                 raise Refused(
-                    f"{arn} was not made by ./dev cloud", "./dev export ecs --family NAME"
+                    f"{arn} was not made by ./dev cloud up", "./dev export ecs --family NAME"
                 )
         return list(found)
 
@@ -480,7 +480,7 @@ def main() -> int:
     except botocore.exceptions.NoCredentialsError:
         return _failed(
             f"there are no credentials for account {plan['account']}",
-            "log in, or choose: AWS_PROFILE=NAME ./dev cloud ...",
+            "log in, or choose a profile: AWS_PROFILE=NAME",
         )
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
         return _failed(" ".join(str(error).split()), "")
