@@ -1,15 +1,23 @@
 """Tokens that are worth nothing outside the tenant that gave them.
 
-All tokens are signed with one key. A token carries the identity of its tenant, and that of its
+All tokens are signed with SECRET_KEY. A token carries the identity of its tenant, and that of its
 account (USER_ID_FIELD): names and ids can be given again, after a drop or when a sequence is set
 back, and an old token must not be valid for the next user of them.
 """
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.db import connection
 from rest_framework_simplejwt import tokens
-from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.backends import TokenBackend
+from rest_framework_simplejwt.exceptions import (
+    TokenBackendError,
+    TokenBackendExpiredToken,
+    TokenError,
+)
+from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.utils import datetime_from_epoch
 
 from users.models import LogIn, User
@@ -24,8 +32,29 @@ else:
     _Token = object
 
 
+class Keys(TokenBackend):
+    """Signs with SECRET_KEY, and also accepts what a key of SECRET_KEY_FALLBACKS has signed."""
+
+    def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:
+        try:
+            return super().decode(token, verify)
+        except TokenBackendExpiredToken:
+            raise
+        except TokenBackendError as refused:
+            for key in settings.SECRET_KEY_FALLBACKS:
+                with suppress(TokenBackendError):
+                    return TokenBackend(self.algorithm, key, leeway=self.leeway).decode(token)
+            raise refused
+
+
+_KEYS = Keys(api_settings.ALGORITHM, api_settings.SIGNING_KEY, leeway=api_settings.LEEWAY)
+
+
 class TenantClaim(_Token):
     """Writes the tenant into a new token, and demands it of one that is shown."""
+
+    def get_token_backend(self) -> TokenBackend:
+        return _KEYS
 
     def __init__(self, token: Any = None, verify: bool = True) -> None:
         super().__init__(token, verify)

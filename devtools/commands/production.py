@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import environment
+from ..errors import DevError
 from ..interpreter import Local
-from ..production import inventory, licences
+from ..production import inventory, licences, rotation
 from ..production.stack import COMPOSE_FILE, ENVIRONMENT_FILE, ProductionStack
 from ..terminal import Mark, Terminal, seconds
 from . import shapes
@@ -71,6 +72,45 @@ def roll(run: Run) -> int:
     if run.json:
         run.answer({"seconds": round(took, 1)})
     run.terminal.mark(Mark.GOOD, f"rolled in {seconds(took)}")
+    return 0
+
+
+def _rotate_options(parser: argparse.ArgumentParser) -> None:
+    names = [*rotation.SECRETS]
+    parser.add_argument("name", choices=names, metavar="NAME", help=f"one of {', '.join(names)}")
+    parser.add_argument(
+        "--forget",
+        action="store_true",
+        help="do not change SECRET_KEY: end all log-ins that an earlier one has signed",
+    )
+    _stack_options(parser)
+
+
+@command(
+    "rotate",
+    "change a secret of the production stack while it serves",
+    "./dev rotate SECRET_KEY   also signs tokens; log-ins stay",
+    "./dev rotate SECRET_KEY --forget   a fortnight later, or at once if the old key leaked",
+    "./dev rotate APP_PASSWORD",
+    options=_rotate_options,
+    answer=shapes.SECONDS,
+)
+def rotate(run: Run) -> int:
+    began = time.monotonic()
+    stack = ProductionStack(run.checkout, run.options.env_file)
+    name = run.options.name
+    with run.checkout.lock(run.terminal, f"rotate {name}", "production"):
+        if not run.options.forget:
+            rotation.rotate(stack, name, run.terminal)
+        elif name == rotation.KEY:
+            rotation.forget(stack, run.terminal)
+        else:
+            raise DevError(f"--forget is for {rotation.KEY}", f"./dev rotate {name}")
+    took = time.monotonic() - began
+    if run.json:
+        run.answer({"seconds": round(took, 1)})
+    run.terminal.mark(Mark.GOOD, f"done in {seconds(took)}")
+    run.terminal.say(f"  keep a copy of {stack.environment_file} where you keep secrets")
     return 0
 
 

@@ -58,6 +58,7 @@ DIFFERENCES: tuple[Declared, ...] = (
     Declared("redis", "variable *", SECRETS),
     Declared("redis", "command", SECRETS),
     Declared("redis", "entrypoint", SECRETS),
+    Declared("redis", "health check", SECRETS),
     Declared("*", "variable REDIS_URL", SECRETS),
     Declared("*", "variable CELERY_*", SECRETS),
     Declared("*", "networks", REACH),

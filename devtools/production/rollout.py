@@ -14,6 +14,7 @@ from ..terminal import Terminal
 from .stack import ProductionStack
 
 SERVICES = ("web", "worker")
+_RELEASE = ("check", "migrate")  # each ends by itself
 HEALTHY_WITHIN = 180  # seconds
 MIGRATED_WITHIN = 3600  # seconds
 # The proxy probes every half second; allow a probe and its answer.
@@ -27,12 +28,7 @@ def roll(stack: ProductionStack, terminal: Terminal) -> None:
         DevError: on failure. The old containers still serve then: new ones that do not become
         healthy are removed.
     """
-    _refuse_a_fixed_port(stack)
-    old = {service: stack.containers(service) for service in SERVICES}
-    missing = [service for service, containers in old.items() if not containers]
-    if missing:
-        command = " ".join([*stack.command, "up --detach --wait"])
-        raise DevError(f"not running: {', '.join(missing)}", f"start the stack: {command}")
+    old = refuse_if_not_possible(stack)
     with terminal.step("release"):
         _release(stack)
     with terminal.step("starting new web and worker"):
@@ -40,6 +36,17 @@ def roll(stack: ProductionStack, terminal: Terminal) -> None:
     for service, containers in old.items():
         with terminal.step(f"stopping old {service}"):
             _remove(stack, service, containers)
+
+
+def refuse_if_not_possible(stack: ProductionStack) -> dict[str, list[str]]:
+    """Return the running containers of SERVICES. Raises DevError if they cannot be replaced."""
+    _refuse_a_fixed_port(stack)
+    old = {service: stack.containers(service) for service in SERVICES}
+    missing = [service for service, containers in old.items() if not containers]
+    if missing:
+        command = " ".join([*stack.command, "up --detach --wait"])
+        raise DevError(f"not running: {', '.join(missing)}", f"start the stack: {command}")
+    return old
 
 
 def _refuse_a_fixed_port(stack: ProductionStack) -> None:
@@ -56,8 +63,12 @@ def _refuse_a_fixed_port(stack: ProductionStack) -> None:
 def _release(stack: ProductionStack) -> None:
     """Check the environment and migrate, with the new image."""
     # Not --no-deps, here and below: Compose would take the container for an outdated one, and
-    # recreate it at the next `up`.
-    stack.compose("up", "--detach", "--no-build", "migrate", timeout=HEALTHY_WITHIN)
+    # recreate it at the next `up`. --no-recreate for database and Redis, which must keep running
+    # when a variable of theirs has changed.
+    stack.compose("rm", "--force", *_RELEASE)
+    stack.compose(
+        "up", "--detach", "--no-build", "--no-recreate", "migrate", timeout=HEALTHY_WITHIN
+    )
     (container,) = _all_containers(stack, "migrate")
     if stack.docker("wait", container, timeout=MIGRATED_WITHIN).output.strip() != "0":
         words = stack.docker("logs", "--tail", "30", container)

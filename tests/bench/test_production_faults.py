@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -15,12 +16,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
-from production_stack import ProductionStack, production_stack, project_name
+from production_stack import ENVIRONMENT_FILE, ProductionStack, production_stack, project_name
+from restarts import RECOVERY_TIMEOUT, restart_machine
 from running_stack import CHECKOUT, eventually, why_no_daemon
 from shoppers import Shoppers
+
+from devtools import dotenv
+from devtools.production import rotation
 
 pytestmark = [
     pytest.mark.stack,
@@ -68,6 +74,37 @@ with schema_context("test1"):
                       for o in rows]))
 """
 
+MIGRATION = """
+from django.db import migrations, models
+
+class Migration(migrations.Migration):
+    dependencies = [("users", "0005_log_in")]
+    operations = [migrations.AddField("user", "later", models.IntegerField(null=True))]
+"""
+OFFICE = """
+import json
+from django.conf import settings
+from django.contrib import auth
+from django.contrib.sessions.backends.cache import SessionStore
+from django.http import HttpRequest
+from django_tenants.utils import schema_context
+from users.models import User
+with schema_context("test1"):
+    request = HttpRequest()
+    request.session = SessionStore()
+    email = "office@example.com"
+    user = User.objects.filter(email=email).first() or User.objects.create_superuser(email)
+    auth.login(request, user, "django.contrib.auth.backends.ModelBackend")
+    request.session.save()
+    print(json.dumps([request.session.session_key]))
+"""
+STALE_REDIS = 'REDISCLI_AUTH="$REDIS_PASSWORD" redis-cli ping 2>&1'
+# By the container's address: connections from 127.0.0.1 need no password.
+STALE_DATABASE = """
+for login in "postgres $POSTGRES_PASSWORD" "app $APP_PASSWORD" "app_owner $APP_OWNER_PASSWORD"; do
+    PGPASSWORD=${login#* } psql --host "$(hostname -i)" --username "${login%% *}" homeport -c ''
+done
+"""
 NEWEST_ORDER = """
 from django_tenants.utils import schema_context
 from orders.models import Order
@@ -137,12 +174,13 @@ class Trial:
             self.stack.run("docker", "unpause", container)
         self.interrupt(service)
 
-    def report(self, fault: str, began: float, ended: float, before: int) -> Figures:
+    def report(self, fault: str, began: float, ended: float, before: int, within: float) -> Figures:
         """Wait until the stack is healthy; record failures and their times after the fault.
 
         Args:
             began, ended: of the fault, monotonic.
             before: number of requests answered before.
+            within: seconds until the stack must be healthy.
         """
         well = 0.0
 
@@ -153,7 +191,7 @@ class Trial:
             well = time.monotonic()
             return True
 
-        eventually(is_well, within=RECOVERS_WITHIN)
+        eventually(is_well, within=within)
         orders = len(self.shoppers.accepted)
         eventually(lambda: len(self.shoppers.accepted) >= orders + BUYERS, within=RECOVERS_WITHIN)
         failed = self.shoppers.failed_since(began)
@@ -204,11 +242,13 @@ def kept_orders(stack: ProductionStack) -> list[list]:
     return json.loads(stack.python(ORDERS_KEPT))
 
 
-def during(trial: Trial, fault: str, work) -> Figures:
+def during(
+    trial: Trial, fault: str, work: Callable[[], object], within: float = RECOVERS_WITHIN
+) -> Figures:
     """Run `work`, which causes the fault, and report on it."""
     before, began = trial.shoppers.answered, time.monotonic()
     work()
-    return trial.report(fault, began, time.monotonic(), before)
+    return trial.report(fault, began, time.monotonic(), before, within)
 
 
 # --- replacing and scaling ------------------------------------------------------------------
@@ -217,6 +257,86 @@ def during(trial: Trial, fault: str, work) -> Figures:
 def test_rolling_under_orders_fails_no_request(trial):
     figures = during(trial, "`./dev roll`", lambda: trial.stack.dev("roll", timeout=900))
     assert figures.failed == {}
+
+
+@pytest.fixture
+def office(trial) -> Callable[[], int]:
+    """Log in to the admin; return a request with that log-in, which returns the status."""
+    (cookie,) = json.loads(trial.stack.python(OFFICE))
+
+    def ask() -> int:
+        nonlocal cookie
+        answer = trial.stack.ask("/admin/", Cookie=f"sessionid={cookie}")
+        # With another key, Django moves the session to another id.
+        if moved := re.search(r"sessionid=(\w+)", answer.headers.get("set-cookie", "")):
+            cookie = moved[1]
+        return answer.status
+
+    return ask
+
+
+@pytest.mark.parametrize("name", rotation.SECRETS)
+def test_a_secret_is_rotated_without_a_failed_request_or_a_lost_log_in(trial, office, name):
+    def known() -> str:
+        return dotenv.load(trial.stack.checkout / ENVIRONMENT_FILE, lambda _: None).values[name]
+
+    before, others = known(), trial.stack.containers("db", "redis", "proxy")
+    fault = f"`./dev rotate {name}`"
+    figures = during(trial, fault, lambda: trial.stack.dev("rotate", name, timeout=900))
+    assert figures.failed == {}
+    assert known() != before
+    assert office() == 200
+    assert trial.stack.containers("db", "redis", "proxy") == others
+
+
+def test_a_restart_of_the_machine_is_survived_and_revives_no_password(trial):
+    """The environment of the containers of database and Redis has those from before a rotation."""
+    interrupted = ("web", "worker", "db", "redis", "proxy")
+
+    def restart() -> None:
+        for service in interrupted:
+            trial.interrupt(service)
+        restart_machine(trial.stack)
+
+    during(trial, "restart of the machine: all killed at once", restart, RECOVERY_TIMEOUT)
+    refused = trial.stack.compose("exec", "-T", "redis", "sh", "-c", STALE_REDIS).stdout
+    assert "WRONGPASS" in refused
+    refused = trial.stack.compose("exec", "-T", "db", "sh", "-c", STALE_DATABASE, check=False)
+    assert refused.stderr.count("password authentication failed") == 3
+
+
+@pytest.fixture
+def later(trial) -> Iterator[str]:
+    """The image of a later release, whose migration the code of now lacks."""
+    image = f"{trial.stack.project}:later"
+    directory = trial.stack.checkout / "later"
+    directory.mkdir(mode=0o755)
+    (directory / "9999_later.py").write_text(MIGRATION)
+    now = f"FROM {trial.stack.project}:production\n"
+    copied = "COPY --chmod=0644 9999_later.py /app/backend/users/migrations/\n"
+    (directory / "Dockerfile").write_text(now + copied)
+    trial.stack.run("docker", "build", "--quiet", "--tag", image, str(directory), timeout=600)
+    yield image
+    trial.stack.run("docker", "rmi", "--force", image, check=False)
+
+
+def test_a_release_and_the_way_back_fail_no_request(trial, later):
+    def image_of_web() -> str:
+        (web,) = trial.containers("web")
+        return trial.stack.run("docker", "inspect", "-f", "{{.Config.Image}}", web).stdout.strip()
+
+    def columns() -> int:
+        ask = "SELECT count(*) FROM information_schema.columns WHERE column_name = 'later'"
+        psql = ("exec", "-T", "db", "psql", "-XqAtU", "postgres", "homeport", "-c", ask)
+        return int(trial.stack.compose(*psql).stdout)
+
+    now = image_of_web()
+    for fault, image in (("a release with a migration", later), ("back to the image before", now)):
+        roll = partial(trial.stack.dev, "roll", timeout=900, BACKEND_IMAGE=image)
+        assert during(trial, fault, roll).failed == {}
+        assert image_of_web() == image
+        assert columns() == 3, "public and both tenants"
+    trial.stack.compose("exec", "-T", "web", "bin/healthy", "stack")
 
 
 def test_scaling_out_fails_no_request_and_all_serve(trial):

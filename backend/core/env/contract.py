@@ -110,6 +110,16 @@ CONTRACT: tuple[Variable, ...] = (
         secret=True,
     ),
     Variable(
+        "SECRET_KEY_FALLBACKS",
+        "Django",
+        "Further keys whose signatures are accepted, comma separated. `./dev rotate SECRET_KEY`\n"
+        "writes it.",
+        words,
+        example="{random}",
+        secret=True,
+        deployments=PRODUCTION,
+    ),
+    Variable(
         "ALLOWED_HOSTS",
         "Django",
         "Accepted host names, comma separated; a leading dot includes subdomains.",
@@ -179,6 +189,16 @@ CONTRACT: tuple[Variable, ...] = (
         required_in=PRODUCTION,
         secret=True,
         guards=True,
+    ),
+    Variable(
+        "APP_PASSWORD_FALLBACK",
+        "Database",
+        "Tried if the database refuses the password of DATABASE_URL, so that it can be changed\n"
+        "while web and worker run. `./dev rotate APP_PASSWORD` writes it.",
+        line,
+        example="{random}",
+        secret=True,
+        deployments=PRODUCTION,
     ),
     Variable(
         "DATABASE_CONN_MAX_AGE",
@@ -945,6 +965,11 @@ REFUSED_IN_PRODUCTION: tuple[Refusal, ...] = (
         "SECRET_KEY",
         lambda key: key.startswith("django-insecure-"),
         "begins with django-insecure-, which marks a public key",
+    ),
+    (
+        "SECRET_KEY_FALLBACKS",
+        lambda keys: any(len(key) < 50 or LOCAL_KEY in key for key in keys),
+        "has a key that is shorter than 50 characters or public",
     ),
     ("ALLOWED_HOSTS", lambda hosts: any(map(_too_wide, hosts)), "answers to any name"),
     (

@@ -18,6 +18,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent.parent
 # https://docs.djangoproject.com/en/5.2/ref/settings/
 
 SECRET_KEY = env["SECRET_KEY"]
+SECRET_KEY_FALLBACKS = env["SECRET_KEY_FALLBACKS"]
 DEBUG = False
 ALLOWED_HOSTS = env["ALLOWED_HOSTS"]
 CSRF_TRUSTED_ORIGINS = env["CSRF_TRUSTED_ORIGINS"]
@@ -139,6 +140,7 @@ DATABASES = {
     "default": {
         **env["DATABASE_URL"],
         "ENGINE": "tenants.postgresql",
+        "PASSWORD_FALLBACK": env["APP_PASSWORD_FALLBACK"],
         "CONN_MAX_AGE": env["DATABASE_CONN_MAX_AGE"],
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {

@@ -141,6 +141,7 @@ def test_production_names_every_missing_variable_at_once():
         ("SECRET_KEY", "local-only-key-that-protects-nothing" * 2, "public"),
         ("SECRET_KEY", f"django-insecure-{'abcdefghijklmnop' * 4}", "a public key"),
         ("SECRET_KEY", "$(python -c 'import secrets; print(secrets.token_urlsafe(50))')", "shell"),
+        ("SECRET_KEY_FALLBACKS", f"{'abcdefghij' * 6},short", "shorter than 50"),
         ("ALLOWED_HOSTS", ".com", "any name"),
         ("CSRF_TRUSTED_ORIGINS", "https://*.com", "top-level"),
         ("CSRF_TRUSTED_ORIGINS", "https://*", "top-level"),

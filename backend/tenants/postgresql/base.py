@@ -119,6 +119,17 @@ class DatabaseWrapper(base.DatabaseWrapper):
         super()._commit()
         self.search_path_set_schemas = None
 
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """Connect; try the other password if this one is refused, because a role has only one."""
+        try:
+            return super().get_new_connection(conn_params)
+        except OperationalError as error:
+            other = self.settings_dict.get("PASSWORD_FALLBACK")
+            # libpq gives no code for what happens before a connection is made.
+            if not other or "password authentication failed" not in str(error):
+                raise
+            return super().get_new_connection({**conn_params, "password": other})
+
     def is_usable(self) -> bool:
         """Tell whether the server still answers on this connection, within ALIVE_WITHIN seconds.
 

@@ -16,7 +16,14 @@ from django.core.cache import cache
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.db import DataError, InternalError, ProgrammingError, connection, transaction
+from django.db import (
+    DataError,
+    InternalError,
+    OperationalError,
+    ProgrammingError,
+    connection,
+    transaction,
+)
 from django.test import Client
 from django_tenants.utils import schema_context
 
@@ -200,6 +207,19 @@ def test_who_may_run_any_sql_is_not_stopped():
 
 
 # --- connections --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fallback", [APPLICATION["password"], "neither", ""])
+def test_the_other_password_is_tried_if_the_first_is_refused(fallback):
+    """What `./dev rotate APP_PASSWORD` relies on."""
+    other = connection.copy()
+    other.settings_dict.update(PASSWORD="refused", PASSWORD_FALLBACK=fallback)
+    if fallback == APPLICATION["password"]:
+        other.ensure_connection()
+        other.close()
+    else:
+        with pytest.raises(OperationalError, match="password authentication failed"):
+            other.ensure_connection()
 
 
 def is_at(tenant):

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import jwt
 import pytest
 from django.core import mail
 from django.utils import timezone
@@ -12,7 +13,7 @@ from cloud.cognito import LEEWAY
 from users.models import LogIn, User
 from users.tasks import remove_expired_log_ins, send_notice
 from users.throttling import AccountThrottle, ClientThrottle, StrangersThrottle
-from users.tokens import AccessToken
+from users.tokens import AccessToken, RefreshToken
 
 pytestmark = pytest.mark.django_db
 
@@ -405,6 +406,40 @@ def test_a_token_of_a_web_whose_clock_is_a_little_ahead_is_good(site, ann):
     token.set_iat(at_time=timezone.now() + timedelta(seconds=LEEWAY / 2))
     site.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
     assert site.get(PROFILE).status_code == 200
+
+
+def signed_with(key, token):
+    return jwt.encode(token.payload, key, algorithm="HS256")
+
+
+def test_tokens_of_an_earlier_key_are_good_until_it_is_forgotten(site, post, ann, settings):
+    """What `./dev rotate SECRET_KEY` relies on: no log-in ends."""
+    earlier = "an-earlier-key-0123456789-0123456789-0123456789-0123456789"
+    refresh = RefreshToken.for_user(ann)
+    site.credentials(HTTP_AUTHORIZATION=f"Bearer {signed_with(earlier, refresh.access_token)}")
+    assert site.get(PROFILE).status_code == 401
+
+    settings.SECRET_KEY_FALLBACKS = ["x" * 50, earlier]
+    assert site.get(PROFILE).status_code == 200
+    site.credentials()
+    assert post(REFRESH, refresh=signed_with(earlier, refresh)).status_code == 200
+
+
+def test_a_session_of_an_earlier_key_is_good_until_it_is_forgotten(office, settings):
+    earlier, settings.SECRET_KEY = settings.SECRET_KEY, "x" * 50
+    settings.SECRET_KEY_FALLBACKS = [earlier]
+    assert [office.get("/admin/").status_code for _ in range(2)] == [200, 200]
+
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "y" * 50, []
+    assert office.get("/admin/").status_code == 302
+
+
+def test_an_expired_or_foreign_token_of_an_earlier_key_is_refused(site, ann, settings):
+    earlier = "an-earlier-key-0123456789-0123456789-0123456789-0123456789"
+    settings.SECRET_KEY_FALLBACKS = [earlier]
+    for key, token in ((earlier, expired(ann)), ("y" * 50, AccessToken.for_user(ann))):
+        site.credentials(HTTP_AUTHORIZATION=f"Bearer {signed_with(key, token)}")
+        assert site.get(PROFILE).status_code == 401
 
 
 @pytest.mark.parametrize("header", ["Bearer", "Bearer a b", "Bearer ü", "Basic YTpi", "x" * 5000])
