@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import FAILED, DevError, Problem, UsageError
+from ..production.stack import ENVIRONMENT_FILE
 from ..services import WEB
 from ..terminal import Mark, megabytes, table
 from . import shapes
@@ -14,6 +15,7 @@ from .options import completed_by, yes_option
 from .registry import Run, group
 
 if TYPE_CHECKING:
+    from ..database_upgrade import Clusters
     from ..snapshots import Snapshots
 
 command = group(
@@ -162,6 +164,82 @@ def execute(run: Run) -> int:
     if not words:
         raise UsageError(f"missing command to run in {service}", f"./dev exec {service} COMMAND")
     return run.engine.execute(service, words)
+
+
+def _upgrade_db_options(parser: argparse.ArgumentParser) -> None:
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument("--back", action="store_true", help="use the kept data of the old version")
+    way.add_argument("--forget", action="store_true", help="delete the kept data")
+    parser.add_argument("--production", action="store_true", help="that of the production stack")
+    parser.add_argument(
+        "--env-file",
+        default=ENVIRONMENT_FILE,
+        metavar="FILE",
+        help="environment file of the production stack (%(default)s)",
+    )
+    yes_option(parser)
+
+
+@command(
+    "upgrade-db",
+    "take the database's data to the declared major version of PostgreSQL",
+    "./dev upgrade-db   while the stack is down; the old data is kept",
+    "./dev upgrade-db --back   then use a checkout that declares the old version",
+    "./dev upgrade-db --forget",
+    "./dev upgrade-db --production",
+    options=_upgrade_db_options,
+    answer=shapes.UPGRADE_DB,
+)
+def upgrade_db(run: Run) -> int:
+    from .. import database_upgrade
+
+    clusters = _clusters(run)
+    with run.checkout.lock(run.terminal, "upgrade-db"):
+        if run.options.back:
+            if not run.confirmed([f"what was written to {clusters.place} since the upgrade"]):
+                return FAILED
+            with run.terminal.step("putting the old data back"):
+                version = database_upgrade.go_back(clusters)
+            said = f"{clusters.place} is of PostgreSQL {version} again"
+            return _upgraded(run, said, {"from": clusters.wanted, "to": version})
+        if run.options.forget:
+            if not run.confirmed([clusters.kept_place]):
+                return FAILED
+            database_upgrade.forget(clusters)
+            return _upgraded(run, f"{clusters.kept_place} was deleted", {})
+        found = database_upgrade.upgrade(clusters, run.terminal)
+    if found is None:
+        said = f"nothing to do: {clusters.place} has no data of another version"
+        return _upgraded(run, said, {})
+    _upgraded(run, f"PostgreSQL {found['from']} to {found['to']}: every table is equal", found)
+    for name, facts in found["schemas"].items():
+        run.terminal.say(f"  {name}: {facts['tables']} tables, {facts['rows']} rows")
+    run.terminal.say(f"  {clusters.kept_place} has the old data; to delete it: --forget")
+    return 0
+
+
+def _clusters(run: Run) -> Clusters:
+    from ..database_upgrade import Volumes
+    from ..engines.compose import ComposeEngine
+    from ..production.stack import ProductionStack
+
+    if run.options.production:
+        stack = ProductionStack(run.checkout, run.options.env_file)
+        return Volumes(run.checkout, run.checkout.variables, stack.configuration)
+    if not isinstance(run.engine, ComposeEngine):
+        raise DevError(
+            f"the engine {run.engine.name} cannot upgrade the database",
+            "docs/data.md#a-new-major-version-of-postgresql",
+        )
+    project = run.engine.project
+    return Volumes(run.checkout, project.environment, project.configuration)
+
+
+def _upgraded(run: Run, said: str, found: dict[str, Any]) -> int:
+    if run.json:
+        run.answer(found)
+    run.terminal.mark(Mark.GOOD, said)
+    return 0
 
 
 def _snapshot_options(parser: argparse.ArgumentParser) -> None:

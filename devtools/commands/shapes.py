@@ -63,6 +63,11 @@ SNAPSHOTS = {
     "restore": {"restored": "text", "failing": {"<health check>": "text"}},
     "delete": {"deleted": "text"},
 }
+UPGRADE_DB = {
+    "from?": "number",
+    "to?": "number",
+    "schemas?": {"<schema>": {"tables": "number", "rows": "number"}},
+}
 WORKTREES = {
     "list": [
         {

@@ -1,0 +1,342 @@
+"""Taking the database's data to another major version of PostgreSQL.
+
+The old cluster is kept, and read by a server of its version. Its dump fills a new cluster, and
+each table of both is compared. PG_VERSION is the first file that is deleted of a cluster and the
+last that is copied, so a cluster that has it is complete. After an interruption, the same command
+begins again from the one that is complete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import tempfile
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import IO, Any
+
+from . import readiness
+from .checkout import Checkout
+from .errors import DevError, Problem
+from .process import Result, capture
+from .services import DATABASE
+from .terminal import Terminal
+
+# Beside a new cluster while it is not complete. No server of the stack starts then.
+INCOMPLETE = "upgrade-incomplete"
+_STARTED_WITHIN = 120  # seconds
+_DONE_WITHIN = 24 * 3600  # seconds
+
+# A line for each table, sequence and role: schema, name, rows, and a sum that the order of the rows
+# does not change. The same in every version, unlike PostgreSQL's own hash functions.
+SUMS = r"""
+SELECT format(
+    'SELECT %L, %L, count(*), sum((''x'' || left(md5(t::text), 16))::bit(64)::bigint) FROM %s t',
+    nspname, relname, pg_class.oid::regclass)
+FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+WHERE relkind IN ('r', 'm') AND nspname !~ '^pg_' AND nspname <> 'information_schema'
+\gexec
+SELECT schemaname, sequencename, NULL, last_value FROM pg_sequences;
+SELECT '', roleid::regrole, count(*),
+    sum(('x' || left(md5(member::regrole::text), 16))::bit(64)::bigint)
+FROM pg_auth_members WHERE NOT starts_with(roleid::regrole::text, 'pg_') GROUP BY roleid;
+"""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What there is: major versions, 0 for none.
+
+    `other` is of a cluster in use that the declared version cannot read, `kept` of the one that
+    an upgrade keeps, `incomplete` whether the cluster in use is being made from that.
+    """
+
+    other: int
+    kept: int
+    incomplete: bool
+
+
+class Clusters(ABC):
+    """The old and the new cluster of one stack, and a server for each."""
+
+    wanted: int
+    place: str  # of the cluster in use, in words
+    kept_place: str
+
+    @abstractmethod
+    def look(self) -> Found:
+        """What there is. Raises DevError if a server uses it."""
+
+    @abstractmethod
+    def keep(self, version: int) -> None:
+        """Put the cluster in use, of this version, aside; an incomplete copy is replaced."""
+
+    @abstractmethod
+    def put_back(self) -> None:
+        """Make the kept cluster the one in use. Nothing is kept then."""
+
+    @abstractmethod
+    def forget(self) -> None:
+        """Delete the kept cluster."""
+
+    @abstractmethod
+    def serving(self, kept: int) -> contextlib.AbstractContextManager[None]:
+        """Make a new cluster in place of what is there, and run both servers during the block."""
+
+    @abstractmethod
+    def sums(self, *, of_kept: bool) -> str:
+        """The output of SUMS, lines of columns separated by tabs."""
+
+    @abstractmethod
+    def transfer(self) -> None:
+        """Fill the new cluster with the dump of the kept one."""
+
+    @abstractmethod
+    def complete(self) -> None:
+        """Record, after `serving`, that the new cluster is complete."""
+
+
+def upgrade(clusters: Clusters, terminal: Terminal) -> dict[str, Any] | None:
+    """Take the data along; return what was compared, None if there is nothing to do.
+
+    Raises:
+        DevError: on failure; the old cluster is complete then, in its place or kept.
+    """
+    found = clusters.look()
+    if not found.other and not found.incomplete:
+        return None
+    version = found.other or found.kept
+    if version > clusters.wanted:
+        raise DevError(
+            f"{clusters.place} was written by PostgreSQL {version}, which is newer than"
+            f" {clusters.wanted}",
+            "use a checkout that declares it, or the way back: ./dev upgrade-db --back",
+        )
+    if found.other:
+        with terminal.step(f"keeping the data of PostgreSQL {version}"):
+            clusters.keep(version)
+    with clusters.serving(version):
+        with terminal.step(f"reading every row of PostgreSQL {version}"):
+            before = clusters.sums(of_kept=True)
+        with terminal.step(f"filling PostgreSQL {clusters.wanted}"):
+            clusters.transfer()
+        with terminal.step("comparing every table"):
+            differing = sorted(_rows(before) ^ _rows(clusters.sums(of_kept=False)))
+    if differing:
+        names = ", ".join(dict.fromkeys(f"{schema}.{name}" for schema, name, *_ in differing))
+        raise DevError(
+            f"the data differs after the upgrade: {names}",
+            f"{clusters.kept_place} has all of it; try again, or go back: ./dev upgrade-db --back",
+        )
+    clusters.complete()
+    return {"from": version, "to": clusters.wanted, **_summary(before)}
+
+
+def go_back(clusters: Clusters) -> int:
+    """Make the kept cluster the one in use; return its version. Raises DevError without one."""
+    kept = clusters.look().kept
+    if not kept:
+        raise DevError(f"nothing is kept: there is no {clusters.kept_place}")
+    clusters.put_back()
+    return kept
+
+
+def forget(clusters: Clusters) -> None:
+    """Delete the kept cluster. Raises DevError unless the upgrade is complete."""
+    found = clusters.look()
+    if not found.kept:
+        raise DevError(f"nothing is kept: there is no {clusters.kept_place}")
+    if found.incomplete:
+        raise DevError(
+            f"the upgrade is not complete, and {clusters.kept_place} is the only copy",
+            "./dev upgrade-db",
+        )
+    clusters.forget()
+
+
+def _rows(text: str) -> set[tuple[str, ...]]:
+    return {tuple(line.split("\t")) for line in text.splitlines()}
+
+
+def _summary(text: str) -> dict[str, Any]:
+    """Tables and rows of each schema."""
+    tables: Counter[str] = Counter()
+    rows: Counter[str] = Counter()
+    for schema, _name, number, _sum in _rows(text):
+        if schema and number:  # neither a sequence nor a role
+            tables[schema] += 1
+            rows[schema] += int(number)
+    return {"schemas": {name: {"tables": tables[name], "rows": rows[name]} for name in tables}}
+
+
+# Copy a cluster, PG_VERSION last.
+_COPY = """
+set -e
+rm -f /to/PG_VERSION /to/*/docker/PG_VERSION
+find /to -mindepth 1 -delete
+mkdir /to/.part
+cp -a /from/. /to/.part/
+find /to/.part -mindepth 1 -maxdepth 1 ! -name PG_VERSION -exec mv {} /to/ \\;
+test ! -e /to/.part/PG_VERSION || mv /to/.part/PG_VERSION /to/
+rmdir /to/.part
+chown "$(stat -c %u:%g /from)" /to
+chmod "$(stat -c %a /from)" /to
+"""
+_CLEAR = f"""
+set -e
+touch /to/{INCOMPLETE}
+rm -f /to/PG_VERSION /to/*/docker/PG_VERSION
+find /to -mindepth 1 ! -name {INCOMPLETE} -delete
+"""
+_LOOK = f"""
+cd /to
+for found in PG_VERSION */docker/PG_VERSION; do test ! -s $found || cat $found; done
+test ! -e {INCOMPLETE} || echo {INCOMPLETE}
+"""
+_PSQL = 'exec psql -XqAt -F "$1" -v ON_ERROR_STOP=1 -U "$POSTGRES_USER" -d "$POSTGRES_DB"'
+_IS_READY = 'pg_isready -q -h 127.0.0.1 -U "$POSTGRES_USER" -d "$POSTGRES_DB"'
+
+
+class Volumes(Clusters):
+    """Clusters in the volume that a Compose file declares for its database, and in a second one."""
+
+    def __init__(
+        self, checkout: Checkout, environment: Mapping[str, str], configuration: dict[str, Any]
+    ) -> None:
+        """`environment` is that of `docker`; `configuration` is the Compose file's, filled in."""
+        self._checkout, self._environment = checkout, environment
+        self._service = service = configuration["services"][DATABASE]
+        (source,) = [one["source"] for one in service["volumes"] if one["type"] == "volume"]
+        self._volume = configuration["volumes"][source]["name"]
+        self._kept = f"{self._volume}-kept"
+        self.place, self.kept_place = f"the volume {self._volume}", f"the volume {self._kept}"
+        self._image = service["image"]
+        self.wanted = int(re.sub(r".*postgres\D*:(\d+).*", r"\1", self._image))
+        self._old, self._new = f"{self._volume}-old", f"{self._volume}-new"
+
+    def look(self) -> Found:
+        self._remove_servers()
+        for volume in (self._volume, self._kept):
+            if self._docker("ps", "--quiet", "--filter", f"volume={volume}").output:
+                raise DevError(f"a container uses the volume {volume}", "stop the stack: down")
+        here, kept = self._look_at(self._volume), self._look_at(self._kept)
+        versions = [int(word) for word in here if word.isdigit()]
+        return Found(
+            other=max((version for version in versions if version != self.wanted), default=0),
+            kept=max((int(word) for word in kept), default=0),
+            incomplete=INCOMPLETE in here,
+        )
+
+    def keep(self, version: int) -> None:
+        labels = json.loads(
+            self._docker("volume", "inspect", "-f", "{{json .Labels}}", self._volume).output
+        )
+        # Not that of the declared volume, which Compose would take it for.
+        options = [
+            f"--label={name}={value}"
+            for name, value in (labels or {}).items()
+            if name != "com.docker.compose.volume"
+        ]
+        self._docker("volume", "create", *options, self._kept)
+        self._shell(_COPY, source=self._volume, target=self._kept)
+
+    def put_back(self) -> None:
+        self._shell(_COPY, source=self._kept, target=self._volume)
+        self.forget()
+
+    def forget(self) -> None:
+        self._docker("volume", "rm", self._kept)
+
+    @contextlib.contextmanager
+    def serving(self, kept: int) -> Iterator[None]:
+        self._shell(_CLEAR, target=self._volume)
+        image = re.sub(r"(postgres\D*:)\d+", rf"\g<1>{kept}", self._image)
+        # Up to 17, the volume is the cluster. A dump locks every table.
+        directory = "/var/lib/postgresql/data" if kept < 18 else "/var/lib/postgresql"
+        command = ("postgres", "-c", "max_locks_per_transaction=1024")
+        try:
+            self._start(self._old, f"{self._kept}:{directory}", image, *command)
+            self._start(self._new, f"{self._volume}:/var/lib/postgresql", self._image, "postgres")
+            yield
+            # With a checkpoint, so that the next start recovers nothing.
+            self._docker("stop", "--timeout", "120", self._new, timeout=150)
+        finally:
+            self._remove_servers()
+
+    def sums(self, *, of_kept: bool) -> str:
+        server = self._old if of_kept else self._new
+        with tempfile.TemporaryFile() as statements:
+            statements.write(SUMS.encode())
+            statements.seek(0)
+            command = ("exec", "--interactive", server, "sh", "-c", _PSQL, "sh", "\t")
+            return self._docker(*command, timeout=_DONE_WITHIN, given=statements).output
+
+    def transfer(self) -> None:
+        with tempfile.TemporaryFile(dir=self._checkout.state) as dump:
+            self._docker("exec", self._old, "/scripts/dump", timeout=_DONE_WITHIN, into=dump)
+            dump.seek(0)
+            command = ("exec", "--interactive", self._new, "/scripts/restore")
+            self._docker(*command, timeout=_DONE_WITHIN, given=dump)
+
+    def complete(self) -> None:
+        self._shell(f"rm /to/{INCOMPLETE}", target=self._volume)
+
+    def _start(self, name: str, data: str, image: str, *command: str) -> None:
+        binds = [one for one in self._service["volumes"] if one["type"] == "bind"]
+        mounts = [data, *(f"{one['source']}:{one['target']}:ro" for one in binds)]
+        options = [f"--volume={mount}" for mount in mounts]
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8") as variables:
+            for variable, value in (self._service.get("environment") or {}).items():
+                variables.write(f"{variable}={value}\n")
+            variables.flush()
+            self._docker(
+                *("run", "--detach", "--name", name, "--network", "none", "--user", "postgres"),
+                *("--stop-signal", "SIGINT", "--shm-size", "256m", *options),
+                *("--env-file", variables.name, "--entrypoint", "docker-entrypoint.sh", image),
+                *command,
+                timeout=_DONE_WITHIN,  # it may pull the image
+            )
+        is_ready = ("docker", "exec", name, "sh", "-c", _IS_READY)
+
+        def answers() -> bool:
+            return self._capture(*is_ready).ok
+
+        try:
+            readiness.wait_until(answers, _STARTED_WITHIN, f"{image} did not start")
+        except DevError as error:
+            said = self._capture("docker", "logs", "--tail", "20", name)
+            raise DevError.of([*error.problems, Problem(said.output + said.errors)]) from None
+
+    def _remove_servers(self) -> None:
+        for server in (self._old, self._new):
+            self._capture("docker", "rm", "--force", "--volumes", server)
+
+    def _look_at(self, volume: str) -> list[str]:
+        if not self._capture("docker", "volume", "inspect", volume).ok:
+            return []
+        return self._shell(_LOOK, target=volume).output.split()
+
+    def _shell(self, script: str, *, target: str, source: str = "") -> Result:
+        mounts = [f"--volume={target}:/to", *([f"--volume={source}:/from:ro"] if source else [])]
+        options = ("--rm", "--network", "none", "--user", "0", "--entrypoint", "sh")
+        command = ("run", *options, *mounts, self._image, "-c", script)
+        return self._docker(*command, timeout=_DONE_WITHIN)
+
+    def _docker(self, *arguments: str, timeout: float = 60, **files: IO[bytes]) -> Result:
+        done = self._capture("docker", *arguments, timeout=timeout, **files)
+        if not done.ok:
+            said = f"`docker {' '.join(arguments[:2])}` failed: {done.last_words}"
+            raise DevError(said, done.errors.strip())
+        return done
+
+    def _capture(self, *command: str, timeout: float = 60, **files: IO[bytes]) -> Result:
+        return capture(
+            command,
+            directory=self._checkout.root,
+            environment=self._environment,
+            timeout=timeout,
+            **files,
+        )
