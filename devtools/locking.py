@@ -66,7 +66,9 @@ def without_wheels(checkout: Checkout, python: Path, terminal: Terminal) -> list
 
     Asks the package index; downloads nothing but descriptions. PostgreSQL and Valkey are packages.
     """
-    locks = [lock for lock in (WHOLE, ALONE) if (checkout.root / DIRECTORY / f"{lock}.txt").exists()]
+    locks = [
+        lock for lock in (WHOLE, ALONE) if (checkout.root / DIRECTORY / f"{lock}.txt").exists()
+    ]
     found = []
     with terminal.step("looking for wheels"), tempfile.TemporaryDirectory() as nothing:
         for name, platform, version in itertools.product(locks, PLATFORMS, (PYTHON, NEWEST_PYTHON)):
