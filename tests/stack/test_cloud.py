@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import re
@@ -10,14 +9,15 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from running_stack import Answer, Stack, copy_checkout, eventually
+from running_stack import Stack, copy_checkout, eventually
+from web_client import Answer, ask
 
 REQUESTS = 10_000  # during a roll
 CLIENTS = 8
@@ -32,7 +32,8 @@ class Cloud(Stack):
     replicas = ("--web", "2", "--worker", "1")
 
     @property
-    def port(self) -> int:
+    def front(self) -> int:
+        """The port of the load balancer."""
         return int(self.address.rpartition(":")[2])
 
     def cloud(self, *arguments: str, **options: Any) -> dict[str, Any]:
@@ -41,10 +42,8 @@ class Cloud(Stack):
         return json.loads(ended.stdout)
 
     def ask(self, tenant: str, path: str = "/") -> Answer:
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as called:
-            called.request("GET", path, headers={"Host": f"{tenant}.localhost:{self.port}"})
-            answer = called.getresponse()
-            return Answer(answer.status, dict(answer.getheaders()), answer.read().decode())
+        host = f"{tenant}.localhost:{self.front}"
+        return ask(self.front, "GET", path, host=host, headers={}, timeout=60)
 
     def client(self, name: str) -> Any:
         """A boto3 client of the emulator."""
@@ -59,7 +58,7 @@ class Cloud(Stack):
     def containers_of(self, service: str) -> list[dict[str, Any]]:
         """What Docker says of the containers of a service's tasks."""
         label = f"label=com.amazonaws.ecs.task-definition-family={FAMILY}-{service}"
-        own = f"label=ministack.instance={self.project}-cloud:{self.port}"
+        own = f"label=ministack.instance={self.project}-cloud:{self.front}"
         listed = self.run("docker", "ps", "--quiet", "--filter", label, "--filter", own).stdout
         return json.loads(self.run("docker", "inspect", *listed.split()).stdout)
 
@@ -293,8 +292,8 @@ def test_a_second_up_keeps_the_number_of_tasks(cloud):
 
 def test_nothing_listens_beyond_loopback(cloud):
     listening = cloud.run("ss", "-Hltn").stdout.splitlines()
-    own = [line.split()[3] for line in listening if line.split()[3].endswith(f":{cloud.port}")]
-    assert own == [f"127.0.0.1:{cloud.port}"]
+    own = [line.split()[3] for line in listening if line.split()[3].endswith(f":{cloud.front}")]
+    assert own == [f"127.0.0.1:{cloud.front}"]
     for name in ("web", "worker"):
         for one in cloud.containers_of(name):
             assert not any(one["NetworkSettings"]["Ports"].values())
@@ -311,7 +310,7 @@ def test_down_removes_all_that_up_made(cloud):
     for kind in ("container", "volume", "network"):
         listed = ("docker", kind, "ls", *(["--all"] if kind == "container" else []))
         assert f"{cloud.project}-cloud" not in cloud.run(*listed).stdout
-    filtered = f"label=ministack.instance={cloud.project}-cloud:{cloud.port}"
+    filtered = f"label=ministack.instance={cloud.project}-cloud:{cloud.front}"
     assert cloud.run("docker", "ps", "-aq", "--filter", filtered).stdout == ""
     with pytest.raises(OSError, match="refused"):
         cloud.ask("test1")
