@@ -76,8 +76,8 @@ class Load:
     """Requests of both tenants by several clients, while the block runs.
 
     On a machine that is too busy, PostgreSQL accepts a connection later than web waits for it, and
-    web itself answers 503 with Retry-After. Clients then try again, and `busy` counts that. What the
-    load balancer answers is never tried again.
+    web itself answers 503 with Retry-After. Clients then try again, and `busy` counts that. What
+    the load balancer answers is never tried again.
     """
 
     cloud: Cloud
