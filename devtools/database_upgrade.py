@@ -172,13 +172,14 @@ def _summary(text: str) -> dict[str, Any]:
     return {"schemas": {name: {"tables": tables[name], "rows": rows[name]} for name in tables}}
 
 
-# Copy a cluster, PG_VERSION last.
+# Copy a cluster, PG_VERSION last. The lock file of a killed server may name a process of the next.
 _COPY = """
 set -e
 rm -f /to/PG_VERSION /to/*/docker/PG_VERSION
 find /to -mindepth 1 -delete
 mkdir /to/.part
 cp -a /from/. /to/.part/
+rm -f /to/.part/postmaster.pid /to/.part/*/docker/postmaster.pid
 find /to/.part -mindepth 1 -maxdepth 1 ! -name PG_VERSION -exec mv {} /to/ \\;
 test ! -e /to/.part/PG_VERSION || mv /to/.part/PG_VERSION /to/
 rmdir /to/.part
@@ -262,7 +263,7 @@ class Volumes(Clusters):
             self._start(self._new, f"{self._volume}:/var/lib/postgresql", self._image, "postgres")
             yield
             # With a checkpoint, so that the next start recovers nothing.
-            self._docker("stop", "--timeout", "120", self._new, timeout=150)
+            self._docker("stop", "--time", "120", self._old, self._new, timeout=300)
         finally:
             self._remove_servers()
 
