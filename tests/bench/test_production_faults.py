@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -74,13 +73,6 @@ with schema_context("test1"):
                       for o in rows]))
 """
 
-MIGRATION = """
-from django.db import migrations, models
-
-class Migration(migrations.Migration):
-    dependencies = [("users", "0005_log_in")]
-    operations = [migrations.AddField("user", "later", models.IntegerField(null=True))]
-"""
 OFFICE = """
 import json
 from django.conf import settings
@@ -303,40 +295,6 @@ def test_a_restart_of_the_machine_is_survived_and_revives_no_password(trial):
     assert "WRONGPASS" in refused
     refused = trial.stack.compose("exec", "-T", "db", "sh", "-c", STALE_DATABASE, check=False)
     assert refused.stderr.count("password authentication failed") == 3
-
-
-@pytest.fixture
-def later(trial) -> Iterator[str]:
-    """The image of a later release, whose migration the code of now lacks."""
-    image = f"{trial.stack.project}:later"
-    directory = trial.stack.checkout / "later"
-    directory.mkdir(mode=0o755)
-    (directory / "9999_later.py").write_text(MIGRATION)
-    now = f"FROM {trial.stack.project}:production\n"
-    copied = "COPY --chmod=0644 9999_later.py /app/backend/users/migrations/\n"
-    (directory / "Dockerfile").write_text(now + copied)
-    trial.stack.run("docker", "build", "--quiet", "--tag", image, str(directory), timeout=600)
-    yield image
-    trial.stack.run("docker", "rmi", "--force", image, check=False)
-
-
-def test_a_release_and_the_way_back_fail_no_request(trial, later):
-    def image_of_web() -> str:
-        (web,) = trial.containers("web")
-        return trial.stack.run("docker", "inspect", "-f", "{{.Config.Image}}", web).stdout.strip()
-
-    def columns() -> int:
-        ask = "SELECT count(*) FROM information_schema.columns WHERE column_name = 'later'"
-        psql = ("exec", "-T", "db", "psql", "-XqAtU", "postgres", "homeport", "-c", ask)
-        return int(trial.stack.compose(*psql).stdout)
-
-    now = image_of_web()
-    for fault, image in (("a release with a migration", later), ("back to the image before", now)):
-        roll = partial(trial.stack.dev, "roll", timeout=900, BACKEND_IMAGE=image)
-        assert during(trial, fault, roll).failed == {}
-        assert image_of_web() == image
-        assert columns() == 3, "public and both tenants"
-    trial.stack.compose("exec", "-T", "web", "bin/healthy", "stack")
 
 
 def test_scaling_out_fails_no_request_and_all_serve(trial):
