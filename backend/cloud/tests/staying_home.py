@@ -9,7 +9,13 @@ import sys
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-SERVICES = ("TEST_DATABASE_POOL", "DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "CELERY_RESULT_BACKEND")
+SERVICES = (
+    "TEST_DATABASE_POOL",
+    "DATABASE_URL",
+    "REDIS_URL",
+    "CELERY_BROKER_URL",
+    "CELERY_RESULT_BACKEND",
+)
 
 
 class LeftTheMachine(BaseException):
