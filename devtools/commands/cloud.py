@@ -16,7 +16,7 @@ from . import options as shared
 from . import shapes
 from .registry import Run, group
 
-command = group("Cloud", "./dev export ecs && ./dev cloud up", "./dev cloud roll")
+command = group("Cloud", "./dev cloud up", "./dev cloud roll")
 
 _ACTIONS = ("up", "roll", "status", "down")
 _TASKS = ("web", "worker", "release")
@@ -76,7 +76,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
 @command(
     "cloud",
     "run the exported tasks on ECS: on an emulator of this machine, or in an account of AWS",
-    "./dev export ecs && ./dev cloud up --tenant test1 --tenant test2",
+    "./dev export ecs && ./dev cloud up --tenant TENANT",
     "./dev export ecs --image registry.example.com/backend:2 && ./dev cloud roll",
     "./dev cloud up --account 123456789012 --certificate ARN --parameters FILE",
     "./dev cloud down   deletes what `up` made, and nothing else",
