@@ -195,6 +195,20 @@ def test_the_history_of_a_work_tree_is_mounted_where_its_file_names_it(tmp_path,
     assert initialize(main, "", uid=0) == ""
 
 
+def test_a_web_of_dev_up_is_removed_because_the_editor_would_open_it_as_it_is(tmp_path):
+    files = {"plain": "/x/docker-compose.yml", "editors": "/x/.devcontainer/docker-compose.yml"}
+    docker = tmp_path / "programs" / "docker"
+    docker.parent.mkdir()
+    docker.write_text(
+        "#!/bin/sh\ncase $1 in ps) echo plain editors;;\n"
+        f"rm) echo $3 >>'{tmp_path}/removed';;\n"
+        f"inspect) [ $4 = plain ] && echo {files['plain']} || echo {files['editors']};;\nesac\n"
+    )
+    docker.chmod(0o755)
+    initialize(tmp_path, "", uid=0)
+    assert (tmp_path / "removed").read_text() == "plain\n"
+
+
 def initialize(directory: Path, before: str, uid: int) -> str:
     """Run the script in a checkout with this .env, as this user; return the new .env."""
     (directory / ".devcontainer").mkdir(exist_ok=True)
