@@ -31,6 +31,11 @@ message.send()
 """
 
 
+OUT_OF_THEIR_CARDS = """[...document.querySelectorAll(".card > table")]
+    .filter(one => one.offsetWidth > one.parentElement.clientWidth)
+    .map(one => one.parentElement.id)"""
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with chromium() as browser:
@@ -89,7 +94,7 @@ def test_the_page_of_tasks_is_for_everybody(visit, scheme, width):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [1280, 900, 390])
 def test_the_workbench_is_whole_and_for_everybody(visit, scheme, width):
     with visit(width=width, color_scheme=scheme, reduced_motion="reduce") as page:
         for name in SECTIONS:
@@ -97,6 +102,7 @@ def test_the_workbench_is_whole_and_for_everybody(visit, scheme, width):
         expect(page.get_by_text("Everything answers")).to_be_visible()
         assert faults(page) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate(OUT_OF_THEIR_CARDS) == []
         PICTURES.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=PICTURES / f"workbench-{width}-{scheme}.png", full_page=True)
         assert page.watched.said == []
