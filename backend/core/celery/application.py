@@ -181,9 +181,8 @@ def count_tasks(**kwargs: Any) -> None:
 
 
 @signals.worker_process_shutdown.connect
-def hand_over_traces(exitcode: int, **kwargs: Any) -> None:
+def hand_over_traces(**kwargs: Any) -> None:
     tracing.flush()
-    warm_stop.end(exitcode)
 
 
 @signals.worker_ready.connect

@@ -24,11 +24,17 @@ def _nothing() -> None:
     pass
 
 
-def end(exitcode: int) -> None:
+@signals.worker_process_init.connect
+def end_last(**kwargs: Any) -> None:
+    """Connect `end` behind the receivers of all applications, which are imported by now."""
+    signals.worker_process_shutdown.connect(end)
+
+
+def end(exitcode: int, **kwargs: Any) -> None:
     """End this process of the pool, unless it is to be replaced.
 
-    Billiard sleeps here until the parent kills it. A parent that stops does not: it waits. The
-    results have been read by now, which Billiard waits for before.
+    Billiard sleeps after this until the parent kills it. A parent that stops does not: it waits.
+    The results have been read by now, which Billiard waits for before.
     """
     if exitcode == os.EX_OK:
         os._exit(exitcode)

@@ -45,14 +45,20 @@ def test_a_pool_of_threads_has_no_event_loop_to_wake(monkeypatch):
 
 
 @pytest.mark.parametrize(("exitcode", "ended"), [(os.EX_OK, True), (EX_RECYCLE, False)])
-def test_a_process_of_the_pool_hands_over_its_traces_and_ends(monkeypatch, exitcode, ended):
+def test_a_process_of_the_pool_ends_behind_what_applications_do_then(monkeypatch, exitcode, ended):
     reader, writer = os.pipe()
-    monkeypatch.setattr(tracing, "flush", lambda: os.write(writer, b"flushed"))
+    monkeypatch.setattr(tracing, "flush", lambda: os.write(writer, b"flushed "))
     process = os.fork()
     if not process:
+
+        def receive(**kwargs):
+            os.write(writer, b"received")
+
+        signals.worker_process_shutdown.connect(receive)  # as an application does
+        warm_stop.end_last()
         signals.worker_process_shutdown.send(None, pid=os.getpid(), exitcode=exitcode)
         os._exit(7)  # Billiard's second would follow
     status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
     os.close(writer)
-    assert (os.read(reader, 10), status) == (b"flushed", 0 if ended else 7)
+    assert (os.read(reader, 20), status) == (b"flushed received", 0 if ended else 7)
     os.close(reader)
