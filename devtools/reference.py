@@ -192,22 +192,27 @@ def _runs(declared: Mapping[str, Any]) -> str:
     if not build:
         return f"`{with_defaults(str(declared.get('image', '')))}`"
     words = local_stack.Service("", False, declared).command
-    return f"`{' '.join(words)}`" if words else f"the image of `{build}`"
+    return f"`{' '.join(words)}`" if words else f"the image of `{build['context']}`"
 
 
 def _ports(files: Mapping[str, ComposeFile]) -> Iterator[str]:
     yield "\n## Ports\n"
     yield "On 127.0.0.1 of your machine; locally with either engine.\n"
-    local = local_stack.parse(files[compose.LOCAL].services).addresses
+    declared = local_stack.parse(files[compose.LOCAL].services)
+    chosen = [port for service in declared.extra.values() for port in service.ports]
     kept = files.get(compose.PRODUCTION)
     production = [
         port
-        for name, declared in (kept.services if kept else {}).items()
-        for port in local_stack.Service(name, False, declared).ports
+        for name, service in (kept.services if kept else {}).items()
+        for port in local_stack.Service(name, False, service).ports
     ]
     rows = [
         [f"`{port.host}`", str(port.default), f"`{port.variable}`" if port.variable else "", where]
-        for ports, where in ((local, "locally"), (production, "in production"))
+        for ports, where in (
+            (declared.addresses, "locally"),
+            (chosen, "locally, on Compose with its profile"),
+            (production, "in production"),
+        )
         for port in ports
     ]
     yield _table(["service", "port", "moved by", "exists"], rows)

@@ -126,7 +126,40 @@ def read(
     ]
     if faults:
         raise DevError("\n".join(faults), f"see the changes: git diff HEAD {' '.join(names)}")
-    return [(part["document"] or {}, part["lines"]) for part in parts]
+    return [(_in_one_form(part["document"] or {}), part["lines"]) for part in parts]
+
+
+def _in_one_form(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`document` with each entry in the form that this project uses, of those that Compose has.
+
+    https://docs.docker.com/reference/compose-file/services/
+    """
+    services = document.get("services")
+    if not isinstance(services, Mapping):
+        return document
+    changed = {name: _service_in_one_form(one or {}) for name, one in services.items()}
+    return {**document, "services": changed}
+
+
+def _service_in_one_form(declared: Mapping[str, Any]) -> dict[str, Any]:
+    changed = dict(declared)
+    if isinstance(declared.get("build"), str):
+        changed["build"] = {"context": declared["build"]}
+    if isinstance(declared.get("depends_on"), list):
+        started = {"condition": "service_started"}
+        changed["depends_on"] = dict.fromkeys(declared["depends_on"], started)
+    for key, parts in (
+        ("ports", ("host_ip", "published", "target")),
+        ("volumes", ("source", "target")),
+    ):
+        if key in declared:
+            changed[key] = [
+                ":".join(str(entry[part]) for part in parts if part in entry)
+                if isinstance(entry, Mapping)
+                else entry
+                for entry in declared[key]
+            ]
+    return changed
 
 
 def one_shots(declared: Mapping[str, Any]) -> set[str]:

@@ -57,7 +57,7 @@ class Service:
     @property
     def built(self) -> bool:
         """Whether it runs this checkout's code."""
-        return "build" in self.declaration
+        return (self.declaration.get("build") or {}).get("dockerfile") == compose.IMAGE
 
     @property
     def needs(self) -> Sequence[str]:
@@ -99,7 +99,7 @@ class Service:
         found = []
         for entry in self.declaration.get("ports") or ():
             target, variable = port_variable(entry)
-            default = fill_in(str(entry), lambda _: None).split(":")[-2]
+            *_, default, _ = ["", *fill_in(str(entry), lambda _: None).split(":")]
             service = HOSTED.get(self.name, self.name)
             found.append(Port(self.name, service, target, variable, int(default or target)))
         return found

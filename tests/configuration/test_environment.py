@@ -390,3 +390,28 @@ def test_a_stage_of_the_image_has_what_it_inherits():
     assert found["b"].variables == {"P": "4", "Q": "2 3"}
     assert found["b"].user == "7"
     assert found["a"].variables["P"] == "1"
+
+
+def test_a_service_may_use_every_form_that_compose_has(copy):
+    file = copy.root / "docker-compose.yml"
+    file.write_text(
+        file.read_text().replace(
+            "services:\n",
+            """services:
+  search:
+    build: ./search
+    depends_on: [db]
+    environment: [A_SETTING=1]
+    ports: ["9200", {target: 9300, published: 9300, host_ip: 127.0.0.1}]
+    volumes: [{type: tmpfs, target: /tmp}, {type: bind, source: ./docs, target: /docs}]
+    x-differs: {service: for developers only}
+""",
+            1,
+        )
+    )
+    for command in (["env", "--check"], ["parity"], ["reference"]):
+        found = capture(
+            [str(copy.root / "dev"), *command], directory=copy.root, environment=copy.variables
+        )
+        assert "internal error" not in found.errors, found.errors
+    assert "| `search` | the image of `./search` | `db` |" in copy.read("docs/reference.md")

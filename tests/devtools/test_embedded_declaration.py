@@ -93,7 +93,10 @@ def test_ports_are_the_same(stack, composed):
 
 def test_a_service_that_needs_docker_is_left_out_unless_another_needs_it(stack):
     images = {"mailpit": {"image": "axllent/mailpit:v1"}, "search": {"image": "opensearch:3"}}
-    web = {"build": ".", "depends_on": {"search": {"condition": "service_healthy"}}}
+    web = {
+        "build": {"dockerfile": "backend/Dockerfile"},
+        "depends_on": {"search": {"condition": "service_healthy"}},
+    }
     assert [*runnable(local_stack.parse({**images, "web": web})).services] == ["search", "web"]
     assert runnable(stack.declaration).services.keys() >= {*STAND_INS, "web", "worker"}
     for name, host in local_stack.HOSTED.items():
