@@ -1,7 +1,7 @@
 """Every intended difference between the local stack and production, with its reason.
 
-`./dev parity` prints them with both values. It fails for a difference that is not listed here, and
-for an entry without a difference.
+`./dev parity` prints them with both values. It fails for a difference that is listed neither here
+nor in `x-differs` of the service.
 """
 
 from __future__ import annotations

@@ -117,7 +117,6 @@ def findings(evidence: Evidence) -> list[Finding]:
             _what_processes_lack,
             _the_dev_container,
             _the_example,
-            _foreign_names,
         )
         for finding in compare(evidence)
     }
@@ -322,18 +321,6 @@ def _the_example(evidence: Evidence) -> Iterator[Finding]:
             missing = "lacks" if kind == "insert" else "has, unlike the declarations,"
             shown = next((line for line in lines if line.strip("# ")), lines[0])
             yield Finding(EXAMPLE, begin + 1, f"{missing} {shown.lstrip('# ')!r}", _WRITE)
-
-
-def _foreign_names(evidence: Evidence) -> Iterator[Finding]:
-    named = {use.name for use in evidence.uses}
-    named |= {given.name for process in evidence.processes for given in process.given}
-    named |= {ref.name for file in evidence.files.values() for ref, _line in file.references}
-    named |= {name for name, _file, _line in dev_container.names(evidence.checkout.root)}
-    for entry in foreign.FOREIGN:
-        if not any(foreign.owner(name) is entry for name in named - evidence.contract.keys()):
-            line = _line_of(evidence.checkout, foreign.FILE, f'"{entry.pattern}"')
-            what = f"no file names {entry.pattern} any more"
-            yield Finding(foreign.FILE, line, what, "remove the entry")
 
 
 # The processes and their variables

@@ -17,7 +17,6 @@ class Foreign(NamedTuple):
 
 FOREIGN = (
     Foreign("PATH", "the system: directories of programs"),
-    Foreign("PWD", "the system: the working directory"),
     Foreign("LANG", "the system: the locale"),
     Foreign("TERM", "the system: the terminal's capabilities"),
     Foreign("NO_COLOR", "the user: https://no-color.org"),

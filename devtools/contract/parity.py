@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Callable
@@ -24,7 +24,6 @@ from ..interpreter import Interpreter
 from ..terminal import Mark, Terminal, table
 from .differences import DIFFERENCES, Declared
 
-FILE = "devtools/contract/differences.py"
 # In a service of a Compose file: reasons by aspect, or by a shell pattern of aspects.
 REASONS = "x-differs"
 
@@ -96,11 +95,7 @@ class Parity:
         return {"differences": differences, "alike": alike, "stale": stale}
 
 
-def compare(
-    checkout: Checkout,
-    python: Interpreter,
-    declared: Sequence[Declared] = DIFFERENCES,
-) -> Parity:
+def compare(checkout: Checkout, python: Interpreter) -> Parity:
     """Compare the checkout's two stacks. Raises DevError if one cannot be read."""
     files = compose.load(checkout, python)
     missing = [name for name in (compose.LOCAL, compose.PRODUCTION) if name not in files]
@@ -111,8 +106,8 @@ def compare(
     local = _Side(files[compose.LOCAL], LOCAL_COMPOSE, stages["development"])
     production = _Side(files[compose.PRODUCTION], PRODUCTION, stages["production"])
 
-    places = {entry: f"{FILE}:{_line(checkout, entry)}" for entry in declared}
-    places.update(_in_compose_files(local.file, production.file))
+    own = dict(_in_compose_files(local.file, production.file))
+    reasons = [*DIFFERENCES, *own]
     differences, alike = [], []
     for service, aspect, here, there in _aspects(local, production, contract):
         if here == there:
@@ -121,9 +116,10 @@ def compare(
         line = production.line(service, aspect)
         here, there = (_hidden(aspect, text, contract) for text in (here, there))
         difference = Difference(service, aspect, here, there, line)
-        differences.append(_with_reason(difference, contract, places))
-    used = {entry for one in differences for entry in places if _fits(entry, one)}
-    stale = [(place, entry) for entry, place in places.items() if entry not in used]
+        differences.append(_with_reason(difference, contract, reasons))
+    # The workspace's own list may name more than a product has.
+    used = {entry for one in differences for entry in own if _fits(entry, one)}
+    stale = [(place, entry) for entry, place in own.items() if entry not in used]
     return Parity(differences, stale, alike)
 
 
@@ -310,13 +306,6 @@ def _fits(declared: Declared, difference: Difference) -> bool:
     return fnmatchcase(difference.service, declared.service) and fnmatchcase(
         difference.aspect, declared.aspect
     )
-
-
-def _line(checkout: Checkout, entry: Declared) -> int:
-    text = checkout.read(FILE)
-    written = rf'\(\s*"{re.escape(entry.service)}",\s*"{re.escape(entry.aspect)}"'
-    found = re.search(written, text)
-    return text.count("\n", 0, found.start() if found else 0) + 1
 
 
 def _short(text: str) -> str:

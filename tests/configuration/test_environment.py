@@ -358,13 +358,6 @@ def test_an_outdated_example_file(copy, change, said):
     assert "./dev reference" in found.remedy
 
 
-def test_an_unused_foreign_name(copy):
-    line = replace(copy, "devtools/contract/foreign.py", '"TERM"', '"TERMINUS"')
-    found = {(one.file, one.line): one.what for one in findings(copy)}
-    assert found["devtools/contract/foreign.py", line] == "no file names TERMINUS any more"
-    assert "TERM is read but not declared" in found.values()
-
-
 def test_all_disagreements_are_reported_at_once(copy):
     append(copy, SETTINGS, 'NEW = env["NEW_LIMIT"]\n')
     replace(copy, LOCAL, "${WEB_CPUS:-1.0}", "${WEB_CPUS:-4.0}")

@@ -12,7 +12,6 @@ from compose_files import CHECKOUT
 
 from devtools.checkout import Checkout
 from devtools.contract import parity
-from devtools.contract.differences import DIFFERENCES, Declared
 from devtools.interpreter import Local
 from devtools.process import capture
 
@@ -85,13 +84,6 @@ def test_a_default_that_production_changes_is_declared_by_the_contract(copy):
     found = parity.compare(copy, PYTHON)
     (one,) = {d.reason for d in found.differences if d.aspect == "variable LOG_LEVEL"}
     assert "disables local conveniences" in one
-
-
-def test_a_reason_without_a_difference_is_found():
-    declared = (*DIFFERENCES, Declared("db", "image", "it was another one once"))
-    found = parity.compare(Checkout(CHECKOUT, {"PATH": ""}), PYTHON, declared)
-    (problem,) = found.problems
-    assert "db image no longer differs" in problem.what
 
 
 def test_a_service_declares_its_own_reasons(copy):
