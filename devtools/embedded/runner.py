@@ -7,6 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterable, Mapping
+from typing import Callable
 
 from .. import chosen_ports, debuggers, environment, logs, ports, readiness
 from ..checkout import Checkout
@@ -131,10 +132,8 @@ class Runner:
         self.places.write(self.places.ports, json.dumps(dict(stack.ports)))
         if not self.supervisor.answers:
             self.supervisor.configure(listed)
-            try:
-                self.supervisor.launch(stack.kept())
-            except DevError as error:  # it opens web's socket
-                raise self._lost_port(stack, WEB) or error from error
+            kept = stack.kept()
+            self._open_socket(stack, WEB, lambda: self.supervisor.launch(kept))
 
     def start(
         self,
@@ -188,10 +187,20 @@ class Runner:
         )
 
     def _start(self, stack: Stack, name: str) -> None:
+        self._open_socket(stack, name, lambda: self.supervisor.start(name))
+
+    def _open_socket(self, stack: Stack, name: str, begin: Callable[[], None]) -> None:
+        """Call `begin`, which opens the socket of the service `name` if it has one.
+
+        Raises PortLost if another program listens on its port, DevError for another failure.
+        """
         try:
-            self.supervisor.start(name)
-        except DevError as error:  # it opens the socket of a service that has one
-            raise self._lost_port(stack, name) or error from error
+            begin()
+        except DevError as error:
+            if lost := self._lost_port(stack, name):
+                raise lost from error
+            # A program that looks whether a port is free has it for a moment, as other starts do.
+            begin()
 
     def _as_they_should(
         self, stack: Stack, programs: Mapping[str, Program], as_declared: bool

@@ -238,3 +238,19 @@ def test_the_supervisor_ends_when_its_checkout_is_deleted(checkout, places):
     finally:
         if supervisor.answers:
             supervisor.shut_down()
+
+
+def test_a_look_at_a_port_in_the_moment_of_a_start_does_not_fail_it(checkout, monkeypatch):
+    runner = Runner(checkout, Terminal(), Places(checkout))
+    answers = [DevError("the supervisor rejected startProcess: SPAWN_ERROR: web:web-0"), None]
+    calls = []
+
+    def start(name):
+        calls.append(name)
+        if problem := answers.pop(0):
+            raise problem
+
+    monkeypatch.setattr(runner.supervisor, "start", start)
+    monkeypatch.setattr(runner, "_lost_port", lambda stack, name: None)  # free again
+    runner._start(None, "web")
+    assert calls == ["web", "web"]
