@@ -12,7 +12,8 @@ from users.models import User
 class NoteTest(TestCase):
     @classmethod
     def setUpTestData(cls):
-        cls.note = make_note(User.objects.create_user("ann@example.com"))
+        user = User.objects.create_user("ann@example.com")
+        cls.note = make_note(user)
 
     def test_it_is_shown_by_its_title(self):
         assert Note.objects.get() == self.note
