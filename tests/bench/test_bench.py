@@ -166,7 +166,7 @@ def test_the_processor_time_of_a_process_is_that_of_all_below_it():
             check=True,
         )
         process.communicate("\n")
-    assert float(done.stdout) >= 0.3
+    assert float(done.stdout) >= 0.2  # counted in ticks, of which some are lost
 
 
 def test_nothing_of_the_benchmarks_is_imported_before_it_is_needed():
