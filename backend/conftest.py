@@ -213,7 +213,7 @@ class SiteClient(APIClient):
     def request(self, **kwargs):
         tenant = connection.tenant
         response = super().request(**kwargs)
-        if response.streaming:  # to the end, as a server does, which then leaves the tenant
+        if response.streaming:  # to the end, like a server, which then leaves the tenant
             response.streaming_content = [b"".join(response.streaming_content)]
         connection.set_tenant(tenant)
         return response
@@ -271,7 +271,7 @@ def as_bob(test1, media, bob) -> SiteClient:
 
 @pytest.fixture
 def worker_heard_from() -> Iterator[None]:
-    """Leave a heartbeat, as a worker does and the scheduler in it."""
+    """Leave the heartbeats of a worker and of the scheduler in it."""
     # The processes of one run share the broker, and none takes away the heartbeat of another.
     key = f"{KEY_PREFIX}test-worker-{os.getpid()}"
     leave(key, 600)  # longer than a test

@@ -34,7 +34,7 @@ class ApiPage(SpectacularSwaggerSplitView):
 
 @csrf_exempt
 def no_such_api(request: HttpRequest) -> HttpResponse:
-    """Answer 404 as the API does, also where Django would show its debug page.
+    """Answer 404 like the API, also where Django would show its debug page.
 
     Who only reads and forgot the slash at the end is sent to the right address.
     """

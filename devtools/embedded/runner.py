@@ -199,7 +199,7 @@ class Runner:
         except DevError as error:
             if lost := self._lost_port(stack, name):
                 raise lost from error
-            # A program that looks whether a port is free has it for a moment, as other starts do.
+            # A program that looks whether a port is free has it for a moment; other starts look.
             begin()
 
     def _as_they_should(

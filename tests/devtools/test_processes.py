@@ -32,7 +32,7 @@ PARENTS = {501: 500, 500: 1, 1: 0}
 
 @pytest.fixture
 def mac(tmp_path, monkeypatch) -> Path:
-    """Answer as a Mac does: without /proc, by programs that print what was recorded."""
+    """Answer like a Mac: without /proc, by programs that print what was recorded."""
     parents = " ".join(f"{child}) echo {parent};;" for child, parent in PARENTS.items())
     _program(
         tmp_path / "lsof",

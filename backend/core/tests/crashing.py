@@ -6,7 +6,7 @@ import signal
 from core.celery import app
 from core.celery.broker import broker
 
-# With -n, processes share the broker; each has names of its own, as has the worker that it starts.
+# With -n, processes share the broker; each and the worker that it starts have separate names.
 _PROCESS = os.environ.get("PYTEST_XDIST_WORKER", "")
 QUEUE = f"stopped-tasks-tests{_PROCESS}"
 RUNS = f"homeport:tests:runs{_PROCESS}"

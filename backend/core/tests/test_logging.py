@@ -22,7 +22,7 @@ from core.request_log import RequestLogMiddleware
 
 @pytest.fixture
 def written(capsys):
-    """Configure the log as a process does; return a function that reads what was written."""
+    """Configure the log like a process; return a function that reads what was written."""
     structlog.contextvars.clear_contextvars()
     handlers = logging.root.handlers[:]
 

@@ -123,7 +123,7 @@ def test_a_task_that_cannot_be_sent_leaves_no_span_behind():
 
 
 def work(settings) -> None:
-    """Run the newest waiting task as a worker does, without one."""
+    """Run the newest waiting task like a worker, without one."""
     message = json.loads(broker().lpop(settings.CELERY_TASK_DEFAULT_QUEUE))
     args, kwargs, embedded = json.loads(b64decode(message["body"]))
     task = app.tasks[message["headers"]["task"]]

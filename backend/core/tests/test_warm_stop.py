@@ -54,7 +54,7 @@ def test_a_process_of_the_pool_ends_behind_what_applications_do_then(monkeypatch
         def receive(**kwargs):
             os.write(writer, b"received")
 
-        signals.worker_process_shutdown.connect(receive)  # as an application does
+        signals.worker_process_shutdown.connect(receive)  # like an application
         warm_stop.end_last()
         signals.worker_process_shutdown.send(None, pid=os.getpid(), exitcode=exitcode)
         os._exit(7)  # Billiard's second would follow

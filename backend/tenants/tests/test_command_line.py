@@ -26,7 +26,7 @@ BACKEND = Path(__file__).parents[2]
 
 @pytest.fixture
 def manage(as_app):
-    """Return a function that runs manage.py as web does, on the test database."""
+    """Return a function that runs manage.py like web, on the test database."""
 
     def run(*arguments, **environment):
         return subprocess.run(
@@ -121,7 +121,7 @@ print('|'.join(row))"
 
 @pytest.mark.parametrize(("tenant", "role"), [("test1", "tenant_test1"), ("test2", "tenant_test2")])
 def test_dbshell_is_in_the_tenant_and_in_its_role(manage, tmp_path, tenant, role):
-    """The program that it starts is a stand-in, which connects as psql does, by libpq."""
+    """The program that it starts is a stand-in, which connects by libpq, like psql."""
     psql = tmp_path / "psql"
     psql.write_text(PSQL)
     psql.chmod(0o755)

@@ -9,7 +9,7 @@ from workbench.state import read_activity
 
 
 def run(task, *args, **headers):
-    """Run a task as a worker does, without one: with its signals."""
+    """Run a task like a worker, without one: with its signals."""
     from celery.app.trace import build_tracer
 
     request = {"id": "b40bccdc-d363-494f-8039-2f6ea0b685ed", "is_eager": False, "args": args,

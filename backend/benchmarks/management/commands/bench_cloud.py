@@ -164,7 +164,7 @@ def moto_server() -> Iterator[str]:
 
 @contextmanager
 def published_key() -> Iterator[rsa.RSAPrivateKey]:
-    """Publish a key as Cognito does; yield its private half."""
+    """Publish a key like Cognito; yield its private half."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     public = jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
     document = json.dumps({"keys": [{**public, "kid": "bench", "use": "sig"}]}).encode()
