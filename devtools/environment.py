@@ -19,7 +19,7 @@ from .devcontainer import inside
 from .errors import DevError, NoAnswer, Problem
 from .interpreter import Interpreter, Local
 from .process import Result, capture, stream
-from .repository import git
+from .repository import work_trees
 from .terminal import Step, Terminal
 
 MINIMUM = (3, 11)
@@ -233,9 +233,8 @@ def _uv_beside(checkout: Checkout, version: str) -> list[str]:
     """The uv of another work tree, if one has this version: it links what pip would copy."""
     if not shutil.which("git", path=checkout.variables.get("PATH")):
         return []
-    listed = git(checkout, "worktree", "list", "--porcelain", fails=True).splitlines()
-    trees = (line[len("worktree ") :] for line in listed if line.startswith("worktree "))
-    for uv in (Path(tree) / ".venv" / "bin" / "uv" for tree in trees):
+    for tree, _branch in work_trees(checkout, fails=True):
+        uv = tree / ".venv" / "bin" / "uv"
         found = _try(checkout, [str(uv), "--version"]).output if uv.exists() else ""
         if found.split()[1:2] == [version]:
             return [str(uv), "pip"]

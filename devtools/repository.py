@@ -65,6 +65,14 @@ def unready(checkout: Checkout) -> Iterator[Problem]:
         )
 
 
+def work_trees(checkout: Checkout, *, fails: bool = False) -> Iterator[tuple[Path, str]]:
+    """Folder and branch of each work tree, the main one first; as `git`, none if it `fails`."""
+    for entry in git(checkout, "worktree", "list", "--porcelain", fails=fails).split("\n\n"):
+        facts = dict(line.partition(" ")[::2] for line in entry.splitlines())
+        if "worktree" in facts:
+            yield Path(facts["worktree"]), facts.get("branch", "").removeprefix("refs/heads/")
+
+
 def files(checkout: Checkout, *rooms: str) -> list[str]:
     """The files that git tracks; with `rooms`, those that .gitattributes declares to be in them."""
     listed = git(checkout, "ls-files", "-z", *(f":(attr:room={room})" for room in rooms))

@@ -25,7 +25,7 @@ from .engines.compose import ComposeEngine
 from .engines.embedded import EmbeddedEngine
 from .errors import DevError
 from .process import hand_over
-from .repository import git
+from .repository import git, work_trees
 from .services import DATABASE
 from .snapshots import Snapshots
 from .status import StackStatus
@@ -71,14 +71,8 @@ class Running:
 
 def listed(checkout: Checkout) -> list[WorkTree]:
     """All work trees of the repository that have this workspace, the main one first."""
-    shown = git(checkout, "worktree", "list", "--porcelain")
-    found = []
-    for entry in shown.split("\n\n"):
-        facts = dict(line.partition(" ")[::2] for line in entry.splitlines())
-        path = Path(facts["worktree"])
-        if (path / "dev").is_file():
-            found.append(WorkTree(path, facts.get("branch", "").removeprefix("refs/heads/")))
-    return found
+    trees = (WorkTree(path, branch) for path, branch in work_trees(checkout))
+    return [tree for tree in trees if (tree.path / "dev").is_file()]
 
 
 def named(checkout: Checkout, name: str) -> WorkTree:

@@ -10,7 +10,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from ..emulators import ask
 from ..errors import DevError
 from ..production import secret_values
 from ..production.stack import ProductionStack
+from ..readiness import wait_until
 from ..terminal import Terminal
 
 ENVIRONMENT_FILE = ".dev/cloud.env"
@@ -108,12 +108,11 @@ class Emulator:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        end = time.monotonic() + _TIMEOUT
-        while not self.runs:
-            if child.poll() is not None or time.monotonic() > end:
-                words = self.checkout.read(LOG).splitlines()[-5:]
-                raise DevError("MiniStack did not start", "\n".join([*words, f"less {LOG}"]))
-            time.sleep(0.1)
+        with contextlib.suppress(DevError):
+            wait_until(lambda: self.runs or child.poll() is not None, _TIMEOUT, "no answer")
+        if not self.runs:
+            words = self.checkout.read(LOG).splitlines()[-5:]
+            raise DevError("MiniStack did not start", "\n".join([*words, f"less {LOG}"]))
 
     def parameters(self, definitions: Mapping[str, Any]) -> dict[str, str]:
         """The values of the parameters of `definitions`: those of docker-compose.prod.yml."""
@@ -136,16 +135,15 @@ class Emulator:
     def stop(self) -> None:
         """Remove all that `start` made, and the containers of the tasks."""
         self._write_environment()  # Compose reads it
-        running = processes.marked({"MINISTACK_HOSTNAME": self.project})
+        mark = {"MINISTACK_HOSTNAME": self.project}
         with self.terminal.step("stopping MiniStack, PostgreSQL and Redis"):
-            for process in running:
+            for process in processes.marked(mark):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process, signal.SIGTERM)
-            end = time.monotonic() + _TIMEOUT
-            while processes.marked({"MINISTACK_HOSTNAME": self.project}):
-                if time.monotonic() > end:
-                    raise DevError("MiniStack does not stop", f"kill -9 {running[0]}")
-                time.sleep(0.1)
+            with contextlib.suppress(DevError):
+                wait_until(lambda: not processes.marked(mark), _TIMEOUT, "no end")
+            if running := processes.marked(mark):
+                raise DevError("MiniStack does not stop", f"kill -9 {running[0]}")
             own = f"label=ministack.instance={self.project}:{self.port}"
             left = self.stack.docker("ps", "--all", "--quiet", "--filter", own).output.split()
             if left:

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import FAILED, DevError, Problem, UsageError
-from ..production.stack import ENVIRONMENT_FILE
 from ..services import WEB
 from ..terminal import Mark, megabytes, table
 from . import shapes
-from .options import completed_by, yes_option
+from .options import completed_by, env_file_option, yes_option
 from .registry import Run, group
 
 if TYPE_CHECKING:
@@ -171,12 +170,7 @@ def _upgrade_db_options(parser: argparse.ArgumentParser) -> None:
     way.add_argument("--back", action="store_true", help="use the kept data of the old version")
     way.add_argument("--forget", action="store_true", help="delete the kept data")
     parser.add_argument("--production", action="store_true", help="that of the production stack")
-    parser.add_argument(
-        "--env-file",
-        default=ENVIRONMENT_FILE,
-        metavar="FILE",
-        help="environment file of the production stack (%(default)s)",
-    )
+    env_file_option(parser)
     yes_option(parser)
 
 

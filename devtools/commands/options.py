@@ -10,6 +10,7 @@ from typing import Callable
 
 from ..errors import UsageError
 from ..nearest import nearest
+from ..production.stack import ENVIRONMENT_FILE
 
 
 def start_options(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +46,15 @@ def timeout_option(parser: argparse.ArgumentParser) -> None:
 
 def yes_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="delete without asking")
+
+
+def env_file_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--env-file",
+        default=ENVIRONMENT_FILE,
+        metavar="FILE",
+        help="environment file of the production stack (%(default)s)",
+    )
 
 
 def json_option(parser: argparse.ArgumentParser) -> None:

@@ -14,8 +14,9 @@ from ..errors import DevError
 from ..interpreter import Local
 from ..production import inventory, licences, rotation
 from ..production.stack import COMPOSE_FILE, ENVIRONMENT_FILE, ProductionStack
-from ..terminal import Mark, Terminal, seconds
+from ..terminal import Mark, Terminal
 from . import shapes
+from .options import env_file_option
 from .registry import Run, group
 
 command = group("Production", "./dev secrets --domain example.com", "./dev roll")
@@ -47,20 +48,11 @@ def secrets(run: Run) -> int:
     return 0
 
 
-def _stack_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--env-file",
-        default=ENVIRONMENT_FILE,
-        metavar="FILE",
-        help="environment file of the stack (%(default)s)",
-    )
-
-
 @command(
     "roll",
     "replace web and worker of the production stack without downtime",
     "./dev roll   after docker compose ... build, or with another BACKEND_IMAGE",
-    options=_stack_options,
+    options=env_file_option,
     answer=shapes.SECONDS,
 )
 def roll(run: Run) -> int:
@@ -68,10 +60,7 @@ def roll(run: Run) -> int:
 
     began = time.monotonic()
     rollout.roll(ProductionStack(run.checkout, run.options.env_file), run.terminal)
-    took = time.monotonic() - began
-    if run.json:
-        run.answer({"seconds": round(took, 1)})
-    run.terminal.mark(Mark.GOOD, f"rolled in {seconds(took)}")
+    run.answer_seconds(began, "rolled in")
     return 0
 
 
@@ -83,7 +72,7 @@ def _rotate_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="do not change SECRET_KEY: end all log-ins that an earlier one has signed",
     )
-    _stack_options(parser)
+    env_file_option(parser)
 
 
 @command(
@@ -106,17 +95,14 @@ def rotate(run: Run) -> int:
             rotation.forget(stack, run.terminal)
         else:
             raise DevError(f"--forget is for {rotation.KEY}", f"./dev rotate {name}")
-    took = time.monotonic() - began
-    if run.json:
-        run.answer({"seconds": round(took, 1)})
-    run.terminal.mark(Mark.GOOD, f"done in {seconds(took)}")
+    run.answer_seconds(began, "done in")
     run.terminal.say(f"  keep a copy of {stack.environment_file} where you keep secrets")
     return 0
 
 
 def _backup_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", type=Path, metavar="DIRECTORY", help="the backup's directory")
-    _stack_options(parser)
+    env_file_option(parser)
 
 
 @command(

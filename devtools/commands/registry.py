@@ -6,6 +6,7 @@ import argparse
 import functools
 import json
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Callable
 from ..checkout import Checkout
 from ..errors import DevError
 from ..process import stream
-from ..terminal import Terminal
+from ..terminal import Mark, Terminal, seconds
 
 if TYPE_CHECKING:
     from ..engines.base import Engine
@@ -60,6 +61,13 @@ class Run:
     def answer(self, found: Any) -> None:
         """Print the answer of --json."""
         Terminal().say(json.dumps(found, indent=2))
+
+    def answer_seconds(self, began: float, done: str) -> None:
+        """Say how long it took since `began`, a monotonic time; `done` is as "restarted in"."""
+        took = time.monotonic() - began
+        if self.json:
+            self.answer({"seconds": round(took, 1)})
+        self.terminal.mark(Mark.GOOD, f"{done} {seconds(took)}")
 
     def answer_problems(self, error: DevError) -> None:
         """Print what an answer with --json is if the command cannot do its work."""

@@ -235,10 +235,7 @@ def restart(run: Run) -> int:
     began = time.monotonic()
     with _naming_missing_packages(run):
         run.engine.restart(run.options.services, timeout=run.options.timeout)
-    took = time.monotonic() - began
-    if run.json:
-        run.answer({"seconds": round(took, 1)})
-    run.terminal.mark(Mark.GOOD, f"restarted in {seconds(took)}")
+    run.answer_seconds(began, "restarted in")
     return 0
 
 

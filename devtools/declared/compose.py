@@ -58,9 +58,7 @@ class ComposeFile:
 
     def runs_our_code(self, service: str) -> bool:
         """Whether `service` runs the backend's image."""
-        build = self.services[service].get("build")
-        ours = isinstance(build, Mapping) and build.get("dockerfile") == IMAGE
-        return ours or self.script(service).startswith("bin/")
+        return builds_ours(self.services[service]) or self.script(service).startswith("bin/")
 
     def script(self, service: str) -> str:
         """The first word of the command of `service`; empty if it uses the image's command."""
@@ -170,6 +168,11 @@ def one_shots(declared: Mapping[str, Any]) -> set[str]:
         for name, link in (declaration.get("depends_on") or {}).items()
         if link.get("condition") == "service_completed_successfully"
     }
+
+
+def builds_ours(declared: Mapping[str, Any]) -> bool:
+    """Whether a service builds the backend's image."""
+    return (declared.get("build") or {}).get("dockerfile") == IMAGE
 
 
 def with_builds(declared: Mapping[str, Any]) -> dict[str, Any]:

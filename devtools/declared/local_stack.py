@@ -57,7 +57,7 @@ class Service:
     @property
     def built(self) -> bool:
         """Whether it runs this checkout's code."""
-        return (self.declaration.get("build") or {}).get("dockerfile") == compose.IMAGE
+        return compose.builds_ours(self.declaration)
 
     @property
     def needs(self) -> Sequence[str]:
@@ -99,7 +99,8 @@ class Service:
         found = []
         for entry in self.declaration.get("ports") or ():
             target, variable = port_variable(entry)
-            *_, default, _ = ["", *fill_in(str(entry), lambda _: None).split(":")]
+            # An entry that is only the container's port has no other.
+            default = fill_in(str(entry), lambda _: None).rpartition(":")[0].rpartition(":")[2]
             service = HOSTED.get(self.name, self.name)
             found.append(Port(self.name, service, target, variable, int(default or target)))
         return found

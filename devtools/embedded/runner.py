@@ -132,8 +132,7 @@ class Runner:
         self.places.write(self.places.ports, json.dumps(dict(stack.ports)))
         if not self.supervisor.answers:
             self.supervisor.configure(listed)
-            kept = stack.kept()
-            self._open_socket(stack, WEB, lambda: self.supervisor.launch(kept))
+            self._open_socket(stack, WEB, lambda: self.supervisor.launch(stack.kept()))
 
     def start(
         self,
