@@ -38,6 +38,9 @@ def restart_machine(stack: Stack) -> None:
     running, because it may run other stacks.
     """
     containers = [one["Id"] for one in _long_running(stack).values()]
+    # As if the process ids of the next start were others: the database's lock file then names one
+    # of its processes.
+    stack.compose("exec", "-T", "db", "sh", "-c", 'sed -i "1s/.*/1/" "$PGDATA/postmaster.pid"')
     stack.run("docker", "kill", *containers)
     starts = [
         subprocess.Popen(["docker", "start", container], stdout=subprocess.DEVNULL)
