@@ -7,6 +7,7 @@ so that both engines run the same stack.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -139,8 +140,8 @@ class Declaration:
 
 
 def load(checkout: Checkout, python: Path) -> Declaration:
-    """As `load_with`, with the Python at `python`, if it exists."""
-    return load_with(checkout, lambda: Local(python) if python.exists() else None)
+    """As `load_with`, with the Python at `python`, if this account may run it."""
+    return load_with(checkout, lambda: Local(python) if os.access(python, os.X_OK) else None)
 
 
 def load_with(checkout: Checkout, find: Callable[[], Interpreter | None]) -> Declaration:
