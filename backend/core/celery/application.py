@@ -3,6 +3,7 @@
 https://docs.celeryq.dev/en/stable/django/first-steps-with-django.html
 """
 
+import gc
 import os
 import time
 from collections.abc import Mapping
@@ -173,6 +174,12 @@ def keep_django_logging(**kwargs: Any) -> None:
 def limit_database_sessions(**kwargs: Any) -> None:
     """Give this worker, and the processes that it forks, the limits of a worker."""
     limit_sessions(env["WORKER_DATABASE_LIMITS"])
+
+
+@signals.worker_before_create_process.connect
+def share_memory(**kwargs: Any) -> None:
+    """Leave what is loaded out of garbage collections: each would copy the memory it shares."""
+    gc.freeze()
 
 
 @signals.worker_process_init.connect

@@ -1,10 +1,12 @@
 """Tasks run in the tenant that sent them, or not at all."""
 
+import gc
 import os
 import subprocess
 import sys
 
 import pytest
+from celery import signals
 from celery.exceptions import Reject
 from django.conf import settings
 from django.db import OperationalError, connection
@@ -40,6 +42,14 @@ def test_a_killed_workers_task_runs_again():
     assert app.conf.task_acks_late
     assert app.conf.task_reject_on_worker_lost
     assert app.conf.worker_prefetch_multiplier == 1
+
+
+def test_a_process_of_the_pool_does_not_collect_what_it_shares_with_the_others():
+    signals.worker_before_create_process.send(sender=None)
+    try:
+        assert gc.get_freeze_count() > 10_000
+    finally:
+        gc.unfreeze()
 
 
 @pytest.mark.parametrize("where", ["the schema", "the work"])

@@ -19,6 +19,7 @@ THREADS = 2
 BACKEND = Path(__file__).resolve().parents[2]
 APPLICATION = """
 import atexit
+import gc
 import logging
 import time
 from pathlib import Path
@@ -33,6 +34,8 @@ def application(environ, start_response):
         atexit.register(Path("{over}").touch)
         logging.info("the last line")
     received = len(environ["wsgi.input"].read())
+    if environ["PATH_INFO"] == "/frozen/":
+        received = gc.get_freeze_count()
     answer = b"x" * int(environ["QUERY_STRING"] or 0) or b"%d" % received
     start_response("200 OK", [("Content-Length", str(len(answer)))])
     return [answer]
@@ -91,6 +94,13 @@ def test_a_worker_ends_without_finalisation_and_loses_no_line(tmp_path, capfd):
 def port(tmp_path_factory):
     with gunicorn(tmp_path_factory.mktemp("slow")) as (port, _probed):
         yield port
+
+
+def test_a_worker_does_not_collect_what_it_shares_with_the_others(port):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("GET", "/frozen/")
+    assert int(connection.getresponse().read()) > 10_000
+    connection.close()
 
 
 def ask(port: int) -> int:
