@@ -16,13 +16,22 @@ from django.contrib.staticfiles.management.commands import runserver
 from django.core.management.base import CommandParser
 from django.core.servers.basehttp import WSGIServer
 from django.core.signals import request_finished, request_started
+from django.db import connections
 
 from core.env import environment
 
 DRAIN_TIMEOUT = 5  # seconds that requests have to end; no limit under a debugger
 
 
-class InheritedServer(WSGIServer):
+class Server(WSGIServer):
+    """Closes a thread's connections to the database, which no other thread can use."""
+
+    def close_request(self, request: Any) -> None:
+        connections.close_all()
+        super().close_request(request)
+
+
+class InheritedServer(Server):
     """A server on the socket behind a file descriptor, which listens already."""
 
     descriptor: int
@@ -123,6 +132,8 @@ class Requests:
 
 class Command(runserver.Command):
     """Adds `--socket`."""
+
+    server_cls: Any = Server
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)

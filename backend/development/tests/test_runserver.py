@@ -1,0 +1,56 @@
+"""Django's development server, as `./dev serve runserver` starts it."""
+
+import gc
+import threading
+import time
+import urllib.request
+from socketserver import ThreadingMixIn
+
+import pytest
+from django.core.servers.basehttp import WSGIRequestHandler
+from django.db import connection
+
+from development.management.commands.runserver import Command
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_thread_that_ends_leaves_no_session_of_the_database():
+    opened = set()
+
+    def application(environ, start_response):
+        opened.add(own_session())
+        start_response("200 OK", [("Content-Length", "0")])
+        return []
+
+    server = type("Threaded", (ThreadingMixIn, Command.server_cls), {})(
+        ("127.0.0.1", 0), WSGIRequestHandler
+    )
+    server.set_app(application)
+    serving = threading.Thread(target=server.serve_forever, args=(0.01,))
+    serving.start()
+    gc.disable()  # it would close what is left behind, one day
+    try:
+        for _ in range(3):
+            urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/").close()
+        server.shutdown()
+        serving.join()
+        server.server_close()  # joins the threads of requests
+        assert len(opened) == 3
+        # The server ends a session that was closed in its time.
+        for _ in range(200):
+            if not opened & sessions():
+                break
+            time.sleep(0.05)
+        assert not opened & sessions()
+    finally:
+        gc.enable()
+
+
+def own_session() -> int:
+    connection.ensure_connection()
+    return connection.connection.info.backend_pid
+
+
+def sessions() -> set[int]:
+    with connection.cursor() as cursor:
+        return {pid for (pid,) in cursor.execute("SELECT pid FROM pg_stat_activity")}
