@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Callable
 
@@ -84,7 +85,7 @@ def follow(
 
     def settled() -> bool:
         if status:
-            raise _command_failure(command.output)
+            raise _command_failure(project, terminal, command.output)
         return status is not None and arrived()
 
     readiness.follow(
@@ -129,9 +130,15 @@ def _judge_long_running(container: Container, crashes: int) -> Verdict:
     return Verdict(Mark.BUSY, "starting")
 
 
-def _command_failure(output: str) -> DevError:
+def _command_failure(project: Project, terminal: Terminal, output: str) -> DevError:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
+    last = lines[-1] if lines else "no output"
+    # Compose names the container that the others wait for.
+    for name in project.services:
+        found = re.search(rf"container {project.name}-{name}-\d+ (?:is )?(.+)", last)
+        if found:
+            return failure(project, terminal, name, found[1])
     return DevError(
-        f"docker compose could not start the stack: {lines[-1] if lines else 'no output'}",
+        f"docker compose could not start the stack: {last}",
         "watch the start with: docker compose up",
     )

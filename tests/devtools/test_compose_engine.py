@@ -18,6 +18,7 @@ from small_stack import BASE_IMAGE, STACK, lacks
 
 from devtools import ports
 from devtools.engines.compose import ComposeEngine
+from devtools.readiness import wait_until
 
 pytestmark = [
     pytest.mark.stack,
@@ -229,6 +230,25 @@ def test_a_failing_service_is_named_with_its_last_words(stack):
     assert "./dev logs worker" in done.stderr
     (stack.root / "crash").unlink()
     _up(stack)
+
+
+def test_a_failing_service_that_others_wait_for_is_named_with_its_last_words(stack):
+    _up(stack)
+    stack.write("crash-db", "the database's last words\n")
+    database = f"{stack.variables['COMPOSE_PROJECT_NAME']}-db-1"
+    subprocess.run(["docker", "restart", database], check=True, capture_output=True)
+    wait_until(lambda: _restarts(database), 30, "it did not crash")
+    done = stack.dev("up")
+    assert done.returncode == 1
+    assert "the database's last words" in done.stdout
+    assert "error: db: " in done.stderr
+    (stack.root / "crash-db").unlink()
+    _up(stack)
+
+
+def _restarts(container: str) -> int:
+    asked = ["docker", "inspect", "--format", "{{.RestartCount}}", container]
+    return int(subprocess.run(asked, check=True, capture_output=True).stdout)
 
 
 def test_what_is_not_ready_in_time_is_named(stack):
