@@ -42,6 +42,7 @@ TENANT_FREE = frozenset(
         "makemessages",
         "makemigrations",
         "optimizemigration",
+        "rehearse",
         "release",
         "resume_tenant",
         "runserver",

@@ -6,7 +6,7 @@ import hashlib
 import pkgutil
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
@@ -106,8 +106,10 @@ def faults() -> str:
     )
 
 
-def migrate(schema_name: str) -> None:
+def migrate(schema_name: str, follow: Callable[[str, Any], None] | None = None) -> None:
     """Apply every migration that the schema lacks, as the role that owns it.
+
+    `follow` is told what Django's command tells of its progress, and about which migration.
 
     Django's own command does it, with its signals. django-tenants' command adds a connection, a
     start of Django's checks and two more looks at the catalog.
@@ -117,6 +119,7 @@ def migrate(schema_name: str) -> None:
         InconsistentMigrationHistory: when a migration was applied before one it needs.
     """
     command = _Migrate()
+    command.follow = follow
     connection.set_schema(schema_name)
     try:
         call_command(command, verbosity=0, interactive=False, skip_checks=True)
@@ -134,6 +137,7 @@ class _Migrate(Migrate):
     """Django's command, which remembers the migration that it is at."""
 
     migration = ""
+    follow: Callable[[str, Any], None] | None = None
 
     def migration_progress_callback(
         self, action: str, migration: Any = None, fake: bool = False
@@ -142,3 +146,5 @@ class _Migrate(Migrate):
             self.migration = str(migration)
         elif action == "apply_success":
             self.migration = ""
+        if self.follow:
+            self.follow(action, migration)
