@@ -54,6 +54,51 @@ def migrate(run: Run) -> int:
     return run.engine.manage(["migrate", *run.rest]) if run.rest else run.engine.release()
 
 
+def _release_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--rehearse", action="store_true", help="on a copy of the data, while older code uses it"
+    )
+    parser.add_argument(
+        "--old", default="", metavar="COMMIT", help="the code before (of the data's last migration)"
+    )
+    parser.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="APP.MIGRATION",
+        help="do not fail because of this migration; may be repeated",
+    )
+    parser.add_argument("--production", action="store_true", help="that of the production stack")
+    env_file_option(parser)
+
+
+@command(
+    "release",
+    "rehearse the pending migrations on a copy of the data, while the code before uses it",
+    "./dev release --rehearse",
+    "./dev release --rehearse --old v1.2   which code serves now",
+    "./dev release --rehearse --production   the image to roll, and the code of the running web",
+    "exit status: 1 if a migration is unsafe; docs/production.md#rehearse-it",
+    options=_release_options,
+    answer=shapes.REHEARSAL,
+)
+def release(run: Run) -> int:
+    from .. import rehearsal
+    from ..production.stack import ProductionStack
+
+    given = run.options
+    if not given.rehearse:
+        raise UsageError("only a rehearsal is done here: add --rehearse", "./dev migrate")
+    if given.production and given.old:
+        raise UsageError("the code before is that of the running web", "leave out --old")
+    options = [f"--allow={name}" for name in given.allow] + (["--json"] if run.json else [])
+    with run.checkout.lock(run.terminal, "release --rehearse", "rehearsal"):
+        if given.production:
+            stack = ProductionStack(run.checkout, given.env_file)
+            return rehearsal.rehearse_production(stack, run.terminal, options)
+        return rehearsal.rehearse(run.engine, run.terminal, given.old, options)
+
+
 @command(
     "makemigrations",
     "write migrations for changed models; the files belong to you",

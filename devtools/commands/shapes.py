@@ -68,6 +68,27 @@ UPGRADE_DB = {
     "to?": "number",
     "schemas?": {"<schema>": {"tables": "number", "rows": "number"}},
 }
+REHEARSAL = {
+    "safe": "flag",
+    "schemas": [
+        {
+            "schema": "text",
+            "migrations": ["text"],
+            "seconds": "number",
+            "longest_wait": "number",
+            "locks": [{"migration": "text", "table": "text", "mode": "text", "seconds": "number"}],
+        }
+    ],
+    "unsafe": [
+        {
+            "migration": "text",
+            "what": "text",
+            "remedy": "text",
+            "schemas": ["text"],
+            "allowed": "flag",
+        }
+    ],
+}
 WORKTREES = {
     "list": [
         {

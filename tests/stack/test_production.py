@@ -527,6 +527,38 @@ def test_rolling_onto_an_image_that_cannot_start_keeps_the_old(running):
     }
 
 
+def test_a_release_is_rehearsed_beside_the_stack_that_serves(running, tmp_path):
+    """The image to be rolled has one more migration than the running web."""
+    before = running.containers(*SERVICES)
+    listed = running.checkout.glob("backend/users/migrations/0*.py")
+    (tmp_path / "0099_rehearsed.py").write_text(
+        "from django.db import migrations, models\n"
+        "class Migration(migrations.Migration):\n"
+        f"    dependencies = [('users', '{max(path.stem for path in listed)}')]\n"
+        "    operations = [migrations.RenameField('user', 'first_name', 'given_name')]\n"
+    )
+    (tmp_path / "Dockerfile").write_text(
+        f"FROM {running.project}:production\nCOPY *.py /app/backend/users/migrations/\n"
+    )
+    image = f"{running.project}:rehearsed"
+    running.run("docker", "build", "--quiet", "--tag", image, str(tmp_path))
+    try:
+        command = ("release", "--rehearse", "--production", "--json")
+        ended = running.dev(*command, check=False, timeout=600, BACKEND_IMAGE=image)
+    finally:
+        running.run("docker", "rmi", "--force", image, check=False)
+    assert ended.returncode == 1, ended.stderr
+    found = json.loads(ended.stdout)
+    assert [one["schema"] for one in found["schemas"]] == ["public", "test1", "test2"]
+    [unsafe] = found["unsafe"]
+    assert unsafe["migration"] == "users.0099_rehearsed"
+    assert "users.User: column users_user.first_name does not exist" in unsafe["what"]
+    assert running.containers(*SERVICES) == before
+    query = "SELECT count(*) FROM pg_database WHERE datname LIKE '%rehearsal'"
+    psql = ("psql", "-U", "postgres", "-Atc", query)
+    assert running.compose("exec", "-T", "db", *psql).stdout.strip() == "0"
+
+
 def test_nothing_listens_beyond_loopback(running):
     published = running.compose("ps", "--format", "{{.Ports}}").stdout
     assert "0.0.0.0" not in published
