@@ -18,6 +18,7 @@ from typing import Any
 
 import structlog
 from django.db import DataError, NotSupportedError
+from django.db.backends.postgresql.introspection import DatabaseIntrospection
 from django.db.backends.postgresql.operations import DatabaseOperations
 from django.db.backends.postgresql.psycopg_any import register_tzloader
 from django_tenants.postgresql_backend import base
@@ -84,6 +85,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         # Whether transactions of other clients share the sessions of the server, as in a pool.
         self.is_pooled = False
         super().__init__(*args, **kwargs)
+        # The library's sets the path of the session, which each statement has by itself here.
+        self.introspection = DatabaseIntrospection(self)
 
     # --- connection -----------------------------------------------------------------------
 

@@ -188,12 +188,17 @@ def after_another_level():
         return autocommit()
 
 
+def introspection():
+    tables = set(connection.introspection.table_names())
+    return autocommit() if "users_user" in tables and "tenant_config" not in tables else tables
+
+
 WAYS = [
     *(autocommit, with_parameters, atomic, rolled_back, savepoint, manual_transaction),
     *(raw_transaction, locked_for_update, server_side_cursor, server_side_cursor_in_a_transaction),
     *(copied_out, copied_out_in_a_transaction, cursor_of_the_driver, connection_of_the_driver),
     *(transaction_of_the_driver, streamed_by_the_driver, pipeline_in_a_transaction),
-    *(many, many_in_a_transaction, after_a_commit, after_another_level),
+    *(many, many_in_a_transaction, after_a_commit, after_another_level, introspection),
 ]
 
 
