@@ -54,7 +54,7 @@ WHERE schema_name = {{name}} AND identity = coalesce({{identity}}, identity)"""
 # PostgreSQL refuses it after a query, also after the one that sets path and role.
 SET_TRANSACTION = re.compile(r"\s*SET\s+TRANSACTION\b", re.IGNORECASE)
 # What has no effect beyond its transaction through a pool: the tags of these commands.
-OF_THE_SESSION = {"SET", "RESET", "LISTEN", "PREPARE", "DECLARE CURSOR"}
+OF_THE_SESSION = {"SET", "RESET", "PREPARE", "DECLARE CURSOR"}
 
 log = structlog.get_logger(__name__)
 
@@ -129,7 +129,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         except OperationalError as error:
             other = self.settings_dict.get("PASSWORD_FALLBACK")
             # libpq gives no code for what happens before a connection is made.
-            if not other or "password authentication failed" not in str(error):
+            if not other or "authentication failed" not in str(error):
                 raise
             return super().get_new_connection({**conn_params, "password": other})
 
@@ -244,16 +244,19 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """Remember whether path and role are set, after a command of this tag.
 
         Raises:
-            NotSupportedError: when it had no effect, because the session was a pool's.
+            NotSupportedError: when it has no effect, because the session is a pool's.
         """
         is_idle = self._is_idle()
         # A raw ROLLBACK may be one to a savepoint from before they were set.
         is_over = is_idle or tag in {"BEGIN", "COMMIT", "ROLLBACK", "SET"}
         self.search_path_set_schemas = None if is_over else self._get_cursor_search_paths()
-        if is_idle and self.is_pooled and tag in OF_THE_SESSION:
+        # The session listens from the end of the transaction on, when it is another client's.
+        is_without_effect = tag == "LISTEN" or (is_idle and tag in OF_THE_SESSION)
+        if self.is_pooled and is_without_effect:
+            transact = "" if tag == "LISTEN" else "open a transaction around all that needs it, or "
             raise NotSupportedError(
-                f"{tag} lasts as long as a session, and this connection goes through a pool: open "
-                "a transaction around all that needs it, or connect to the database itself"
+                f"{tag} lasts as long as a session, and this connection goes through a pool: "
+                f"{transact}connect to the database itself"
             )
 
     @contextmanager

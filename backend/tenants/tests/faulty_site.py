@@ -33,6 +33,8 @@ STATE = (
     "SET TimeZone = 'Asia/Tokyo'",
     "BEGIN",
 )
+if POOL:
+    STATE = tuple(statement for statement in STATE if statement != "LISTEN news")  # refused
 FIND_STATE = """
 SELECT 'temporary table' FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relkind = 'r'
 UNION ALL SELECT 'held cursor' FROM pg_cursors WHERE is_holdable

@@ -12,25 +12,27 @@ import pytest
 from django_tenants.utils import schema_context
 
 from tenants.tests.conftest import BACKEND, TIMEOUT, as_in_production
+from tenants.tests.logins import POOL
 from tenants.tests.tasks import breaks, look
 
 REQUESTS = 10_000
 TASKS = 2_000
-CLIENTS = 8
+CLIENTS = 200 if POOL else 8
+PROCESSES = 4 if POOL else 2
 
 pytestmark = pytest.mark.usefixtures("as_app", "one_account_each", "other_content_types")
 
 
 @pytest.fixture
 def port(tmp_path):
-    """Start a Gunicorn of two processes with four threads each; yield its port."""
+    """Start a Gunicorn with a thread for each client; yield its port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         number = free.getsockname()[1]
     environment = as_in_production() | {
         "WEB_BIND": f"127.0.0.1:{number}",
-        "WEB_CONCURRENCY": "2",
-        "WEB_THREADS": "4",
+        "WEB_CONCURRENCY": str(PROCESSES),
+        "WEB_THREADS": str(CLIENTS // PROCESSES),
         "LOG_LEVEL": "ERROR",
     }
     with (tmp_path / "log").open("w") as log:

@@ -16,6 +16,7 @@ from tenants.models import Tenant
 from tenants.postgresql import base
 from tenants.provisioning import drop_schema, provision
 from tenants.tests.conftest import owner
+from tenants.tests.logins import of_a_session
 from users.models import User
 
 pytestmark = pytest.mark.usefixtures("as_app", "one_account_each")
@@ -202,7 +203,7 @@ WAYS = [
 ]
 
 
-@pytest.mark.parametrize("way", [*WAYS, after_a_session])
+@pytest.mark.parametrize("way", [*WAYS, pytest.param(after_a_session, marks=of_a_session)])
 def test_each_way_is_in_the_tenant_and_leaves_the_session(in_test1, way):
     assert way() == ["test1"]
     assert session() == OF_NO_TENANT
@@ -230,7 +231,10 @@ def test_through_a_pool_each_way_is_in_the_tenant_and_finds_nothing_of_another(t
         lambda cursor: cursor.executemany("SELECT 1/%s", [[0]]),
         lambda cursor: cursor.copy("COPY (SELECT 1/0) TO STDOUT").__enter__().read(),
         lambda cursor: list(cursor.stream("SELECT 1/0")),
-        lambda cursor: cursor.execute("CREATE INDEX CONCURRENTLY ON users_user (nothing)"),
+        pytest.param(
+            lambda cursor: cursor.execute("CREATE INDEX CONCURRENTLY ON users_user (nothing)"),
+            marks=of_a_session,
+        ),
     ],
 )
 @pytest.mark.parametrize("atomically", [True, False])
@@ -287,6 +291,7 @@ def test_logged_queries_are_as_they_were_written(in_test1):
 # --- what needs no transaction --------------------------------------------------------------
 
 
+@of_a_session
 def test_a_migration_outside_a_transaction_is_in_the_tenant(in_test1):
     before = ProjectState()
     before.add_model(
@@ -329,6 +334,18 @@ def test_what_needs_a_session_is_refused_through_a_pool(through_a_pool, statemen
     assert autocommit() == ["test1"]
 
 
+def test_through_a_pool_no_transaction_listens_for_the_next_one_of_its_session(through_a_pool):
+    with (
+        pytest.raises(NotSupportedError, match="LISTEN lasts as long as a session"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("LISTEN news")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_listening_channels()")
+        assert cursor.fetchall() == []
+
+
 def test_a_pipeline_that_begins_outside_a_transaction_is_refused(in_test1):
     with (
         connection.connection.pipeline(),
@@ -339,6 +356,7 @@ def test_a_pipeline_that_begins_outside_a_transaction_is_refused(in_test1):
     assert autocommit() == ["test1"]
 
 
+@of_a_session
 def test_a_channel_is_listened_to_by_the_session(in_test1):
     with connection.cursor() as cursor:
         cursor.execute("LISTEN news")
