@@ -6,7 +6,9 @@ rotation (backend/bin/drain), then stopped; an old worker finishes its current t
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 
 from ..errors import DevError, Problem
 from ..process import Result
@@ -14,6 +16,7 @@ from ..terminal import Terminal
 from .stack import ProductionStack
 
 SERVICES = ("web", "worker")
+POOL = "pool"  # of connections to the database, if there is one
 _RELEASE = ("check", "migrate")  # each ends by itself
 HEALTHY_WITHIN = 180  # seconds
 MIGRATED_WITHIN = 3600  # seconds
@@ -38,6 +41,22 @@ def roll(stack: ProductionStack, terminal: Terminal) -> None:
             _remove(stack, service, containers)
 
 
+@contextlib.contextmanager
+def replaced_pool(stack: ProductionStack, terminal: Terminal) -> Iterator[None]:
+    """Start a pool with the environment of now beside the old one, which stops at the end.
+
+    Both answer at one name; a client whom one of them refuses tries the other.
+    """
+    old = stack.containers(POOL) if POOL in stack.configuration["services"] else []
+    if old:
+        with terminal.step("starting a new pool"):
+            _add(stack, {POOL: old})
+    yield
+    if old:
+        with terminal.step("stopping the old pool"):
+            _remove(stack, POOL, old)
+
+
 def refuse_if_not_possible(stack: ProductionStack) -> dict[str, list[str]]:
     """Return the running containers of SERVICES. Raises DevError if they cannot be replaced."""
     _refuse_a_fixed_port(stack)
@@ -56,7 +75,7 @@ def _refuse_a_fixed_port(stack: ProductionStack) -> None:
         raise DevError(
             f"web is published on port {fixed[0]}, which the old and the new web cannot share",
             f"set WEB_PORT=0 in {stack.environment_file} and put a proxy in front: "
-            "--profile proxy, see docs/production.md",
+            "COMPOSE_PROFILES=proxy, see docs/production.md",
         )
 
 

@@ -117,7 +117,8 @@ def _rotate_app(stack: ProductionStack, file: EnvironmentFile, terminal: Termina
     _change(stack, "db", "app", new)
     terminal.say("2 of 2: the database has the new one; every process has only that")
     file.write({APP: new, APP_OTHER: ""})
-    rollout.roll(stack, terminal)
+    with rollout.replaced_pool(stack, terminal):
+        rollout.roll(stack, terminal)
 
 
 def _rotate_role(variable: str, role: str) -> Rotation:

@@ -36,6 +36,7 @@ class FakeStack(ProductionStack):
         self.path.chmod(0o600)
         self.done = []
         self.fails_at = 0
+        self.configuration = {"services": {}}
 
     def values(self):
         return dotenv.load(self.path, lambda _: None).values
@@ -98,6 +99,18 @@ def test_a_database_password_is_changed_between_two_rolls(stack):
     assert change == ("db", "/scripts/change-password", "app", new)
     assert only["APP_PASSWORD"] == new
     assert "APP_PASSWORD_FALLBACK" not in only
+
+
+def test_a_pool_with_the_new_password_is_there_before_processes_have_only_that(stack, monkeypatch):
+    stack.configuration = {"services": {"pool": {}}}
+    monkeypatch.setattr(stack, "containers", lambda service: [f"old {service}"])
+    for name in ("_add", "_remove"):
+        monkeypatch.setattr(rollout, name, lambda stack, *of, name=name: stack.record((name, *of)))
+    rotate(stack, "APP_PASSWORD")
+    _both, _change, add, only, remove = stack.done
+    assert add == ("_add", {"pool": ["old pool"]})
+    assert "APP_PASSWORD_FALLBACK" not in only
+    assert remove == ("_remove", "pool", ["old pool"])
 
 
 @pytest.mark.parametrize("fails_at", [1, 2])
