@@ -163,7 +163,7 @@ def _refuse_another_target(stack: ProductionStack, manifest: dict[str, Any]) -> 
 
 
 def _anew(stack: ProductionStack) -> str:
-    down = " ".join([*stack.command, "--profile proxy down --volumes"])
+    down = " ".join([*stack.command, "--profile '*' down --volumes"])
     return f"delete all data of this stack, and restore again: {down}"
 
 

@@ -124,7 +124,7 @@ def test_a_failed_restore_names_the_remedy(kept):
     stack = Stack(NEW, fails="/scripts/restore")
     said = _refusal(stack, kept)
     assert said.startswith("no space left")
-    assert "docker compose --profile proxy down --volumes" in said
+    assert "docker compose --profile '*' down --volumes" in said
 
 
 def test_a_partly_restored_database_is_an_error(kept):

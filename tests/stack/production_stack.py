@@ -34,7 +34,7 @@ class ProductionStack(Stack):
 
     def command(self, *arguments: str) -> list[str]:
         chosen = ["--env-file", ENVIRONMENT_FILE, "-f", "docker-compose.prod.yml"]
-        return ["docker", "compose", *chosen, "--profile", "proxy", *arguments]
+        return ["docker", "compose", *chosen, *arguments]
 
     def manage(self, *arguments: str) -> str:
         """Run a manage.py command as the database's owner; return its output."""
@@ -89,7 +89,7 @@ def production_stack(directory: Path, name: str = "test") -> Iterator[Production
     with secrets.open("a") as file:
         # A second origin with this test's port, which browsers send.
         file.write(f"CSRF_TRUSTED_ORIGINS=https://*.localhost:{ports['PROXY_HTTPS_PORT']}\n")
-        file.write("EMAIL_URL=smtp://mail:1025\nPROXY_KEEP_ALIVE=30\n")
+        file.write("EMAIL_URL=smtp://mail:1025\nPROXY_KEEP_ALIVE=30\nCOMPOSE_PROFILES=proxy\n")
         file.write(f"COMPOSE_PROJECT_NAME={project}\nBACKEND_IMAGE={project}:production\n")
         file.write(f"PROXY_CERTIFICATE={certificate}\n")
     try:
