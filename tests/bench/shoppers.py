@@ -26,7 +26,7 @@ class Failure(NamedTuple):
 
 @dataclass
 class Shoppers:
-    """Concurrent customers, each with a token, who call the proxy of a stack.
+    """Concurrent customers, each with a product and a token, who call the proxy of a stack.
 
     Each fills a cart and orders it, and retries with the same idempotency key until the order is
     accepted, like a good client.
@@ -34,8 +34,7 @@ class Shoppers:
 
     port: int
     host: str
-    product: int
-    tokens: list[str]
+    buyers: list[tuple[int, str]]
     accepted: dict[str, str] = field(default_factory=dict)  # order numbers, by idempotency key
     failures: list[Failure] = field(default_factory=list)
     answered: int = 0
@@ -44,7 +43,7 @@ class Shoppers:
     def __enter__(self) -> Shoppers:
         self._end = threading.Event()
         self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._shop, args=(one,)) for one in self.tokens]
+        self._threads = [threading.Thread(target=self._shop, args=one) for one in self.buyers]
         for thread in self._threads:
             thread.start()
         return self
@@ -62,8 +61,8 @@ class Shoppers:
     def why(self, failures: list[Failure]) -> dict[str, int]:
         return dict(Counter(one.why for one in failures))
 
-    def _shop(self, token: str) -> None:
-        client = _Client(self, token)
+    def _shop(self, product: int, token: str) -> None:
+        client = _Client(self, product, token)
         with closing(client.connection):
             while not self._end.is_set():
                 key = uuid4().hex
@@ -86,8 +85,9 @@ class Shoppers:
 class _Client:
     """A customer's connection, kept as long as possible."""
 
-    def __init__(self, shoppers: Shoppers, token: str) -> None:
+    def __init__(self, shoppers: Shoppers, product: int, token: str) -> None:
         self.shoppers = shoppers
+        self.product = product
         self.headers = {
             "Host": f"{shoppers.host}:{shoppers.port}",
             "Authorization": f"Bearer {token}",
@@ -101,7 +101,7 @@ class _Client:
         )
 
     def add(self) -> bool:
-        wanted = {"product": self.shoppers.product, "quantity": 1}
+        wanted = {"product": self.product, "quantity": 1}
         return self._ask("/api/v1/cart/add/", wanted) is not None
 
     def order(self, key: str) -> str:

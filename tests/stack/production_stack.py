@@ -104,7 +104,8 @@ def production_stack(directory: Path, name: str = "test") -> Iterator[Production
     finally:
         stack.compose("down", "--volumes", "--timeout", "5", check=False)
         stack.run("docker", "rmi", "--force", f"{project}:production", check=False)
-        stack.run("docker", "rmi", "--force", f"{project}-proxy:production", check=False)
+        for built in ("proxy", "pool"):
+            stack.run("docker", "rmi", "--force", f"{project}-{built}:production", check=False)
 
 
 def inspected(stack: ProductionStack, service: str) -> dict:
