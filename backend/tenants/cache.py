@@ -6,7 +6,9 @@ from typing import Any
 from asgiref.local import Local
 from django.db import connection
 
-_content_types = Local()  # as Django keeps its connections
+from tenants.postgresql.base import current_tenant
+
+_content_types = Local()
 
 
 def make_key(key: str, key_prefix: str, version: int) -> str:
@@ -20,17 +22,17 @@ def make_key(key: str, key_prefix: str, version: int) -> str:
 
 
 class ContentTypeCache(UserDict):
-    """The cache of Django's ContentTypeManager, one for each thread, as connections are.
+    """The cache of Django's ContentTypeManager, one for each context and its tenant.
 
     Django has one for the process, but the ids differ between tenants: a thread would use ids
-    that another thread has just cached for another tenant. django-tenants clears it whenever
-    a connection changes tenant.
+    that another thread has just cached for another tenant.
     """
 
     @property
     def data(self) -> dict[str, Any]:
-        if not hasattr(_content_types, "by_database"):
-            _content_types.by_database = {}
+        tenant = current_tenant.get()
+        if getattr(_content_types, "tenant", None) is not tenant:
+            _content_types.tenant, _content_types.by_database = tenant, {}
         return _content_types.by_database
 
     @data.setter

@@ -13,6 +13,7 @@ import re
 import select
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
@@ -56,6 +57,13 @@ SET_TRANSACTION = re.compile(r"\s*SET\s+TRANSACTION\b", re.IGNORECASE)
 # What has no effect beyond its transaction through a pool: the tags of these commands.
 OF_THE_SESSION = {"SET", "RESET", "PREPARE", "DECLARE CURSOR"}
 
+# Of a context, not of a connection: what one asks for in other threads (asyncio.to_thread,
+# sync_to_async) is in its tenant, and so is what runs beside others in one thread, as async views.
+# A thread that starts without a context is in no tenant.
+current_tenant: ContextVar[Any] = ContextVar(
+    "tenant", default=base.FakeTenant(get_public_schema_name())
+)
+
 log = structlog.get_logger(__name__)
 
 
@@ -79,14 +87,33 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._identity = ""
         self._role_oid: int | None = None
-        self._is_entered = False
+        self._entered_tenant: Any = None
         self._is_begun = False  # whether the transaction has had its first settings
         self._session_is_used = True
         # Whether transactions of other clients share the sessions of the server, as in a pool.
         self.is_pooled = False
+        tenant = current_tenant.get()
         super().__init__(*args, **kwargs)
+        current_tenant.set(tenant)  # the library begins in none
         # The library's sets the path of the session, which each statement has by itself here.
         self.introspection = DatabaseIntrospection(self)
+
+    @property
+    def tenant(self) -> Any:
+        return current_tenant.get()
+
+    @tenant.setter
+    def tenant(self, tenant: Any) -> None:
+        if tenant is not None:  # as the library begins
+            current_tenant.set(tenant)
+
+    @property
+    def schema_name(self) -> str:
+        return str(current_tenant.get().schema_name)
+
+    @schema_name.setter
+    def schema_name(self, name: str | None) -> None:
+        """Leave it as the tenant's: the library sets both."""
 
     # --- connection -----------------------------------------------------------------------
 
@@ -187,7 +214,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def set_tenant(self, tenant: Any, include_public: bool = False) -> None:
         # A table that a tenant lacks must not be found in public.
         super().set_tenant(tenant, include_public=False)
-        self._is_entered = False
+        self._entered_tenant = None
 
     def set_schema_to_public(self) -> None:
         """Leave the tenant; between transactions nothing of the session outlives this.
@@ -223,7 +250,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return ()  # nothing but a rollback is possible now, and after it we are back here
         is_idle = status == TransactionStatus.IDLE
         if self.connection.pgconn.pipeline_status != PipelineStatus.OFF:
-            if self.search_path_set_schemas:
+            if self.search_path_set_schemas and self._entered_tenant is self.tenant:
                 return ()
             raise NotSupportedError(
                 "a pipeline cannot begin outside a transaction: execute a statement in "
@@ -335,8 +362,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
         status = self.connection.pgconn.transaction_status
         if status == TransactionStatus.INERROR:
             return self
-        if self._is_entered and not (self._session_is_used and status == TransactionStatus.IDLE):
+        is_idle = status == TransactionStatus.IDLE
+        if self._entered_tenant is self.tenant and not (self._session_is_used and is_idle):
             return self
+        if self._entered_tenant is not None:  # another context was here, and has not left
+            self._session_is_used = self._session_is_used or is_idle
         with self.wrap_database_errors, ClientCursor(self.connection) as own:
             own.execute(self._entry())
             own.set_result(-1)
@@ -368,7 +398,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self._role_oid = int(role) if role else None
         self._identity = identity[0].decode() if identity and identity[0] else ""
         self._session_is_used = self._session_is_used and not self._is_idle()
-        self._is_entered = True
+        self._entered_tenant = self.tenant
         self.search_path_set_schemas = None
 
     def _paths(self) -> str:
