@@ -43,7 +43,9 @@ bind = [address for address in (env["WEB_BIND"], env["WEB_PROBE_BIND"]) if addre
 # Two while debugging: one may be paused and the other answers, and fewer start faster.
 workers = 2 if debugging else env["WEB_CONCURRENCY"] or int(2 * available_cpus() + 1)
 threads = env["WEB_THREADS"]
-worker_class = "core.gunicorn_worker.Worker"
+is_asgi = env["SERVER"] == "asgi"
+worker_class = f"core.{'asgi' if is_asgi else 'gunicorn'}_worker.Worker"
+asgi_lifespan = "off"  # Django has none
 preload_app = True  # see core/wsgi.py
 # No timeout while debugging: a request may be paused. It limits the process, not a request: the
 # time of a client is limited in core/gunicorn_worker.py, that of the database by its own limits.

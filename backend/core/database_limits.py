@@ -26,3 +26,12 @@ def limit_sessions(limits: Mapping[str, int]) -> None:
     """Give these limits to the connections that this process makes from now on."""
     # The same object in every thread, and in every process that is forked.
     connections.settings["default"]["OPTIONS"]["options"] = connection_options(limits)
+
+
+def share_connections(most: int) -> None:
+    """Let the threads of this process take `most` connections in turns.
+
+    CONN_MAX_AGE is then the life of a connection that they share: tenants/postgresql/shared.py.
+    """
+    database = connections.settings["default"]
+    database.update(SHARED=most, SHARED_MAX_AGE=database["CONN_MAX_AGE"], CONN_MAX_AGE=0)

@@ -20,7 +20,7 @@ import json
 import selectors
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -38,19 +38,28 @@ BUSY_CLIENT_TIMEOUT = 5  # the same while every thread of the process is taken
 
 
 def write_problem(sock: socket.socket, status: int, reason: str, detail: str) -> None:
-    """Answer a request that cannot be parsed, or that failed outside Django; as Gunicorn's own.
+    """Answer a request that cannot be parsed, or that failed outside Django; as Gunicorn's own."""
+    util.write_nonblock(sock, problem_answer(status, reason, detail))
+
+
+def problem_answer(
+    status: int, reason: str, detail: str, headers: Iterable[tuple[str, str]] = ()
+) -> bytes:
+    """Return a whole answer that is a problem document, after which the connection is closed.
 
     Args:
         status: HTTP status code.
         reason: its phrase.
         detail: what is wrong; an empty string where Gunicorn does not say.
+        headers: names and values of more headers.
     """
     body = json.dumps(problem_details.document(status, detail or reason))
+    more = "".join(f"{name}: {value}\r\n" for name, value in headers)
     head = (
-        f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\n"
+        f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\n{more}"
         f"Content-Type: {problem_details.CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
-    util.write_nonblock(sock, (head + body).encode("latin1"))
+    return (head + body).encode("latin1")
 
 
 # Gunicorn has no setting for the page of its errors.

@@ -17,6 +17,7 @@ from typing import Any
 
 import redis
 from django.conf import settings
+from django.core.handlers.asgi import ASGIRequest
 from django.db import connection, connections
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
@@ -99,7 +100,9 @@ def _is_from_within(request: HttpRequest) -> bool:
 
 
 def server_name(request: HttpRequest) -> str:
-    """Return which server runs this process: gunicorn or runserver."""
+    """Return which server runs this process: gunicorn, asgi or runserver."""
+    if isinstance(request, ASGIRequest):
+        return "asgi"
     software = request.META.get("SERVER_SOFTWARE", "")
     return "gunicorn" if software.startswith("gunicorn") else "runserver"
 

@@ -20,7 +20,7 @@ from django.core.signals import got_request_exception
 from django.dispatch import receiver
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.functional import SimpleLazyObject
-from django_structlog.middlewares.request import sync_streaming_content_wrapper
+from django_structlog.middlewares import request as request_middleware
 from rest_framework.throttling import BaseThrottle
 
 from core.middleware import GetResponse
@@ -93,6 +93,8 @@ def _length_of(response: HttpResponse) -> int | None:
 def _log_stream(response: Any) -> None:
     """Log the end of a response that is read while it is sent; its lines have their context."""
     if response.streaming and getattr(response, "file_to_stream", None) is None:
-        response.streaming_content = sync_streaming_content_wrapper(
+        kind = "async" if response.is_async else "sync"
+        wrap = getattr(request_middleware, f"{kind}_streaming_content_wrapper")
+        response.streaming_content = wrap(
             response.streaming_content, structlog.contextvars.get_contextvars()
         )

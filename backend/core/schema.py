@@ -58,7 +58,7 @@ READINESS = {
     "properties": {
         "status": {"type": "string", "enum": ["ok", "degraded", "fail"]},
         "down": {"type": "array", "items": {"type": "string"}},
-        "server": {"type": "string", "enum": ["gunicorn", "runserver"]},
+        "server": {"type": "string", "enum": ["gunicorn", "asgi", "runserver"]},
         "checks": {
             "type": "object",
             "description": "Not shown to everybody in production.",

@@ -32,10 +32,11 @@ def web(socket: str = "") -> None:
     if reload:
         listen = ["--listen", f"fd://{socket}" if socket else bind]
         socket = "{}"
-    if server == "gunicorn":
-        command = ["-m", "gunicorn", "core.wsgi", *(["--bind", f"fd://{socket}"] if socket else [])]
-    else:
+    if server == "runserver":
         command = ["manage.py", "runserver", "--noreload", "--socket", socket, bind]
+    else:
+        application = "core.asgi" if server == "asgi" else "core.wsgi"
+        command = ["-m", "gunicorn", application, *(["--bind", f"fd://{socket}"] if socket else [])]
     run(reload, [*listen, *command])
 
 

@@ -34,6 +34,8 @@ class TenantMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self._answer(request)
+        if connection.shares and not connection.in_atomic_block:
+            connection.close()  # for others, however long the client takes to read the answer
         if settings.TENANT_HEADER and not settings.SINGLE_TENANT:
             # A shared cache must not give one tenant's page to another.
             patch_vary_headers(response, [HEADER, "Cookie"])

@@ -240,7 +240,9 @@ def restart(run: Run) -> int:
 
 
 def _serve_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("server", choices=["runserver", "gunicorn"], help="the server to use")
+    parser.add_argument(
+        "server", choices=["runserver", "gunicorn", "asgi"], help="the server to use"
+    )
     debug_option(parser)
     timeout_option(parser)
 
@@ -250,6 +252,7 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
     "replace the web server; database, Redis and worker are not touched",
     "./dev serve runserver   reloads on edits",
     "./dev serve gunicorn    as in production",
+    "./dev serve asgi        for async views and streams",
     "./dev serve gunicorn --debug   under a debugger; attach an editor, edits reload",
     options=_serve_options,
     answer=shapes.SERVE,

@@ -39,7 +39,7 @@ _DECLARE = (
     f"or, if another program owns it, add it to {foreign.FILE}"
 )
 # The image sets them, or only their default is right there.
-_FIXED_IN_PRODUCTION = {"LOG_FORMAT", "SERVER", "SSM_PARAMETER_PATH", "TENANT_DEFAULT"}
+_FIXED_IN_PRODUCTION = {"LOG_FORMAT", "SSM_PARAMETER_PATH", "TENANT_DEFAULT"}
 _FIXED_IN_PRODUCTION |= {"TENANT_HEADER", "WORKER_HEARTBEAT_FILE"}
 _WRITE = "update it: ./dev reference"
 

@@ -271,10 +271,11 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "SERVER",
         "Processes",
-        "The web server: gunicorn as in production, or runserver with reload.",
-        one_of("gunicorn", "runserver"),
+        "The web server: gunicorn, asgi (Gunicorn with async views and streams), or runserver\n"
+        "with reload, which production refuses.",
+        one_of("gunicorn", "asgi", "runserver"),
         default="gunicorn",
-        example="runserver",
+        example="asgi",
     ),
     Variable(
         "WEB_BIND",
@@ -302,7 +303,7 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "WEB_THREADS",
         "Processes",
-        "Threads of each Gunicorn worker.",
+        "Threads of each Gunicorn worker; under asgi, its database connections.",
         whole_number(1, 64),
         default="4",
         example="4",
@@ -1012,7 +1013,7 @@ REFUSED_IN_PRODUCTION: tuple[Refusal, ...] = (
         "only writes messages to the log",
     ),
     ("EMAIL_URL", _unencrypted, "sends messages and password in the clear"),
-    ("SERVER", lambda server: server != "gunicorn", "is a development server"),
+    ("SERVER", lambda server: server == "runserver", "is a development server"),
     ("RELOAD", bool, "restarts the server when a file changes"),
     ("DEBUGPY_PORT", bool, "lets anyone who can reach it run code"),
     ("TENANT_HEADER", bool, "lets any client choose its tenant"),

@@ -13,7 +13,12 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from opentelemetry.instrumentation.django import DjangoInstrumentor
+from opentelemetry.instrumentation.django.middleware import otel_middleware
 from opentelemetry.instrumentation.django.middleware.otel_middleware import _DjangoMiddleware
+
+# Django's META has under ASGI what the library reads under WSGI; its other way needs one more
+# package, and reads the headers once more.
+otel_middleware._is_asgi_request = lambda request: False
 
 
 class Instrumentor(DjangoInstrumentor):

@@ -11,6 +11,7 @@ https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-MULTI-STATEM
 
 import re
 import select
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -30,6 +31,7 @@ from psycopg.pq.abc import PGresult
 from psycopg.sql import Literal
 
 from tenants.names import EXTENSIONS, role_of
+from tenants.postgresql import shared
 from tenants.postgresql.cursors import Cursor, ServerSideCursor
 
 # Seconds that a kept connection has to show that it is alive.
@@ -60,9 +62,8 @@ OF_THE_SESSION = {"SET", "RESET", "PREPARE", "DECLARE CURSOR"}
 # Of a context, not of a connection: what one asks for in other threads (asyncio.to_thread,
 # sync_to_async) is in its tenant, and so is what runs beside others in one thread, as async views.
 # A thread that starts without a context is in no tenant.
-current_tenant: ContextVar[Any] = ContextVar(
-    "tenant", default=base.FakeTenant(get_public_schema_name())
-)
+PUBLIC = base.FakeTenant(get_public_schema_name())
+current_tenant: ContextVar[Any] = ContextVar("tenant", default=PUBLIC)
 
 log = structlog.get_logger(__name__)
 
@@ -90,6 +91,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self._entered_tenant: Any = None
         self._is_begun = False  # whether the transaction has had its first settings
         self._session_is_used = True
+        self._place: shared.Place | None = None
+        self._good_until = 0.0  # of a shared connection
         # Whether transactions of other clients share the sessions of the server, as in a pool.
         self.is_pooled = False
         tenant = current_tenant.get()
@@ -150,6 +153,19 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.search_path_set_schemas = None
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """Take what another thread has given back, where connections are shared; or connect."""
+        if self.shares:
+            self._place = shared.take(self.settings_dict["SHARED"])
+            while found := shared.kept():
+                self.connection, self._good_until = found
+                self._session_is_used = True
+                if self.is_usable():
+                    return self.connection
+                self.connection.close()
+            self._good_until = time.monotonic() + self.settings_dict["SHARED_MAX_AGE"]
+        return self._connect(conn_params)
+
+    def _connect(self, conn_params: dict[str, Any]) -> Any:
         """Connect; try the other password if this one is refused, because a role has only one."""
         try:
             return super().get_new_connection(conn_params)
@@ -159,6 +175,18 @@ class DatabaseWrapper(base.DatabaseWrapper):
             if not other or "authentication failed" not in str(error):
                 raise
             return super().get_new_connection({**conn_params, "password": other})
+
+    @property
+    def shares(self) -> bool:
+        """Whether threads take connections in turns: core.database_limits.share_connections."""
+        return "SHARED" in self.settings_dict
+
+    def _close(self) -> None:
+        if self._place is None:
+            super()._close()
+            return
+        place, self._place = self._place, None
+        shared.give_back(place, self.connection, self._good_until)
 
     def is_usable(self) -> bool:
         """Tell whether the server still answers on this connection, within ALIVE_WITHIN seconds.
