@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -10,15 +9,12 @@ from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.urls import get_resolver
 
-from core import liveness
 from core.database_limits import limit_sessions, share_connections
 from core.env import environment
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-
-PROBE_PORT = liveness.port("WEB_PROBE_BIND")
 
 _django: Any = get_asgi_application()
 limit_sessions(environment()["WEB_DATABASE_LIMITS"])
@@ -27,18 +23,8 @@ get_resolver().url_patterns  # noqa: B018  # for the reason in core/wsgi.py
 
 
 async def application(scope: Message, receive: Receive, send: Send) -> None:
-    """Answer a request; at WEB_PROBE_BIND, any as /api/v1/health/live/ does."""
-    if PROBE_PORT and scope["server"] and scope["server"][1] == PROBE_PORT:
-        await _answer_probe(send)
-    else:
-        await _django(scope, _limited(receive), send)
-
-
-async def _answer_probe(send: Send) -> None:
-    status, state = liveness.state()
-    headers = [(b"content-type", b"application/json")]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps({"status": state}).encode()})
+    """Answer a request as Django does."""
+    await _django(scope, _limited(receive), send)
 
 
 def _limited(receive: Receive) -> Receive:

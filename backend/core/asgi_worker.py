@@ -7,17 +7,19 @@ the end of a process are the same. A client that is waited for takes no thread h
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import json
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Any
 from weakref import WeakSet
 
-from django.db import connections
+from django.db import connection, connections
 from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.workers import gasgi
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER
 
+from core import liveness
 from core.gunicorn_worker import FIRST_BYTES, problem_answer
 
 
@@ -46,6 +48,7 @@ class Threads(ThreadPoolExecutor):
 
     def submit(self, function: Callable, /, *arguments: Any, **options: Any) -> Future:
         def call() -> Any:
+            connection.waits_for_others = False  # type: ignore[attr-defined]
             try:
                 return function(*arguments, **options)
             finally:
@@ -57,6 +60,8 @@ class Threads(ThreadPoolExecutor):
 class Worker(gasgi.ASGIWorker):
     """See the module."""
 
+    asgi: Any
+
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
         """Take `threads` without a warning: core/asgi.py limits the connections by it."""
@@ -64,6 +69,18 @@ class Worker(gasgi.ASGIWorker):
     def init_process(self) -> None:
         self.protocols: WeakSet[Protocol] = WeakSet()
         super().init_process()
+
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        application, probe_port = self.asgi, liveness.port("WEB_PROBE_BIND")
+
+        async def answer(scope: Any, receive: Any, send: Any) -> None:
+            if probe_port and scope["server"] and scope["server"][1] == probe_port:
+                await _answer_probe(send)
+            else:
+                await application(scope, receive, send)
+
+        self.asgi = answer
 
     def _setup_event_loop(self) -> None:
         super()._setup_event_loop()
@@ -78,3 +95,11 @@ class Worker(gasgi.ASGIWorker):
     def _close_idle(self) -> None:
         for protocol in list(self.protocols):
             protocol.close_if_idle()
+
+
+async def _answer_probe(send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
+    """Answer any request as /api/v1/health/live/ does: no thread of Django is needed for it."""
+    status, state = liveness.state()
+    headers = [(b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps({"status": state}).encode()})

@@ -1,4 +1,4 @@
-"""Clients that are slow, silent or kept: a real Gunicorn, with the worker that production runs."""
+"""Clients that are slow, silent or kept: a real Gunicorn, with each worker that production runs."""
 
 import http.client
 import json
@@ -10,35 +10,65 @@ import sys
 import threading
 import time
 from collections import Counter
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 THREADS = 2
+SERVERS = {"gunicorn": "slow_application", "asgi": "slow_application:asynchronous"}
 BACKEND = Path(__file__).resolve().parents[2]
 APPLICATION = """
+import asyncio
 import atexit
 import gc
 import logging
 import time
 from pathlib import Path
 
+import core.asgi_worker
 import core.gunicorn_worker as worker
 worker.BUSY_CLIENT_TIMEOUT, worker.CLIENT_TIMEOUT = 1, {timeout}
+core.asgi_worker.FIRST_BYTES = min(10, {timeout})
 
-def application(environ, start_response):
-    while environ["QUERY_STRING"] == "wait" and not Path("{over}").exists():
-        time.sleep(0.05)
-    if environ["PATH_INFO"] == "/last/":
+def begin(path, query):
+    if query == "wait":
+        with Path("{over}").with_name("begun").open("a") as begun:
+            begun.write("x")
+    if path == "/last/":
         atexit.register(Path("{over}").touch)
         logging.info("the last line")
-    received = len(environ["wsgi.input"].read())
-    if environ["PATH_INFO"] == "/frozen/":
+
+def must_wait(query):
+    return query == "wait" and not Path("{over}").exists()
+
+def answer_to(path, query, received):
+    if path == "/frozen/":
         received = gc.get_freeze_count()
-    answer = b"x" * int(environ["QUERY_STRING"] or 0) or b"%d" % received
+    return b"x" * (int(query) if query.isdigit() else 0) or b"%d" % received
+
+def application(environ, start_response):
+    query = environ["QUERY_STRING"]
+    begin(environ["PATH_INFO"], query)
+    while must_wait(query):
+        time.sleep(0.05)
+    answer = answer_to(environ["PATH_INFO"], query, len(environ["wsgi.input"].read()))
     start_response("200 OK", [("Content-Length", str(len(answer)))])
     return [answer]
+
+async def asynchronous(scope, receive, send):
+    query, received, more = scope["query_string"].decode(), 0, True
+    begin(scope["path"], query)
+    while must_wait(query):
+        await asyncio.sleep(0.05)
+    while more:
+        message = await receive()
+        received += len(message.get("body", b""))
+        more = message.get("more_body", False)
+    answer = answer_to(scope["path"], query, received)
+    headers = [(b"content-length", b"%d" % len(answer))]
+    await send({{"type": "http.response.start", "status": 200, "headers": headers}})
+    await send({{"type": "http.response.body", "body": answer}})
 """
 
 
@@ -48,7 +78,7 @@ def over(directory: Path) -> Path:
 
 
 @contextmanager
-def gunicorn(directory: Path, *, timeout: int = 60, keep_alive: int = 75):
+def gunicorn(directory: Path, server: str, *, timeout: int = 60, keep_alive: int = 75):
     """Serve APPLICATION with one process of THREADS threads; yield the ports of web and probes."""
     code = APPLICATION.format(timeout=timeout, over=over(directory))
     (directory / "slow_application.py").write_text(code)
@@ -66,9 +96,10 @@ def gunicorn(directory: Path, *, timeout: int = 60, keep_alive: int = 75):
             "WEB_KEEP_ALIVE": str(keep_alive),
             "WEB_CONCURRENCY": "1",
             "WEB_THREADS": str(THREADS),
+            "SERVER": server,
         }
         process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "slow_application"],
+            [sys.executable, "-m", "gunicorn", SERVERS[server]],
             cwd=BACKEND, env=environment, pass_fds=[web.fileno(), probed.fileno()],
         )  # fmt: skip
         try:
@@ -78,8 +109,13 @@ def gunicorn(directory: Path, *, timeout: int = 60, keep_alive: int = 75):
             process.wait(timeout=30)
 
 
-def test_a_worker_ends_without_finalisation_and_loses_no_line(tmp_path, capfd):
-    with gunicorn(tmp_path) as (port, _probed):
+@pytest.fixture(params=SERVERS)
+def server(request):
+    return request.param
+
+
+def test_a_worker_ends_without_finalisation_and_loses_no_line(tmp_path, server, capfd):
+    with gunicorn(tmp_path, server) as (port, _probed):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         connection.request("GET", "/last/")
         assert connection.getresponse().read() == b"0"
@@ -90,9 +126,33 @@ def test_a_worker_ends_without_finalisation_and_loses_no_line(tmp_path, capfd):
     assert not over(tmp_path).exists()
 
 
-@pytest.fixture(scope="module")
-def port(tmp_path_factory):
-    with gunicorn(tmp_path_factory.mktemp("slow")) as (port, _probed):
+def test_a_stop_answers_what_was_asked(tmp_path, server):
+    """Requests that have begun, and one on a connection that was kept."""
+    with ExitStack() as running:
+        server_runs = running.enter_context(ExitStack())
+        port, _probed = server_runs.enter_context(gunicorn(tmp_path, server))
+        asked = [http.client.HTTPConnection("127.0.0.1", port, timeout=30) for _ in range(3)]
+        for one in asked:
+            running.callback(one.close)
+        kept, *waiting = asked
+        kept.request("GET", "/")
+        kept.getresponse().read()
+        for one in waiting:
+            one.request("GET", "/?wait")
+        begun = over(tmp_path).with_name("begun")
+        while not begun.exists() or len(begun.read_text()) < len(waiting):
+            time.sleep(0.05)
+        stopping = threading.Thread(target=server_runs.close)
+        stopping.start()
+        kept.request("GET", "/")
+        over(tmp_path).touch()
+        assert [one.getresponse().read() for one in asked] == [b"0"] * 3
+        stopping.join()
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def port(tmp_path_factory, request):
+    with gunicorn(tmp_path_factory.mktemp("slow"), request.param) as (port, _probed):
         yield port
 
 
@@ -184,10 +244,10 @@ def test_a_slow_client_is_served_while_a_thread_is_free(port):
         assert client.recv(100).startswith(b"HTTP/1.1 200")
 
 
-def test_a_probe_is_answered_while_requests_wait_for_a_thread(tmp_path):
+def test_a_probe_is_answered_while_requests_wait_for_a_thread(tmp_path, server):
     """As the proxy and the container's health check ask a web that has more to do than it can."""
     request = b"GET /?wait HTTP/1.1\r\nHost: x\r\n\r\n"
-    with gunicorn(tmp_path) as (port, probed), clients(port, request) as opened:
+    with gunicorn(tmp_path, server) as (port, probed), clients(port, request) as opened:
         try:
             with socket.create_connection(("127.0.0.1", probed)):  # a probe that sends nothing
                 assert [ask(probed) for _ in range(3)] == [200] * 3
@@ -198,16 +258,16 @@ def test_a_probe_is_answered_while_requests_wait_for_a_thread(tmp_path):
             over(tmp_path).touch()
 
 
-def test_no_client_may_take_for_ever(tmp_path):
-    with gunicorn(tmp_path, timeout=1) as (port, _), clients(port, b"POST", b" ") as opened:
+def test_no_client_may_take_for_ever(tmp_path, server):
+    with gunicorn(tmp_path, server, timeout=1) as (port, _), clients(port, b"POST", b" ") as opened:
         opened[0].settimeout(20)
         assert opened[0].recv(100) == b""
 
 
-def test_a_kept_connection_outlives_the_pauses_of_whoever_keeps_it_for_less(tmp_path):
+def test_a_kept_connection_outlives_the_pauses_of_whoever_keeps_it_for_less(tmp_path, server):
     """As a balancer that keeps its connections shorter than WEB_KEEP_ALIVE says."""
     answers: Counter = Counter()
-    with gunicorn(tmp_path, keep_alive=9) as (port, _probed):
+    with gunicorn(tmp_path, server, keep_alive=9) as (port, _probed):
 
         def send(seed: int) -> None:
             pauses = random.Random(seed)

@@ -92,6 +92,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self._is_begun = False  # whether the transaction has had its first settings
         self._session_is_used = True
         self._place: shared.Place | None = None
+        # Not for threads that a request waits for: it may have one of the last connections.
+        self.waits_for_others = True
         self._good_until = 0.0  # of a shared connection
         # Whether transactions of other clients share the sessions of the server, as in a pool.
         self.is_pooled = False
@@ -155,7 +157,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Take what another thread has given back, where connections are shared; or connect."""
         if self.shares:
-            self._place = shared.take(self.settings_dict["SHARED"])
+            if self.waits_for_others:
+                self._place = shared.take(self.settings_dict["SHARED"])
             while found := shared.kept():
                 self.connection, self._good_until = found
                 self._session_is_used = True
@@ -182,7 +185,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return "SHARED" in self.settings_dict
 
     def _close(self) -> None:
-        if self._place is None:
+        if self.connection is None or not self.shares:
             super()._close()
             return
         place, self._place = self._place, None

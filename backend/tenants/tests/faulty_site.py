@@ -3,13 +3,19 @@
 Tests serve it instead of core.urls.
 """
 
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.contrib.contenttypes.models import ContentType
-from django.db import connection, transaction
+from django.core.cache import cache
+from django.db import ProgrammingError, connection, transaction
 from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
 from django.urls import path
+from django_tenants.utils import schema_context
 from rest_framework.decorators import api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -104,10 +110,84 @@ def thread(request: HttpRequest) -> JsonResponse:
 
 
 def content_types(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"right": content_type_is_right()})
+
+
+def content_type_is_right() -> bool:
     """Compare what Django remembers of the content types with what is in the database."""
     remembered = ContentType.objects.get_for_model(User)
     found = ContentType.objects.filter(app_label="users", model="user").get()
-    return JsonResponse({"right": remembered.pk == found.pk})
+    return remembered.pk == found.pk
+
+
+async def asynchronous(request: HttpRequest) -> JsonResponse:
+    """Ask in each way that an async view has, several at once."""
+    cache.set("of", connection.schema_name)
+    loop = asyncio.get_running_loop()
+    in_threads = (asyncio.to_thread(given_back, whereabouts) for _ in range(2))
+    places = await asyncio.gather(
+        sync_to_async(whereabouts)(),
+        *in_threads,
+        asyncio.create_task(sync_to_async(given_back, thread_sensitive=False)(whereabouts)),
+    )
+    stray = await loop.run_in_executor(None, given_back, whereabouts_or_none)
+    return JsonResponse({
+        "roles": [place["role"] for place in places],
+        "users": [place["users"] for place in places],
+        "cached": await asyncio.to_thread(cache.get, "of"),
+        "content type": await asyncio.to_thread(given_back, content_type_is_right),
+        **({"stray": stray} if stray else {}),
+    })  # fmt: skip
+
+
+def whereabouts_or_none() -> dict[str, object] | None:
+    """Return where code is that was given to a thread without its context; it must be nowhere."""
+    try:
+        return whereabouts()
+    except ProgrammingError:
+        return None
+
+
+def given_back(function: Callable[[], Any]) -> Any:
+    """Call it, and close the connection of its thread: core/asgi_worker.py does that by itself."""
+    try:
+        return function()
+    finally:
+        connection.close()
+
+
+async def asynchronously_enters_another_tenant(request: HttpRequest) -> JsonResponse:
+    ask = sync_to_async(users)
+    entered, asked = asyncio.Event(), asyncio.Event()
+
+    async def beside() -> list[str]:
+        await entered.wait()
+        found = await ask()
+        asked.set()
+        return found
+
+    task = asyncio.create_task(beside())
+    with schema_context("test2"):
+        entered.set()
+        inside = await ask()
+        await asked.wait()
+    return JsonResponse({"inside": inside, "outside": await ask(), "beside": await task})
+
+
+def stream_asynchronously(request: HttpRequest) -> StreamingHttpResponse:
+    async def lines() -> AsyncIterator[str]:
+        for _ in range(3):
+            names = User.objects.values_list("first_name", flat=True).order_by("first_name")
+            yield ",".join([name async for name in names.aiterator(chunk_size=1)]) + "\n"
+
+    return StreamingHttpResponse(lines())
+
+
+async def waits(request: HttpRequest) -> JsonResponse:
+    """Keep the connection that was used for a while, in which the client may leave."""
+    found = await sync_to_async(users)()
+    await asyncio.sleep(0.2)
+    return JsonResponse({"users": found})
 
 
 def leaves_state(request: HttpRequest) -> JsonResponse:
@@ -140,6 +220,10 @@ urlpatterns = [
     path("stream/", stream),
     path("thread/", thread),
     path("content-types/", content_types),
+    path("asynchronous/", asynchronous),
+    path("asynchronously-enters-another-tenant/", asynchronously_enters_another_tenant),
+    path("stream-asynchronously/", stream_asynchronously),
+    path("waits/", waits),
     path("leaves-state/", leaves_state),
     path("finds-state/", finds_state),
     path("me/", me),

@@ -4,12 +4,14 @@ Logged in as web and worker are, over connections that stay open, with rows that
 Both tenants have an account with the same id, address and password hash.
 """
 
+import inspect
 import re
 import threading
 from pathlib import Path
 
 import psycopg
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth.hashers import make_password
 from django.contrib.contenttypes.models import ContentType
 from django.core.cache import cache
@@ -24,7 +26,7 @@ from django.db import (
     connection,
     transaction,
 )
-from django.test import Client
+from django.test import AsyncClient, Client
 from django_tenants.utils import schema_context
 
 from core.celery import SENDER, app, echo
@@ -63,13 +65,31 @@ def accounts(as_app):
     connection.set_schema_to_public()
 
 
-@pytest.fixture
-def at():
+class ASGIClient(AsyncClient):
+    def _base_scope(self, **request):
+        scope = super()._base_scope(**request)
+        # Without Django's own host beside that of the test.
+        return scope | {"headers": list(dict(scope["headers"]).items())}
+
+
+@async_to_sync
+async def awaited(answer):
+    """Return an answer of ASGI, with its content as one of WSGI has it."""
+    answer = await answer
+    if answer.streaming:
+        answer.streaming_content = [chunk async for chunk in answer.streaming_content]
+    return answer
+
+
+@pytest.fixture(params=[Client, ASGIClient], ids=["wsgi", "asgi"])
+def at(request):
     """Return a function that asks for a path at a tenant's host; failures are answers, too."""
-    client = Client(raise_request_exception=False)
+    client = request.param(raise_request_exception=False)
 
     def ask(tenant, path, method="get", **kwargs):
-        return getattr(client, method)(path, headers={"host": f"{tenant}.localhost"}, **kwargs)
+        headers = {"host": f"{tenant}.localhost"}
+        answer = getattr(client, method)(path, headers=headers, **kwargs)
+        return awaited(answer) if inspect.iscoroutine(answer) else answer
 
     ask.client = client
     return ask
@@ -328,6 +348,7 @@ def test_threads_keep_to_their_tenants():
 # --- requests -----------------------------------------------------------------------------
 
 ENDINGS = ["/here/", "/breaks/", "/breaks-in-transaction/", "/enters-another-tenant/", "/nosuch/"]
+ENDINGS += ["/asynchronous/", "/asynchronously-enters-another-tenant/"]
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -405,11 +426,17 @@ def test_a_raw_transaction_cannot_bring_back_another_tenants_role(end):
         assert cursor.fetchone() == ("tenant_test1",)
 
 
-def test_a_streamed_response_is_read_in_its_tenant_to_the_end(at):
-    chunks = b"".join(at("test1", "/stream/").streaming_content)
+@pytest.mark.parametrize(
+    ("at", "path"),
+    [(Client, "/stream/"), (ASGIClient, "/stream-asynchronously/")],
+    indirect=["at"],
+)
+def test_a_streamed_response_is_read_in_its_tenant_to_the_end(at, path):
+    chunks = b"".join(at("test1", path).streaming_content)
     assert chunks == b"test1\n" * 3
 
 
+@pytest.mark.parametrize("at", [Client], indirect=True)
 def test_a_stream_read_after_another_request_began_does_not_read_the_others_rows(at):
     first = at("test1", "/stream/").streaming_content
     assert next(first) == b"test1\n"
@@ -417,6 +444,22 @@ def test_a_stream_read_after_another_request_began_does_not_read_the_others_rows
     second.close()
     with pytest.raises(ProgrammingError, match="permission denied"):
         list(first)
+
+
+def test_all_that_an_async_view_starts_is_in_its_tenant(at):
+    for tenant in ("test1", "test2", "test1"):
+        assert at(tenant, "/asynchronous/").json() == {
+            "roles": [f"tenant_{tenant}"] * 4,
+            "users": [[tenant]] * 4,
+            "cached": tenant,
+            "content type": True,
+        }
+
+
+def test_an_async_view_returns_from_another_tenant(at):
+    assert at("test1", "/asynchronously-enters-another-tenant/").json() == {
+        "inside": ["test2"], "outside": ["test1"], "beside": ["test1"]
+    }  # fmt: skip
 
 
 def test_a_thread_of_a_request_has_no_tenant_unless_it_is_given(at):
