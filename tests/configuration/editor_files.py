@@ -34,7 +34,8 @@ OUTSIDE_ONLY = {"ms-vscode-remote.remote-containers"}
 
 # The workspace's entries of launch.json, without compounds.
 ENTRIES = {
-    "runserver (reload)", "Gunicorn", "web", "worker", "Test file", "Management command",
+    "runserver (reload)", "Gunicorn", "Gunicorn (ASGI)", "web", "worker", "Test file",
+    "Management command",
 }  # fmt: skip
 PATHS = {"program", "cwd"}
 

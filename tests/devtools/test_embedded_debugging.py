@@ -31,7 +31,11 @@ LIVE = "/api/v1/health/live/"
 ANSWER = 'return problem(404, f"There is nothing at {request.path}.")'
 TASK = "backend/core/celery/application.py"
 RESULT = 'return {"message": message'
-ENTRIES = {"gunicorn": "Gunicorn", "runserver": "runserver (reload)"}
+ENTRIES = {
+    "gunicorn": "Gunicorn",
+    "runserver": "runserver (reload)",
+    "asgi": "Gunicorn (ASGI)",
+}
 SEND = (
     "import json; from core.celery import echo\n"
     "print(json.dumps(echo.delay('hello').get(timeout=120)['message']))"
@@ -129,11 +133,11 @@ def edit(stack: EmbeddedCheckout, old: str, new: str) -> None:
     file.write_text(text.replace(old, new))
 
 
-@pytest.mark.parametrize("server", ["gunicorn", "runserver"])
+@pytest.mark.parametrize("server", ENTRIES)
 def test_a_breakpoint_is_hit_in_web(stack, server):
     stack.up()
     with editor(stack, ENTRIES[server]) as attached, ThreadPoolExecutor() as pool:
-        attached.followed(2 if server == "gunicorn" else 1)
+        attached.followed(1 if server == "runserver" else 2)
         attached.break_at(VIEW, line_of(VIEW, ANSWER))
         answer = pool.submit(status_of, stack, NOWHERE)
         stop = attached.stopped()
@@ -151,7 +155,7 @@ def test_a_breakpoint_is_hit_in_web(stack, server):
 def test_no_request_is_refused_while_the_server_changes_and_reloads(stack):
     stack.up()
     with asking(stack) as answered:
-        for server in ("runserver", "gunicorn"):
+        for server in ("asgi", "runserver", "gunicorn"):
             assert stack.dev("serve", server, "--debug").returncode == 0
             answered(200)
             edit(stack, "There is nothing at", "Edited")
@@ -161,11 +165,11 @@ def test_no_request_is_refused_while_the_server_changes_and_reloads(stack):
         answered(200)
 
 
-@pytest.mark.parametrize("server", ["gunicorn", "runserver"])
+@pytest.mark.parametrize("server", ENTRIES)
 def test_an_edit_shows_while_a_request_is_paused_and_that_one_goes_on(stack, server):
     stack.up()
     with editor(stack, ENTRIES[server]) as attached, ThreadPoolExecutor() as pool:
-        attached.followed(2 if server == "gunicorn" else 1)
+        attached.followed(1 if server == "runserver" else 2)
         attached.break_at(VIEW, line_of(VIEW, ANSWER))
         paused = pool.submit(answer_of, stack, NOWHERE)
         stop = attached.stopped()

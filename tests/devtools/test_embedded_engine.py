@@ -210,7 +210,7 @@ def test_serve_debug_returns_when_an_editor_can_attach(up):
     up.variables |= free_ports("WEB_DEBUG_PORT")
     port = up.variables["WEB_DEBUG_PORT"]
     try:
-        for server in ("gunicorn", "runserver"):
+        for server in ("asgi", "gunicorn", "runserver"):
             done = up.dev("serve", server, "--debug")
             assert done.returncode == 0, done.stdout + done.stderr
             assert f"attach an editor to localhost:{port}" in done.stdout

@@ -108,7 +108,7 @@ def test_plain_compose_up_agrees_that_all_is_well(running):
     running.compose("up", "--detach", "--wait")
 
 
-def test_a_view_edited_under_runserver_shows_at_once_and_under_gunicorn_does_not(running):
+def test_a_view_edited_under_runserver_shows_at_once_and_under_the_others_does_not(running):
     others = ("db", "redis", "worker")
     before = running.containers(*others)
     view = running.checkout / VIEW
@@ -121,12 +121,14 @@ def test_a_view_edited_under_runserver_shows_at_once_and_under_gunicorn_does_not
         view.write_text(edited)
         eventually(lambda: "First edit of Test One" in running.get("/").text)
 
-        running.dev("serve", "gunicorn")
-        assert running.health()["server"] == "gunicorn"
-        assert "First edit of Test One" in running.get("/").text
-        view.write_text(edited.replace("First edit", "Second edit"))
-        answers = {running.get("/").text for _ in range(20)}
-        assert not any("Second edit" in answer for answer in answers)
+        for server in ("asgi", "gunicorn"):
+            view.write_text(edited)
+            running.dev("serve", server)
+            assert running.health()["server"] == server
+            assert "First edit of Test One" in running.get("/").text
+            view.write_text(edited.replace("First edit", "Second edit"))
+            answers = {running.get("/").text for _ in range(20)}
+            assert not any("Second edit" in answer for answer in answers)
     finally:
         view.write_text(original)
         running.compose("restart", "web")
