@@ -87,6 +87,10 @@ class Worker(gasgi.ASGIWorker):
         # Of asyncio.to_thread and sync_to_async(thread_sensitive=False).
         self.loop.set_default_executor(Threads(self.cfg.threads))
 
+    def handle_exit_signal(self) -> None:
+        super().handle_exit_signal()
+        liveness.stopping.set()
+
     async def _shutdown(self) -> None:
         """Let kept connections not hold up the end, as the worker of threads does."""
         self.loop.call_later(STOP_KEEPALIVE_LINGER, self._close_idle)

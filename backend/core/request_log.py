@@ -9,13 +9,15 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from random import getrandbits
 from typing import Any
 from uuid import UUID
 
 import structlog
+from asgiref.sync import sync_to_async
 from django.core.exceptions import PermissionDenied
+from django.core.handlers.asgi import ASGIRequest
 from django.core.signals import got_request_exception
 from django.dispatch import receiver
 from django.http import Http404, HttpRequest, HttpResponse
@@ -57,7 +59,7 @@ class RequestLogMiddleware:
                     bytes=_length_of(response),
                     duration_ms=duration,
                 )
-                _log_stream(response)
+                _log_stream(request, response)
         finally:
             structlog.contextvars.clear_contextvars()
         return response
@@ -90,11 +92,21 @@ def _length_of(response: HttpResponse) -> int | None:
     return int(length) if length.isdigit() else None
 
 
-def _log_stream(response: Any) -> None:
+def _log_stream(request: HttpRequest, response: Any) -> None:
     """Log the end of a response that is read while it is sent; its lines have their context."""
-    if response.streaming and getattr(response, "file_to_stream", None) is None:
+    if not response.streaming:
+        return
+    is_file = getattr(response, "file_to_stream", None) is not None
+    if isinstance(request, ASGIRequest) and not response.is_async:
+        response.streaming_content = _part_by_part(response.streaming_content)
+    if not is_file:
+        context = structlog.contextvars.get_contextvars() | {"request": _described(request)}
         kind = "async" if response.is_async else "sync"
         wrap = getattr(request_middleware, f"{kind}_streaming_content_wrapper")
-        response.streaming_content = wrap(
-            response.streaming_content, structlog.contextvars.get_contextvars()
-        )
+        response.streaming_content = wrap(response.streaming_content, context)
+
+
+async def _part_by_part(content: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Read in the request's thread; under ASGI Django would read all before it sends any."""
+    while (part := await sync_to_async(lambda: next(content, None))()) is not None:
+        yield part

@@ -10,6 +10,7 @@ __all__ = ["handler400", "handler403", "handler404", "handler500", "urlpatterns"
 urlpatterns = [
     path("", views.home, name="workbench"),
     path("workbench/live/", views.live, name="workbench-live"),
+    path("workbench/live/events/", views.events, name="workbench-events"),
     path("workbench/mail/<str:key>/", views.message, name="workbench-message"),
     path("workbench/mail/<str:key>/html/", views.message_html, name="workbench-message-html"),
     path("workbench/tasks/", tasks.tasks, name="workbench-tasks"),

@@ -5,25 +5,33 @@ They are answered without a tenant, because they show what is down, also the dat
 
 from __future__ import annotations
 
+import asyncio
+import json
 import threading
 import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from zlib import crc32
 
 import redis
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import DatabaseError
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_safe
 
+from core import liveness
 from core import views as core_views
+from core.health import server_name
 from tenants.middleware import enter
 from workbench import mail, state
 
 HUES = 6  # of stacks, in workbench.css
+EVERY = 2.0  # seconds between events; workbench.js asks as often where there are none
 KEEP = 1.0  # seconds for which a rendered page is good enough, however many ask
 
 
@@ -45,6 +53,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "hue": crc32(settings.STACK_NAME.encode()) % HUES,
         "single": settings.SINGLE_TENANT,
         "live": live_part(request),
+        "sends_events": server_name(request) == "asgi",
     }
     return render(request, "workbench/home.html", context)
 
@@ -54,6 +63,23 @@ def home(request: HttpRequest) -> HttpResponse:
 def live(request: HttpRequest) -> HttpResponse:
     """Show the part that changes; the page asks for it again and again."""
     return HttpResponse(live_part(request))
+
+
+@require_safe
+@never_cache
+async def events(request: HttpRequest) -> StreamingHttpResponse:
+    """Send the part that changes to a page that listens, as long as it does."""
+    if server_name(request) != "asgi":
+        raise Http404("Only ./dev serve asgi sends events; the page asks the other servers.")
+
+    async def parts() -> AsyncIterator[str]:
+        while not liveness.stopping.is_set():
+            part = await sync_to_async(live_part)(request)
+            yield f"data: {json.dumps(part)}\n\n"
+            with suppress(TimeoutError):
+                await asyncio.wait_for(liveness.stopping.wait(), EVERY)
+
+    return StreamingHttpResponse(parts(), content_type="text/event-stream")
 
 
 @require_safe

@@ -243,7 +243,7 @@ def test_what_is_shown_as_an_example_is_accepted(variable):
         ("WEB_CONCURRENCY", "0", "is not between 1 and 64"),
         ("WEB_BIND", "8000", "is not HOST:PORT"),
         ("WEB_BIND", "0.0.0.0:70000", "is not HOST:PORT"),
-        ("SERVER", "uwsgi", "is not one of gunicorn, runserver"),
+        ("SERVER", "uwsgi", "is not one of gunicorn, asgi, runserver"),
         ("DEBUGPY_PORT", "70000", "is not between 1 and 65535"),
         ("LOG_FORMAT", "xml", "is not one of json, console"),
         ("TENANT_DEFAULT", "Test1", "is not a tenant's schema name"),

@@ -1,5 +1,6 @@
 """What the workbench shows, and that it shows it when things are down."""
 
+import asyncio
 import json
 import os
 import re
@@ -11,13 +12,15 @@ from pathlib import Path
 
 import pytest
 import redis
+from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.test import AsyncClient
 from structlog.testing import capture_logs
 
-from core import health
+from core import health, liveness
 from core.celery.stopped_tasks import KEPT
 from core.health import Result
 from core.tests.test_env import PRODUCTION
@@ -152,6 +155,28 @@ def test_what_hangs_does_not_hold_the_page_up_and_is_asked_once(bench, services,
     assert took < 2
     assert len(asked) == 2
     assert "no answer for" in section(pages[0], "requests")
+
+
+@pytest.mark.django_db
+def test_events_bring_the_live_part_until_the_server_stops(bench, services, monkeypatch):
+    services(harbour=Result(1))
+    stopping = asyncio.Event()
+    monkeypatch.setattr(liveness, "stopping", stopping)
+
+    @async_to_sync
+    async def listened():
+        answer = await AsyncClient().get("/workbench/live/events/")
+        heard = []
+        async for event in answer.streaming_content:
+            heard.append(event.decode())
+            stopping.set()
+        return answer["Content-Type"], heard
+
+    kind, [event] = listened()
+    assert kind == "text/event-stream"
+    assert "harbour" in section(json.loads(event.removeprefix("data: ")), "services")
+    assert bench.get("/workbench/live/events/").status_code == 404
+    assert "data-events" not in bench.get("/").content.decode()
 
 
 @pytest.mark.django_db

@@ -1,4 +1,5 @@
-// Keeps the workbench up to date: asks for its live part every two seconds while it is looked at.
+// Keeps the workbench up to date while it is looked at: asks for its live part every two seconds,
+// or listens to events, where the server sends them.
 "use strict";
 
 const EVERY = 2000; // milliseconds between an answer and the next question
@@ -8,6 +9,7 @@ const live = document.getElementById("live");
 const pulse = document.getElementById("pulse");
 const pause = document.getElementById("pause");
 let timer = 0;
+let events = null;
 let asking = false;
 
 // Leave unchanged texts alone: a screen reader would read them again.
@@ -45,24 +47,48 @@ async function ask() {
   try {
     const answer = await fetch(live.dataset.address, { signal: AbortSignal.timeout(PATIENCE) });
     if (!answer.ok) throw new Error(String(answer.status));
-    show(await answer.text());
-    live.classList.remove("stale");
-    say("Live, every 2 seconds.");
+    answered(await answer.text());
   } catch {
-    live.classList.add("stale");
-    say("× Web does not answer; this is what was known last.");
+    unanswered();
   } finally {
     asking = false;
     plan();
   }
 }
 
-function plan() {
-  clearTimeout(timer);
-  if (!document.hidden && pause.getAttribute("aria-pressed") !== "true") timer = setTimeout(ask, EVERY);
+function answered(html) {
+  show(html);
+  live.classList.remove("stale");
+  say("Live, every 2 seconds.");
 }
 
-document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : plan()));
+function unanswered() {
+  live.classList.add("stale");
+  say("× Web does not answer; this is what was known last.");
+}
+
+function listen() {
+  events = new EventSource(live.dataset.events);
+  events.onmessage = (event) => answered(JSON.parse(event.data));
+  events.onerror = () => {
+    unanswered();
+    if (events.readyState !== EventSource.CLOSED) return; // the browser tries again
+    // Another server serves now.
+    delete live.dataset.events;
+    plan();
+  };
+}
+
+function plan() {
+  clearTimeout(timer);
+  if (events) events.close();
+  events = null;
+  if (document.hidden || pause.getAttribute("aria-pressed") === "true") return;
+  if (live.dataset.events) listen();
+  else timer = setTimeout(ask, EVERY);
+}
+
+document.addEventListener("visibilitychange", plan);
 
 pause.addEventListener("click", () => {
   const paused = pause.getAttribute("aria-pressed") !== "true";
