@@ -11,11 +11,22 @@ from django.urls import get_resolver
 
 from core.database_limits import limit_sessions, share_connections
 from core.env import environment
+from core.middleware import GetResponse
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+
+def in_one_thread(get_response: GetResponse) -> GetResponse:
+    """Keep all middleware in the request's thread, as the innermost that is synchronous only.
+
+    Django's can be both, and would change threads for each of their methods.
+    """
+    return lambda request: get_response(request)
+
+
+settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.in_one_thread"]
 _django: Any = get_asgi_application()
 limit_sessions(environment()["WEB_DATABASE_LIMITS"])
 share_connections(environment()["WEB_THREADS"])

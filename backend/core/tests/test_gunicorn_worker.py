@@ -14,6 +14,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from django.db import connection
+
+from core.asgi_worker import Threads
 
 THREADS = 2
 SERVERS = {"gunicorn": "slow_application", "asgi": "slow_application:asynchronous"}
@@ -116,10 +119,10 @@ def server(request):
 
 def test_a_worker_ends_without_finalisation_and_loses_no_line(tmp_path, server, capfd):
     with gunicorn(tmp_path, server) as (port, _probed):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        connection.request("GET", "/last/")
-        assert connection.getresponse().read() == b"0"
-        connection.close()
+        client = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        client.request("GET", "/last/")
+        assert client.getresponse().read() == b"0"
+        client.close()
     said = capfd.readouterr()
     assert "the last line" in said.out
     assert "exited with code" not in said.out + said.err
@@ -150,6 +153,14 @@ def test_a_stop_answers_what_was_asked(tmp_path, server):
         stopping.join()
 
 
+@pytest.mark.django_db
+def test_a_thread_of_asyncio_keeps_no_connection():
+    with Threads(1) as threads:
+        made = threads.submit(lambda: connection.ensure_connection() or connection.connection)
+        assert made.result().closed
+        assert threads.submit(lambda: connection.connection).result() is None
+
+
 @pytest.fixture(scope="module", params=SERVERS)
 def port(tmp_path_factory, request):
     with gunicorn(tmp_path_factory.mktemp("slow"), request.param) as (port, _probed):
@@ -157,10 +168,10 @@ def port(tmp_path_factory, request):
 
 
 def test_a_worker_does_not_collect_what_it_shares_with_the_others(port):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    connection.request("GET", "/frozen/")
-    assert int(connection.getresponse().read()) > 10_000
-    connection.close()
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    client.request("GET", "/frozen/")
+    assert int(client.getresponse().read()) > 10_000
+    client.close()
 
 
 def ask(port: int) -> int:

@@ -145,6 +145,14 @@ def test_a_client_that_leaves_gives_back_its_connection(server, port):
     assert connections_of_web() <= PROCESSES * THREADS[server]
 
 
+@pytest.mark.parametrize("server", ["asgi"], indirect=True)
+def test_a_body_over_the_limit_is_answered_before_its_end(server, port, settings):
+    head = b"POST /here/ HTTP/1.1\r\nHost: test1.localhost\r\nContent-Length: 99999999\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), TIMEOUT) as client:
+        client.sendall(head + b"x" * (settings.REQUEST_BODY_LIMIT + 1))
+        assert client.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
 def ask_once(port, _number):
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
     client.request("GET", "/here/", headers={"Host": "test1.localhost"})
