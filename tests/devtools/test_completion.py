@@ -48,7 +48,7 @@ def _words(workspace: Workspace, *words: str) -> list[str]:
         (["--engine=em"], ["--engine=embedded"]),
         (["up", "--time"], ["--timeout"]),
         (["up", "--build", "--b"], []),
-        (["serve", ""], ["runserver", "gunicorn"]),
+        (["serve", ""], ["runserver", "gunicorn", "asgi"]),
         (["serve", "runserver", ""], []),
         (["logs", "-f", "w"], ["web", "worker"]),
         (["logs", "--tail", "5", "db", "w"], ["web", "worker"]),
