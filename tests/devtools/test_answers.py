@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from front_door import ROOT, Workspace
+from misfits import misfit
 
 from devtools import environment
 from devtools.checkout import Checkout
@@ -66,18 +67,18 @@ def test_an_answer_has_its_shape(checkout, venv, words, key):
     checkout.write("tests/one/test_one.py", "def test_one():\n    pass\n")
     _status, found = answer(checkout, *words.split())
     shape = COMMANDS[words.split()[0]].answer
-    assert shapes.misfit(found, shape[key] if key else shape) == ""
+    assert misfit(found, shape[key] if key else shape) == ""
 
 
 def test_help_lists_the_commands(workspace):
     status, found = answer(workspace, "help")
-    assert (status, shapes.misfit(found, shapes.HELP)) == (0, "")
+    assert (status, misfit(found, shapes.HELP)) == (0, "")
     assert [one["name"] for one in found] == list(COMMANDS)
 
 
 def test_a_command_that_cannot_work_answers_with_the_problems(workspace):
     status, found = answer(workspace, "restore", "nowhere")
-    assert (status, shapes.misfit(found, shapes.PROBLEMS)) == (1, "")
+    assert (status, misfit(found, shapes.PROBLEMS)) == (1, "")
     assert found["problems"][0]["what"] in workspace.dev("restore", "nowhere").stderr
 
 
@@ -133,4 +134,4 @@ def test_a_question_is_refused_and_the_option_named(workspace):
     ],
 )
 def test_a_misfit_is_named(value, shape, said):
-    assert shapes.misfit(value, shape) == said
+    assert misfit(value, shape) == said

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from front_door import ROOT
+from misfits import misfit
 
 from devtools.checkout import Checkout
 from devtools.commands import quality, shapes
@@ -69,5 +70,5 @@ def test_the_answer_of_an_audit_has_the_refused_licences(monkeypatch, capsys):
     run = Run(Checkout(ROOT), Terminal(sys.stderr), "", Namespace(json=True, strict=False), [])
     assert quality.audit(run) == 1
     answer = json.loads(capsys.readouterr().out)
-    assert shapes.misfit(answer, shapes.AUDIT) == ""
+    assert misfit(answer, shapes.AUDIT) == ""
     assert answer["refused_licences"] == [{"what": refused.what, "remedy": refused.remedy}]

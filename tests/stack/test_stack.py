@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from misfits import misfit
 from running_stack import eventually
 
 from devtools.commands import shapes
@@ -199,12 +200,12 @@ def test_a_failed_task_is_listed_and_sent_again(running):
 
     def failed() -> list[str]:
         found = json.loads(running.dev("tasks", "--json").stdout)
-        assert shapes.misfit(found, shapes.TASKS["tasks"]) == ""
+        assert misfit(found, shapes.TASKS["tasks"]) == ""
         return [one["id"] for one in found["failed"]]
 
     eventually(lambda: sent in failed())
     one = json.loads(running.dev("tasks", sent, "--json").stdout)
-    assert shapes.misfit(one, shapes.TASKS["tasks ID"]) == ""
+    assert misfit(one, shapes.TASKS["tasks ID"]) == ""
     assert (one["arguments"], "LookupError" in one["traceback"]) == ("'hello'", True)
     assert "add --yes" in running.dev("tasks", "--send", sent, check=False).stderr
     [again] = json.loads(running.dev("tasks", "--send", sent, "--yes", "--json").stdout)["done"]

@@ -15,13 +15,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import IO, Any
 
 import launch
 from running_stack import CHECKOUT, Stack, copy_checkout, eventually, free_ports
 from web_client import Answer
 
-from devtools.debug_client import Direct, Editor, Inside
+from devtools.debug_client import Direct, Editor
 
 sys.path.insert(0, str(CHECKOUT))
 
@@ -242,3 +242,46 @@ def in_background(work, *arguments: Any) -> Future:
 def asked(stack: Stack, path: str) -> Future[Answer]:
     """Request a page from web that a breakpoint may hold."""
     return in_background(lambda: stack.get(path, timeout=120))
+
+
+class Inside:
+    """A connection from inside a container, where the editor of a dev container runs."""
+
+    def __init__(self, container: str, host: str, port: int) -> None:
+        self._process = subprocess.Popen(
+            ["docker", "exec", "-i", container, "python", "-c", RELAY, host, str(port)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self._process.stdin is not None  # noqa: S101 - for the type checker
+        assert self._process.stdout is not None  # noqa: S101
+        self.reader: IO[bytes] = self._process.stdout
+        self.writer: IO[bytes] = self._process.stdin
+
+    def cut(self) -> None:
+        # The relay gets the end of its input, and exits.
+        with contextlib.suppress(OSError, ValueError):
+            self.writer.close()
+
+    def close(self) -> None:
+        self.cut()
+        self.reader.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+RELAY = """
+import os, socket, sys, threading
+port = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+def down():
+    with open(1, "wb", 0) as out:
+        while data := port.recv(65536):
+            out.write(data)
+    os._exit(0)
+threading.Thread(target=down, daemon=True).start()
+while data := os.read(0, 65536):
+    port.sendall(data)
+"""
