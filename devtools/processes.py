@@ -40,6 +40,22 @@ def end(wanted: Mapping[str, str]) -> None:
         time.sleep(_TURN)
 
 
+def stop(wanted: Mapping[str, str], first: int, within: float) -> bool:
+    """Send the signal `first` to the topmost processes with the variables `wanted`, and kill those
+    that remain after `within` seconds. Returns whether there were any."""
+    found = marked(wanted)
+    for number in found:
+        # The topmost one stops the others: a signalled pool process would drop its task.
+        if _parent(number) not in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, first)
+    deadline = time.monotonic() + within
+    while marked(wanted) and time.monotonic() < deadline:
+        time.sleep(_TURN)
+    end(wanted)
+    return bool(found)
+
+
 def marked(wanted: Mapping[str, str]) -> list[int]:
     """The processes with the variables `wanted` in their environment, except this one."""
     texts = [f"{name}={value}" for name, value in wanted.items()]
@@ -83,7 +99,7 @@ def ancestry(process: int) -> Iterator[int]:
     """The ids of a process and of its ancestors."""
     while process:
         yield process
-        process = _parent_in_proc(process) if _in_proc() else int(_ps("ppid", process) or 0)
+        process = _parent(process)
 
 
 def with_descendants(found: Iterable[int]) -> set[int]:
@@ -116,6 +132,11 @@ def memory(process: int) -> int:
     return next((int(row.split()[1]) << 10 for row in rows if row[:4] == "Pss:"), 0)
 
 
+def _parent(process: int) -> int:
+    """The id of a process's parent; 0 if it has none, or has ended."""
+    return _parent_in_proc(process) if _in_proc() else int(_ps("ppid", process) or 0)
+
+
 # By /proc
 
 
@@ -133,7 +154,6 @@ def _marked_in_proc(texts: list[str]) -> Iterator[int]:
 
 
 def _parent_in_proc(process: int) -> int:
-    """The id of a process's parent; 0 if it has none, or has ended."""
     # The second field is a name in brackets, with arbitrary characters.
     fields = _read(PROC / str(process) / "stat").rpartition(")")[2].split()
     return int(fields[1]) if fields else 0

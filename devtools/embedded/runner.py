@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import signal
 import time
 from collections.abc import Iterable, Mapping
 from typing import Callable
@@ -311,7 +312,8 @@ class Runner:
     def _end_orphans(self, declared: Declaration) -> list[str]:
         """Stop processes without a supervisor."""
         signals = [
-            (service.name, STOP_SIGNAL.get(service.name, "TERM")) for service in stopping(declared)
+            (service.name, signal.Signals[f"SIG{STOP_SIGNAL.get(service.name, 'TERM')}"])
+            for service in stopping(declared)
         ]
         found = [name for one in self._supervisors for name in one.end_orphans(signals)]
         if found:

@@ -5,12 +5,13 @@ http://supervisord.org/configuration.html
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
+import signal
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from .. import readiness
+from .. import processes, readiness
 from ..errors import DevError
 from ..process import capture
 from ..supervision.client import WATCH, Client
@@ -27,7 +28,7 @@ _LOG_BYTES = "10MB"
 # as it exists, also after it was moved.
 _WATCH = "while /bin/pwd -P >/dev/null 2>&1; do sleep 5; done; kill $PPID"
 
-_ORPHANS = Path(__file__).with_name("orphans.py")
+_ORPHANS_STOP = 8  # seconds for each service
 
 
 class Supervisor(Client):
@@ -71,23 +72,20 @@ class Supervisor(Client):
         self.ask("shutdown")
         readiness.wait_until(lambda: not self.socket.exists(), 20, "the supervisor did not stop")
 
-    def end_orphans(self, programs: Sequence[tuple[str, str]]) -> list[str]:
+    def end_orphans(self, programs: Sequence[tuple[str, signal.Signals]]) -> list[str]:
         """Stop processes whose supervisor is gone; return the services' names.
 
         `programs` are services with their stop signals, in stop order.
         """
-        done = capture(
-            [
-                *(str(self._python), "-B", str(_ORPHANS)),
-                *map(json.dumps, [(MARK, self._mark[MARK], MARK_SERVICE), *programs]),
-            ],
-            directory=Path("/"),
-            environment=dict(os.environ),
-            timeout=120,
-        )
-        if not done.ok:
-            raise DevError(f"orphaned processes could not be stopped: {done.last_words}")
-        return done.output.split()
+        marks = {name: {**self._mark, MARK_SERVICE: name} for name, _ in programs}
+        of_services = {number for wanted in marks.values() for number in processes.marked(wanted)}
+        # A running supervisor that does not answer would only restart them.
+        for number in set(processes.marked(self._mark)) - of_services:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+        return [
+            name for name, first in programs if processes.stop(marks[name], first, _ORPHANS_STOP)
+        ]
 
     @property
     def _mark(self) -> dict[str, str]:

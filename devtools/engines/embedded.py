@@ -454,8 +454,6 @@ class EmbeddedEngine(Engine):
         if self.runner.supervisor.answers and not leftover:
             self.runner.stop_all(self._declared())
             return True
-        if leftover and not environment.runs(self.checkout):
-            environment.ensure(self.checkout, self.terminal)  # finding them needs its packages
         return bool(self.runner.end_leftover(self._declared(), leftover))
 
     def _made(self) -> list[Path]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from devtools import logs
+from devtools import logs, processes
 from devtools.checkout import Checkout
 from devtools.embedded import account
 from devtools.embedded.places import Places
@@ -197,26 +197,16 @@ def test_too_little_room_is_named_with_what_is_needed(checkout, monkeypatch):
 # Orphans of a killed supervisor
 
 
-def test_only_marked_processes_are_found(tmp_path):
-    script = Path(account.__file__).with_name("orphans.py")
+def test_only_marked_processes_are_stopped():
     with (
         subprocess.Popen(["sleep", "60"], env={"MARK": "here", "NAME": "web"}) as ours,
         subprocess.Popen(["sleep", "60"], env={"MARK": "elsewhere", "NAME": "web"}) as theirs,
-        subprocess.Popen(["sleep", "60"], env={"MARK": "here", "NAME": "test"}) as other,
     ):
-        done = subprocess.run(
-            [
-                *(sys.executable, "-B", str(script)),
-                *map(json.dumps, (["MARK", "here", "NAME"], ["web", "TERM"], ["db", "INT"])),
-            ],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert done.stdout == "web\n"
-        assert (ours.wait(5), theirs.poll(), other.poll()) == (-15, None, None)
+        wanted = {"MARK": "here", "NAME": "web"}
+        assert processes.stop(wanted, signal.SIGTERM, 60)
+        assert not processes.stop(wanted, signal.SIGTERM, 60)
+        assert (ours.wait(5), theirs.poll()) == (-signal.SIGTERM, None)
         theirs.kill()
-        other.kill()
 
 
 def test_the_supervisor_ends_when_its_checkout_is_deleted(checkout, places):
