@@ -12,7 +12,6 @@ import contextlib
 import json
 import re
 import tempfile
-from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -59,46 +58,6 @@ class Found:
     incomplete: bool
 
 
-class Clusters(ABC):
-    """The old and the new cluster of one stack, and a server for each."""
-
-    wanted: int
-    place: str  # of the cluster in use, in words
-    kept_place: str
-
-    @abstractmethod
-    def look(self) -> Found:
-        """What there is. Raises DevError if a server uses it."""
-
-    @abstractmethod
-    def keep(self, version: int) -> None:
-        """Put the cluster in use, of this version, aside; an incomplete copy is replaced."""
-
-    @abstractmethod
-    def put_back(self) -> None:
-        """Make the kept cluster the one in use. Nothing is kept then."""
-
-    @abstractmethod
-    def forget(self) -> None:
-        """Delete the kept cluster."""
-
-    @abstractmethod
-    def serving(self, kept: int) -> contextlib.AbstractContextManager[None]:
-        """Make a new cluster in place of what is there, and run both servers during the block."""
-
-    @abstractmethod
-    def sums(self, *, of_kept: bool) -> str:
-        """The output of SUMS, lines of columns separated by tabs."""
-
-    @abstractmethod
-    def transfer(self) -> None:
-        """Fill the new cluster with the dump of the kept one."""
-
-    @abstractmethod
-    def complete(self) -> None:
-        """Record, after `serving`, that the new cluster is complete."""
-
-
 def upgrade(clusters: Clusters, terminal: Terminal) -> dict[str, Any] | None:
     """Take the data along; return what was compared, None if there is nothing to do.
 
@@ -117,7 +76,7 @@ def upgrade(clusters: Clusters, terminal: Terminal) -> dict[str, Any] | None:
         )
     if found.other:
         with terminal.step(f"keeping the data of PostgreSQL {version}"):
-            clusters.keep(version)
+            clusters.keep()
     with clusters.serving(version):
         with terminal.step(f"reading every row of PostgreSQL {version}"):
             before = clusters.sums(of_kept=True)
@@ -201,8 +160,9 @@ _PSQL = 'exec psql -XqAt -F "$1" -v ON_ERROR_STOP=1 -U "$POSTGRES_USER" -d "$POS
 _IS_READY = 'pg_isready -q -h 127.0.0.1 -U "$POSTGRES_USER" -d "$POSTGRES_DB"'
 
 
-class Volumes(Clusters):
-    """Clusters in the volume that a Compose file declares for its database, and in a second one."""
+class Clusters:
+    """The cluster in the volume that a Compose file declares for its database, the kept one in a
+    second volume, and a server for each."""
 
     def __init__(
         self, checkout: Checkout, environment: Mapping[str, str], configuration: dict[str, Any]
@@ -219,6 +179,7 @@ class Volumes(Clusters):
         self._old, self._new = f"{self._volume}-old", f"{self._volume}-new"
 
     def look(self) -> Found:
+        """What there is. Raises DevError if a server uses it."""
         self._remove_servers()
         for volume in (self._volume, self._kept):
             if self._docker("ps", "--quiet", "--filter", f"volume={volume}").output:
@@ -231,7 +192,8 @@ class Volumes(Clusters):
             incomplete=INCOMPLETE in here,
         )
 
-    def keep(self, version: int) -> None:
+    def keep(self) -> None:
+        """Put the cluster in use aside; an incomplete copy is replaced."""
         labels = json.loads(
             self._docker("volume", "inspect", "-f", "{{json .Labels}}", self._volume).output
         )
@@ -245,14 +207,17 @@ class Volumes(Clusters):
         self._shell(_COPY, source=self._volume, target=self._kept)
 
     def put_back(self) -> None:
+        """Make the kept cluster the one in use. Nothing is kept then."""
         self._shell(_COPY, source=self._kept, target=self._volume)
         self.forget()
 
     def forget(self) -> None:
+        """Delete the kept cluster."""
         self._docker("volume", "rm", self._kept)
 
     @contextlib.contextmanager
     def serving(self, kept: int) -> Iterator[None]:
+        """Make a new cluster in place of what is there, and run both servers during the block."""
         self._shell(_CLEAR, target=self._volume)
         image = re.sub(r"(postgres\D*:)\d+", rf"\g<1>{kept}", self._image)
         # Up to 17, the volume is the cluster. A dump locks every table.
@@ -268,6 +233,7 @@ class Volumes(Clusters):
             self._remove_servers()
 
     def sums(self, *, of_kept: bool) -> str:
+        """The output of SUMS, lines of columns separated by tabs."""
         server = self._old if of_kept else self._new
         with tempfile.TemporaryFile() as statements:
             statements.write(SUMS.encode())
@@ -276,6 +242,7 @@ class Volumes(Clusters):
             return self._docker(*command, timeout=_DONE_WITHIN, given=statements).output
 
     def transfer(self) -> None:
+        """Fill the new cluster with the dump of the kept one."""
         with tempfile.TemporaryFile(dir=self._checkout.state) as dump:
             self._docker("exec", self._old, "/scripts/dump", timeout=_DONE_WITHIN, into=dump)
             dump.seek(0)
@@ -283,6 +250,7 @@ class Volumes(Clusters):
             self._docker(*command, timeout=_DONE_WITHIN, given=dump)
 
     def complete(self) -> None:
+        """Record, after `serving`, that the new cluster is complete."""
         self._shell(f"rm /to/{INCOMPLETE}", target=self._volume)
 
     def _start(self, name: str, data: str, image: str, *command: str) -> None:

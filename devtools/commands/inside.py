@@ -258,20 +258,20 @@ def upgrade_db(run: Run) -> int:
 
 
 def _clusters(run: Run) -> Clusters:
-    from ..database_upgrade import Volumes
+    from ..database_upgrade import Clusters
     from ..engines.compose import ComposeEngine
     from ..production.stack import ProductionStack
 
     if run.options.production:
         stack = ProductionStack(run.checkout, run.options.env_file)
-        return Volumes(run.checkout, run.checkout.variables, stack.configuration)
+        return Clusters(run.checkout, run.checkout.variables, stack.configuration)
     if not isinstance(run.engine, ComposeEngine):
         raise DevError(
             f"the engine {run.engine.name} cannot upgrade the database",
             "docs/data.md#a-new-major-version-of-postgresql",
         )
     project = run.engine.project
-    return Volumes(run.checkout, project.environment, project.configuration)
+    return Clusters(run.checkout, project.environment, project.configuration)
 
 
 def _upgraded(run: Run, said: str, found: dict[str, Any]) -> int:
