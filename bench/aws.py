@@ -10,16 +10,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from devtools import environment, ports
+from devtools import emulators, environment, ports
 from devtools.checkout import Checkout
 from devtools.declared import local_stack
 from devtools.docker.project import Project
-from devtools.embedded import moto
 from devtools.errors import DevError
 from devtools.interpolation import fill_in
 from devtools.process import background, capture
 from devtools.readiness import wait_until
-from devtools.services import AWS
+from devtools.services import AWS, COGNITO, EMULATORS
 from devtools.terminal import Terminal
 
 from .measure import Measure
@@ -91,7 +90,10 @@ def _moto(checkout: Checkout, python: Path) -> Iterator[int]:
     port = ports.next_free(20000)
     server = [str(python.with_name("moto_server")), "--host", ports.LOOPBACK, "--port", str(port)]
     with background(server, directory=checkout.root, environment=checkout.variables):
-        wait_until(lambda: moto.answers(port), _PATIENCE, "moto does not answer")
+        asked = (ports.LOOPBACK, port, EMULATORS[COGNITO])
+        wait_until(
+            lambda: emulators.state(*asked) == emulators.FILLED, _PATIENCE, "moto does not answer"
+        )
         yield port
 
 

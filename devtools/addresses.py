@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from . import health, project_table
+from .services import AWS, CACHE, COGNITO, DATABASE, WEB
 
 TENANTS_QUERY = "SELECT schema_name FROM tenant_config WHERE is_active ORDER BY schema_name"
 
@@ -37,19 +38,20 @@ def pages(host: str, port: int) -> dict[str, str]:
     return {"web": f"{base}/", "admin": f"{base}/admin/", "health": f"{base}{health.PATH}"}
 
 
-def database(user: str, port: int, name: str) -> str:
-    """The database's URL for a tool on this machine; the tool asks for the password."""
-    return f"postgresql://{user}@localhost:{port}/{name}"
-
-
-def cache(port: int) -> str:
-    """Redis's URL for a tool on this machine."""
-    return f"redis://localhost:{port}"
-
-
-def aws(port: int) -> str:
-    """An AWS emulator's URL for a tool on this machine, which needs any keys and a region."""
-    return f"http://localhost:{port}"
+def of_services(
+    host: str, ports: Mapping[str, int], user: str = "", database: str = ""
+) -> dict[str, str]:
+    """The pages, and the URLs of services for a tool on this machine, by the `ports` of those that
+    can be reached. The tool asks for the password of `user`; AWS needs any keys and a region."""
+    forms = {
+        DATABASE: f"postgresql://{user}@localhost:{{}}/{database}",
+        CACHE: "redis://localhost:{}",
+        AWS: "http://localhost:{}",
+        COGNITO: "http://localhost:{}",
+    }
+    found = pages(host, ports[WEB]) if ports.get(WEB) else {}
+    reached = {name: form.format(ports[name]) for name, form in forms.items() if ports.get(name)}
+    return {**found, **reached}
 
 
 def tenants(

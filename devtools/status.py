@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
 from typing import Any
 
 from .debuggers import Debugger
@@ -26,6 +28,16 @@ class ServiceStatus:
     uptime_seconds: int | None
     address: str | None
     replicas: tuple[int, int] | None = None
+
+    @classmethod
+    def since_epoch(
+        cls, name: str, state: str, healthy: bool, since: float, address: str | None = None,
+        *, running: bool = False, replicas: tuple[int, int] | None = None,
+    ) -> ServiceStatus:  # fmt: skip
+        """The state with its last start in seconds since the epoch, 0 for none."""
+        started = datetime.fromtimestamp(int(since), timezone.utc).isoformat() if since else None
+        uptime = max(0, int(time.time() - since)) if since and running else None
+        return cls(name, state, healthy, started, uptime, address, replicas)
 
     @property
     def words(self) -> str:

@@ -8,18 +8,16 @@ from datetime import datetime, timezone
 from .. import addresses, debuggers, health
 from ..debuggers import Debugger
 from ..ports import LOOPBACK
-from ..services import AWS, CACHE, COGNITO, DATABASE, WEB
+from ..services import DATABASE, WEB
 from ..status import ServiceStatus, StackStatus
 from .project import Container, Project, PublishedPort, Service, one_each
 
 # The container's environment has the names, so they are not repeated here.
-PSQL = 'exec psql --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" "$@"'
-# For all of PostgreSQL's programs.
 SUPERUSER = 'export PGUSER="$POSTGRES_USER" PGDATABASE="$POSTGRES_DB"; '
 
 
-def status(project: Project, engine: str) -> StackStatus:
-    """The current status of the whole stack."""
+def status(project: Project, engine: str, names: Sequence[str]) -> StackStatus:
+    """The current status of the whole stack; `names` are those of the tenants."""
     replicas = project.replicas()
     containers = one_each(replicas)
     ports = {name: port(project, containers, name) for name in containers}
@@ -32,7 +30,7 @@ def status(project: Project, engine: str) -> StackStatus:
         ],
         health=ask_health(project, containers),
         addresses=_addresses(project, ports),
-        tenants=_tenants(project, containers, ports),
+        tenants=_tenants(project, ports.get(WEB, 0), names),
         reload=containers[WEB].reload if runs(containers, WEB) else None,
         debuggers={
             name: _debugger(project, container)
@@ -86,16 +84,14 @@ def _service_status(
 ) -> ServiceStatus:
     # A problem of any replica counts for the service.
     container = min(replicas, key=service.reached_by, default=None)
-    started = _moment(container.started_at) if container else None
-    running = container is not None and container.running
     published = _published(project, container)
-    return ServiceStatus(
-        name=service.name,
-        state=_state(service, container),
-        healthy=service.fulfilled_by(replicas),
-        since=started.isoformat() if started else None,
-        uptime_seconds=_seconds_since(started) if started and running else None,
-        address=f"{published.host}:{published.port}" if published else None,
+    return ServiceStatus.since_epoch(
+        service.name,
+        _state(service, container),
+        service.fulfilled_by(replicas),
+        _moment(container.started_at) if container else 0,
+        f"{published.host}:{published.port}" if published else None,
+        running=container is not None and container.running,
         replicas=_count(service, replicas) if len(replicas) > 1 else None,
     )
 
@@ -119,43 +115,23 @@ def _state(service: Service, container: Container | None) -> str:
 
 
 def _addresses(project: Project, ports: Mapping[str, int]) -> dict[str, str]:
-    found = {}
-    if ports.get(WEB):
-        found.update(addresses.pages(_host(project), ports[WEB]))
-    if ports.get(DATABASE):
-        settings = project.services[DATABASE].declaration.get("environment") or {}
-        user, name = settings.get("POSTGRES_USER", ""), settings.get("POSTGRES_DB", "")
-        found[DATABASE] = addresses.database(user, ports[DATABASE], name)
-    if ports.get(CACHE):
-        found[CACHE] = addresses.cache(ports[CACHE])
-    for name in (AWS, COGNITO):
-        if ports.get(name):
-            found[name] = addresses.aws(ports[name])
-    return found
+    settings = project.services[DATABASE].declaration.get("environment") or {}
+    user, name = settings.get("POSTGRES_USER", ""), settings.get("POSTGRES_DB", "")
+    return addresses.of_services(_host(project), ports, user, name)
 
 
-def _tenants(
-    project: Project, containers: Mapping[str, Container], ports: Mapping[str, int]
-) -> dict[str, str]:
-    """The address of each tenant in the database; none if it does not answer."""
-    if not (ports.get(WEB) and runs(containers, DATABASE)):
+def _tenants(project: Project, port: int, names: Sequence[str]) -> dict[str, str]:
+    if not port:
         return {}
-    psql = ("sh", "-c", PSQL, "psql", "-Atc", addresses.TENANTS_QUERY)
-    found = project.docker("exec", containers[DATABASE].id, *psql)
-    names = found.output.split() if found.ok else ()
     declared = project.services[WEB].declaration.get("environment") or {}
-    return addresses.tenants(names, _host(project), ports[WEB], declared)
+    return addresses.tenants(names, _host(project), port, declared)
 
 
 def _host(project: Project) -> str:
     return addresses.host(project.checkout.root, project.name)
 
 
-def _moment(timestamp: str) -> datetime | None:
-    """The daemon's time stamp; None for a container that never started (year 1)."""
+def _moment(timestamp: str) -> float:
+    """The daemon's time stamp, since the epoch; 0 for a container that never started (year 1)."""
     moment = datetime.strptime(timestamp[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
-    return moment if moment.year > 1 else None
-
-
-def _seconds_since(moment: datetime) -> int:
-    return max(0, int((datetime.now(timezone.utc) - moment).total_seconds()))
+    return moment.timestamp() if moment.year > 1 else 0

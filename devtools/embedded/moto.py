@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import http.client
 import shlex
 from dataclasses import replace
 from pathlib import Path
 
-from .. import ports
+from .. import emulators, ports
 from ..declared.local_stack import Service
 from ..errors import DevError
-from ..services import AWS, COGNITO
+from ..services import AWS, COGNITO, EMULATORS
 from .stack import Program, Stack
 
 PROGRAM = "init-scripts/aws/emulator.py"
@@ -26,6 +25,7 @@ class Moto:
     def program(self) -> Program:
         """The server as a process, with the variables of its container."""
         port = self.stack.ports[AWS]
+        address = (ports.LOOPBACK, port, EMULATORS[COGNITO])
         program = self.stack.checkout.root / PROGRAM
         command = [str(self.stack.python), str(program)]
         command += ["--host", ports.LOOPBACK, "--port", str(port)]
@@ -33,7 +33,7 @@ class Moto:
         return Program(
             self.service,
             self.stack.script(self._declared(), Path("/"), shlex.join(command)),
-            ready=lambda _: answers(port),
+            ready=lambda _: emulators.state(*address) == emulators.FILLED,
             prepare=lambda: _must_exist(program),
         )
 
@@ -43,18 +43,6 @@ class Moto:
         return replace(
             self.service, declaration={**self.service.declaration, "environment": variables}
         )
-
-
-def answers(port: int) -> bool:
-    """Whether a moto on `port` serves requests."""
-    connection = http.client.HTTPConnection(ports.LOOPBACK, port, timeout=3)
-    try:
-        connection.request("GET", "/moto-api/")
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 def _must_exist(program: Path) -> None:

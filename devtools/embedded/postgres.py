@@ -63,22 +63,12 @@ class Postgres:
             stop_signal=STOP_SIGNAL[DATABASE],
         )
 
-    def psql(self, *arguments: str) -> list[str]:
-        """The psql command for the application's database, as superuser."""
-        place = ("--host", str(self._socket), "--port", str(self.stack.ports[DATABASE]))
-        names = ("--username", self.user, "--dbname", self.database)
-        return [str(self.programs / "psql"), *place, *names, *arguments]
-
-    @property
-    def psql_environment(self) -> dict[str, str]:
-        """The variables for `psql` to log in."""
-        return {**self.stack.kept(), "PGPASSFILE": str(self._passwords)}
-
     @property
     def superuser_environment(self) -> dict[str, str]:
         """The variables for PostgreSQL's programs to connect and log in as superuser."""
         return {
-            **self.psql_environment,
+            **self.stack.kept(),
+            "PGPASSFILE": str(self._passwords),
             "PATH": f"{self.programs}:{self.stack.checkout.variables.get('PATH', '')}",
             "PGHOST": str(self._socket),
             "PGPORT": str(self.stack.ports[DATABASE]),
@@ -262,13 +252,13 @@ class Postgres:
                 return self._answers(str(self._socket), port)
 
             readiness.wait_until(answers, 60, "the new database did not answer")
-            create = self.psql("--command", f'CREATE DATABASE "{self.database}"')
-            create[create.index("--dbname") + 1] = "postgres"
+            psql = str(self.programs / "psql")
             if self.database != "postgres":
-                self._do(*create, what="creating the database")
+                create = ("--dbname", "postgres", "--command", f'CREATE DATABASE "{self.database}"')
+                self._do(psql, *create, what="creating the database")
             for file in files:
                 arguments = ("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file", str(file))
-                self._do(*self.psql(*arguments), what=f"running {file.name}")
+                self._do(psql, *arguments, what=f"running {file.name}")
 
     def _keep_password(self) -> None:
         """Write the superuser's password into the file that psql reads."""
@@ -332,6 +322,6 @@ class Postgres:
         return capture(
             command,
             directory=Path("/"),
-            environment={**self.psql_environment, **settings},
+            environment={**self.superuser_environment, **settings},
             timeout=timeout,
         )

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
-from datetime import datetime, timezone
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from .. import addresses, debuggers, health, ports
 from ..declared.local_stack import Declaration
-from ..process import capture
-from ..services import AWS, CACHE, DATABASE, RELEASE, WEB
+from ..services import RELEASE, WEB
 from ..status import ServiceStatus, StackStatus
 from ..supervision.client import State
 from ..terminal import Mark
-from .postgres import Postgres
 from .runner import Runner, listens, verdict
 from .stack import Program, Stack
 
 
 def status(
-    stack: Stack, programs: Mapping[str, Program], runner: Runner, engine: str
+    stack: Stack, programs: Mapping[str, Program], runner: Runner, engine: str, names: Sequence[str]
 ) -> StackStatus:
-    """The current status of the whole stack."""
+    """The current status of the whole stack; `names` are those of the tenants."""
     states = runner.states
     services = [
         _service_status(stack, program, states.get(name)) for name, program in programs.items()
@@ -35,7 +31,7 @@ def status(
         services=services,
         health=health.ask(stack.ports[WEB]) if WEB in reached else None,
         addresses=_addresses(stack, reached),
-        tenants=_tenants(stack, reached),
+        tenants=_tenants(stack, reached, names),
         reload=served.reload if served else None,
         debuggers={name: debuggers.look(port) for name, port in runner.debug_ports.items()},
     )
@@ -48,69 +44,37 @@ def left_over(declared: Declaration, runner: Runner, engine: str) -> StackStatus
     for name in dict.fromkeys([*declared.services, *states]):
         state = states.get(name)
         since = state.since if state else runner.left_alone_since
-        services.append(
-            ServiceStatus(
-                name=name,
-                state=state.word.lower() if state else "no supervisor",
-                healthy=False,
-                since=_moment(since) if since else None,
-                uptime_seconds=None,
-                address=None,
-            )
-        )
+        word = state.word.lower() if state else "no supervisor"
+        services.append(ServiceStatus.since_epoch(name, word, False, since))
     return StackStatus(engine, runner.checkout.root.name, services, health=None)
 
 
 def _service_status(stack: Stack, program: Program, state: State | None) -> ServiceStatus:
     name = program.service.name
     if state is None or not state.since:
-        return ServiceStatus(name, "not up", False, None, None, None)
+        return ServiceStatus.since_epoch(name, "not up", False, 0)
     found = verdict(stack, program, state)
     healthy = found.mark is Mark.GOOD
     port = stack.ports.get(name)
     reached = port and state.running and (healthy or listens(stack, state))
-    return ServiceStatus(
-        name=name,
-        state=found.state,
-        healthy=healthy,
-        since=_moment(state.since),
-        uptime_seconds=max(0, int(time.time() - state.since)) if state.running else None,
-        address=f"{ports.LOOPBACK}:{port}" if reached else None,
+    address = f"{ports.LOOPBACK}:{port}" if reached else None
+    return ServiceStatus.since_epoch(
+        name, found.state, healthy, state.since, address, running=state.running
     )
 
 
 def _addresses(stack: Stack, reached: set[str]) -> dict[str, str]:
-    found = {}
-    if WEB in reached:
-        found.update(addresses.pages(stack.host, stack.ports[WEB]))
-    if DATABASE in reached:
-        postgres = Postgres(stack)
-        port = stack.ports[DATABASE]
-        # As the release's role: the superuser cannot log in by TCP.
-        release = stack.settings(stack.declaration.services[RELEASE])
-        owner = urlsplit(release["DATABASE_URL"]).username or ""
-        found[DATABASE] = addresses.database(owner, port, postgres.database)
-    if CACHE in reached:
-        found[CACHE] = addresses.cache(stack.ports[CACHE])
-    if AWS in reached:
-        found[AWS] = addresses.aws(stack.ports[AWS])
-    return found
-
-
-def _tenants(stack: Stack, reached: set[str]) -> dict[str, str]:
-    """The address of each tenant in the database; none if it does not answer."""
-    if not {WEB, DATABASE} <= reached:
-        return {}
-    postgres = Postgres(stack)
-    found = capture(
-        postgres.psql("-Atc", addresses.TENANTS_QUERY),
-        directory=stack.checkout.root,
-        environment=postgres.psql_environment,
+    # As the release's role: the superuser cannot log in by TCP.
+    release = stack.settings(stack.declaration.services[RELEASE])
+    database = urlsplit(release["DATABASE_URL"])
+    there = {name: port for name, port in stack.ports.items() if name in reached}
+    return addresses.of_services(
+        stack.host, there, database.username or "", database.path.strip("/")
     )
-    names = found.output.split() if found.ok else ()
+
+
+def _tenants(stack: Stack, reached: set[str], names: Sequence[str]) -> dict[str, str]:
+    if WEB not in reached:
+        return {}
     settings = stack.settings(stack.declaration.services[WEB])
     return addresses.tenants(names, stack.host, stack.ports[WEB], settings)
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(int(seconds), timezone.utc).isoformat()

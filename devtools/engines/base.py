@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO
 
-from .. import debuggers, environment, ports
+from .. import addresses, debuggers, environment, ports
 from ..checkout import Checkout
 from ..errors import DevError, Problem
 from ..interpreter import Interpreter, Local
-from ..process import Result, capture
+from ..process import Result, capture, hand_over
 from ..services import WEB
 from ..status import StackStatus
 from ..terminal import Terminal
@@ -120,9 +122,14 @@ class Engine(ABC):
     def execute(self, service: str, command: Sequence[str]) -> int:
         """Run `command` in the running service `service`, with its environment."""
 
-    @abstractmethod
     def psql(self, arguments: Sequence[str]) -> int:
         """Open psql on the application's database, as superuser."""
+        command, environment = self._as_superuser(*(["--tty"] if has_terminal() else []))
+        return hand_over(
+            [*command, "psql", *arguments],
+            directory=Path.cwd(),
+            environment={**self.checkout.variables, **environment},
+        )
 
     @abstractmethod
     def memory(self) -> int:
@@ -155,11 +162,18 @@ class Engine(ABC):
             into=into,
         )
 
+    def _tenant_names(self) -> list[str]:
+        """The active tenants; none if the database does not answer."""
+        with contextlib.suppress(DevError):
+            found = self.in_database('exec psql -XAtc "$1"', addresses.TENANTS_QUERY)
+            return found.output.split() if found.ok else []
+        return []
+
     @abstractmethod
-    def _as_superuser(self) -> tuple[Sequence[str], Mapping[str, str]]:
+    def _as_superuser(self, *options: str) -> tuple[Sequence[str], Mapping[str, str]]:
         """How a command becomes one of PostgreSQL's superuser: what precedes it, its environment.
 
-        Raises DevError if the database does not run.
+        `options` are for `docker exec`. Raises DevError if the database does not run.
         """
 
     # The lock file of web's packages.
@@ -233,6 +247,11 @@ class Engine(ABC):
         None if the service is not running. Raises DevError if that is unknown.
         """
         raise DevError("this engine cannot run a command as a service")
+
+
+def has_terminal() -> bool:
+    """Whether a program can ask here and be seen."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _version_of(folder: Path) -> str:

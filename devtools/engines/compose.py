@@ -26,7 +26,7 @@ from ..process import Result, background, hand_over, stream
 from ..services import CACHE, DATABASE, RELEASE, TESTS, WEB
 from ..status import StackStatus
 from ..terminal import Mark, Terminal
-from .base import Engine, runs_once
+from .base import Engine, has_terminal, runs_once
 
 SERVER = "SERVER"
 # Publishes the debuggers' ports on loopback. There is no debugger without it.
@@ -84,7 +84,7 @@ class ComposeEngine(Engine):
 
     def status(self) -> StackStatus:
         self._check_docker()
-        return report.status(self.project, self.name)
+        return report.status(self.project, self.name, self._tenant_names())
 
     def logs(self, services: Sequence[str], *, follow: bool, tail: int | None) -> int:
         self._check_docker()
@@ -182,13 +182,10 @@ class ComposeEngine(Engine):
             raise runs_once(service)
         return self._exec(service, *command)
 
-    def psql(self, arguments: Sequence[str]) -> int:
-        return self._exec(DATABASE, "sh", "-c", report.PSQL, "psql", *arguments)
-
-    def _as_superuser(self) -> tuple[Sequence[str], Mapping[str, str]]:
+    def _as_superuser(self, *options: str) -> tuple[Sequence[str], Mapping[str, str]]:
         self._check_docker()
         container = self._must_run(DATABASE)[DATABASE]
-        command = ("docker", "exec", "--interactive", container.id, "sh", "-c")
+        command = ("docker", "exec", "--interactive", *options, container.id, "sh", "-c")
         return (*command, report.SUPERUSER + 'exec "$@"', "sh"), self.project.environment
 
     def memory(self) -> int:
@@ -589,7 +586,7 @@ class ComposeEngine(Engine):
 
 def _no_tty() -> list[str]:
     """Compose allocates a terminal by default, and fails if stdin or stdout is not one."""
-    return [] if sys.stdin.isatty() and sys.stdout.isatty() else ["-T"]
+    return [] if has_terminal() else ["-T"]
 
 
 def _caller() -> str:

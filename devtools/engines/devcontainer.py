@@ -7,12 +7,9 @@ reachable here, and daily work does not need it.
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import sys
-import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import NoReturn
 
@@ -101,7 +98,9 @@ class DevContainerEngine(Engine):
             services=[self._service_status(name, state, found) for name in self._long_running],
             health=found,
             addresses=addresses.pages(self._host, self._port),
-            tenants=self._tenants(),
+            tenants=addresses.tenants(
+                self._tenant_names(), self._host, self._port, self.checkout.variables
+            ),
             reload=self._choice.reload,
             debuggers=self._debuggers(),
         )
@@ -153,10 +152,7 @@ class DevContainerEngine(Engine):
         self._only_here([service], "nothing can be run in {}", "./dev exec {} COMMAND")
         return self._hand_over(list(command), os.environ, "backend")
 
-    def psql(self, arguments: Sequence[str]) -> int:
-        return self._hand_over(["psql", *arguments], self._superuser())
-
-    def _as_superuser(self) -> tuple[Sequence[str], Mapping[str, str]]:
+    def _as_superuser(self, *options: str) -> tuple[Sequence[str], Mapping[str, str]]:
         self._must_reach(DATABASE)
         return (), self._superuser()
 
@@ -321,16 +317,18 @@ class DevContainerEngine(Engine):
         if name == WEB:
             healthy = state.running and self._choice.arrived(self._port)
             word = "healthy" if healthy else "starting" if state.running else "crashed"
-            since = datetime.fromtimestamp(int(state.since), timezone.utc).isoformat()
-            uptime = max(0, int(time.time() - state.since)) if state.pid else None
-            return ServiceStatus(name, word, healthy, since, uptime, f"localhost:{self._port}")
+            address = f"localhost:{self._port}"
+            return ServiceStatus.since_epoch(
+                name, word, healthy, state.since, address, running=bool(state.pid)
+            )
         if self._services[name].ports:
             word = self._reach(name)
             address = ":".join(map(str, self._address(name)))
-            return ServiceStatus(name, word, word == _REACHABLE, None, None, address)
+            return ServiceStatus.since_epoch(name, word, word == _REACHABLE, 0, address)
         # Services without a port are judged by what web reports.
         healthy = found is not None and name in found.checks and name not in found.failing
-        return ServiceStatus(name, "heard from" if healthy else "silent", healthy, None, None, None)
+        word = "heard from" if healthy else "silent"
+        return ServiceStatus.since_epoch(name, word, healthy, 0)
 
     def _debuggers(self) -> dict[str, Debugger]:
         found = {}
@@ -339,17 +337,6 @@ class DevContainerEngine(Engine):
         # In another container we only see whether its port is open, and must not connect to a
         # debugger's port: it would take the connection for an editor.
         return found
-
-    def _tenants(self) -> dict[str, str]:
-        if not (shutil.which("psql") and self._reach(DATABASE) == _REACHABLE):
-            return {}
-        found = capture(
-            ["psql", "-Atc", addresses.TENANTS_QUERY],
-            directory=self.checkout.root,
-            environment=self._superuser(),
-        )
-        names = found.output.split() if found.ok else ()
-        return addresses.tenants(names, self._host, self._port, self.checkout.variables)
 
     @property
     def _host(self) -> str:
@@ -390,12 +377,7 @@ class DevContainerEngine(Engine):
         self, command: list[str], environment: Mapping[str, str], directory: str = ""
     ) -> int:
         place = self.checkout.root / directory if directory else Path.cwd()
-        found = shutil.which(command[0], path=environment.get("PATH"))
-        if found is None and (place / command[0]).exists():
-            found = str(place / command[0])
-        return hand_over(
-            [found or command[0], *command[1:]], directory=place, environment=environment
-        )
+        return hand_over(command, directory=place, environment=environment)
 
 
 def _not_ready(name: str, state: str) -> DevError:

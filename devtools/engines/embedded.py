@@ -96,7 +96,8 @@ class EmbeddedEngine(Engine):
             self.terminal.warn(leftover)
             return report.left_over(self._declared(), self.runner, self.name)
         stack = self._present()
-        return report.status(stack, self._programs(stack), self.runner, self.name)
+        names = self._tenant_names()
+        return report.status(stack, self._programs(stack), self.runner, self.name, names)
 
     def logs(self, services: Sequence[str], *, follow: bool, tail: int | None) -> int:
         declared = self._declared()
@@ -198,16 +199,7 @@ class EmbeddedEngine(Engine):
             variables.update(Postgres(stack).superuser_environment)
         return self._start_here(stack, command, variables)
 
-    def psql(self, arguments: Sequence[str]) -> int:
-        self._must_run(DATABASE)
-        postgres = Postgres(self._present())
-        return hand_over(
-            postgres.psql(*arguments),
-            directory=Path.cwd(),
-            environment={**self.checkout.variables, **postgres.psql_environment},
-        )
-
-    def _as_superuser(self) -> tuple[Sequence[str], Mapping[str, str]]:
+    def _as_superuser(self, *options: str) -> tuple[Sequence[str], Mapping[str, str]]:
         self._must_run(DATABASE)
         return (), Postgres(self._present()).superuser_environment
 
@@ -435,9 +427,7 @@ class EmbeddedEngine(Engine):
     def _start_here(
         self, stack: Stack, command: Sequence[str], variables: Mapping[str, str]
     ) -> int:
-        program, *arguments = command
-        found = shutil.which(program, path=variables["PATH"]) or program
-        return hand_over([found, *arguments], directory=stack.backend, environment=variables)
+        return hand_over(command, directory=stack.backend, environment=variables)
 
     def _known(self, declared: Declaration, services: Sequence[str]) -> list[str]:
         names = [local_stack.HOSTED.get(name, name) for name in services]

@@ -253,8 +253,8 @@ class Inside:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        assert self._process.stdin is not None  # noqa: S101 - for the type checker
-        assert self._process.stdout is not None  # noqa: S101
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self.reader: IO[bytes] = self._process.stdout
         self.writer: IO[bytes] = self._process.stdin
 
