@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from devtools.checkout import Checkout
-from devtools.commands.options import completed_by, must_be_known, positive
+from devtools.commands.options import completed_by, positive
 from devtools.commands.registry import Run, group
 from devtools.errors import FAILED, DevError, Problem
+from devtools.nearest import must_be_known
 from devtools.terminal import Mark, table
 
 command = group("Benchmarks", "./dev bench --list", room="proof")

@@ -8,7 +8,7 @@ from .. import environment, project_table
 from ..checkout import ROOT
 from ..errors import FAILED, DevError, UsageError
 from ..interpreter import Interpreter
-from ..nearest import nearest
+from ..nearest import must_be_known, nearest
 from ..services import WEB
 from ..terminal import Mark
 from . import shapes
@@ -51,8 +51,7 @@ def env(run: Run) -> int:
     files = compose.load(run.checkout, python)
     declared = variables.load(run.checkout, python, files)
     name, service = run.options.name, run.options.service
-    if name and name not in declared:
-        raise UsageError(f"there is no variable {name!r}", nearest(name, declared))
+    must_be_known("variable", [name] if name else [], declared)
     file = files[compose.LOCAL]
     if service not in file.services or not file.runs_our_code(service):
         ours = [other for other in file.services if file.runs_our_code(other)]

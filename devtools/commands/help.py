@@ -10,8 +10,9 @@ from ..checkout import Checkout
 from ..completion import SHELLS, WORDS, candidates, script, services
 from ..engines import AUTO, NAMES
 from ..errors import FAILED
+from ..nearest import must_be_known
 from . import shapes
-from .options import completed_by, must_be_known, yes_option
+from .options import completed_by, yes_option
 from .parsers import parser_of, top_parser
 from .registry import COMMANDS, Run, engine_line, group
 

@@ -8,8 +8,6 @@ import re
 from collections.abc import Iterable
 from typing import Callable
 
-from ..errors import UsageError
-from ..nearest import nearest
 from ..production.stack import ENVIRONMENT_FILE
 
 
@@ -71,13 +69,6 @@ def services_argument(parser: argparse.ArgumentParser) -> None:
 def completed_by(action: argparse.Action, values: str | Callable[[], Iterable[str]]) -> None:
     """Set the completions of an argument: a function, or a name known to `completion`."""
     vars(action)["completes"] = values
-
-
-def must_be_known(kind: str, words: Iterable[str], known: Iterable[str]) -> None:
-    """Raise UsageError for the first of `words` that is not `known`."""
-    for word in words:
-        if word not in known:
-            raise UsageError(f"there is no {kind} {word!r}", nearest(word, known))
 
 
 def trace_id(text: str) -> str:

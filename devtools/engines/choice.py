@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Callable
 
 from ..checkout import Checkout
-from ..errors import DevError, NoAnswer, UsageError
-from ..nearest import nearest
+from ..errors import DevError, NoAnswer
+from ..nearest import must_be_known
 from ..preflight import daemon
 from ..terminal import Terminal
 from . import AUTO
@@ -33,8 +33,7 @@ def choose(asked: str, checkout: Checkout, terminal: Terminal) -> Engine:
         name = AUTO  # .env chooses for the machine outside the container
     if name == AUTO:
         name, reason = _fitting(checkout, terminal)
-    if name not in ENGINES:
-        raise UsageError(f"there is no engine {name!r}", nearest(name, [AUTO, *ENGINES]))
+    must_be_known("engine", [name], [AUTO, *ENGINES])
     engine = ENGINES[name](checkout, terminal)
     engine.reason = reason
     return engine

@@ -18,9 +18,9 @@ from ..docker import image, project_owner, published_ports, report, watch
 from ..docker.project import NAME, Container, Project, one_each
 from ..embedded.places import Places
 from ..embedded.stack import Stack
-from ..errors import DevError, PortLost, Problem, UsageError
+from ..errors import DevError, PortLost, Problem
 from ..interpreter import Interpreter
-from ..nearest import nearest
+from ..nearest import must_be_known
 from ..preflight import daemon, disk_space, files
 from ..process import Result, background, hand_over, stream
 from ..services import CACHE, DATABASE, RELEASE, TESTS, WEB
@@ -534,11 +534,7 @@ class ComposeEngine(Engine):
         )
 
     def _known(self, services: Sequence[str]) -> list[str]:
-        for name in services:
-            if name not in self.project.services:
-                raise UsageError(
-                    f"there is no service {name!r}", nearest(name, self.project.services)
-                )
+        must_be_known("service", services, self.project.services)
         return list(services)
 
     def _must_run(self, service: str) -> dict[str, Container]:

@@ -30,9 +30,9 @@ from ..checkout import Checkout
 from ..debuggers import Debugger
 from ..declared import local_stack
 from ..declared.local_stack import Declaration, Service
-from ..errors import DevError, NoAnswer, UsageError
+from ..errors import DevError, NoAnswer
 from ..interpolation import fill_in
-from ..nearest import nearest
+from ..nearest import must_be_known
 from ..process import Result, capture, hand_over
 from ..readiness import Verdict
 from ..services import CACHE, DATABASE, EMULATORS, RELEASE, TESTS, WEB
@@ -256,9 +256,8 @@ class DevContainerEngine(Engine):
         readiness.follow(self.terminal, [WEB], look, explain, timeout, interval=readiness.QUICK)
 
     def _only_here(self, services: Sequence[str], what: str, how: str) -> list[str]:
+        must_be_known("service", services, self._long_running)
         for name in services:
-            if name not in self._long_running:
-                raise UsageError(f"there is no service {name!r}", nearest(name, self._long_running))
             if name not in HERE:
                 _outside(what.format(name), how.format(name))
         return list(HERE)

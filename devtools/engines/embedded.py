@@ -19,8 +19,8 @@ from ..embedded.postgres import Postgres
 from ..embedded.runner import Runner
 from ..embedded.stack import Program, Stack
 from ..embedded.valkey import Valkey
-from ..errors import DevError, Problem, UsageError
-from ..nearest import nearest
+from ..errors import DevError, Problem
+from ..nearest import must_be_known
 from ..preflight import disk_space, files
 from ..process import Result, hand_over
 from ..services import AWS, CACHE, DATABASE, RELEASE, TESTS, WEB
@@ -431,9 +431,7 @@ class EmbeddedEngine(Engine):
 
     def _known(self, declared: Declaration, services: Sequence[str]) -> list[str]:
         names = [local_stack.HOSTED.get(name, name) for name in services]
-        for name in names:
-            if name not in declared.services:
-                raise UsageError(f"there is no service {name!r}", nearest(name, declared.services))
+        must_be_known("service", names, declared.services)
         return list(dict.fromkeys(names))
 
     # Stopping, and remaining files
