@@ -205,8 +205,7 @@ def _problems(lines: list[str]) -> list[Problem]:
 
 
 def _answered(run: Run, found: dict[str, Any]) -> int:
-    if run.json:
-        run.answer(found)
+    run.answer(found)
     for deleted in found.get("deleted", ()):
         run.terminal.mark(Mark.GOOD, f"deleted {deleted}")
     for service in found.get("services", ()):

@@ -198,18 +198,17 @@ def export(run: Run) -> int:
         raise DevError.of(problems)
     paths = [] if options.check else export.write(run.checkout, directory, made)
     parameters = sorted({name for task in made for name in tasks.parameters(task)})
-    if run.json:
-        run.answer(
-            {
-                "files": [
-                    {"path": str(path), "family": task.definition["family"]}
-                    for path, task in zip(paths, made)
-                ],
-                "notes": [note for task in made for note in task.notes],
-                "placeholders": list(target.placeholders()),
-                "parameters": parameters,
-            }
-        )
+    run.answer(
+        {
+            "files": [
+                {"path": str(path), "family": task.definition["family"]}
+                for path, task in zip(paths, made)
+            ],
+            "notes": [note for task in made for note in task.notes],
+            "placeholders": list(target.placeholders()),
+            "parameters": parameters,
+        }
+    )
     if options.check:
         run.terminal.mark(Mark.GOOD, f"{options.output} is up to date")
         return 0
@@ -262,8 +261,7 @@ def reference(run: Run) -> int:
         raise DevError.of(found)
     if found:
         reference.write(run.checkout, wanted)
-    if run.json:
-        run.answer({"files": list(wanted), "changed": bool(found)})
+    run.answer({"files": list(wanted), "changed": bool(found)})
     state = "written" if found else "already current"
     run.terminal.mark(Mark.GOOD, f"{', '.join(wanted)}: {state}")
     return 0

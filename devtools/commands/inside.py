@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import FAILED, DevError, Problem, UsageError
@@ -187,9 +186,6 @@ def trace(run: Run) -> int:
 
 
 def _exec_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-T", action="store_true", help="ignored: a terminal is allocated only if there is one"
-    )
     service = parser.add_argument("service", metavar="SERVICE", help="where it runs")
     completed_by(service, "services")
     parser.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND", help="what runs")
@@ -275,8 +271,7 @@ def _clusters(run: Run) -> Clusters:
 
 
 def _upgraded(run: Run, said: str, found: dict[str, Any]) -> int:
-    if run.json:
-        run.answer(found)
+    run.answer(found)
     run.terminal.mark(Mark.GOOD, said)
     return 0
 
@@ -317,8 +312,7 @@ def _save_snapshot(run: Run, snapshots: Snapshots) -> int:
     name = run.options.name
     with run.terminal.step(f"saving {name}"):
         made = snapshots.save(name, replace=run.options.replace, masked=run.options.masked)
-    if run.json:
-        run.answer(made.as_json())
+    run.answer(made.as_json())
     run.terminal.say(f"  {megabytes(made.size)}; to restore it: ./dev snapshot restore {name}")
     return 0
 
@@ -345,23 +339,18 @@ def _follow_restored(run: Run, snapshots: Snapshots) -> int:
 
     web = next(one for one in run.engine.status().services if one.name == WEB)
     if not web.since:
-        _answer_restored(run, {})
+        run.answer({"restored": run.options.name, "failing": {}})
         run.terminal.say("  web is not up: ./dev up also applies pending migrations")
         return 0
     with run.terminal.step("waiting for web and worker to reconnect"):
         failing = snapshots.failing_after(patience=60)
-    _answer_restored(run, failing)
+    run.answer({"restored": run.options.name, "failing": failing})
     pending = failing.pop(MIGRATIONS, "")
     if pending:
         run.terminal.warn(Problem(pending, "./dev migrate"))
     for name, reason in failing.items():
         run.terminal.fail(Problem(f"{name}: {reason}", "./dev status   checks again"))
     return FAILED if failing else 0
-
-
-def _answer_restored(run: Run, failing: Mapping[str, str]) -> None:
-    if run.json:
-        run.answer({"restored": run.options.name, "failing": dict(failing)})
 
 
 def _list_snapshots(run: Run, snapshots: Snapshots) -> int:
@@ -391,8 +380,7 @@ def _delete_snapshot(run: Run, snapshots: Snapshots) -> int:
     if not run.confirmed([f"snapshot {found.name}, {megabytes(found.size)}"]):
         return FAILED
     snapshots.delete(found.name)
-    if run.json:
-        run.answer({"deleted": found.name})
+    run.answer({"deleted": found.name})
     run.terminal.mark(Mark.GOOD, f"deleted {found.name}")
     return 0
 

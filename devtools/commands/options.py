@@ -13,11 +13,6 @@ from ..production.stack import ENVIRONMENT_FILE
 
 def start_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--auto-ports",
-        action="store_true",
-        help=argparse.SUPPRESS,  # the only way since 0.1; accepted for scripts
-    )
-    parser.add_argument(
         "--build",
         action="store_true",
         help="rebuild the image even if nothing changed; without Docker, reinstall",

@@ -40,14 +40,12 @@ def adopt(run: Run) -> int:
         run.checkout, options.name, options.title, options.keep_shop, options.single_tenant
     )
     if work is None:
-        if run.json:
-            run.answer({"removed": [], "changed": [], "commit": "", "dry_run": options.dry_run})
+        run.answer({"removed": [], "changed": [], "commit": "", "dry_run": options.dry_run})
         terminal.mark(Mark.GOOD, f"this is {options.name}: nothing to do")
         return 0
     with terminal.step(f"adopting it as {work.title}"):
         done = adoption.apply(run.checkout, work, dry_run=options.dry_run)
-    if run.json:
-        run.answer({**asdict(done), "dry_run": options.dry_run})
+    run.answer({**asdict(done), "dry_run": options.dry_run})
     for title, paths in (("removed", done.removed), ("changed", done.changed)):
         _say_files(terminal, title, paths, options.dry_run)
     if options.dry_run:
@@ -77,8 +75,7 @@ def startapp(run: Run) -> int:
     name = run.options.name
     with run.terminal.step(f"making {name}"):
         files = new_application.make(run.checkout.root, name, run.options.model)
-    if run.json:
-        run.answer({"files": [str(path) for path in files]})
+    run.answer({"files": [str(path) for path in files]})
     for path in files:
         run.terminal.say(f"  {path}")
     run.terminal.say(f"  ./dev test {name}   runs its tests")
@@ -126,8 +123,7 @@ def upgrade(run: Run) -> int:
             include=options.include,
             dry_run=options.dry_run,
         )
-    if run.json:
-        run.answer({"dry_run": options.dry_run, **(asdict(done) if done else {})})
+    run.answer({"dry_run": options.dry_run, **(asdict(done) if done else {})})
     if done is None:
         terminal.say("  this product has that version: nothing to do")
         return 0

@@ -39,8 +39,7 @@ def secrets(run: Run) -> int:
     from ..production import secret_values
 
     left = secret_values.write(run.checkout, run.options.domain)
-    if run.json:
-        run.answer({"file": ENVIRONMENT_FILE, "to_fill_in": list(left)})
+    run.answer({"file": ENVIRONMENT_FILE, "to_fill_in": list(left)})
     run.terminal.mark(Mark.GOOD, f"{ENVIRONMENT_FILE} written, readable only by you")
     run.terminal.say(f"  to fill in: {', '.join(left)}")
     command = " ".join(ProductionStack(run.checkout).command)
@@ -117,8 +116,7 @@ def backup(run: Run) -> int:
 
     stack = ProductionStack(run.checkout, run.options.env_file)
     made = backup.back_up(stack, run.options.directory.resolve(), run.terminal)
-    if run.json:
-        run.answer(made)
+    run.answer(made)
     total = sum(file["bytes"] for file in made["files"].values())
     run.terminal.mark(
         Mark.GOOD, f"backup of {len(made['tenants'])} tenants, {total / 2**20:.1f} MiB"
@@ -140,8 +138,7 @@ def restore(run: Run) -> int:
 
     stack = ProductionStack(run.checkout, run.options.env_file)
     made = backup.restore(stack, run.options.directory.resolve(), run.terminal)
-    if run.json:
-        run.answer(made)
+    run.answer(made)
     run.terminal.mark(Mark.GOOD, f"{len(made['tenants'])} tenants restored, as of {made['made']}")
     _name_the_bucket(run.terminal, made)
     run.terminal.say(f"  then: {' '.join(stack.command)} up --detach --wait")

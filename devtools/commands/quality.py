@@ -66,7 +66,7 @@ def test(run: Run) -> int:
         run.terminal = Terminal(out=sys.stderr)  # the answer is JSON, as with --json
         if environment.installed(run.checkout):  # it may be .venv's pytest that asks
             environment.ensure(run.checkout, run.terminal, environment.CHECKS)
-        run.answer(dict(run.engine.test_environment()))
+        Terminal().say(json.dumps(dict(run.engine.test_environment()), indent=2))
         return 0
     if run.json:
         return _test_results(run)
@@ -286,12 +286,10 @@ def lock(run: Run) -> int:
             raise DevError(f"outdated locks: {', '.join(outdated)}", "update them: ./dev lock")
         if compiled := locking.without_wheels(run.checkout, python, run.terminal):
             raise DevError.of(compiled)
-        if run.json:
-            run.answer({"changed": False})
+        run.answer({"changed": False})
         return 0
     changed = locking.write(run.checkout, python, run.terminal, upgrade=run.options.upgrade)
-    if run.json:
-        run.answer({"changed": changed})
+    run.answer({"changed": changed})
     if changed:
         run.terminal.say("  to install the locked packages: ./dev up")
     return 0
@@ -325,8 +323,7 @@ def audit(run: Run) -> int:
     if not refused:
         run.terminal.mark(Mark.GOOD, f"{licences.ALLOWED} allows all that production ships")
     found = auditing.audit(run.checkout, python, environment.LOCK_OF_ALL, environment.EMULATOR)
-    if run.json:
-        run.answer({**asdict(found), "refused_licences": list(map(asdict, refused))})
+    run.answer({**asdict(found), "refused_licences": list(map(asdict, refused))})
     for one in found.findings:
         fixed = ", ".join(one.fixed_in) or "no version fixes it yet"
         run.terminal.fail(

@@ -59,14 +59,14 @@ class Run:
         return self._engine
 
     def answer(self, found: Any) -> None:
-        """Print the answer of --json."""
-        Terminal().say(json.dumps(found, indent=2))
+        """Print the answer of --json, if that was given."""
+        if self.json:
+            Terminal().say(json.dumps(found, indent=2))
 
     def answer_seconds(self, began: float, done: str) -> None:
         """Say how long it took since `began`, a monotonic time; `done` is as "restarted in"."""
         took = time.monotonic() - began
-        if self.json:
-            self.answer({"seconds": round(took, 1)})
+        self.answer({"seconds": round(took, 1)})
         self.terminal.mark(Mark.GOOD, f"{done} {seconds(took)}")
 
     def answer_problems(self, error: DevError) -> None:

@@ -136,8 +136,7 @@ def down(run: Run) -> int:
     if run.options.volumes and data and not run.confirmed(data):
         return FAILED
     run.engine.down(volumes=run.options.volumes)
-    if run.json:
-        run.answer({"kept": [] if run.options.volumes else data})
+    run.answer({"kept": [] if run.options.volumes else data})
     if data and not run.options.volumes:
         run.terminal.say(f"  the data is kept: {', '.join(data)}")
         run.terminal.say("  ./dev up uses it again; ./dev down --volumes deletes it")
@@ -291,8 +290,7 @@ def clean(run: Run) -> int:
     if remains and not run.confirmed(remains):
         return FAILED
     run.engine.clean()
-    if run.json:
-        run.answer({"deleted": remains})
+    run.answer({"deleted": remains})
     return 0
 
 

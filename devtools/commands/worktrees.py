@@ -65,8 +65,7 @@ def worktree(run: Run) -> int:
     if not run.confirmed(worktrees.remains(tree, checkout, run.terminal)):
         return FAILED
     worktrees.remove(tree, checkout, run.terminal)
-    if run.json:
-        run.answer({"removed": str(tree.path)})
+    run.answer({"removed": str(tree.path)})
     run.terminal.mark(Mark.GOOD, f"removed {tree.path}; the branch {tree.branch} stays")
     return 0
 

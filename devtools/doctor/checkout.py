@@ -1,18 +1,16 @@
-"""The checkout: `.env`, the declared variables, files, the editor."""
+"""The checkout: `.env`, the declared variables, files."""
 
 from __future__ import annotations
 
 import os
 import shlex
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..contract import drift as audit
-from ..declared import jsonc, variables
+from ..declared import variables
 from ..errors import Problem
 from ..preflight import files
-from ..process import capture
 from .check import Confirm, check
 from .context import Context
 from .result import NotApplicable, Result, State, of, ok, warning, wrong
@@ -148,42 +146,3 @@ def _files(root: Path) -> Iterator[Path]:
         skipped = _NOT_LOOKED_INTO | (_OF_OTHERS if Path(parent) == root / ".dev" else set())
         directories[:] = [name for name in directories if name not in skipped]
         yield from (Path(parent, name) for name in (*directories, *names))
-
-
-EXTENSIONS = ".vscode/extensions.json"
-
-
-@check
-def extensions(context: Context) -> Result:
-    """Does VS Code have the extensions that the workspace recommends?"""
-    wanted = _recommended(context.checkout.root)
-    variables = context.checkout.variables
-    if not shutil.which("code", path=variables.get("PATH")):
-        raise NotApplicable("VS Code's command `code` is not on PATH")
-    listed = capture(
-        ["code", "--list-extensions"],
-        directory=context.checkout.root,
-        environment=variables,
-        timeout=15,
-    )
-    if not listed.ok:
-        raise NotApplicable(f"`code --list-extensions` fails: {listed.last_words}")
-    installed = {name.strip().lower() for name in listed.output.splitlines()}
-    missing = [name for name in wanted if name.lower() not in installed]
-    if missing:
-        return warning(
-            f"recommended but not installed: {', '.join(missing)}",
-            "\n".join(f"code --install-extension {name}" for name in missing),
-        )
-    return ok(f"the {len(wanted)} recommended extensions are installed")
-
-
-def _recommended(root: Path) -> list[str]:
-    try:
-        text = (root / EXTENSIONS).read_text(encoding="utf-8")
-    except OSError as error:
-        raise NotApplicable(f"there is no {EXTENSIONS}") from error
-    try:
-        return list(jsonc.parse(text).get("recommendations") or ())
-    except ValueError as error:
-        raise NotApplicable(f"{EXTENSIONS} is not JSON: {error}") from error

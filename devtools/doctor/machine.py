@@ -1,11 +1,9 @@
-"""The machine: Docker, a Python, memory, disks, the clock."""
+"""The machine: Docker, a Python, memory, disks."""
 
 from __future__ import annotations
 
 import contextlib
 import re
-import time
-from datetime import datetime
 from pathlib import Path
 
 from .. import environment
@@ -128,68 +126,13 @@ def _shown(size: float) -> str:
 
 @check
 def disk(context: Context) -> Result:
-    """Is there room for Docker's images and volumes?"""
+    """Is there room for Docker's images and volumes, or on the checkout's disk without Docker?"""
+    if not context.composed:
+        free, found = disk_space.of_checkout(context.embedded.checkout)
+        return of(found, f"{free / GIGABYTE:.0f} GB free on the checkout's disk")
     root = context.docker_info.get("DockerRootDir", "")
-    free, found = disk_space.of_docker(root)
-    if free is None:
+    in_docker, found = disk_space.of_docker(root)
+    if in_docker is None:
         raise NotApplicable("Docker keeps its data in a virtual machine or on another host")
     # A warning, as in `up`: the stack may still start and have enough space.
-    return of(found, f"{free / GIGABYTE:.0f} GB free in {root}", State.WARNING)
-
-
-@check
-def space(context: Context) -> Result:
-    """Is there enough space on the checkout's disk for the embedded engine?"""
-    free, found = disk_space.of_checkout(context.embedded.checkout)
-    return of(found, f"{free / GIGABYTE:.0f} GB free on the checkout's disk")
-
-
-# AWS rejects requests signed more than five minutes away from its own time.
-APART = 60  # seconds
-# The author of the last commit may have had a wrong clock.
-BEHIND = 24 * 3600  # seconds
-
-
-@check
-def clock(context: Context) -> Result:
-    """Are the clocks in sync? Tokens, signatures and certificates depend on them."""
-    behind = _last_commit(context) - time.time()
-    if behind > BEHIND:
-        return wrong(
-            f"the clock of this machine is {behind / 3600:.0f} h behind the last commit",
-            "set it: sudo timedatectl set-ntp true",
-        )
-    try:
-        apart = abs(_time_of_docker(context) - time.time())
-    except NotApplicable:
-        return ok("this machine's clock is plausible")
-    if apart > APART:
-        return wrong(
-            f"the containers' clock differs from this machine's by {apart:.0f} s",
-            "restart Docker Desktop, or set the clock of the machine that Docker runs on",
-        )
-    return ok("this machine's clock and the containers' agree")
-
-
-def _time_of_docker(context: Context) -> float:
-    """The time of the daemon's machine, which is also the containers' time."""
-    said = str(context.docker_info.get("SystemTime", ""))
-    found = re.match(r"(\d+-\d+-\d+T\d+:\d+:\d+)(?:\.\d+)?(Z|[+-]\d\d:\d\d)", said)
-    if not found:
-        raise NotApplicable("the daemon does not report its time")
-    zone = found.group(2).replace("Z", "+00:00")
-    return datetime.strptime(found.group(1) + zone, "%Y-%m-%dT%H:%M:%S%z").timestamp()
-
-
-def _last_commit(context: Context) -> float:
-    """The time of the last commit, in seconds since the epoch; 0 if git does not report it."""
-    try:
-        asked = capture(
-            ["git", "log", "-1", "--format=%ct"],
-            directory=context.checkout.root,
-            environment=context.checkout.variables,
-            timeout=10,
-        )
-    except DevError:
-        return 0
-    return float(asked.output) if asked.ok and asked.output.strip() else 0
+    return of(found, f"{in_docker / GIGABYTE:.0f} GB free in {root}", State.WARNING)

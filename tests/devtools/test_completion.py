@@ -54,7 +54,7 @@ def _words(workspace: Workspace, *words: str) -> list[str]:
         (["logs", "--tail", "5", "db", "w"], ["web", "worker"]),
         (["logs", "--engine", "=", "com"], ["compose"]),
         (["snapshot", "restore", ""], ["before", "previous"]),
-        (["doctor", "clo"], ["clock"]),
+        (["doctor", "mem"], ["memory"]),
         (["help", "snap"], ["snapshot"]),
         (["manage", "mig"], []),
         (["nonsuch", ""], []),

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingMixIn, UnixStreamServer
@@ -82,11 +82,11 @@ def test_what_does_not_apply_is_shown_with_its_reason(workspace, fake_docker):
 
 def test_each_successful_check_is_one_line(workspace, fake_docker):
     fake_docker(_docker())
-    done = workspace.dev("doctor", "line-endings", "permissions", "clock")
+    done = workspace.dev("doctor", "line-endings", "permissions", "environment-file")
     assert done.returncode == 0
     _engine, *lines = done.stdout.rstrip().splitlines()
     assert [line.split()[:2] for line in lines[:3]] == [
-        *(["✔", "clock"], ["✔", "line-endings"], ["✔", "permissions"])
+        *(["✔", "environment-file"], ["✔", "line-endings"], ["✔", "permissions"])
     ]
     assert lines[3:] == ["", "3 ok"]
 
@@ -278,33 +278,12 @@ def test_a_docker_without_disk_space(workspace, fake_docker):
 
 
 def test_a_checkout_without_disk_space():
-    full = SimpleNamespace(embedded=SimpleNamespace(checkout=Checkout(Path("/proc"), {})))
-    found = machine.space.examine(full)
+    full = SimpleNamespace(
+        composed=False, embedded=SimpleNamespace(checkout=Checkout(Path("/proc"), {}))
+    )
+    found = machine.disk.examine(full)
     assert found.state is State.WRONG
     assert "only 0 MB are free on the disk of /proc" in found.finding
-
-
-def test_containers_whose_clock_is_slow(workspace, fake_docker):
-    slow = datetime.now(UTC) - timedelta(hours=2)
-    fake_docker(_docker(SystemTime=slow.strftime("%Y-%m-%dT%H:%M:%S.123456789Z")))
-    found = _one(workspace, "clock")
-    assert found["state"] == "wrong"
-    assert "differs from this machine" in found["finding"]
-
-
-def test_a_machine_whose_clock_is_behind_the_last_commit(workspace):
-    later = datetime.now(UTC) + timedelta(days=3)
-    workspace.write(
-        "commit",
-        "#!/bin/sh\ngit init -q . && GIT_COMMITTER_DATE="
-        f"{int(later.timestamp())}+0000 git -c user.name=a -c user.email=a@example.com "
-        "commit -q --allow-empty -m later",
-        mode=0o755,
-    )
-    assert os.system(f"cd '{workspace.root}' && ./commit") == 0
-    found = _one(workspace, "clock")
-    assert found["state"] == "wrong"
-    assert "72 h behind the last commit" in found["finding"]
 
 
 def test_a_venv_whose_python_is_gone(workspace):
@@ -393,22 +372,6 @@ def test_files_of_another_user(workspace, monkeypatch):
     assert found.state is State.WRONG
     assert "you do not own" in found.finding
     assert "sudo chown -R" in found.remedy
-
-
-def test_extensions_that_are_missing(workspace, tmp_path):
-    workspace.write(
-        ".vscode/extensions.json",
-        '{\n  // what it needs\n  "recommendations": ["ms-python.python", "a//b.c",],\n}\n',
-    )
-    assert "not on PATH" in _one(workspace, "extensions")["finding"]
-    programs = tmp_path / "editor"
-    programs.mkdir()
-    (programs / "code").write_text("#!/bin/sh\necho MS-Python.Python\n")
-    (programs / "code").chmod(0o755)
-    workspace.variables["PATH"] = f"{programs}:{workspace.variables['PATH']}"
-    found = _one(workspace, "extensions")
-    assert found["state"] == "warning"
-    assert found["remedy"] == "code --install-extension a//b.c"
 
 
 # The stack

@@ -70,12 +70,6 @@ FAULTS = {
         "the Python of .venv does not start",
         "rm -r .venv",
     ),
-    "extension": Fault(
-        missing_extension,
-        "doctor extensions",
-        "recommended but not installed: a.b",
-        "code --install-extension a.b",
-    ),
     "data of a deleted checkout": Fault(
         data_of_a_deleted_checkout,
         "--engine embedded doctor orphans",
