@@ -9,15 +9,16 @@ import json
 import os
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from . import dotenv, identity
 from .devcontainer import inside
 from .errors import DevError
+from .process import Result, capture
 from .terminal import Mark, Terminal
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -60,6 +61,18 @@ class Checkout:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             remedy = f"git checkout HEAD {file}"
             raise DevError(f"{file} cannot be read: {reason}", remedy) from error
+
+    def run(
+        self, command: Sequence[str], *, timeout: float = 60, given: IO[bytes] | None = None
+    ) -> Result:
+        """Run a program here and return its result; else as `process.capture`."""
+        return capture(
+            command,
+            directory=self.root,
+            environment=self.variables,
+            timeout=timeout,
+            given=given,
+        )
 
     def copy(self, root: Path, variables: Mapping[str, str]) -> Checkout:
         """Copy it to `root` like a clone, but including uncommitted changes."""

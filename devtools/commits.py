@@ -51,11 +51,7 @@ def install_hooks(checkout: Checkout) -> Path:
 
     Raises DevError if there is no git repository, or another hook.
     """
-    found = capture(
-        ["git", "rev-parse", "--git-path", "hooks"],
-        directory=checkout.root,
-        environment=checkout.variables,
-    )
+    found = checkout.run(["git", "rev-parse", "--git-path", "hooks"])
     if not found.ok:
         what = "the hooks cannot be installed"
         if "dubious ownership" in found.errors:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .checkout import Checkout
 from .errors import DevError
-from .process import Result, capture
+from .process import Result
 from .terminal import Terminal
 
 PACKAGE = "@devcontainers/cli"
@@ -52,16 +52,12 @@ def _install(checkout: Checkout, home: Path) -> None:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     options = ("--no-save", "--no-audit", "--no-fund", "--ignore-scripts")
-    installed = _run(
-        checkout, "npm", "install", *options, "--prefix", str(part), f"{PACKAGE}@{VERSION}"
+    _run(checkout, "npm", "install", *options, "--prefix", str(part), f"{PACKAGE}@{VERSION}").must(
+        f"{PACKAGE} {VERSION} could not be installed",
+        "check the access to npm's registry, then run the same command again",
     )
-    if not installed.ok:
-        raise DevError(
-            f"{PACKAGE} {VERSION} could not be installed: {installed.last_words}",
-            "check the access to npm's registry, then run the same command again",
-        )
     part.rename(home)
 
 
 def _run(checkout: Checkout, *command: str) -> Result:
-    return capture(command, directory=checkout.root, environment=checkout.variables, timeout=300)
+    return checkout.run(command, timeout=300)

@@ -18,7 +18,7 @@ from .checkout import Checkout
 from .devcontainer import inside
 from .errors import DevError, NoAnswer, Problem
 from .interpreter import Interpreter, Local
-from .process import Result, capture, stream
+from .process import Result, stream
 from .repository import work_trees
 from .terminal import Step, Terminal
 
@@ -329,7 +329,7 @@ def _candidates(path: str) -> Iterator[str]:
 
 
 def _try(checkout: Checkout, command: list[str]) -> Result:
-    return capture(command, directory=checkout.root, environment=checkout.variables)
+    return checkout.run(command)
 
 
 def _do(checkout: Checkout, step: Step, command: list[str], what: str, directory: str = "") -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .checkout import Checkout
-from .errors import DevError, Problem
+from .errors import Problem
 from .process import capture
 from .terminal import Terminal
 
@@ -74,11 +74,8 @@ def without_wheels(checkout: Checkout, python: Path, terminal: Terminal) -> list
         for name, platform, version in itertools.product(locks, PLATFORMS, (PYTHON, NEWEST_PYTHON)):
             lock = Path(DIRECTORY) / f"{name}.txt"
             place = ["--python-platform", platform, "--python-version", version]
-            done = capture(
-                [str(python), *_WHEELS, *place, "--target", nothing, "-r", str(lock)],
-                directory=checkout.root,
-                environment=checkout.variables,
-                timeout=600,
+            done = checkout.run(
+                [str(python), *_WHEELS, *place, "--target", nothing, "-r", str(lock)], timeout=600
             )
             if not done.ok:
                 what = " ".join(_REASON.sub("", done.errors).split())
@@ -124,8 +121,7 @@ def _compile(checkout: Checkout, python: Path, source: Path, upgrade: bool) -> N
         environment=checkout.variables,
         timeout=600,
     )
-    if not done.ok:
-        raise DevError(f"{source.name} cannot be locked: {done.last_words}", done.errors.strip())
+    done.must(f"{source.name} cannot be locked", done.errors.strip())
 
 
 def _same(lock: Path, directory: Path) -> bool:

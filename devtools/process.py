@@ -31,6 +31,12 @@ class Result:
     def ok(self) -> bool:
         return self.status == 0
 
+    def must(self, what: str, remedy: str = "") -> Result:
+        """This result, of a program that succeeded. Raises DevError with `what` and the reason."""
+        if not self.ok:
+            raise DevError(f"{what}: {self.last_words}", remedy)
+        return self
+
     @property
     def last_words(self) -> str:
         """The line with the reason of a failure: the first error line, else the last line."""

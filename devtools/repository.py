@@ -10,7 +10,6 @@ from typing import IO
 
 from .checkout import Checkout
 from .errors import DevError, Problem
-from .process import capture
 
 # Of the attribute `room`: what ./dev adopt removes, what ./dev upgrade renews, and what it leaves.
 SAMPLE = "sample"
@@ -27,13 +26,7 @@ def git(
     given: IO[bytes] | None = None,
 ) -> str:
     """The output of git; if it `fails` and may, nothing."""
-    result = capture(
-        ["git", *arguments],
-        directory=checkout.root,
-        environment=checkout.variables,
-        timeout=timeout,
-        given=given,
-    )
+    result = checkout.run(["git", *arguments], timeout=timeout, given=given)
     if not result.ok and not fails:
         raise DevError(f"`git {arguments[0]}` failed: {result.last_words}")
     return result.output.rstrip("\n") if result.ok else ""

@@ -28,7 +28,6 @@ from .engines.base import Engine
 from .errors import DevError, UsageError
 from .health import MIGRATIONS
 from .nearest import nearest
-from .process import capture
 from .readiness import QUICK
 from .services import WEB
 
@@ -375,11 +374,7 @@ def _branch(checkout: Checkout) -> str:
     """The current branch; empty if git does not report it."""
     if not shutil.which("git", path=checkout.variables.get("PATH")):
         return ""
-    asked = capture(
-        ["git", "branch", "--show-current"],
-        directory=checkout.root,
-        environment=checkout.variables,
-    )
+    asked = checkout.run(["git", "branch", "--show-current"])
     return asked.output.strip() if asked.ok else ""
 
 

@@ -141,12 +141,10 @@ def _refs(checkout: Checkout, source: str) -> Sequence[str]:
         directory=checkout.root,
         environment={**checkout.variables, "GIT_TERMINAL_PROMPT": "0"},
         timeout=_FETCH_TIMEOUT,
+    ).must(
+        f"{source} cannot be read",
+        "check the address and the network, or name a folder with a clone of it",
     )
-    if not listed.ok:
-        raise DevError(
-            f"{source} cannot be read: {listed.last_words}",
-            "check the address and the network, or name a folder with a clone of it",
-        )
     names = [line.split("\t")[1] for line in listed.output.splitlines()]
     return [name for name in names if not name.endswith("^{}")]
 
@@ -188,14 +186,9 @@ def _adopted(checkout: Checkout, commit: str, recorded: Origin, ref: str) -> _Tr
         objects = git(checkout, "rev-parse", "--path-format=absolute", "--git-path", "objects")
         (clone.root / ".git/objects/info/alternates").write_text(f"{objects}\n", "utf-8")
         git(clone, "checkout", "--quiet", "--detach", commit)
-        done = capture(
-            [sys.executable, "dev", "adopt", *recorded.adopt],
-            directory=clone.root,
-            environment=clone.variables,
-            timeout=_FETCH_TIMEOUT,
+        clone.run([sys.executable, "dev", "adopt", *recorded.adopt], timeout=_FETCH_TIMEOUT).must(
+            f"the adoption of {commit[:9]} failed"
         )
-        if not done.ok:
-            raise DevError(f"the adoption of {commit[:9]} failed: {done.last_words}")
         git(checkout, "fetch", "--quiet", "--no-tags", str(clone.root), f"+HEAD:refs/{ref}")
         return replace(_tree(checkout, ref), workspace=frozenset(files(clone, WORKSPACE)))
 

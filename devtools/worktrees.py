@@ -230,9 +230,9 @@ def _script(
     database: str = "$PGDATABASE",
 ) -> None:
     script = _AS_SUPERUSER.format(database) + engine.checkout.read(f"init-scripts/database/{name}")
-    done = engine.in_database(script, timeout=_COPIED_WITHIN, given=given, into=into)
-    if not done.ok:
-        raise DevError(f"the database was not copied ({name}): {done.last_words}", "./dev logs db")
+    engine.in_database(script, timeout=_COPIED_WITHIN, given=given, into=into).must(
+        f"the database was not copied ({name})", "./dev logs db"
+    )
 
 
 def _dev(checkout: Checkout, engine: Engine, *arguments: str) -> int:

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..checkout import Checkout
-from ..errors import DevError
 from ..interpreter import Interpreter
 
 PYTHON = ("dev", "backend/**/*.py", "devtools/**/*.py", "init-scripts/**/*.py")
@@ -66,11 +65,9 @@ def find(checkout: Checkout, python: Interpreter) -> list[Use]:
 
     Raises DevError if a file cannot be parsed.
     """
-    done = python.run(checkout, "-m", "devtools.contract.uses")
-    if not done.ok:
-        raise DevError(
-            f"the code cannot be searched: {done.last_words}", "./dev lint   names the line"
-        )
+    done = python.run(checkout, "-m", "devtools.contract.uses").must(
+        "the code cannot be searched", "./dev lint   names the line"
+    )
     return [Use(*fields) for fields in json.loads(done.output)]
 
 

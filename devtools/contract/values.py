@@ -241,6 +241,5 @@ def _ask(engine: Engine, service: str) -> Mapping[str, Mapping[str, str]] | None
     answer = engine.ask(service, _EFFECTIVE)
     if answer is None:
         return None
-    if not answer.ok:
-        raise DevError(f"it runs, but printed: {answer.last_words}")
+    answer.must("it runs, but printed")
     return json.loads(answer.output)

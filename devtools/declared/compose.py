@@ -112,12 +112,9 @@ def read(
     """Document and lines of YAML files of the checkout. Raises DevError as `load`."""
     # As text: the Python may be in a container, and the checkout need not contain this tool.
     reader = Path(__file__).with_name("read_yaml.py").read_text(encoding="utf-8")
-    done = python.run(checkout, "-c", reader, *names)
-    if not done.ok:
-        raise DevError(
-            f"the Compose files cannot be read: {done.last_words}",
-            "is .venv usable? ./dev doctor python",
-        )
+    done = python.run(checkout, "-c", reader, *names).must(
+        "the Compose files cannot be read", "is .venv usable? ./dev doctor python"
+    )
     parts = json.loads(done.output)
     faults = [
         f"{name} is invalid: {part['error']}" for name, part in zip(names, parts) if part["error"]

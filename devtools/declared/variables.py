@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ..checkout import Checkout
-from ..errors import DevError
 from ..interpreter import Interpreter
 from .compose import ComposeFile
 
@@ -90,11 +89,9 @@ def example(checkout: Checkout, python: Interpreter) -> str:
 
 def ask(checkout: Checkout, python: Interpreter, *arguments: str) -> str:
     """The output of `python -m core.env`. Raises DevError if it fails."""
-    done = python.run(checkout, "-m", "core.env", *arguments, directory="backend")
-    if not done.ok:
-        raise DevError(
-            f"{FILE} cannot be run: {done.last_words}", f"see the changes: git diff HEAD {FILE}"
-        )
+    done = python.run(checkout, "-m", "core.env", *arguments, directory="backend").must(
+        f"{FILE} cannot be run", f"see the changes: git diff HEAD {FILE}"
+    )
     return done.output
 
 

@@ -16,7 +16,7 @@ from .. import chosen_ports, ports, project_table
 from ..checkout import Checkout
 from ..debuggers import PORT_VARIABLE, RELOAD_VARIABLE
 from ..declared.compose import by_dependency, one_shots, port_variable, with_builds
-from ..errors import DevError, Problem
+from ..errors import Problem
 from ..process import Result, capture
 from ..services import POOL
 
@@ -362,12 +362,9 @@ class Project:
     @cached_property
     def _configured(self) -> Result:
         found = self.compose("config", "--format", "json")
-        if not found.ok:
-            raise DevError(
-                f"the Compose files, or variables that they use, are invalid: {found.last_words}",
-                self._configuration_remedy(),
-            )
-        return found
+        # Only then, because the remedy asks Compose, too.
+        remedy = "" if found.ok else self._configuration_remedy()
+        return found.must("the Compose files, or variables that they use, are invalid", remedy)
 
     def _configuration_remedy(self) -> str:
         wrong = [

@@ -10,7 +10,6 @@ from .. import environment
 from ..errors import DevError
 from ..preflight import daemon, disk_space
 from ..preflight.disk_space import GIGABYTE
-from ..process import capture
 from .check import Confirm, check
 from .context import Context
 from .result import NotApplicable, Result, State, of, ok, warning, wrong
@@ -104,11 +103,7 @@ def memory(context: Context) -> Result:
 def _memory(context: Context) -> float:
     if _MEMORY.exists():
         return _of_meminfo("MemTotal")
-    asked = capture(
-        ["sysctl", "-n", "hw.memsize"],
-        directory=context.checkout.root,
-        environment=context.checkout.variables,
-    )
+    asked = context.checkout.run(["sysctl", "-n", "hw.memsize"])
     return float(asked.output) if asked.ok else 0
 
 

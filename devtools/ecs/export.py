@@ -65,12 +65,10 @@ def judge(
 ) -> list[Problem]:
     """All errors that the rules, the backend and botocore report for `found`."""
     definitions = json.dumps([task.definition for task in found])
-    done = python.run(checkout, "-m", "devtools.ecs.judge", definitions, timeout=300)
-    if not done.ok:
-        raise DevError(
-            f"the task definitions cannot be checked: {done.last_words}",
-            "show the whole error: ./dev --engine embedded export ecs",
-        )
+    done = python.run(checkout, "-m", "devtools.ecs.judge", definitions, timeout=300).must(
+        "the task definitions cannot be checked",
+        "show the whole error: ./dev --engine embedded export ecs",
+    )
     others = json.loads(done.output)
     refused = variables.verify(
         checkout, python, {task.name: environment(task.definition, contract) for task in found}

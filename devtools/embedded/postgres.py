@@ -310,12 +310,9 @@ class Postgres:
         return self._capture(str(self.programs / "pg_isready"), *options).ok
 
     def _do(self, *command: str, what: str) -> None:
-        done = self._capture(*command, timeout=300)
-        if not done.ok:
-            raise DevError(
-                f"{what} failed: {done.last_words}",
-                "fix that and run ./dev up again: it repeats this step",
-            )
+        self._capture(*command, timeout=300).must(
+            f"{what} failed", "fix that and run ./dev up again: it repeats this step"
+        )
 
     def _capture(self, *command: str, timeout: float = 60) -> Result:
         settings = {**self.settings, "TZ": "UTC", "LC_ALL": "C"}

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from .. import processes, readiness
-from ..errors import DevError
 from ..process import capture
 from ..supervision.client import WATCH, Client
 from ..supervision.leftovers import MARK, MARK_SERVICE
@@ -54,7 +53,7 @@ class Supervisor(Client):
     def launch(self, environment: Mapping[str, str]) -> None:
         """Start it in the background without any process. Raises DevError on failure."""
         self.socket.unlink(missing_ok=True)
-        started = capture(
+        capture(
             # Through the link, whose path has no special characters: see Places.
             [
                 *(str(self._python), "-m", "supervisor.supervisord"),
@@ -62,9 +61,7 @@ class Supervisor(Client):
             ],
             directory=Path("/"),
             environment={**environment, **self._mark},
-        )
-        if not started.ok:
-            raise DevError(f"the supervisor did not start: {started.last_words}")
+        ).must("the supervisor did not start")
         readiness.wait_until(lambda: self.answers, 20, "the supervisor did not answer")
 
     def shut_down(self) -> None:

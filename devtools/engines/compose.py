@@ -206,11 +206,9 @@ class ComposeEngine(Engine):
         for key, name in self._file_volumes().items():
             if key in theirs:
                 mounts = ("--volume", f"{name}:/from:ro", "--volume", f"{theirs[key]}:/to")
-                done = self.project.docker(
+                self.project.docker(
                     *options, *mounts, image, "-a", "/from/.", "/to/", timeout=3600
-                )
-                if not done.ok:
-                    raise DevError(f"the volume {name} was not copied: {done.last_words}")
+                ).must(f"the volume {name} was not copied")
 
     def _file_volumes(self) -> dict[str, str]:
         """The existing volumes that neither the database nor the cache mounts, by their key."""
@@ -477,14 +475,9 @@ class ComposeEngine(Engine):
 
     def _down(self, *options: str) -> None:
         # All profiles: containers of one-off commands and of the tests too.
-        found = self.project.compose(
+        self.project.compose(
             "--profile", "*", "down", "--remove-orphans", *options, timeout=180
-        )
-        if not found.ok:
-            raise DevError(
-                f"docker compose could not stop the stack: {found.last_words}",
-                "see what is still running: ./dev status",
-            )
+        ).must("docker compose could not stop the stack", "see what is still running: ./dev status")
         if "--volumes" in options:
             self.project.forget_owner()
 

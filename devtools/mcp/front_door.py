@@ -9,7 +9,7 @@ from typing import Any
 
 from ..checkout import Checkout
 from ..errors import DevError
-from ..process import Result, capture
+from ..process import Result
 
 LONG = 1800  # seconds for what may install, build or test
 
@@ -51,12 +51,7 @@ class FrontDoor:
     def run(self, *words: str, timeout: float = 120) -> Result:
         """Run a command and return its result."""
         command = [sys.executable, str(self.checkout.root / "dev"), *self._engine, *words]
-        return capture(
-            command,
-            directory=self.checkout.root,
-            environment=self.checkout.variables,
-            timeout=timeout,
-        )
+        return self.checkout.run(command, timeout=timeout)
 
 
 def _failed(words: Sequence[str], done: Result) -> DevError:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ..checkout import Checkout
 from ..errors import Problem
-from ..process import Result, capture
+from ..process import Result
 
 # The first versions with `start_interval` in health checks; older ones ignore or reject it.
 MINIMUM_ENGINE = (25, 0)
@@ -84,12 +84,7 @@ def outdated(engine: str, compose: str) -> list[Problem]:
 
 
 def _ask(checkout: Checkout, *arguments: str) -> Result:
-    return capture(
-        ["docker", *arguments],
-        directory=checkout.root,
-        environment=checkout.variables,
-        timeout=TIMEOUT,
-    )
+    return checkout.run(["docker", *arguments], timeout=TIMEOUT)
 
 
 def _silent_daemon(found: Result) -> Problem:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..checkout import Checkout
-from ..process import capture
 
 
 @dataclass(frozen=True)
@@ -35,14 +34,12 @@ def audit(checkout: Checkout, python: Path, *locks: str) -> Audit:
     An unreachable service is not an error: pip-audit then reports every package as skipped and
     succeeds. The skipped packages are returned, for the caller to report.
     """
-    done = capture(
+    done = checkout.run(
         [
             *(str(python), "-m", "pip_audit", "--require-hashes", "--disable-pip"),
             *("--format", "json", "--progress-spinner", "off"),
             *(part for lock in locks for part in ("--requirement", lock)),
         ],
-        directory=checkout.root,
-        environment=checkout.variables,
         timeout=600,
     )
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..checkout import Checkout
-from ..errors import DevError
 from ..process import capture
 
 
@@ -16,7 +15,7 @@ def make_certificate(checkout: Checkout, directory: Path) -> Path:
         DevError: if openssl is missing or fails.
     """
     chain, key, both = (directory / name for name in ("chain.pem", "key.pem", "both.pem"))
-    done = capture(
+    capture(
         [
             *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
             *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:*.localhost,DNS:localhost"),
@@ -24,9 +23,7 @@ def make_certificate(checkout: Checkout, directory: Path) -> Path:
         ],
         directory=directory,
         environment=checkout.variables,
-    )
-    if not done.ok:
-        raise DevError(f"openssl created no certificate: {done.last_words}")
+    ).must("openssl created no certificate")
     both.write_text(chain.read_text() + key.read_text())
     both.chmod(0o644)  # the proxy runs as another user
     return both

@@ -9,7 +9,6 @@ from typing import Any
 from .. import pins
 from ..checkout import Checkout
 from ..errors import DevError
-from ..process import capture
 from . import licences
 
 _LISTING = """
@@ -71,7 +70,7 @@ def bill_of_materials(checkout: Checkout, python: Path, image: str) -> dict[str,
 
 
 def _inside(checkout: Checkout, image: str) -> dict[str, Any]:
-    done = capture(
+    done = checkout.run(
         [
             *["docker", "run", "--rm", "--network", "none", "--read-only"],
             image,
@@ -79,20 +78,16 @@ def _inside(checkout: Checkout, image: str) -> dict[str, Any]:
             "-c",
             _LISTING,
         ],
-        directory=checkout.root,
-        environment=checkout.variables,
         timeout=120,
+    ).must(
+        f"{image} cannot be inspected",
+        "build it: docker compose -f docker-compose.prod.yml build; or name another: --image",
     )
-    if not done.ok:
-        raise DevError(
-            f"{image} cannot be inspected: {done.last_words}",
-            "build it: docker compose -f docker-compose.prod.yml build; or name another: --image",
-        )
     return json.loads(done.output)
 
 
 def _locked(checkout: Checkout, python: Path) -> dict[str, Any]:
-    done = capture(
+    done = checkout.run(
         [
             str(python),
             "-m",
@@ -101,12 +96,8 @@ def _locked(checkout: Checkout, python: Path) -> dict[str, Any]:
             licences.LOCK,
             "--output-format",
             "JSON",
-        ],
-        directory=checkout.root,
-        environment=checkout.variables,
-    )
-    if not done.ok:
-        raise DevError(f"{licences.LOCK} cannot be listed: {done.last_words}")
+        ]
+    ).must(f"{licences.LOCK} cannot be listed")
     return json.loads(done.output)
 
 

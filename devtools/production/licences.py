@@ -10,8 +10,7 @@ from typing import Any
 
 from .. import pins
 from ..checkout import Checkout
-from ..errors import DevError, Problem
-from ..process import capture
+from ..errors import Problem
 
 # What production ships.
 LOCK = "requirements/production.txt"
@@ -33,14 +32,10 @@ def stated(checkout: Checkout, python: Path) -> dict[str, list[dict[str, Any]]]:
     As in CycloneDX: https://cyclonedx.org/docs/1.6/json/#components_items_licenses
     Raises DevError if they cannot be listed.
     """
-    done = capture(
+    done = checkout.run(
         [str(python), "-m", "cyclonedx_py", "environment", str(python), "--output-format", "JSON"],
-        directory=checkout.root,
-        environment=checkout.variables,
         timeout=120,
-    )
-    if not done.ok:
-        raise DevError(f"the licences cannot be listed: {done.last_words}")
+    ).must("the licences cannot be listed")
     components = json.loads(done.output)["components"]
     return {pins.normal(one["name"]): one.get("licenses", []) for one in components}
 

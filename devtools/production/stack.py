@@ -57,6 +57,5 @@ class ProductionStack:
             timeout=timeout,
             **files,
         )
-        if not done.ok:
-            raise DevError(f"`{' '.join(command)}` failed: {done.last_words}", done.errors.strip())
+        done.must(f"`{' '.join(command)}` failed", done.errors.strip())
         return done
