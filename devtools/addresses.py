@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from . import health, project_table
+from . import health, project_table, texts
 from .services import AWS, CACHE, COGNITO, DATABASE, WEB
 
 TENANTS_QUERY = "SELECT schema_name FROM tenant_config WHERE is_active ORDER BY schema_name"
@@ -21,11 +21,8 @@ def host(root: Path, stack: str) -> str:
     That of a work tree tells it from the others: BRANCH.localhost if its folder is named after the
     main checkout and the branch, else STACK.localhost.
     """
-    try:
-        found = _OF_WORK_TREE.fullmatch((root / ".git").read_text(encoding="utf-8"))
-    except OSError:
-        found = None  # a folder, or not a repository
-    if not found:
+    found = _OF_WORK_TREE.fullmatch(texts.read(root / ".git"))
+    if not found:  # a folder, or not a repository
         return LOCALHOST
     main = project_table.stack_name(root.joinpath(found[1]))
     label = stack.replace("_", "-").removeprefix(f"{main.replace('_', '-')}-").strip("-")

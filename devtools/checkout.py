@@ -96,7 +96,7 @@ class Checkout:
 
     def remember(self, subject: str, facts: Mapping[str, Any]) -> None:
         """Store `facts` under `subject` for later commands. Raises DevError on failure."""
-        self._write(self.state / f"{subject}.json", facts)
+        self._store(self.state / f"{subject}.json", facts)
 
     def recall(self, subject: str) -> dict[str, Any]:
         """The facts stored under `subject`; empty if they cannot be read."""
@@ -117,14 +117,12 @@ class Checkout:
     def state(self) -> Path:
         """The directory of stored facts; creates it if necessary."""
         found = self.identity
-        try:
+        with self.writing():
             self._state.mkdir(exist_ok=True)
             if not found.recorded:
                 with (self._state / "checkout.lock").open("w") as file:
                     fcntl.flock(file, fcntl.LOCK_EX)
                     self._record()
-        except OSError as error:
-            raise self.unwritable(error) from error
         return self._state
 
     @contextlib.contextmanager
@@ -132,10 +130,8 @@ class Checkout:
         """Hold a lock during `work`; another command that needs it prints a line and waits."""
         copied_from = None if self.identity.recorded else self.identity.copied_from
         path = self.state / f"{name}.lock"
-        try:
+        with self.writing():
             file = path.open("a+", encoding="utf-8")
-        except OSError as error:
-            raise self.unwritable(error) from error
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -151,6 +147,23 @@ class Checkout:
                 said = f"this is a copy of {copied_from}: it gets its own ports"
                 terminal.mark(Mark.WARNING, said)
             yield
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Write files of this checkout. Raises DevError if that fails."""
+        try:
+            yield
+        except OSError as error:
+            raise self.unwritable(error) from error
+
+    def write(self, path: Path, text: str, mode: int = 0o600) -> None:
+        """Write `path` atomically. Raises DevError on failure."""
+        part = path.with_name(f"{path.name}.part")
+        with self.writing():
+            part.unlink(missing_ok=True)
+            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
+                file.write(text)
+            part.replace(path)
 
     def unwritable(self, error: OSError) -> DevError:
         """The error for a file of this checkout that cannot be written because of `error`."""
@@ -180,16 +193,11 @@ class Checkout:
         if self.identity.copied_from and not self.identity.recorded:
             for path in self._state.glob("*.json"):
                 path.unlink(missing_ok=True)
-        self._write(self._state / identity.FILE, identity.as_record(self.identity, self.root))
+        self._store(self._state / identity.FILE, identity.as_record(self.identity, self.root))
         self.identity = replace(self.identity, moved_from=None, recorded=True)
 
-    def _write(self, path: Path, facts: Mapping[str, Any]) -> None:
-        part = path.with_suffix(".part")
-        try:
-            part.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-            part.replace(path)
-        except OSError as error:
-            raise self.unwritable(error) from error
+    def _store(self, path: Path, facts: Mapping[str, Any]) -> None:
+        self.write(path, json.dumps(facts, indent=2) + "\n", mode=0o644)
 
 
 def _existing(path: Path) -> Path:

@@ -59,12 +59,10 @@ def install_hooks(checkout: Checkout) -> Path:
             raise DevError(f"{what}: git trusts no checkout of another user", trust)
         raise DevError(f"{what}: {found.last_words}", "git init")
     directory = checkout.root / found.output.strip()
-    try:
+    with checkout.writing():
         directory.mkdir(parents=True, exist_ok=True)
         for name in CALLS:
             _install(directory / name)
-    except OSError as error:
-        raise checkout.unwritable(error) from error
     return directory
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Callable
 
+from . import texts
 from .checkout import Checkout
 
 SHELLS = ("bash", "zsh", "fish")
@@ -96,10 +97,7 @@ def candidates(
 
 def services(checkout: Checkout) -> list[str]:
     """The services of docker-compose.yml, read without a YAML library."""
-    try:
-        text = (checkout.root / "docker-compose.yml").read_text(encoding="utf-8")
-    except OSError:
-        return []
+    text = texts.read(checkout.root / "docker-compose.yml")
     block = re.search(r"^services:\n((?:[ #\n].*\n?)*)", text, re.M)
     return re.findall(r"^  ([\w-]+):", block.group(1), re.M) if block else []
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from . import texts
+
 HOME = Path("/tmp/dev-workspace")
 SOCKET = HOME / "supervisor.sock"
 LOG = HOME / "web.log"
@@ -16,7 +18,4 @@ _CHECKOUT = HOME / "checkout"
 
 def inside(checkout: Path) -> bool:
     """Whether this process runs in a dev container of `checkout`."""
-    try:
-        return _CHECKOUT.read_text(encoding="utf-8").strip() == str(checkout)
-    except OSError:
-        return False
+    return texts.read(_CHECKOUT).strip() == str(checkout)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from . import pins
+from . import pins, texts
 from .checkout import Checkout
 from .devcontainer import inside
 from .errors import DevError, NoAnswer, Problem
@@ -98,7 +98,7 @@ def ensure_beside(checkout: Checkout, terminal: Terminal, lock: str) -> Path:
     stamp = directory / _STAMP
     wanted = _digest(checkout.read(lock))
     with checkout.lock(terminal, "set-up of .venv", name="venv"):
-        if not stamp.exists() or stamp.read_text() != wanted:
+        if texts.read(stamp) != wanted:
             with terminal.step(f"installing {lock} into {directory}") as step:
                 command = [str(python(checkout)), *_SYNC, "--target", str(directory), lock]
                 _do(checkout, step, command, "the installation")
@@ -135,10 +135,7 @@ def imports(checkout: Checkout, candidate: Interpreter, *modules: str) -> bool:
 
 def installed(checkout: Checkout) -> str:
     """Identifies what is installed in `.venv` for the stack; tests and tools do not count."""
-    try:
-        return (_home(checkout) / _STAMP).read_text()
-    except OSError:
-        return ""
+    return texts.read(_home(checkout) / _STAMP)
 
 
 def as_locked(checkout: Checkout) -> bool:
@@ -277,10 +274,7 @@ def _set(checkout: Checkout) -> int:
 
 
 def _recorded(checkout: Checkout) -> str:
-    try:
-        return (_home(checkout) / _SET).read_text()
-    except OSError:
-        return ""
+    return texts.read(_home(checkout) / _SET)
 
 
 def _digest_of(checkout: Checkout, locks: Sequence[str]) -> str:

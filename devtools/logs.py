@@ -14,14 +14,6 @@ INTERVAL = 0.2  # seconds between two reads
 COLOURS = ("36", "33", "32", "35", "34", "31")
 
 
-def text(path: Path) -> str:
-    """The whole log at `path`; empty if it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-
-
 class LogFile:
     """One service's log, read as it grows."""
 

@@ -9,6 +9,8 @@ import hashlib
 import re
 from pathlib import Path
 
+from . import texts
+
 FILE = "docker-compose.yml"
 # Of the variable that overrides `stack_name`.
 VARIABLE = "COMPOSE_PROJECT_NAME"
@@ -37,9 +39,5 @@ def title(root: Path) -> str:
 
 
 def _entry(root: Path, key: str) -> str:
-    try:
-        text = (root / FILE).read_text(encoding="utf-8")
-    except OSError:
-        return ""
-    found = re.search(_ENTRY.format(key=key), text, re.MULTILINE)
+    found = re.search(_ENTRY.format(key=key), texts.read(root / FILE), re.MULTILINE)
     return found.group(1) if found else ""

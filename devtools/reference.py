@@ -98,10 +98,8 @@ def outdated(checkout: Checkout, wanted: Mapping[str, str]) -> list[Problem]:
 def write(checkout: Checkout, wanted: Mapping[str, str]) -> None:
     """Write the files `wanted`. Raises DevError on failure."""
     for name, text in wanted.items():
-        try:
+        with checkout.writing():
             (checkout.root / name).write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise checkout.unwritable(error) from error
 
 
 def _commands(

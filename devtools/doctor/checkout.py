@@ -40,11 +40,8 @@ def _end_with_a_newline(context: Context, confirm: Confirm) -> list[str]:
     path = context.checkout.root / ".env"
     if context.checkout.dotenv.problems or path.read_bytes().endswith(b"\n"):
         return []
-    try:
-        with path.open("ab") as file:
-            file.write(b"\n")
-    except OSError as error:
-        raise context.checkout.unwritable(error) from error
+    with context.checkout.writing(), path.open("ab") as file:
+        file.write(b"\n")
     return ["added a newline at the end of .env"]
 
 
@@ -73,10 +70,8 @@ def _convert_line_endings(context: Context, confirm: Confirm) -> list[str]:
     root = context.checkout.root
     changed = files.with_windows_ends(root)
     for path in changed:
-        try:
+        with context.checkout.writing():
             path.write_bytes(path.read_bytes().replace(b"\r\n", b"\n"))
-        except OSError as error:
-            raise context.checkout.unwritable(error) from error
     return [f"gave {path.relative_to(root)} Unix line endings" for path in changed]
 
 
@@ -94,7 +89,7 @@ def permissions(context: Context) -> Result:
 def _permit(context: Context, confirm: Confirm) -> list[str]:
     root = context.checkout.root
     done = []
-    try:
+    with context.checkout.writing():
         for path in _not_executable(context):
             path.chmod(path.stat().st_mode | 0o111)
             done.append(f"made {path.relative_to(root)} executable")
@@ -103,8 +98,6 @@ def _permit(context: Context, confirm: Confirm) -> list[str]:
             for path in paths:
                 path.chmod(path.stat().st_mode | (0o055 if path.is_dir() else 0o044))
             done += [f"made {len(paths)} files of {name} readable"] if paths else []
-    except OSError as error:
-        raise context.checkout.unwritable(error) from error
     return done
 
 

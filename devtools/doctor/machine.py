@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from pathlib import Path
 
-from .. import environment
+from .. import environment, texts
 from ..errors import DevError
 from ..preflight import daemon, disk_space
 from ..preflight.disk_space import GIGABYTE
@@ -109,10 +108,8 @@ def _memory(context: Context) -> float:
 
 def _of_meminfo(name: str) -> float:
     """A value of /proc/meminfo in bytes; 0 if there is none."""
-    with contextlib.suppress(OSError):
-        found = re.search(rf"^{name}: +(\d+) kB", _MEMORY.read_text(encoding="ascii"), re.M)
-        return int(found.group(1)) * 1024 if found else 0
-    return 0
+    found = re.search(rf"^{name}: +(\d+) kB", texts.read(_MEMORY), re.M)
+    return int(found.group(1)) * 1024 if found else 0
 
 
 def _shown(size: float) -> str:

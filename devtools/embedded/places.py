@@ -55,14 +55,12 @@ class Places:
 
     def make(self) -> None:
         """Create the directories in the checkout. Raises DevError on failure."""
-        try:
+        with self.checkout.writing():
             for directory in (self.checkout.state, self.data, self.logs, self.scripts):
                 directory.mkdir(exist_ok=True)
             # Logs contain tokens and addresses, scripts contain passwords.
             for directory in (self.logs, self.scripts):
                 directory.chmod(0o700)
-        except OSError as error:
-            raise self.checkout.unwritable(error) from error
 
     def make_outside(self) -> None:
         """Create the outside directory, with a record of this checkout."""
@@ -72,27 +70,14 @@ class Places:
 
     def make_sockets(self) -> None:
         """Create the directory of sockets. Raises DevError on failure, or if it is not ours."""
-        try:
+        with self.checkout.writing():
             self.sockets.mkdir(mode=0o711, exist_ok=True)
             link = self.sockets / "dev"
             if not link.is_symlink():
                 link.symlink_to(self._dev)
-        except OSError as error:
-            raise self.checkout.unwritable(error) from error
         found = self.sockets.lstat()
         # Anyone can create a directory in /tmp, and we trust the contents of this one.
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
             raise DevError(
                 f"{self.sockets} belongs to another user", f"delete it: sudo rm -r {self.sockets}"
             )
-
-    def write(self, path: Path, text: str, mode: int = 0o600) -> None:
-        """Write `path` atomically. Raises DevError on failure."""
-        part = path.with_name(f"{path.name}.part")
-        try:
-            part.unlink(missing_ok=True)
-            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
-                file.write(text)
-            part.replace(path)
-        except OSError as error:
-            raise self.checkout.unwritable(error) from error

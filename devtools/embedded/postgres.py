@@ -208,7 +208,7 @@ class Postgres:
         self._keep_password()
         password = self.settings["POSTGRES_PASSWORD"]
         secret = self._socket / "password"
-        self._places.write(secret, f"{password}\n")
+        self.stack.checkout.write(secret, f"{password}\n")
         self._account.own(secret)
         new.mkdir(mode=0o700)
         self._account.own(new)
@@ -228,7 +228,7 @@ class Postgres:
 
     def _write_access(self) -> None:
         access = self._home / "pg_hba.conf"
-        self._places.write(access, _ACCESS.format(superuser=self.user))
+        self.stack.checkout.write(access, _ACCESS.format(superuser=self.user))
         self._account.own(access)
 
     def _fill(self, cluster: Path) -> None:
@@ -263,7 +263,7 @@ class Postgres:
     def _keep_password(self) -> None:
         """Write the superuser's password into the file that psql reads."""
         escaped = re.sub(r"([\\:])", r"\\\1", self.settings["POSTGRES_PASSWORD"])
-        self._places.write(self._passwords, f"*:*:*:{self.user}:{escaped}\n")
+        self.stack.checkout.write(self._passwords, f"*:*:*:{self.user}:{escaped}\n")
 
     def _set_passwords(self) -> None:
         """Set the configured passwords of the roles of an existing cluster, like Compose's `db`."""

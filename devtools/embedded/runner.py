@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Callable
 
-from .. import chosen_ports, debuggers, environment, logs, ports, readiness
+from .. import chosen_ports, debuggers, environment, ports, readiness, texts
 from ..checkout import Checkout
 from ..declared.local_stack import Declaration, Service
 from ..errors import DevError, Problem
@@ -225,7 +225,7 @@ class Runner:
             program.prepare()
         script = self.places.script(program.service.name)
         if as_declared or not script.exists():
-            self.places.write(script, program.script, mode=0o700)
+            self.checkout.write(script, program.script, mode=0o700)
 
     @property
     def debug_ports(self) -> dict[str, int]:
@@ -248,10 +248,7 @@ class Runner:
 
     def _differs(self, program: Program) -> bool:
         """Whether its last start used another script."""
-        try:
-            return self.places.script(program.service.name).read_text() != program.script
-        except OSError:
-            return True
+        return texts.read(self.places.script(program.service.name)) != program.script
 
     def _lost_port(self, stack: Stack, name: str) -> DevError | None:
         """The error that another program uses the port of `name`; None if none does."""
@@ -265,7 +262,7 @@ class Runner:
     def _failure(self, stack: Stack, name: str, state: str) -> DevError:
         if lost := self._lost_port(stack, name):
             return lost
-        return readiness.failure(self.terminal, name, state, logs.text(self.places.log(name)))
+        return readiness.failure(self.terminal, name, state, texts.read(self.places.log(name)))
 
     # Stopping
 

@@ -136,10 +136,8 @@ class Stack:
     def make_places(self, service: Service) -> None:
         """Create the directories for the volumes of `service`."""
         for source in service.volumes.values():
-            try:
+            with self.checkout.writing():
                 self.place(source).mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise self.checkout.unwritable(error) from error
 
     def run(self, service: Service, *command: str, timeout: float = 60) -> Result:
         """Run `command` as `service`; return the result."""

@@ -11,7 +11,7 @@ import signal
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from .. import processes, readiness
+from .. import processes, readiness, texts
 from ..process import capture
 from ..supervision.client import WATCH, Client
 from ..supervision.leftovers import MARK, MARK_SERVICE
@@ -41,14 +41,11 @@ class Supervisor(Client):
 
     def configure(self, programs: Iterable[Program]) -> None:
         """Write the configuration of the next supervisor."""
-        self._places.write(self.configuration, _configuration(list(programs)))
+        self._places.checkout.write(self.configuration, _configuration(list(programs)))
 
     def configured_otherwise(self, programs: Iterable[Program]) -> bool:
         """Whether the running supervisor manages other programs."""
-        try:
-            return self.configuration.read_text() != _configuration(list(programs))
-        except OSError:
-            return True
+        return texts.read(self.configuration) != _configuration(list(programs))
 
     def launch(self, environment: Mapping[str, str]) -> None:
         """Start it in the background without any process. Raises DevError on failure."""

@@ -25,6 +25,7 @@ from .. import (
     ports,
     processes,
     readiness,
+    texts,
 )
 from ..checkout import Checkout
 from ..debuggers import Debugger
@@ -251,7 +252,7 @@ class DevContainerEngine(Engine):
             return {WEB: Verdict(Mark.BUSY, "starting")}
 
         def explain(name: str, state: str) -> DevError:
-            return readiness.failure(self.terminal, name, state, logs.text(devcontainer.LOG))
+            return readiness.failure(self.terminal, name, state, texts.read(devcontainer.LOG))
 
         readiness.follow(self.terminal, [WEB], look, explain, timeout, interval=readiness.QUICK)
 

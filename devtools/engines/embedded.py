@@ -454,7 +454,7 @@ class EmbeddedEngine(Engine):
 
     def _delete(self, paths: Iterable[Path]) -> None:
         for path in paths:
-            try:
+            with self.checkout.writing():
                 if path.is_symlink():
                     if self.places.leads_outside(path):
                         shutil.rmtree(path.resolve(), ignore_errors=True)
@@ -463,8 +463,6 @@ class EmbeddedEngine(Engine):
                     shutil.rmtree(path)
                 else:
                     path.unlink()
-            except OSError as error:
-                raise self.checkout.unwritable(error) from error
 
 
 def _only(programs: Mapping[str, Program], names: Sequence[str]) -> dict[str, Program]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import debuggers, health, ports
+from .. import debuggers, health, ports, texts
 
 SERVER_VARIABLE = "SERVER"
 DEFAULT = "gunicorn"
@@ -61,9 +61,6 @@ def exports(variables: Mapping[str, str]) -> list[str]:
 
 def exported(script: Path) -> dict[str, str]:
     """The variables that `exports` wrote into `script`; none if it cannot be read."""
-    try:
-        text = script.read_text(encoding="utf-8")
-    except OSError:
-        return {}
+    text = texts.read(script)
     found = re.findall(r"^export (\w+)=(.*?)$(?=\n(?:export|cd) |\n*\Z)", text, re.M | re.S)
     return {key: "".join(shlex.split(value)) for key, value in found}

@@ -90,7 +90,7 @@ def test_a_directory_of_another_user_is_not_trusted(places, tmp_path):
 
 def test_a_file_is_written_atomically_and_only_for_its_owner(places, tmp_path):
     for text in ("first\n", "second\n"):
-        places.write(tmp_path / "secret", text)
+        places.checkout.write(tmp_path / "secret", text)
         assert (tmp_path / "secret").read_text() == text
     assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
 
