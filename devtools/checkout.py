@@ -63,7 +63,7 @@ class Checkout:
             raise DevError(f"{file} cannot be read: {reason}", remedy) from error
 
     def run(
-        self, command: Sequence[str], *, timeout: float = 60, given: IO[bytes] | None = None
+        self, command: Sequence[str], *, timeout: float = 60, given: IO[bytes] | str = ""
     ) -> Result:
         """Run a program here and return its result; else as `process.capture`."""
         return capture(

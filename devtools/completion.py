@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Callable
 
 from . import texts
-from .checkout import Checkout
+from .checkout import ROOT
 
 SHELLS = ("bash", "zsh", "fish")
 WORDS = "words"
@@ -73,32 +73,31 @@ def candidates(
     commands: Mapping[str, str],
     options: argparse.ArgumentParser,
     parser: Callable[[str], argparse.ArgumentParser],
-    values: Mapping[str, Callable[[], Iterable[str]]],
 ) -> list[tuple[str, str]]:
     """The candidates for the last of `words`, each with a description.
 
     `commands` are names with their summaries, `options` the options before a command, `parser`
-    gives a command's parser. The `completes` of an argument returns its values, or is a key of
-    `values`.
+    gives a command's parser. The `completes` of an argument returns its values.
     """
     *before, last = _whole(words) or [""]
     at = _command_at(before, options)
     if at is None:
         names = {**commands, "help": "show the help of a command"}
-        found = _of_parser(options, before, last, values) or list(names.items())
+        found = _of_parser(options, before, last) or list(names.items())
     elif before[at] == "help":
         found = list(commands.items())
     elif before[at] in commands:
-        found = _of_parser(parser(before[at]), before[at + 1 :], last, values)
+        found = _of_parser(parser(before[at]), before[at + 1 :], last)
     else:
         found = []
     return [(word, about) for word, about in found if word.startswith(last)]
 
 
-def services(checkout: Checkout) -> list[str]:
+def services() -> list[str]:
     """The services of docker-compose.yml, read without a YAML library."""
-    text = texts.read(checkout.root / "docker-compose.yml")
-    block = re.search(r"^services:\n((?:[ #\n].*\n?)*)", text, re.M)
+    block = re.search(
+        r"^services:\n((?:[ #\n].*\n?)*)", texts.read(ROOT / "docker-compose.yml"), re.M
+    )
     return re.findall(r"^  ([\w-]+):", block.group(1), re.M) if block else []
 
 
@@ -123,15 +122,14 @@ def _of_parser(
     parser: argparse.ArgumentParser,
     before: Sequence[str],
     last: str,
-    values: Mapping[str, Callable[[], Iterable[str]]],
 ) -> list[tuple[str, str]]:
     """The options, the values of the preceding option, or those of the positional argument."""
     by_option = {text: action for action in parser._actions for text in action.option_strings}
     if before and _takes_value(parser, before[-1]):
-        return _values_of(by_option[before[-1]], values)
+        return _values_of(by_option[before[-1]])
     name, equals, _ = last.partition("=")
     if equals and name in by_option:
-        return [(f"{name}={word}", "") for word, _ in _values_of(by_option[name], values)]
+        return [(f"{name}={word}", "") for word, _ in _values_of(by_option[name])]
     if last.startswith("-") and "--" not in before:
         return [
             (text, action.help or "")
@@ -145,17 +143,12 @@ def _of_parser(
     places = [action for action in parser._actions if not action.option_strings]
     if not places or (given >= len(places) and places[-1].nargs not in ("*", "+")):
         return []
-    return _values_of(places[min(given, len(places) - 1)], values)
+    return _values_of(places[min(given, len(places) - 1)])
 
 
-def _values_of(
-    action: argparse.Action, values: Mapping[str, Callable[[], Iterable[str]]]
-) -> list[tuple[str, str]]:
-    if action.choices:
-        return [(str(choice), "") for choice in action.choices]
-    completes = getattr(action, "completes", "")
-    work = completes if callable(completes) else values.get(completes)
-    return [(word, "") for word in work()] if work else []
+def _values_of(action: argparse.Action) -> list[tuple[str, str]]:
+    work = getattr(action, "completes", tuple)
+    return [(str(choice), "") for choice in action.choices or work()]
 
 
 def _takes_value(parser: argparse.ArgumentParser, word: str) -> bool:

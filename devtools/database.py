@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import IO
 
 from .engines.base import Engine
 from .errors import DevError
@@ -25,7 +24,7 @@ def query(engine: Engine, *statements: str, database: str = "", timeout: float =
     return _psql(engine, arguments, database, timeout)
 
 
-def run(engine: Engine, script: IO[bytes], *, database: str, timeout: float) -> None:
+def run(engine: Engine, script: str, *, database: str, timeout: float) -> None:
     """Run a script of SQL in `database`. Raises DevError as `query`."""
     _psql(engine, [], database, timeout, script)
 
@@ -35,7 +34,7 @@ def _psql(
     arguments: Sequence[str],
     database: str,
     timeout: float,
-    given: IO[bytes] | None = None,
+    given: str = "",
 ) -> list[str]:
     if database:
         arguments = ["--dbname", database, *arguments]

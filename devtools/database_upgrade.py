@@ -15,7 +15,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
 from . import readiness
 from .checkout import Checkout
@@ -235,11 +235,8 @@ class Clusters:
     def sums(self, *, of_kept: bool) -> str:
         """The output of SUMS, lines of columns separated by tabs."""
         server = self._old if of_kept else self._new
-        with tempfile.TemporaryFile() as statements:
-            statements.write(SUMS.encode())
-            statements.seek(0)
-            command = ("exec", "--interactive", server, "sh", "-c", _PSQL, "sh", "\t")
-            return self._docker(*command, timeout=_DONE_WITHIN, given=statements).output
+        command = ("exec", "--interactive", server, "sh", "-c", _PSQL, "sh", "\t")
+        return self._docker(*command, timeout=_DONE_WITHIN, given=SUMS).output
 
     def transfer(self) -> None:
         """Fill the new cluster with the dump of the kept one."""
@@ -294,14 +291,14 @@ class Clusters:
         command = ("run", *options, *mounts, self._image, "-c", script)
         return self._docker(*command, timeout=_DONE_WITHIN)
 
-    def _docker(self, *arguments: str, timeout: float = 60, **files: IO[bytes]) -> Result:
+    def _docker(self, *arguments: str, timeout: float = 60, **files: Any) -> Result:
         done = self._capture("docker", *arguments, timeout=timeout, **files)
         if not done.ok:
             said = f"`docker {' '.join(arguments[:2])}` failed: {done.last_words}"
             raise DevError(said, done.errors.strip())
         return done
 
-    def _capture(self, *command: str, timeout: float = 60, **files: IO[bytes]) -> Result:
+    def _capture(self, *command: str, timeout: float = 60, **files: Any) -> Result:
         return capture(
             command,
             directory=self._checkout.root,

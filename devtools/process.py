@@ -53,12 +53,12 @@ def capture(
     directory: Path,
     environment: Mapping[str, str],
     timeout: float = 60,
-    given: IO[bytes] | None = None,
+    given: IO[bytes] | str = "",
     into: IO[bytes] | None = None,
 ) -> Result:
     """Run `command`, at most `timeout` seconds, and return its output.
 
-    Its input is the file `given`, or empty; its output goes `into` a file, if there is one.
+    Its input is `given`, a text or a file; its output goes `into` a file, if there is one.
     Raises NoAnswer on a timeout, DevError if it cannot be started.
     """
     try:
@@ -66,7 +66,7 @@ def capture(
             command,
             cwd=directory,
             env=dict(environment),
-            stdin=given or subprocess.DEVNULL,
+            **({"input": given} if isinstance(given, str) else {"stdin": given}),
             stdout=into or subprocess.PIPE,
             stderr=subprocess.PIPE,
             encoding="utf-8",

@@ -23,7 +23,7 @@ def git(
     *arguments: str,
     fails: bool = False,
     timeout: float = 60,
-    given: IO[bytes] | None = None,
+    given: IO[bytes] | str = "",
 ) -> str:
     """The output of git; if it `fails` and may, nothing."""
     result = checkout.run(["git", *arguments], timeout=timeout, given=given)

@@ -14,7 +14,6 @@ import contextlib
 import json
 import re
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -293,12 +292,10 @@ class Snapshots:
         if not masking.ok:
             raise DevError(f"what to mask is unknown: {masking.errors.strip()}", _DECLARE)
         new = self._work_databases[1]
-        with self._plain_copy(), tempfile.TemporaryFile() as statements:
+        with self._plain_copy():
             # A superuser is exempt from the limit.
             self._ask(f"ALTER DATABASE {identifier(new)} ALLOW_CONNECTIONS true CONNECTION LIMIT 0")
-            statements.write(masking.output.encode())
-            statements.seek(0)
-            run(self.engine, statements, database=new, timeout=_COPYING)
+            run(self.engine, masking.output, database=new, timeout=_COPYING)
             yield
 
     def _copy(self, source: str, target: str) -> None:

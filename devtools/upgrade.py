@@ -236,7 +236,7 @@ def _commit(
     with tempfile.TemporaryDirectory(prefix="upgrade-") as directory:
         variables = {**checkout.variables, "GIT_INDEX_FILE": f"{directory}/index"}
         aside = Checkout(checkout.root, variables)
-        _given(aside, lines, "update-index", "-z", "--index-info")
+        git(aside, "update-index", "-z", "--index-info", given=lines)
         tree = git(aside, "write-tree")
     parents = ["-p", parent] if parent else []
     return git(checkout, "commit-tree", tree, *parents, "-m", message)
@@ -244,14 +244,7 @@ def _commit(
 
 def _entry(checkout: Checkout, text: str) -> str:
     """A new file with `text`, as a tree lists it."""
-    return f"100644 blob {_given(checkout, text, 'hash-object', '-w', '--stdin')}"
-
-
-def _given(checkout: Checkout, text: str, *arguments: str) -> str:
-    with tempfile.TemporaryFile() as file:
-        file.write(text.encode())
-        file.seek(0)
-        return git(checkout, *arguments, given=file)
+    return "100644 blob " + git(checkout, "hash-object", "-w", "--stdin", given=text)
 
 
 def _names(checkout: Checkout, *arguments: str) -> list[str]:

@@ -225,7 +225,7 @@ def _script(
     engine: Engine,
     name: str,
     *,
-    given: IO[bytes] | None = None,
+    given: IO[bytes] | str = "",
     into: IO[bytes] | None = None,
     database: str = "$PGDATABASE",
 ) -> None:

@@ -7,8 +7,7 @@ import sys
 from collections.abc import Iterable
 
 from ..checkout import Checkout
-from ..completion import SHELLS, WORDS, candidates, script, services
-from ..engines import AUTO, NAMES
+from ..completion import SHELLS, WORDS, candidates, script
 from ..errors import FAILED
 from ..nearest import must_be_known
 from . import shapes
@@ -25,7 +24,7 @@ def _doctor_options(parser: argparse.ArgumentParser) -> None:
     checks = parser.add_argument(
         "checks", nargs="*", metavar="CHECK", help=f"only {_either(CHECKS)}"
     )
-    completed_by(checks, "checks")
+    completed_by(checks, lambda: CHECKS)
     parser.add_argument(
         "--fix", action="store_true", help="fix what can be fixed safely; asks before deleting"
     )
@@ -96,34 +95,13 @@ def completion(run: Run) -> int:
     if options.shell != WORDS:
         run.terminal.say(script(options.shell).rstrip())
         return 0
-    values = {
-        "engines": lambda: [AUTO, *NAMES],
-        "services": lambda: services(run.checkout),
-        "snapshots": lambda: _snapshots(run.checkout),
-        "checks": _checks,
-    }
     summaries = {name: one.summary for name, one in COMMANDS.items()}
     found = candidates(
-        options.words, summaries, top_parser(), lambda name: parser_of(COMMANDS[name]), values
+        options.words, summaries, top_parser(), lambda name: parser_of(COMMANDS[name])
     )
     for word, about in found:
         run.terminal.say(f"{word}\t{about}")
     return 0
-
-
-# The shell waits for these, so each imports only what it needs.
-
-
-def _snapshots(checkout: Checkout) -> Iterable[str]:
-    from ..snapshots import remembered
-
-    return remembered(checkout)
-
-
-def _checks() -> Iterable[str]:
-    from ..doctor.examination import CHECKS
-
-    return CHECKS
 
 
 def _either(words: Iterable[str]) -> str:

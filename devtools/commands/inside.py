@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from .. import completion
 from ..errors import FAILED, DevError, Problem, UsageError
 from ..services import WEB
 from ..terminal import Mark, megabytes, table
@@ -187,7 +189,7 @@ def trace(run: Run) -> int:
 
 def _exec_options(parser: argparse.ArgumentParser) -> None:
     service = parser.add_argument("service", metavar="SERVICE", help="where it runs")
-    completed_by(service, "services")
+    completed_by(service, completion.services)
     parser.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND", help="what runs")
 
 
@@ -279,12 +281,19 @@ def _upgraded(run: Run, said: str, found: dict[str, Any]) -> int:
 def _snapshot_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=["save", "restore", "list", "delete"])
     name = parser.add_argument("name", nargs="?", metavar="NAME", help="of the snapshot")
-    completed_by(name, "snapshots")
+    completed_by(name, _snapshots)
     parser.add_argument(
         "--replace", action="store_true", help="overwrite a snapshot of the same name"
     )
     parser.add_argument("--masked", action="store_true", help="save without personal data")
     yes_option(parser)
+
+
+def _snapshots() -> Iterable[str]:
+    from ..checkout import Checkout
+    from ..snapshots import remembered
+
+    return remembered(Checkout())
 
 
 @command(

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from typing import Callable
 
+from .. import completion
 from ..production.stack import ENVIRONMENT_FILE
 
 
@@ -58,11 +59,14 @@ def services_argument(parser: argparse.ArgumentParser) -> None:
     services = parser.add_argument(
         "services", nargs="*", metavar="SERVICE", help="only these services"
     )
-    completed_by(services, "services")
+    completed_by(services, completion.services)
 
 
-def completed_by(action: argparse.Action, values: str | Callable[[], Iterable[str]]) -> None:
-    """Set the completions of an argument: a function, or a name known to `completion`."""
+def completed_by(action: argparse.Action, values: Callable[[], Iterable[str]]) -> None:
+    """Set the function that returns the completions of an argument.
+
+    The shell waits for it, so it imports only what it needs.
+    """
     vars(action)["completes"] = values
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import NoReturn
 
-from ..engines import NAMES
+from ..engines import AUTO, NAMES
 from ..errors import UsageError
 from ..nearest import nearest
 from .options import completed_by, json_option
@@ -97,4 +97,4 @@ def _engine_option(parser: argparse.ArgumentParser) -> None:
     engine = parser.add_argument(
         "--engine", default="", metavar="ENGINE", help=f"auto or {', '.join(NAMES)}"
     )
-    completed_by(engine, "engines")
+    completed_by(engine, lambda: [AUTO, *NAMES])

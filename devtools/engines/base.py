@@ -144,13 +144,13 @@ class Engine(ABC):
         script: str,
         *arguments: str,
         timeout: float = 60,
-        given: IO[bytes] | None = None,
+        given: IO[bytes] | str = "",
         into: IO[bytes] | None = None,
     ) -> Result:
         """Run a shell script where PostgreSQL's programs log in as superuser; return its result.
 
-        The programs use the application's database by default. Its input is the file `given`, or
-        empty; its output goes `into` a file, if there is one.
+        The programs use the application's database by default. `given` and `into` are as for
+        `process.capture`.
         """
         command, environment = self._as_superuser()
         return capture(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import cached_property
-from typing import IO, Any
+from typing import Any
 
 from ..checkout import Checkout
 from ..errors import DevError
@@ -35,7 +35,7 @@ class ProductionStack:
         """The ids of a service's running containers."""
         return self.compose("ps", "--quiet", service).output.split()
 
-    def compose(self, *arguments: str, timeout: float = 60, **files: IO[bytes]) -> Result:
+    def compose(self, *arguments: str, timeout: float = 60, **files: Any) -> Result:
         """Run Compose, at most `timeout` seconds. Raises DevError if it fails.
 
         Args:
@@ -47,7 +47,7 @@ class ProductionStack:
         """Run `docker`, at most `timeout` seconds. Raises DevError if it fails."""
         return self._run(["docker", *arguments], timeout)
 
-    def _run(self, command: list[str], timeout: float, **files: IO[bytes]) -> Result:
+    def _run(self, command: list[str], timeout: float, **files: Any) -> Result:
         if not (self.checkout.root / self.environment_file).is_file():
             raise DevError(f"there is no {self.environment_file}", "create it: ./dev secrets")
         done = capture(

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from devtools import logs, processes
+from devtools import chosen_ports, logs, processes
 from devtools.checkout import Checkout
 from devtools.embedded import account
 from devtools.embedded.places import Places
@@ -55,7 +55,7 @@ def test_two_checkouts_have_different_sockets(tmp_path):
     assert first.outside != second.outside
 
 
-def test_a_crashing_service_has_no_port_that_another_program_took(monkeypatch):
+def test_a_crashing_service_has_no_port_that_another_program_took(checkout, monkeypatch):
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
         subprocess.Popen(["sleep", "60"]) as another,
@@ -66,8 +66,8 @@ def test_a_crashing_service_has_no_port_that_another_program_took(monkeypatch):
             "web": State("web", "web", "BACKOFF", 0, os.getpid(), 1, 1),
         }
         monkeypatch.setattr(Runner, "states", states)
-        monkeypatch.setattr(Runner, "_recorded_ports", dict.fromkeys(states, port))
-        found = Runner.__new__(Runner).ports_in_use
+        checkout.remember(chosen_ports.EMBEDDED_NOW, dict.fromkeys(states, port))
+        found = Runner(checkout, Terminal(), Places(checkout)).ports_in_use
         another.kill()
     assert found == {"web": port}
 
