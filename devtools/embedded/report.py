@@ -64,6 +64,8 @@ def _service_status(stack: Stack, program: Program, state: State | None) -> Serv
 
 
 def _addresses(stack: Stack, reached: set[str]) -> dict[str, str]:
+    if not reached:
+        return {}
     # As the release's role: the superuser cannot log in by TCP.
     release = stack.settings(stack.declaration.services[RELEASE])
     database = urlsplit(release["DATABASE_URL"])

@@ -146,7 +146,10 @@ def test_a_reader_that_leaves_early_causes_no_traceback(workspace):
 
 
 def test_an_internal_error_is_reported_as_one(workspace):
-    workspace.write("devtools/nearest.py", "def nearest(*_):\n    raise KeyError('gone')\n")
+    workspace.write(
+        "devtools/nearest.py",
+        "def nearest(*_):\n    raise KeyError('gone')\nmust_be_known = nearest\n",
+    )
     done = workspace.dev("nosuch")
     assert done.returncode == 1
     assert "error: internal error: KeyError" in done.stderr
