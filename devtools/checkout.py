@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
-from . import dotenv, identity
+from . import dotenv, identity, ports
 from .devcontainer import inside
 from .errors import DevError
 from .process import Result, capture
@@ -41,6 +41,16 @@ class Checkout:
     def chosen(self, variable: str) -> str:
         """The value of `variable` in the environment or `.env`; empty if there is none."""
         return self.variables.get(variable) or self.dotenv.values.get(variable, "")
+
+    def chosen_port(self, variable: str) -> int:
+        """The port that `chosen` returns; 0 if there is none. Raises DevError for another text."""
+        text = self.chosen(variable)
+        if text and not ports.valid(text):
+            raise DevError(
+                f"{variable}={text!r} (in {self.where_chosen(variable)}) "
+                "must be a port from 1 to 65535"
+            )
+        return int(text or 0)
 
     def set_to(self, variable: str) -> str | None:
         """The value that Compose interpolates for `variable`; None if it is not set.

@@ -84,6 +84,14 @@ def can_move(checkout: Checkout, port: Wanted) -> bool:
     return bool(port.variable) and not checkout.chosen(port.variable)
 
 
+def problems(
+    checkout: Checkout, taken: Sequence[Wanted], holder: Callable[[int], str] = ports.holder
+) -> tuple[list[Problem], bool]:
+    """What uses the ports `taken`, and whether `up` can replace all of them."""
+    found = [explain(checkout, port, holder(port.number)) for port in taken]
+    return found, all(can_move(checkout, port) for port in taken)
+
+
 def explain(checkout: Checkout, port: Wanted, holder: str) -> Problem:
     """What uses `port`, and how to change it."""
     named = f"{port.service} ({port.variable})" if port.variable else port.service

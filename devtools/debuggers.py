@@ -36,13 +36,7 @@ class Debugger:
 def port(checkout: Checkout, service: str) -> int:
     """The debugger's port of `service` on this machine. Raises DevError if it is invalid."""
     variable, default = PORTS[service]
-    chosen = checkout.chosen(variable)
-    if chosen and not ports.valid(chosen):
-        raise DevError(
-            f"{variable}={chosen!r} (in {checkout.where_chosen(variable)}) is not a port",
-            f"e.g. {variable}={default}",
-        )
-    return int(chosen or default)
+    return checkout.chosen_port(variable) or default
 
 
 def taken(service: str, number: int, *, fixed: bool = False) -> DevError:

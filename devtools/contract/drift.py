@@ -5,8 +5,6 @@ One function for each comparison, which yields all findings with their lines and
 
 from __future__ import annotations
 
-import difflib
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,13 +21,12 @@ from ..ecs import export
 from ..ecs.target import Target
 from ..embedded.places import Places
 from ..embedded.stack import Stack
-from ..errors import DevError, Problem
+from ..errors import Problem
 from ..interpolation import Reference, fill_in
 from ..interpreter import Interpreter
 from . import foreign, uses
 from .uses import Use
 
-EXAMPLE = ".env.example"
 EMBEDDED = "devtools/embedded/stack.py"
 SEED = "init-scripts/aws/seed.py"
 REQUIREMENTS = "requirements/base.txt"
@@ -41,7 +38,6 @@ _DECLARE = (
 # The image sets them, or only their default is right there.
 _FIXED_IN_PRODUCTION = {"LOG_FORMAT", "SSM_PARAMETER_PATH", "TENANT_DEFAULT"}
 _FIXED_IN_PRODUCTION |= {"TENANT_HEADER", "WORKER_HEARTBEAT_FILE"}
-_WRITE = "update it: ./dev reference"
 
 
 class Finding(NamedTuple):
@@ -116,7 +112,6 @@ def findings(evidence: Evidence) -> list[Finding]:
             _what_production_lacks,
             _what_processes_lack,
             _the_dev_container,
-            _the_example,
         )
         for finding in compare(evidence)
     }
@@ -310,19 +305,6 @@ def _the_dev_container(evidence: Evidence) -> Iterator[Finding]:
             yield Finding(file, line, f"{name} is named but not declared", _DECLARE)
 
 
-def _the_example(evidence: Evidence) -> Iterator[Finding]:
-    wanted = variables.example(evidence.checkout, evidence.python).splitlines()
-    path = evidence.checkout.root / EXAMPLE
-    there = path.read_text("utf-8").splitlines() if path.exists() else []
-    matcher = difflib.SequenceMatcher(None, there, wanted, autojunk=False)
-    for kind, begin, end, other_begin, other_end in matcher.get_opcodes():
-        if kind != "equal":
-            lines = there[begin:end] or wanted[other_begin:other_end]
-            missing = "lacks" if kind == "insert" else "has, unlike the declarations,"
-            shown = next((line for line in lines if line.strip("# ")), lines[0])
-            yield Finding(EXAMPLE, begin + 1, f"{missing} {shown.lstrip('# ')!r}", _WRITE)
-
-
 # The processes and their variables
 
 
@@ -378,28 +360,20 @@ def _of_embedded(checkout: Checkout, files: Mapping[str, ComposeFile]) -> Iterat
 def _of_ecs(
     checkout: Checkout, files: Mapping[str, ComposeFile], contract: Mapping[str, Variable]
 ) -> Iterator[Process]:
-    """The variables of a new export, and those in the files of the last one."""
+    """The variables of a new export."""
     name = project_table.name(checkout.root)
     target = Target.of(name, export.default_image(files))
     made = export.made(checkout, files, contract, target) if compose.PRODUCTION in files else ()
     for task in made:
         line = files[compose.PRODUCTION].line("services", task.service)
         given = export.environment(task.definition, contract)
-        yield _task(f"{task.name} (ECS)", compose.PRODUCTION, [line] * len(given), given)
-    for path in sorted((checkout.root / export.DIRECTORY).glob("*.json")):
-        name = str(path.relative_to(checkout.root))
-        text = path.read_text("utf-8")
-        try:
-            given = export.environment(json.loads(text), contract)
-        except (ValueError, AttributeError, KeyError) as error:
-            raise DevError(f"{name} is not a task definition: {error}", f"rm {name}") from error
-        lines = [text[: text.find(f'"{key}"')].count("\n") + 1 for key in given]
-        yield _task(f"{path.stem} (exported)", name, lines, given)
-
-
-def _task(label: str, file: str, lines: Sequence[int], given: Mapping[str, str]) -> Process:
-    entries = [Given(key, value, file, at) for (key, value), at in zip(given.items(), lines)]
-    return Process(label, PRODUCTION, file, min(lines, default=1), entries)
+        yield Process(
+            label=f"{task.name} (ECS)",
+            deployment=PRODUCTION,
+            file=compose.PRODUCTION,
+            line=line,
+            given=[Given(key, value, compose.PRODUCTION, line) for key, value in given.items()],
+        )
 
 
 def _line_of_variable(checkout: Checkout, name: str) -> int:

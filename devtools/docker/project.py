@@ -16,7 +16,7 @@ from .. import chosen_ports, ports, project_table
 from ..checkout import Checkout
 from ..debuggers import PORT_VARIABLE, RELOAD_VARIABLE
 from ..declared.compose import by_dependency, one_shots, port_variable, with_builds
-from ..errors import Problem
+from ..errors import DevError, Problem
 from ..process import Result, capture
 from ..services import POOL
 
@@ -367,12 +367,12 @@ class Project:
         return found.must("the Compose files, or variables that they use, are invalid", remedy)
 
     def _configuration_remedy(self) -> str:
-        wrong = [
-            f"{variable}={self.checkout.chosen(variable)!r} "
-            f"(in {self.checkout.where_chosen(variable)}) must be a port from 1 to 65535"
-            for variable in self.port_variables.values()
-            if self.checkout.chosen(variable) and not ports.valid(self.checkout.chosen(variable))
-        ]
+        wrong = []
+        for variable in self.port_variables.values():
+            try:
+                self.checkout.chosen_port(variable)
+            except DevError as error:
+                wrong.append(str(error))
         if self.checkout.chosen("COMPOSE_FILE"):
             wrong.append(
                 f"COMPOSE_FILE={self.checkout.chosen('COMPOSE_FILE')} "

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Callable
 
-from .. import ports, processes
-from ..chosen_ports import COMPOSE, EMBEDDED_NOW, OTHER_STACK, Wanted, can_move, explain, replace
+from .. import chosen_ports, ports, processes
+from ..chosen_ports import COMPOSE, EMBEDDED_NOW, OTHER_STACK, Wanted, explain, replace
 from ..errors import Problem
 from ..supervision import leftovers
 from .project import PROJECT_LABEL, Project, PublishedPort
@@ -31,9 +31,7 @@ def taken(
 
 def problems(project: Project) -> tuple[list[Problem], bool]:
     """The users of the project's ports, and whether `up` can replace every taken one."""
-    busy = taken(project)
-    movable = all(can_move(project.checkout, port) for port in busy)
-    return [_explain(project, port) for port in busy], movable
+    return chosen_ports.problems(project.checkout, taken(project), lambda n: _holder(project, n))
 
 
 def lost(project: Project, numbers: set[int]) -> list[Problem]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .. import texts
 from ..checkout import Checkout
 from ..declared import compose, dockerfile, variables
 from ..declared.compose import ComposeFile
@@ -119,23 +120,13 @@ def write(checkout: Checkout, directory: Path, found: Sequence[Task]) -> list[Pa
 
 
 def differences(directory: Path, found: Sequence[Task]) -> list[Problem]:
-    """The differences between `directory` and a new export."""
-    problems = []
+    """The files in `directory` that differ from a new export."""
     wanted = {f"{task.name}.json": text(task) for task in found}
-    for name, content in wanted.items():
-        path = directory / name
-        if not path.exists():
-            problems.append(Problem(f"{path} is missing", _AGAIN))
-            continue
-        there = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        lines = content.splitlines()
-        if there != lines:
-            pairs = enumerate(zip([*there, ""], [*lines, ""]), 1)
-            number, (old, new) = next((n, pair) for n, pair in pairs if pair[0] != pair[1])
-            what = (
-                f"{path}:{number}: {old.strip() or 'the end'}, and now {new.strip() or 'the end'}"
-            )
-            problems.append(Problem(what, _AGAIN))
+    problems = [
+        Problem(f"{directory / name} is {'outdated' if there else 'missing'}", _AGAIN)
+        for name, content in wanted.items()
+        if (there := texts.read(directory / name)) != content
+    ]
     for path in sorted(directory.glob("*.json")):
         if path.name not in wanted:
             problems.append(Problem(f"{path} does not belong to any task", f"rm {path}"))

@@ -8,18 +8,13 @@ from .. import chosen_ports, ports
 from ..checkout import Checkout
 from ..chosen_ports import Wanted
 from ..declared.local_stack import Port
-from ..errors import DevError, PortLost, Problem
+from ..errors import PortLost, Problem
 from ..terminal import Mark, Terminal
 
 
 def wanted(checkout: Checkout, port: Port) -> int:
     """The chosen, remembered or default number. Raises DevError for an invalid choice."""
-    chosen = checkout.chosen(port.variable)
-    if chosen and not ports.valid(chosen):
-        raise DevError(
-            f"{port.variable}={chosen!r} (in {checkout.where_chosen(port.variable)}) "
-            "must be a port from 1 to 65535"
-        )
+    chosen = checkout.chosen_port(port.variable)
     remembered = chosen_ports.remembered(checkout, chosen_ports.EMBEDDED)
     return int(chosen or remembered.get(port.variable) or port.default)
 
@@ -79,8 +74,7 @@ def taken(
         for port in found
         if own.get(port.service) != port.number and not ports.is_free(port.number)
     ]
-    problems = [chosen_ports.explain(checkout, port, ports.holder(port.number)) for port in busy]
-    return problems, all(chosen_ports.can_move(checkout, port) for port in busy)
+    return chosen_ports.problems(checkout, busy)
 
 
 def lost(port: Port, number: int) -> PortLost:
