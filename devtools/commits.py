@@ -57,7 +57,7 @@ def install_hooks(checkout: Checkout) -> Path:
         if "dubious ownership" in found.errors:
             trust = f"git config --global --add safe.directory {shlex.quote(str(checkout.root))}"
             raise DevError(f"{what}: git trusts no checkout of another user", trust)
-        raise DevError(f"{what}: {found.last_words}", "git init")
+        found.must(what, "git init")
     directory = checkout.root / found.output.strip()
     with checkout.writing():
         directory.mkdir(parents=True, exist_ok=True)

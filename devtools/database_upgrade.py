@@ -293,10 +293,7 @@ class Clusters:
 
     def _docker(self, *arguments: str, timeout: float = 60, **files: Any) -> Result:
         done = self._capture("docker", *arguments, timeout=timeout, **files)
-        if not done.ok:
-            said = f"`docker {' '.join(arguments[:2])}` failed: {done.last_words}"
-            raise DevError(said, done.errors.strip())
-        return done
+        return done.must(f"`docker {' '.join(arguments[:2])}` failed", done.errors.strip())
 
     def _capture(self, *command: str, timeout: float = 60, **files: Any) -> Result:
         return capture(

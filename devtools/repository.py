@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from .checkout import Checkout
-from .errors import DevError, Problem
+from .errors import Problem
 
 # Of the attribute `room`: what ./dev adopt removes, what ./dev upgrade renews, and what it leaves.
 SAMPLE = "sample"
@@ -27,8 +27,8 @@ def git(
 ) -> str:
     """The output of git; if it `fails` and may, nothing."""
     result = checkout.run(["git", *arguments], timeout=timeout, given=given)
-    if not result.ok and not fails:
-        raise DevError(f"`git {arguments[0]}` failed: {result.last_words}")
+    if not fails:
+        result.must(f"`git {arguments[0]}` failed")
     return result.output.rstrip("\n") if result.ok else ""
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Callable
 
@@ -48,13 +48,7 @@ class Difference:
 
     def as_json(self) -> dict[str, str]:
         """Stable keys, for `./dev parity --json`."""
-        return {
-            "service": self.service,
-            "aspect": self.aspect,
-            "local": self.local,
-            "production": self.production,
-            "reason": self.reason,
-        }
+        return {name: value for name, value in asdict(self).items() if name != "line"}
 
 
 @dataclass(frozen=True)

@@ -167,13 +167,10 @@ def _pull_missing(project: Project, terminal: Terminal, present: dict[str, str])
         if service.built or service.image in present:
             continue
         with terminal.step(f"pulling {service.image}"):
-            pulled = project.compose("pull", "--quiet", service.name, timeout=1800)
-            if not pulled.ok:
-                raise DevError(
-                    f"the image {service.image} is missing and cannot be pulled: "
-                    f"{pulled.last_words}",
-                    f"check the access to the registry: docker pull {service.image}",
-                )
+            project.compose("pull", "--quiet", service.name, timeout=1800).must(
+                f"the image {service.image} is missing and cannot be pulled",
+                f"check the access to the registry: docker pull {service.image}",
+            )
         present[service.image] = ""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from ..errors import Problem
 
@@ -37,13 +37,7 @@ class Result:
 
     def as_json(self) -> dict[str, object]:
         """The format of `./dev doctor --json`; keys are only ever added."""
-        return {
-            "name": self.name,
-            "state": self.state.value,
-            "finding": self.finding,
-            "remedy": self.remedy,
-            "seconds": round(self.seconds, 3),
-        }
+        return {**asdict(self), "state": self.state.value, "seconds": round(self.seconds, 3)}
 
 
 class NotApplicable(Exception):

@@ -151,7 +151,7 @@ class DevContainerEngine(Engine):
 
     def execute(self, service: str, command: Sequence[str]) -> int:
         self._only_here([service], "nothing can be run in {}", "./dev exec {} COMMAND")
-        return self._hand_over(list(command), os.environ, "backend")
+        return self._hand_over(command, os.environ)
 
     def _as_superuser(self, *options: str) -> tuple[Sequence[str], Mapping[str, str]]:
         self._must_reach(DATABASE)
@@ -346,7 +346,7 @@ class DevContainerEngine(Engine):
 
     def _run(self, name: str, *command: str) -> int:
         service = {**self._declared.services, **self._declared.extra}[name]
-        return self._hand_over(list(command), {**os.environ, **self._settings(service)}, "backend")
+        return self._hand_over(command, {**os.environ, **self._settings(service)})
 
     def _settings(self, service: Service) -> dict[str, str]:
         """The variables of a container of `service`."""
@@ -373,10 +373,8 @@ class DevContainerEngine(Engine):
             "PGDATABASE": settings["POSTGRES_DB"],
         }
 
-    def _hand_over(
-        self, command: list[str], environment: Mapping[str, str], directory: str = ""
-    ) -> int:
-        place = self.checkout.root / directory if directory else Path.cwd()
+    def _hand_over(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
+        place = self.checkout.root / "backend"
         return hand_over(command, directory=place, environment=environment)
 
 
