@@ -55,10 +55,6 @@ class Use:
     file: str
     line: int
 
-    @property
-    def place(self) -> str:
-        return f"{self.file}:{self.line}"
-
 
 def find(checkout: Checkout, python: Interpreter) -> list[Use]:
     """Every use, ordered by file and line; `python` must be able to run the backend.
