@@ -126,14 +126,9 @@ def judge(root: Path, name: str, title: str) -> Iterator[Problem]:
 
 
 def _taken(root: Path, name: str) -> str:
-    module = name.replace("-", "_")
-    if names.is_of_python(module):
-        return "a word or a module of Python"
     if name.startswith(("aws", "ssm", "pg-")):
         return "reserved by AWS or PostgreSQL"
-    if (root / "backend" / module).is_dir() or (root / module).is_dir():
-        return "a folder here"
-    return _RESERVED.get(name, "")
+    return names.taken(root, name.replace("-", "_")) or _RESERVED.get(name, "")
 
 
 def _own_commits(checkout: Checkout, paths: Sequence[str]) -> list[str]:

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from . import VERSION
-from .checkout import ROOT, Checkout
+from .checkout import Checkout
 from .commands import COMMANDS, GROUPS
 from .commands.parsers import parse, parser_of, top_parser
 from .commands.registry import Run
 from .errors import FAILED, DevError, Problem, UsageError
 from .nearest import nearest
-from .process import INTERRUPTED, SIGNAL_BASE, capture
+from .process import INTERRUPTED, SIGNAL_BASE
 from .terminal import Terminal
 
 # Commands of Docker Compose that ./dev lacks, and their replacements.
@@ -131,12 +131,8 @@ def _unknown(name: str) -> UsageError:
 def _version(terminal: Terminal) -> int:
     """The version of the workspace and the commit of this checkout, for bug reports."""
     try:
-        found = capture(
-            ["git", "describe", "--always", "--dirty", "--exclude", "*"],
-            directory=ROOT,
-            environment=os.environ,
-        )
-        commit = found.output.strip()
+        described = Checkout().run(["git", "describe", "--always", "--dirty", "--exclude", "*"])
+        commit = described.output.strip()
     except DevError:  # git is missing
         commit = ""
     where = f"commit {commit}" if commit else "of an unknown commit"

@@ -7,6 +7,7 @@ import re
 import sys
 import sysconfig
 from importlib.machinery import PathFinder
+from pathlib import Path
 
 
 def is_of_python(name: str) -> bool:
@@ -15,6 +16,14 @@ def is_of_python(name: str) -> bool:
         return True
     # Python 3.9 does not list its modules, and later ones leave out `test`.
     return PathFinder.find_spec(name, [sysconfig.get_path("stdlib")]) is not None
+
+
+def taken(root: Path, module: str) -> str:
+    """What has the name of a `module` already, of Python or in `root`; empty if nothing has."""
+    if is_of_python(module):
+        return "a word or a module of Python"
+    folders = (root / "backend" / module, root / module)
+    return "a folder here" if any(one.exists() for one in folders) else ""
 
 
 def proposed(name: str, separator: str, otherwise: str) -> str:

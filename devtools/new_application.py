@@ -62,10 +62,8 @@ def judge(root: Path, name: str, model: str) -> Iterator[Problem]:
 
 
 def _taken(root: Path, name: str) -> str:
-    if names.is_of_python(name):
-        return "a word or a module of Python"
-    if (root / "backend" / name).exists() or (root / name).exists():
-        return "a folder here already"
+    if why := names.taken(root, name):
+        return why
     if any(root.glob(f".venv/lib/python*/site-packages/{name}")) or _is_used(root, name):
         return "an installed package"
     # Labels of Django's own applications, which are in no folder of their name.

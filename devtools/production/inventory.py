@@ -72,11 +72,8 @@ def bill_of_materials(checkout: Checkout, python: Path, image: str) -> dict[str,
 def _inside(checkout: Checkout, image: str) -> dict[str, Any]:
     done = checkout.run(
         [
-            *["docker", "run", "--rm", "--network", "none", "--read-only"],
-            image,
-            "python",
-            "-c",
-            _LISTING,
+            *("docker", "run", "--rm", "--network", "none", "--read-only", image),
+            *("python", "-c", _LISTING),
         ],
         timeout=120,
     ).must(
@@ -89,13 +86,8 @@ def _inside(checkout: Checkout, image: str) -> dict[str, Any]:
 def _locked(checkout: Checkout, python: Path) -> dict[str, Any]:
     done = checkout.run(
         [
-            str(python),
-            "-m",
-            "cyclonedx_py",
-            "requirements",
-            licences.LOCK,
-            "--output-format",
-            "JSON",
+            *(str(python), "-m", "cyclonedx_py", "requirements", licences.LOCK),
+            *("--output-format", "JSON"),
         ]
     ).must(f"{licences.LOCK} cannot be listed")
     return json.loads(done.output)

@@ -48,7 +48,7 @@ def test_an_application_is_registered_and_complete(copy):
         ("a" * 21, "", ["use at most 20"]),
         ("class", "", ["a word or a module of Python"]),
         ("json", "", ["a word or a module of Python"]),
-        ("users", "", ["a folder here already"]),
+        ("users", "", ["a folder here"]),
         ("test", "", ["a word or a module of Python"]),
         ("celery", "", ["an installed package"]),
         ("django_tenants", "", ["an installed package"]),
@@ -71,7 +71,7 @@ def test_an_application_that_exists_is_not_overwritten(copy):
     new_application.make(copy, "trial_rows", "")
     path = copy / "backend/trial_rows/models.py"
     path.write_text("# ours\n")
-    with pytest.raises(DevError, match="trial_rows is a folder here already"):
+    with pytest.raises(DevError, match="trial_rows is a folder here"):
         new_application.make(copy, "trial_rows", "")
     assert path.read_text() == "# ours\n"
 
