@@ -5,6 +5,7 @@ One function for each comparison, which yields all findings with their lines and
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from ..interpreter import Interpreter
 from . import foreign, uses
 from .uses import Use
 
+EXAMPLE = ".env.example"
 EMBEDDED = "devtools/embedded/stack.py"
 SEED = "init-scripts/aws/seed.py"
 REQUIREMENTS = "requirements/base.txt"
@@ -38,6 +40,7 @@ _DECLARE = (
 # The image sets them, or only their default is right there.
 _FIXED_IN_PRODUCTION = {"LOG_FORMAT", "SSM_PARAMETER_PATH", "TENANT_DEFAULT"}
 _FIXED_IN_PRODUCTION |= {"TENANT_HEADER", "WORKER_HEARTBEAT_FILE"}
+_WRITE = "update it: ./dev reference"
 
 
 class Finding(NamedTuple):
@@ -112,6 +115,7 @@ def findings(evidence: Evidence) -> list[Finding]:
             _what_production_lacks,
             _what_processes_lack,
             _the_dev_container,
+            _the_example,
         )
         for finding in compare(evidence)
     }
@@ -303,6 +307,19 @@ def _the_dev_container(evidence: Evidence) -> Iterator[Finding]:
     for name, file, line in dev_container.names(evidence.checkout.root):
         if name not in evidence.contract and not foreign.owner(name):
             yield Finding(file, line, f"{name} is named but not declared", _DECLARE)
+
+
+def _the_example(evidence: Evidence) -> Iterator[Finding]:
+    wanted = variables.example(evidence.checkout, evidence.python).splitlines()
+    path = evidence.checkout.root / EXAMPLE
+    there = path.read_text("utf-8").splitlines() if path.exists() else []
+    matcher = difflib.SequenceMatcher(None, there, wanted, autojunk=False)
+    for kind, begin, end, other_begin, other_end in matcher.get_opcodes():
+        if kind != "equal":
+            lines = there[begin:end] or wanted[other_begin:other_end]
+            missing = "lacks" if kind == "insert" else "has, unlike the declarations,"
+            shown = next((line for line in lines if line.strip("# ")), lines[0])
+            yield Finding(EXAMPLE, begin + 1, f"{missing} {shown.lstrip('# ')!r}", _WRITE)
 
 
 # The processes and their variables
