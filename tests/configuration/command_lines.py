@@ -18,12 +18,10 @@ from argparse import SUPPRESS, ArgumentParser, Namespace
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 
-from compose_files import CHECKOUT, read_yaml
+from compose_files import CHECKOUT
 
 from devtools.commands import COMMANDS
 from devtools.commands.parsers import parse, parser_of, top_parser
-from devtools.doctor.examination import CHECKS
-from devtools.engines import NAMES
 from devtools.errors import UsageError
 
 # What precedes a command in a text. Before the name of another program, only this tells it from
@@ -87,7 +85,7 @@ def _fault_for_dev(words: Sequence[str]) -> str:
 def _unknown_value(parser: ArgumentParser, given: Namespace) -> str:
     """The first value that is not one of those that its argument is completed with."""
     for action in parser._actions:
-        known = _VALUES.get(vars(action).get("completes"))
+        known = vars(action).get("completes") if action.dest in _COMPLETED else None
         value = getattr(given, action.dest, None) or []
         chosen = [value] if isinstance(value, str) else value
         if known and (unknown := _unknown(action.dest, chosen, known())):
@@ -206,11 +204,8 @@ def _is_placeholder(word: str) -> bool:
     return word.isupper() or "X" in word or "{" in word
 
 
-_VALUES: dict[str, Callable[[], Iterable[str]]] = {
-    "checks": lambda: CHECKS,
-    "engines": lambda: ["auto", *NAMES],
-    "services": lambda: read_yaml("docker-compose.yml")["services"],
-}
+# Arguments with few values; those of `snapshot` are a person's.
+_COMPLETED = ("checks", "engine", "service", "services")
 _CHECKS: dict[str, Callable[[Sequence[str]], str]] = {
     "./dev": _fault_for_dev,
     "manage.py": _fault_for_django,

@@ -72,7 +72,7 @@ FAULTS = {
     "a changed export": Fault(
         changed_export,
         "--engine embedded export ecs --check",
-        ".dev/ecs/web.json:1",
+        ".dev/ecs/web.json is outdated",
         "./dev export ecs",
     ),
     "a stray export": Fault(
@@ -80,12 +80,6 @@ FAULTS = {
         "--engine embedded export ecs --check",
         "does not belong to any task",
         "rm {root}/.dev/ecs/more.json",
-    ),
-    "an export that is none": Fault(
-        lambda here: here.write(".dev/ecs/web.json", "x"),
-        "env --check",
-        "is not a task definition",
-        "rm .dev/ecs/web.json",
     ),
 }
 
