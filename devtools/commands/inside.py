@@ -188,6 +188,10 @@ def trace(run: Run) -> int:
 
 
 def _exec_options(parser: argparse.ArgumentParser) -> None:
+    # A habit from Docker Compose.
+    parser.add_argument(
+        "-T", action="store_true", help="ignored: a terminal is allocated only if there is one"
+    )
     service = parser.add_argument("service", metavar="SERVICE", help="where it runs")
     completed_by(service, completion.services)
     parser.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND", help="what runs")

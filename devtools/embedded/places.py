@@ -66,7 +66,7 @@ class Places:
         """Create the outside directory, with a record of this checkout."""
         self.outside.mkdir(mode=0o755, exist_ok=True)
         record = identity.as_outside_record(self.checkout.identity, self.checkout.root)
-        self.write(self.outside / identity.FILE, json.dumps(record))
+        self.checkout.write(self.outside / identity.FILE, json.dumps(record))
 
     def make_sockets(self) -> None:
         """Create the directory of sockets. Raises DevError on failure, or if it is not ours."""

@@ -130,7 +130,7 @@ class Runner:
             self.stop_all(stack.declaration)
         self.checkout.remember(chosen_ports.EMBEDDED_NOW, dict(stack.ports))
         self.places.make_sockets()
-        self.places.write(self.places.ports, json.dumps(dict(stack.ports)))
+        self.checkout.write(self.places.ports, json.dumps(dict(stack.ports)))
         if not self.supervisor.answers:
             self.supervisor.configure(listed)
             self._open_socket(stack, WEB, lambda: self.supervisor.launch(stack.kept()))
