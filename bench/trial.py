@@ -14,8 +14,8 @@ from devtools.checkout import Checkout
 from devtools.errors import DevError
 from devtools.process import Result
 from devtools.production import secret_values
+from devtools.production.certificate import make_certificate
 from devtools.production.stack import ENVIRONMENT_FILE, ProductionStack
-from tests.stack.certificate import make_certificate
 
 DOMAIN = "localhost"
 TENANT = "trial"

@@ -9,14 +9,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from devtools import ports
+from devtools import devcontainer_cli, ports
 from devtools.checkout import Checkout
 from devtools.docker.project import Project
 from devtools.errors import DevError
 from devtools.process import Result, capture
 from devtools.services import WEB, WORKER
 from devtools.terminal import Terminal
-from tests.stack import devcontainer_cli
 
 from .measure import Measure
 

@@ -6,8 +6,9 @@ import re
 import subprocess
 from pathlib import Path
 
-import devcontainer_cli
 from compose_files import CHECKOUT, read_yaml
+
+from devtools import devcontainer_cli
 
 WORKFLOW = ".github/workflows/ci.yml"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 
-import devcontainer_cli
 import pytest
 
+from devtools import devcontainer_cli
 from devtools.checkout import Checkout
 from devtools.errors import DevError
 from devtools.terminal import Terminal

@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from certificate import make_certificate
 from running_stack import Stack, copy_checkout, free_ports
 from web_client import Answer, ask
 
 from devtools.checkout import Checkout
+from devtools.production.certificate import make_certificate
 
 ENVIRONMENT_FILE = ".env.production"
 SERVICES = ("db", "redis", "web", "worker", "proxy")

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from certificate import make_certificate
 from running_stack import CHECKOUT, Stack, eventually, free_ports
 
 from devtools.checkout import Checkout
+from devtools.production.certificate import make_certificate
 
 HOST = "Host: shop.localhost\r\n"
 

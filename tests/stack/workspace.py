@@ -17,7 +17,6 @@ from pathlib import Path
 from threading import Thread
 from typing import IO, Any
 
-import devcontainer_cli
 import launch
 from running_stack import CHECKOUT, Stack, copy_checkout, eventually, free_ports
 from web_client import Answer
@@ -26,6 +25,7 @@ from devtools.debug_client import Direct, Editor
 
 sys.path.insert(0, str(CHECKOUT))
 
+from devtools import devcontainer_cli
 from devtools.checkout import Checkout
 from devtools.terminal import Terminal
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from devtools.checkout import Checkout
-from devtools.process import capture
+from ..checkout import Checkout
+from ..process import capture
 
 
 def make_certificate(checkout: Checkout, directory: Path) -> Path:

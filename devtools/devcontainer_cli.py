@@ -6,10 +6,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from devtools.checkout import Checkout
-from devtools.errors import DevError
-from devtools.process import Result
-from devtools.terminal import Terminal
+from .checkout import Checkout
+from .errors import DevError
+from .process import Result
+from .terminal import Terminal
 
 PACKAGE = "@devcontainers/cli"
 VERSION = "0.89.0"
