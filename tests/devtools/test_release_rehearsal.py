@@ -10,6 +10,7 @@ import sys
 
 import pytest
 from embedded_checkout import EmbeddedCheckout
+from misfits import misfit
 
 from devtools.commands import shapes
 from devtools.readiness import wait_until
@@ -69,7 +70,7 @@ def test_the_release_is_rehearsed_on_a_copy(stack):
     assert done.returncode == 1, done.stderr
     assert "The code before" in done.stderr
     found = json.loads(done.stdout)
-    assert shapes.misfit(found, shapes.REHEARSAL) == ""
+    assert misfit(found, shapes.REHEARSAL) == ""
     assert [one["schema"] for one in found["schemas"]] == ["public", "test1", "test2"]
     assert [one["migrations"] for one in found["schemas"]] == [["users.0099_nick"]] * 3
     [unsafe] = found["unsafe"]
