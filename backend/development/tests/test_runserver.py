@@ -13,7 +13,7 @@ from django.db import connection
 from development.management.commands.runserver import Command
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db
 def test_a_thread_that_ends_leaves_no_session_of_the_database():
     opened = set()
 
@@ -53,4 +53,5 @@ def own_session() -> int:
 
 def sessions() -> set[int]:
     with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")  # taken once in each transaction
         return {pid for (pid,) in cursor.execute("SELECT pid FROM pg_stat_activity")}
