@@ -11,7 +11,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.cache import cache
 from django.db import OperationalError, connection
-from django.test import Client
+from django.test import Client, TransactionTestCase
 from django.test.utils import setup_databases, teardown_databases
 from django_tenants.routers import TenantSyncRouter
 from django_tenants.utils import schema_context, tenant_context
@@ -177,6 +177,14 @@ def as_app(django_db_setup, django_db_blocker) -> Iterator[None]:
             connection.close()
             connection.settings_dict.update(owner)
             _remove_rows()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _kept_tenants() -> Iterator[None]:
+    """Let tests without a transaction remove rows; Django's flush would remove the tenants."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda _: _remove_rows())
+        yield
 
 
 MADE_BY_A_RELEASE = {"django_migrations", "django_content_type", "auth_permission"}
