@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..checkout import Checkout
 
@@ -29,29 +30,32 @@ class Audit:
 
 
 def audit(checkout: Checkout, python: Path, *locks: str) -> Audit:
-    """Look up every package of `locks`.
+    """Look up every package of `locks`, each of which may have another version of one.
 
     An unreachable service is not an error: pip-audit then reports every package as skipped and
     succeeds. The skipped packages are returned, for the caller to report.
     """
-    done = checkout.run(
-        [
-            *(str(python), "-m", "pip_audit", "--require-hashes", "--disable-pip"),
-            *("--format", "json", "--progress-spinner", "off"),
-            *(part for lock in locks for part in ("--requirement", lock)),
-        ],
-        timeout=600,
-    )
-    try:
-        packages = json.loads(done.output)["dependencies"]
-    except (ValueError, KeyError):
-        return Audit(0, [], [done.last_words])
+    packages: dict[tuple[str, str], Any] = {}
+    failed = []
+    for lock in locks:
+        done = checkout.run(
+            [
+                *(str(python), "-m", "pip_audit", "--require-hashes", "--disable-pip"),
+                *("--format", "json", "--progress-spinner", "off", "--requirement", lock),
+            ],
+            timeout=600,
+        )
+        try:
+            for one in json.loads(done.output)["dependencies"]:
+                packages[one["name"], one.get("version", "")] = one
+        except (ValueError, KeyError):
+            failed.append(f"{lock}: {done.last_words}")
     return Audit(
-        looked_up=sum("skip_reason" not in one for one in packages),
+        looked_up=sum("skip_reason" not in one for one in packages.values()),
         findings=[
             Finding(one["name"], one["version"], found["id"], tuple(found["fix_versions"]))
-            for one in packages
+            for one in packages.values()
             for found in one.get("vulns", ())
         ],
-        not_looked_up=[one["name"] for one in packages if "skip_reason" in one],
+        not_looked_up=failed + [one["name"] for one in packages.values() if "skip_reason" in one],
     )
