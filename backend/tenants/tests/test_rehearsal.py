@@ -1,10 +1,12 @@
 """A release is rehearsed on a copy: what is unsafe in its migrations is found, and nothing else."""
 
+from io import StringIO
 from pathlib import Path
 
 import psycopg
 import pytest
 from django.contrib.postgres import operations as postgres
+from django.core.management import call_command
 from django.db import connection, models
 from django.db.migrations import (
     AddConstraint,
@@ -121,7 +123,7 @@ def rehearsed(django_db_setup, django_db_blocker, monkeypatch):
     monkeypatch.setattr(rehearsal, "environment", lambda: limits)
     load_disk = MigrationLoader.load_disk
 
-    def rehearse_these(operations, allowed=(), directory=BACKEND):
+    def rehearse_these(operations, allowed=(), directory=BACKEND, run=rehearse):
         def with_these(loader):
             load_disk(loader)
             before = ("notes", "0001_initial")
@@ -137,7 +139,7 @@ def rehearsed(django_db_setup, django_db_blocker, monkeypatch):
         migration_module.migrations_on_disk.cache_clear()
         migration_module.stamp.cache_clear()
         said = []
-        return rehearse(directory, list(allowed), said.append)
+        return run(directory, list(allowed), said.append)
 
     with django_db_blocker.unblock():
         params = connection.get_connection_params() | {"dbname": MAINTENANCE_DATABASE}
@@ -217,6 +219,22 @@ def test_failing_migrations_are_found_and_allowed_ones_do_not_count(rehearsed):
     assert "contenttypes.0001_initial" in found[""].what
     assert [each for each in report.findings.values() if not each.allowed] == [found[""]]
     assert not report.safe
+
+
+def test_the_command_prints_a_table_and_what_is_unsafe(rehearsed):
+    out = StringIO()
+
+    def run(directory, *_):
+        name = connection.settings_dict["NAME"]
+        call_command("rehearse", name, "--old", str(directory), stdout=out, stderr=StringIO())
+
+    with pytest.raises(SystemExit):
+        rehearsed({"index": UNSAFE["index"][0]}, run=run)
+    heading, *rows = out.getvalue().split("\n\n")[0].splitlines()
+    assert heading.startswith("SCHEMA")
+    assert [row.split()[0] for row in rows] == ["public", "test1", "test2"]
+    assert "unsafe: notes.index builds an index" in out.getvalue()
+    assert "in test1, test2" in out.getvalue()
 
 
 def test_nothing_is_rehearsed_if_nothing_is_pending(rehearsed):
