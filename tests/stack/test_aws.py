@@ -50,7 +50,8 @@ def addresses(request, running) -> list[str]:
 
 def test_a_presigned_url_works_on_this_machine(running, addresses):
     public, _inside, _short = addresses
-    assert public.startswith(f"http://localhost:{running.ports['LOCALSTACK_PORT']}/homeport-local/")
+    port = running.ports["LOCALSTACK_PORT"]
+    assert public.startswith(f"http://localhost:{port}/homeport-local/")
     assert fetched(public).text == "hello"
 
 
