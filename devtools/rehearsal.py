@@ -16,7 +16,7 @@ from .checkout import Checkout
 from .database import query
 from .engines.base import Engine
 from .errors import DevError
-from .process import Result, capture, hand_over
+from .process import Result, hand_over
 from .production.stack import ProductionStack
 from .repository import git
 from .terminal import Terminal
@@ -37,6 +37,7 @@ sql --dbname postgres --command "CREATE DATABASE \\"$copy\\" OWNER $owner TEMPLA
 pg_dump --format custom --compress 0 | pg_restore --exit-on-error --dbname "$copy"
 printf '%s' "$copy"
 """
+_NOT_REHEARSED = ("the release was not rehearsed", "./dev logs db")
 _APPLIED = "SELECT app || '/migrations/' || name || '.py' FROM public.django_migrations"
 
 
@@ -54,7 +55,7 @@ def rehearse(engine: Engine, terminal: Terminal, commit: str, options: Sequence[
     terminal.say(f"  the code before: {git(checkout, 'log', '-1', '--format=%h %s', commit)}")
     git(checkout, "archive", "--output", str(packed), commit, "backend")
     unpack = ["tar", "--extract", "--file", str(packed), "--directory", str(folder)]
-    _must(capture(unpack, directory=checkout.root, environment=checkout.variables))
+    checkout.run(unpack).must(*_NOT_REHEARSED)
     old = f"../{folder.relative_to(checkout.root)}/backend"
 
     def in_database(script: str) -> Result:
@@ -100,7 +101,7 @@ def _on_copy(
 ) -> int:
     try:
         with terminal.step("copying the database"):
-            copy = _must(in_database(_BEGIN + _COPY)).output.strip()
+            copy = in_database(_BEGIN + _COPY).must(*_NOT_REHEARSED).output.strip()
         return run(copy)
     finally:
         in_database(_BEGIN)
@@ -122,9 +123,3 @@ def _folder(checkout: Checkout) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     return folder
-
-
-def _must(done: Result) -> Result:
-    if not done.ok:
-        raise DevError(f"the release was not rehearsed: {done.last_words}", "./dev logs db")
-    return done
