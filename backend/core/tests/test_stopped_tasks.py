@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
@@ -17,6 +16,7 @@ from core.celery import SENDER, stopped_tasks
 from core.celery.broker import broker
 from core.celery.stopped_tasks import KEPT, TRIES
 from core.tests.crashing import QUEUE, RUNS, crash
+from core.tests.waiting import wait_until
 
 BACKEND = Path(__file__).resolve().parents[2]
 
@@ -44,13 +44,6 @@ def worker():
         process.wait(timeout=30)
 
 
-def wait_until(condition) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def listed(*arguments: str) -> str:
     out = StringIO()
     call_command("tasks", *arguments, stdout=out)
@@ -65,15 +58,15 @@ def test_a_task_that_ends_its_process_is_stopped_kept_and_sent_again(names):
     with worker():
         sent = crash.delay("ends its process")
         crash.delay("ends")
-        wait_until(lambda: broker().hexists(KEPT, sent.id))
-        wait_until(lambda: b"ends" in runs())
+        wait_until(lambda: broker().hexists(KEPT, sent.id), within=60, every=0.1)
+        wait_until(lambda: b"ends" in runs(), within=60, every=0.1)
         assert runs().count(b"ends its process") == TRIES
 
         assert f"{sent.id}  " in listed()
         assert "public  core.tests.crash('ends its process'): it ended its process 3 t" in listed()
 
         assert listed("--send", sent.id, "--yes").endswith(f"sent again as: {sent.id}\n")
-        wait_until(lambda: broker().hexists(KEPT, sent.id))
+        wait_until(lambda: broker().hexists(KEPT, sent.id), within=60, every=0.1)
         assert runs().count(b"ends its process") == 2 * TRIES
 
     assert listed("--forget", sent.id, "--yes").endswith(f"forgotten: {sent.id}\n")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from core.tests.waiting import wait_until
 from development.reload import MAX_PAUSE, QUIET, Reloader, differs, snapshot
 
 BACKEND = Path(__file__).parents[2]
@@ -73,13 +74,6 @@ def program(tmp_path):
     yield made
     made.process.terminate()
     assert made.process.wait(timeout=20) == 0
-
-
-def wait_until(holds, within: float = 30) -> None:
-    end = time.monotonic() + within
-    while not holds():
-        assert time.monotonic() < end, "not in time"
-        time.sleep(0.01)
 
 
 def test_an_edit_restarts_the_program(program):

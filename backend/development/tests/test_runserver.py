@@ -2,7 +2,6 @@
 
 import gc
 import threading
-import time
 import urllib.request
 from socketserver import ThreadingMixIn
 
@@ -10,6 +9,7 @@ import pytest
 from django.core.servers.basehttp import WSGIRequestHandler
 from django.db import connection
 
+from core.tests.waiting import wait_until
 from development.management.commands.runserver import Command
 
 
@@ -37,11 +37,7 @@ def test_a_thread_that_ends_leaves_no_session_of_the_database():
         server.server_close()  # joins the threads of requests
         assert len(opened) == 3
         # The server ends a session that was closed in its time.
-        for _ in range(200):
-            if not opened & sessions():
-                break
-            time.sleep(0.05)
-        assert not opened & sessions()
+        wait_until(lambda: not opened & sessions(), within=10, every=0.05)
     finally:
         gc.enable()
 
