@@ -311,9 +311,11 @@ def test_a_port_that_is_taken_during_the_start_is_replaced(stack):
     compose = stack.root / "docker-compose.yml"
     port = int(stack.variables.pop("WEB_PORT"))
     compose.write_text(compose.read_text().replace("${WEB_PORT:-0}", f"${{WEB_PORT:-{port}}}"))
+    stack.write("hold", "")
     with stack.start("up") as child:
         read_until(child, "migrate running")  # web starts after it
         with socket.create_server(("127.0.0.1", port)):
+            (stack.root / "hold").unlink()
             output, errors = child.communicate(timeout=60)
     assert child.returncode == 0, output + errors
     assert f"port {port} for web (WEB_PORT) is taken by " in errors
