@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import completion
@@ -15,7 +16,7 @@ from .options import completed_by, env_file_option, yes_option
 from .registry import Run, group
 
 if TYPE_CHECKING:
-    from ..database_upgrade import Clusters
+    from ..clusters import Clusters
     from ..snapshots import Snapshots
 
 command = group(
@@ -217,6 +218,12 @@ def _upgrade_db_options(parser: argparse.ArgumentParser) -> None:
     way.add_argument("--back", action="store_true", help="use the kept data of the old version")
     way.add_argument("--forget", action="store_true", help="delete the kept data")
     parser.add_argument("--production", action="store_true", help="that of the production stack")
+    parser.add_argument(
+        "--programs",
+        metavar="DIRECTORY",
+        type=Path,
+        help="where postgres and pg_dump of the old version are, without Docker",
+    )
     env_file_option(parser)
     yes_option(parser)
 
@@ -260,20 +267,13 @@ def upgrade_db(run: Run) -> int:
 
 
 def _clusters(run: Run) -> Clusters:
-    from ..database_upgrade import Clusters
-    from ..engines.compose import ComposeEngine
+    from ..docker.clusters import VolumeClusters
     from ..production.stack import ProductionStack
 
-    if run.options.production:
-        stack = ProductionStack(run.checkout, run.options.env_file)
-        return Clusters(run.checkout, run.checkout.variables, stack.configuration)
-    if not isinstance(run.engine, ComposeEngine):
-        raise DevError(
-            f"the engine {run.engine.name} cannot upgrade the database",
-            "docs/data.md#a-new-major-version-of-postgresql",
-        )
-    project = run.engine.project
-    return Clusters(run.checkout, project.environment, project.configuration)
+    if not run.options.production:
+        return run.engine.clusters(run.options.programs)
+    stack = ProductionStack(run.checkout, run.options.env_file)
+    return VolumeClusters(run.checkout, run.checkout.variables, stack.configuration)
 
 
 def _upgraded(run: Run, said: str, found: dict[str, Any]) -> int:

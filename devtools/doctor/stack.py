@@ -97,15 +97,10 @@ def volume(context: Context) -> Result:
         return ok(f"{name} contains no database yet; PostgreSQL {wanted} will create it")
     if wanted in written:
         return ok(f"{name} is of PostgreSQL {wanted}")
-    kept_by = (
-        "./dev down && ./dev upgrade-db"
-        if context.composed
-        else "see docs/data.md#a-new-major-version-of-postgresql"
-    )
     return wrong(
         f"{name} was written by PostgreSQL {', '.join(map(str, written))}; "
         f"the stack runs {wanted}, which cannot read it",
-        f"to keep its data: {kept_by}\n"
+        "to keep its data: ./dev down && ./dev upgrade-db\n"
         "or create an empty database: ./dev down --volumes && ./dev up",
     )
 

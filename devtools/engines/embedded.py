@@ -13,9 +13,10 @@ from ..checkout import Checkout
 from ..declared import local_stack
 from ..declared.local_stack import Declaration, Service
 from ..embedded import application, port_choice, report, runner
+from ..embedded.clusters import DirectoryClusters
 from ..embedded.moto import Moto
 from ..embedded.places import Places
-from ..embedded.postgres import Postgres
+from ..embedded.postgres import KEPT, Postgres
 from ..embedded.runner import Runner
 from ..embedded.stack import Program, Stack
 from ..embedded.valkey import Valkey
@@ -171,6 +172,13 @@ class EmbeddedEngine(Engine):
         postgres = Postgres(self._present())
         return postgres.version, postgres.cluster
 
+    def clusters(self, programs: Path | None) -> DirectoryClusters:
+        if self.runs:
+            raise DevError("the database runs", "./dev down")
+        self._set_up()
+        self.places.make_sockets()
+        return DirectoryClusters(self._present(), programs)
+
     # Commands inside it
 
     def manage(self, arguments: Sequence[str], *, writes_code: bool = False) -> int:
@@ -217,7 +225,8 @@ class EmbeddedEngine(Engine):
         ]
         target = Places(other).data
         for path in _inside(self.places.data):
-            if path.with_suffix("") in apart:  # a file beside the data has its name
+            # A file beside the data has its name; an upgrade keeps the old data.
+            if path.with_suffix("") in apart or path.stem.endswith(KEPT):
                 continue
             if path.is_dir():
                 shutil.copytree(path, target / path.name, symlinks=True, dirs_exist_ok=True)
