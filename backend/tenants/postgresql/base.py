@@ -166,7 +166,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
                     return self.connection
                 self.connection.close()
             self._good_until = time.monotonic() + self.settings_dict["SHARED_MAX_AGE"]
-        return self._connect(conn_params)
+        try:
+            return self._connect(conn_params)
+        except BaseException:
+            self._give_back_place()
+            raise
 
     def _connect(self, conn_params: dict[str, Any]) -> Any:
         """Connect; try the other password if this one is refused, because a role has only one."""
@@ -188,8 +192,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if self.connection is None or not self.shares:
             super()._close()
             return
+        shared.keep(self.connection, self._good_until)
+        self._give_back_place()
+
+    def _give_back_place(self) -> None:
         place, self._place = self._place, None
-        shared.give_back(place, self.connection, self._good_until)
+        if place:
+            shared.give_back(place)
 
     def is_usable(self) -> bool:
         """Tell whether the server still answers on this connection, within ALIVE_WITHIN seconds.

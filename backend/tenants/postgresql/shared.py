@@ -66,14 +66,16 @@ def kept() -> tuple[Any, float] | None:
     return None
 
 
-def give_back(place: Place | None, connection: Any, until: float) -> None:
+def keep(connection: Any, until: float) -> None:
     """Keep a connection for others, unless it is within a transaction or broken."""
     if connection.closed or connection.pgconn.transaction_status != TransactionStatus.IDLE:
         connection.close()
     else:
         _kept.append((connection, until))
-    if place is None:
-        return
+
+
+def give_back(place: Place) -> None:
+    """Give the right to a connection to the thread that has waited longest, if one waits."""
     with _lock:
         while _waiting:
             turn = _waiting.popleft()
