@@ -267,6 +267,7 @@ class Postgres:
 
     def rename(self, new: Path) -> None:
         """Give the cluster the path `new`, beside its own."""
+        self._passwords.unlink(missing_ok=True)  # `prepare` writes that of the new path
         home = self._home
         if home == self._cluster:
             home.rename(new)

@@ -513,6 +513,19 @@ def test_the_password_of_app_is_rotated_behind_the_pool(trial, pooled):
     assert set(logged_in(pooled)) == {address_of(pooled, new)}
 
 
+def test_a_roll_to_asgi_and_one_under_it_fail_no_request(trial, pooled):
+    """Behind the pool, too."""
+    with (trial.stack.checkout / ENVIRONMENT_FILE).open("a") as file:
+        file.write("SERVER=asgi\n")
+    for fault in ("`./dev roll` to ASGI", "`./dev roll` under ASGI"):
+        roll = partial(pooled.dev, "roll", timeout=900)
+        figures = during(trial, fault, roll, RECOVERY_TIMEOUT)
+        assert figures.failed == {}
+    (web, *_) = trial.containers("web")
+    command = ("docker", "exec", web, "cat", "/proc/1/cmdline")
+    assert "core.asgi" in pooled.run(*command).stdout
+
+
 # --- results --------------------------------------------------------------------------------
 
 

@@ -120,6 +120,7 @@ def test_the_data_of_an_older_version_is_taken_along_and_back(checkout):
 
     assert f"of PostgreSQL {OLD} again" in checkout.upgrade("--back", "--yes")[1]
     assert "nothing is kept" in checkout.upgrade("--forget", "--yes")[1]
+    assert not list((checkout.root / ".dev" / "data").glob("postgres-kept*"))
     assert checkout.old_sql(WORDS) == RESTORED
 
 
