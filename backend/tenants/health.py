@@ -28,7 +28,7 @@ def probe_migrations() -> None:
     if not pending:
         last = Release.objects.order_by("-released_at").values("stamp")[:1]
         tenants = tenants.exclude(migrations_stamp__in=last)
-    behind += tenants.order_by("schema_name").values_list("schema_name", flat=True)
+    behind += tenants.order_by("schema_name").values_list("schema_name", flat=True)[: SHOWN + 1]
     if behind:
         remedy = settings.REMEDIES["migrate"]
         raise RuntimeError(f"migrations are pending in {_listed(behind)}; {remedy}")

@@ -12,6 +12,7 @@ from typing import Any
 
 import django
 from django.conf import settings
+from django.db import connection
 from django.http import HttpRequest
 
 from core.celery import stopped_tasks
@@ -19,6 +20,7 @@ from core.celery.queue import count_waiting
 from core.celery.requeue import count_taken
 from core.env import environment
 from core.health import Result, run_probes, server_name
+from tenants.models import Tenant
 from tenants.resolution import stack_in_host
 from tenants.services import Summary, list_tenants
 from workbench import charts, debugger, traces, worker
@@ -67,10 +69,32 @@ def read_activity() -> Activity:
         )
 
 
+@dataclass(frozen=True)
+class Tenants:
+    """The tenants that are shown, and how many more there are."""
+
+    shown: list[Summary]
+    left_out: int
+
+
+def read_tenants() -> Tenants:
+    """Read the first tenants that have an address, by name.
+
+    Raises:
+        django.db.Error: when the database does not answer.
+    """
+    connection.set_schema_to_public()
+    reachable = Tenant.objects.all()
+    if settings.SINGLE_TENANT:
+        reachable = reachable.filter(schema_name=settings.SINGLE_TENANT)
+    shown = list_tenants(reachable[: SHOWN["tenants"]])
+    return Tenants(shown, reachable.count() - len(shown))
+
+
 SERVICES: Reading[dict[str, Result]] = Reading(run_probes, keep=1)
 ACTIVITY: Reading[Activity] = Reading(read_activity, keep=1)
-# Sizes are summed over every table of every tenant.
-TENANTS: Reading[list[Summary]] = Reading(list_tenants, keep=10)
+# Sizes are summed over every table.
+TENANTS: Reading[Tenants] = Reading(read_tenants, keep=10)
 READINGS = (SERVICES, ACTIVITY, TENANTS)
 
 
@@ -87,7 +111,7 @@ def gather(request: HttpRequest) -> dict[str, Any]:
     services, activity, tenants = SERVICES.known(), ACTIVITY.known(), TENANTS.known()
     noted = activity.value or Activity([], [], [], [], [], 0, 0, [])
     link = links_to_tenants(request)
-    reachable = [tenant for tenant in tenants.value or [] if tenant.domains]
+    listed = tenants.value or Tenants([], 0)
     down = [name for name, result in (services.value or {}).items() if result.error]
     return {
         "services": services,
@@ -105,10 +129,8 @@ def gather(request: HttpRequest) -> dict[str, Any]:
         "stopped": noted.stopped,
         "mail": [shown(entry) for entry in noted.mail[: SHOWN["mail"]]],
         "tenants": tenants,
-        "tenant_rows": [
-            (tenant, link(tenant.domains[0])) for tenant in reachable[: SHOWN["tenants"]]
-        ],
-        "tenants_left_out": max(0, len(reachable) - SHOWN["tenants"]),
+        "tenant_rows": [(tenant, link(tenant.domains[0])) for tenant in listed.shown],
+        "tenants_left_out": listed.left_out,
         "single": settings.SINGLE_TENANT,
         "now": datetime.now(UTC),
     }

@@ -20,7 +20,6 @@ from typing import Any
 
 import structlog
 from django.db import DataError, NotSupportedError
-from django.db.backends.postgresql.introspection import DatabaseIntrospection
 from django.db.backends.postgresql.operations import DatabaseOperations
 from django.db.backends.postgresql.psycopg_any import register_tzloader
 from django_tenants.postgresql_backend import base
@@ -33,6 +32,7 @@ from psycopg.sql import Literal
 from tenants.names import EXTENSIONS, role_of
 from tenants.postgresql import shared
 from tenants.postgresql.cursors import Cursor, ServerSideCursor
+from tenants.postgresql.introspection import Introspection
 
 # Seconds that a kept connection has to show that it is alive.
 ALIVE_WITHIN = 2
@@ -101,7 +101,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         super().__init__(*args, **kwargs)
         current_tenant.set(tenant)  # the library begins in none
         # The library's sets the path of the session, which each statement has by itself here.
-        self.introspection = DatabaseIntrospection(self)
+        self.introspection = Introspection(self)
 
     @property
     def tenant(self) -> Any:

@@ -18,12 +18,14 @@ from django.core.mail import EmailMultiAlternatives
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import AsyncClient
+from django.test.utils import CaptureQueriesContext
 from structlog.testing import capture_logs
 
 from core import health, liveness
 from core.celery.stopped_tasks import KEPT
 from core.health import Result
 from core.tests.test_env import PRODUCTION
+from tenants.models import Tenant
 from workbench import readings, state
 from workbench.mail import EmailBackend
 from workbench.traces import BUCKETS, counts, write
@@ -236,6 +238,18 @@ def test_tenants_are_shown_with_links_and_sizes_read_without_any_rights_in_them(
 def test_sizes_are_known_to_the_login_of_web():
     connection.set_schema_to_public()
     assert all(tenant.size > 0 for tenant in state.list_tenants() if tenant.released == "yes")
+
+
+@pytest.mark.django_db
+def test_sizes_of_tenants_that_are_not_shown_are_not_read():
+    connection.set_schema_to_public()
+    names = [f"first{number:02}" for number in range(state.SHOWN["tenants"] - 1)]
+    Tenant.objects.bulk_create(Tenant(schema_name=name, name=name) for name in names)
+    with CaptureQueriesContext(connection) as queries:
+        found = state.read_tenants()
+    assert [tenant.name for tenant in found.shown] == [*names, "test1"]
+    assert found.left_out == 1
+    assert not any("test2" in query["sql"] for query in queries)
 
 
 @pytest.mark.django_db
