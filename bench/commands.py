@@ -24,6 +24,9 @@ def _bench_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rounds", type=positive, default=3, metavar="N", help="number of rounds (%(default)s)"
     )
+    parser.add_argument(
+        "--tenants", type=positive, metavar="N", help="let growth go on to N tenants, at most 2000"
+    )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures to FILE")
     parser.add_argument(
         "--from",
@@ -80,9 +83,12 @@ def _measure(run: Run) -> tuple[dict[str, Any], int]:
     from devtools.engines.choice import VARIABLE as DEV_ENGINE
 
     from . import run as performance
+    from .growth import VARIABLE as TENANTS
     from .parts import PARTS
 
     asked = {DEV_ENGINE: run.asked_engine} if run.asked_engine else {}
+    if run.options.tenants:
+        asked[TENANTS] = str(run.options.tenants)
     checkout = Checkout(run.checkout.root, {**run.checkout.variables, **asked})
     found, status = {}, 0
     for name in run.options.parts or PARTS:

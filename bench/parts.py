@@ -20,6 +20,8 @@ from . import (
     container,
     debugger,
     embedded,
+    growth,
+    growth_data,
     production,
     reload,
     requests,
@@ -27,6 +29,7 @@ from . import (
     snapshot,
     tasks,
     tenancy,
+    webs,
     workspace,
 )
 from .measure import Measure
@@ -46,6 +49,9 @@ PARTS: dict[str, Part] = {
     "tenancy": tenancy.measure,
     "api": api.measure,
     "snapshot": snapshot.measure,
+    "growth": growth.measure,
+    "growth-data": growth_data.measure,
+    "webs": webs.measure,
     "production": production.measure,
     "container": container.measure,
 }

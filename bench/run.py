@@ -17,6 +17,8 @@ from devtools.errors import DevError
 from devtools.process import capture
 from devtools.terminal import Terminal
 
+from . import growth_page
+from .circumstances import circumstances
 from .measure import Measure
 from .parts import PARTS, about
 
@@ -93,15 +95,17 @@ def write(path: Path, parts: Mapping[str, Any]) -> None:
 
 
 def write_docs(checkout: Checkout, parts: Mapping[str, Any]) -> None:
-    """Put `parts` in place of their earlier runs, in the page and in what it is made from."""
+    """Put `parts` in place of their earlier runs, in the pages and in what they are made from."""
     ordered = {**load(checkout.root / KEPT), **parts}
     known = {name: ordered[name] for name in PARTS if name in ordered}
     write(checkout.root / KEPT, known)
     (checkout.root / PAGE).write_text(page(known), encoding="utf-8")
+    if known.keys() & set(growth_page.PARTS):
+        (checkout.root / growth_page.PAGE).write_text(growth_page.page(known), encoding="utf-8")
 
 
 def page(parts: Mapping[str, Any]) -> str:
-    """The page of the documentation that shows `parts`."""
+    """The page of the documentation that shows `parts`, without those of growth_page."""
     lines = [
         "# Performance",
         "",
@@ -111,26 +115,16 @@ def page(parts: Mapping[str, Any]) -> str:
         "time. `missed` says that the median was not within the goal there; nothing fails by it.",
         "",
         "`./dev bench --list` names the parts, `./dev bench PART` measures one of them again.",
+        "Growth has [a page for itself](growth.md).",
     ]
     for name, found in parts.items():
-        lines += ["", f"## {name}", "", found["about"], "", _circumstances(found), ""]
+        if name in growth_page.PARTS:
+            continue
+        lines += ["", f"## {name}", "", found["about"], "", circumstances(found), ""]
         lines += ["| figure | median | spread | goal | |", "|---|---|---|---|---|"]
         for measure in map(Measure.of_json, found["measures"]):
             lines.append(f"| {' | '.join(measure.row())} |")
     return "\n".join(lines) + "\n"
-
-
-def _circumstances(found: Mapping[str, Any]) -> str:
-    machine, load = found["machine"], found["load"]
-    docker = f", Docker {machine['docker']}" if machine["docker"] else ""
-    memory = f"{machine['memory'] / 1024**3:.0f} GB" if machine["memory"] else "unknown memory"
-    return (
-        f"{found['at'][:16].replace('T', ' ')} UTC, "
-        f"{found['rounds']} rounds in {found['seconds']} s; "
-        f"{machine['engine']} engine on {machine['cores']} cores, {memory}, {machine['system']}, "
-        f"Python {machine['python']}{docker}; "
-        f"load average {load['start'][0]:.1f} at the start, {load['end'][0]:.1f} at the end."
-    )
 
 
 def _load() -> Sequence[float]:

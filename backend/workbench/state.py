@@ -12,8 +12,8 @@ from typing import Any
 
 import django
 from django.conf import settings
-from django.db import connection
 from django.http import HttpRequest
+from django_tenants.utils import get_public_schema_name, schema_context
 
 from core.celery import stopped_tasks
 from core.celery.queue import count_waiting
@@ -83,12 +83,12 @@ def read_tenants() -> Tenants:
     Raises:
         django.db.Error: when the database does not answer.
     """
-    connection.set_schema_to_public()
-    reachable = Tenant.objects.all()
-    if settings.SINGLE_TENANT:
-        reachable = reachable.filter(schema_name=settings.SINGLE_TENANT)
-    shown = list_tenants(reachable[: SHOWN["tenants"]])
-    return Tenants(shown, reachable.count() - len(shown))
+    with schema_context(get_public_schema_name()):
+        reachable = Tenant.objects.all()
+        if settings.SINGLE_TENANT:
+            reachable = reachable.filter(schema_name=settings.SINGLE_TENANT)
+        shown = list_tenants(reachable[: SHOWN["tenants"]])
+        return Tenants(shown, reachable.count() - len(shown))
 
 
 SERVICES: Reading[dict[str, Result]] = Reading(run_probes, keep=1)

@@ -38,6 +38,7 @@ _REPLICA = re.compile(r"-\d+$")
 HEALTH_TIMEOUT = 90
 # Of one `up`, each after a port that another program took.
 _STARTS = 3
+_TENANTS = 10  # whose addresses are printed
 
 command = group("The stack", "./dev up", "./dev serve runserver", "./dev logs -f web worker")
 
@@ -347,12 +348,14 @@ def _print_debuggers(terminal: Terminal, found: StackStatus) -> None:
 
 
 def _print_addresses(terminal: Terminal, found: StackStatus) -> None:
-    tenants = {f"tenant {name}": address for name, address in found.tenants.items()}
-    addresses = {**found.addresses, **tenants}
+    tenants = [(f"tenant {name}", address) for name, address in found.tenants.items()]
+    addresses = [*found.addresses.items(), *tenants[:_TENANTS]]
     if addresses:
         terminal.say("")
-    for line in table(list(addresses.items())) if addresses else ():
+    for line in table(addresses) if addresses else ():
         terminal.say(f"  {line}")
+    if (more := len(tenants) - _TENANTS) > 0:
+        terminal.say(f"  and {more} tenants more: ./dev manage list_tenants")
 
 
 def _served_by(found: StackStatus) -> str:

@@ -9,13 +9,14 @@ import sys
 import pytest
 from front_door import ROOT
 
-from bench import beside, container, parts, production
+from bench import beside, container, growth_page, parts, production
 from bench import run as performance
 from bench.measure import Measure
 from devtools.checkout import Checkout
 from devtools.errors import DevError
 from devtools.terminal import Terminal
 
+_PARTS = parts.PARTS  # before a test replaces them
 MEASURES = [
     Measure("start", "s", 4, [3.0, 5.0, 3.5]),
     Measure("ratio", "x", 1.5, [2.0]),
@@ -89,6 +90,47 @@ def test_the_page_in_docs_is_made_from_what_is_kept_beside_it():
     kept = performance.load(ROOT / performance.KEPT)
     assert kept
     assert (ROOT / performance.PAGE).read_text() == performance.page(kept)
+
+
+def _grown(checkout, **figures):
+    """Kept figures: two for each name, of 2 and of 102 tenants."""
+    measures = [
+        Measure(name.format(f"{size} tenants"), "MB", None, [value])
+        for name, values in figures.items()
+        for size, value in zip((2, 102), values)
+    ]
+    return {**_part(checkout, "first"), "measures": [one.as_json() for one in measures]}
+
+
+def test_growth_is_shown_by_size_with_what_bounds_it(checkout):
+    figures = {
+        "status, {}": (1, 3),
+        "relations, {}": (700, 13_700),
+        "files, {}": (600, 13_600),
+        "database, {}": (12, 212),
+        "connection that saw all tables, {}": (3, 43),
+        "release with a migration, {}, by the clock": (2, 52),
+    }
+    page = growth_page.page({"growth": _grown(checkout, **figures)})
+    assert "|  | 2 tenants | 102 tenants |" in page
+    assert "| status | 1 MB | 3 MB |" in page
+    assert "| relations of PostgreSQL: tables, indexes, sequences | 130 |" in page
+    assert "| a release with a migration, by the clock | 0.50 s |" in page
+    # 0.4 MB of each of the 50 tenants after which a connection ends
+    assert "| 0.4 GB | 1.0 GB | 2.0 GB |" in page
+    assert "10 minutes at 1,200 tenants" in page
+    assert "Above 102 tenants it is reckoned" in page
+
+
+def test_a_page_of_growth_is_written_only_of_its_parts(checkout):
+    performance.write_docs(checkout, {"first": _part(checkout, "first")})
+    assert not (checkout.root / growth_page.PAGE).exists()
+    assert growth_page.PARTS == tuple(name for name in _PARTS if name in growth_page.PARTS)
+
+
+def test_the_page_of_growth_is_made_from_what_is_kept():
+    kept = performance.load(ROOT / performance.KEPT)
+    assert (ROOT / growth_page.PAGE).read_text() == growth_page.page(kept)
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"parts": {"api": {}}}'])

@@ -109,6 +109,16 @@ def test_up_waits_for_what_may_change(name, reason, monkeypatch):
         stack._settled(_run(name, reason))
 
 
+def test_the_addresses_of_many_tenants_are_not_all_printed(capsys):
+    tenants = {f"t{number:03}": f"http://t{number:03}.localhost/" for number in range(500)}
+    found = StackStatus("compose", "p", [], None, tenants=tenants)
+    stack._print_addresses(Terminal(), found)
+    *listed, more = capsys.readouterr().out.split("\n")[1:-1]
+    assert [line.split()[1] for line in listed] == [f"t{number:03}" for number in range(10)]
+    assert more == "  and 490 tenants more: ./dev manage list_tenants"
+    assert len(found.as_json()["tenants"]) == 500
+
+
 def _run(name: str, reason: str) -> SimpleNamespace:
     """A command whose stack has one failing entry of health."""
     found = Health("fail", "gunicorn", {name: {"status": "fail", "error": reason}})

@@ -19,6 +19,6 @@ WHERE refclassid = 'pg_namespace'::regclass AND classid = 'pg_class'::regclass
 class Introspection(DatabaseIntrospection):
     """A release asks for each tenant, and each health check, whether migrations have a table."""
 
-    def get_table_list(self, cursor: Any) -> list[TableInfo]:
+    def get_table_list(self, cursor: Any) -> list[Any]:
         cursor.execute(_TABLES)
         return [TableInfo(*row) for row in cursor if row[0] not in self.ignored_tables]
