@@ -7,8 +7,9 @@ import http.client
 import json
 import resource
 import sys
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
@@ -263,12 +264,13 @@ class Client:
 
 
 @contextlib.contextmanager
-def grown(checkout: Checkout, terminal: Terminal, rounds: int, directory: str) -> Any:
-    """A stack of the sample shop in `directory`, which is removed afterwards."""
-    copy = Copy(checkout, Path(directory), {})
-    copy.share(checkout)
-    with copy.up():
-        yield Grown(copy, terminal, rounds)
+def grown(checkout: Checkout, terminal: Terminal, rounds: int) -> Iterator[Grown]:
+    """A separate stack, which is removed afterwards."""
+    with tempfile.TemporaryDirectory() as directory:
+        copy = Copy(checkout, Path(directory), {})
+        copy.share(checkout)
+        with copy.up():
+            yield Grown(copy, terminal, rounds)
 
 
 def _children() -> float:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
-
 from devtools.checkout import Checkout
 from devtools.terminal import Terminal
 
-from .grown import grown
+from .grown import Buyer, grown
 from .measure import Measure
 
 VARIABLE = "BENCH_TENANTS"  # the largest number: ./dev bench growth --tenants
@@ -20,15 +18,12 @@ REQUESTS = 200  # of each kind, and each tenant at least once
 def measure(checkout: Checkout, terminal: Terminal, rounds: int) -> list[Measure]:
     """Grow a copy of the stack, and measure the same work at each number of tenants."""
     most = int(checkout.variables.get(VARIABLE) or USUAL)
-    with (
-        tempfile.TemporaryDirectory() as directory,
-        grown(checkout, terminal, rounds, directory) as stack,
-    ):
+    with grown(checkout, terminal, rounds) as stack:
         there = 2  # of the init script
         for tenants in [number for number in TENANTS if number <= most]:
             size = f"{tenants} tenants"
             with terminal.step(f"making {size}"):
-                buyers = []
+                buyers: list[Buyer] = []
                 took = stack.cost(lambda: buyers.extend(stack.fill(tenants, ROWS)))  # noqa: B023
             if tenants > there:
                 made = tenants - there

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-
 from devtools.checkout import Checkout
 from devtools.terminal import Terminal
 
@@ -17,10 +15,7 @@ REQUESTS = 200
 
 def measure(checkout: Checkout, terminal: Terminal, rounds: int) -> list[Measure]:
     """Grow the data in a copy of the stack, and measure the same work at each size."""
-    with (
-        tempfile.TemporaryDirectory() as directory,
-        grown(checkout, terminal, rounds, directory) as stack,
-    ):
+    with grown(checkout, terminal, rounds) as stack:
         for rows in ROWS:
             size = f"{rows:,} rows"
             with terminal.step(f"making {size}"):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from front_door import ROOT
 
-from bench import beside, container, growth_page, parts, production
+from bench import beside, commands, container, growth, growth_page, parts, production
 from bench import run as performance
 from bench.measure import Measure
 from devtools.checkout import Checkout
@@ -97,7 +98,7 @@ def _grown(checkout, **figures):
     measures = [
         Measure(name.format(f"{size} tenants"), "MB", None, [value])
         for name, values in figures.items()
-        for size, value in zip((2, 102), values)
+        for size, value in zip((2, 102), values, strict=True)
     ]
     return {**_part(checkout, "first"), "measures": [one.as_json() for one in measures]}
 
@@ -122,10 +123,26 @@ def test_growth_is_shown_by_size_with_what_bounds_it(checkout):
     assert "Above 102 tenants it is reckoned" in page
 
 
+def test_growth_is_told_up_to_how_many_tenants(checkout, monkeypatch):
+    told = []
+
+    def part(checkout, terminal, rounds):
+        told.append(checkout.variables[growth.VARIABLE])
+        return MEASURES
+
+    monkeypatch.setattr(parts, "PARTS", {"growth": part})
+    monkeypatch.setattr(performance, "PARTS", parts.PARTS)
+    options = SimpleNamespace(parts=[], rounds=1, tenants=2000)
+    run = SimpleNamespace(checkout=checkout, terminal=Terminal(), asked_engine="", options=options)
+    monkeypatch.setattr(performance, "about", lambda _: "")
+    assert commands._measure(run)[1] == 0
+    assert told == ["2000"]
+
+
 def test_a_page_of_growth_is_written_only_of_its_parts(checkout):
     performance.write_docs(checkout, {"first": _part(checkout, "first")})
     assert not (checkout.root / growth_page.PAGE).exists()
-    assert growth_page.PARTS == tuple(name for name in _PARTS if name in growth_page.PARTS)
+    assert tuple(name for name in _PARTS if name in growth_page.PARTS) == growth_page.PARTS
 
 
 def test_the_page_of_growth_is_made_from_what_is_kept():
