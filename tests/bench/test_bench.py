@@ -110,16 +110,16 @@ def test_growth_is_shown_by_size_with_what_bounds_it(checkout):
         "files, {}": (600, 13_600),
         "database, {}": (12, 212),
         "connection that saw all tables, {}": (3, 43),
-        "release with a migration, {}, by the clock": (2, 52),
+        "release with a migration, {}": (2, 52),
     }
     page = growth_page.page({"growth": _grown(checkout, **figures)})
     assert "|  | 2 tenants | 102 tenants |" in page
     assert "| status | 1 MB | 3 MB |" in page
     assert "| relations of PostgreSQL: tables, indexes, sequences | 130 |" in page
-    assert "| a release with a migration, by the clock | 0.50 s |" in page
+    assert "| a release with a migration, processor time | 0.50 s |" in page
     # 0.4 MB of each of the 50 tenants after which a connection ends
     assert "| 0.4 GB | 1.0 GB | 2.0 GB |" in page
-    assert "10 minutes at 1,200 tenants" in page
+    assert "10 minutes of a processor at 1,200 tenants" in page
     assert "Above 102 tenants it is reckoned" in page
 
 
