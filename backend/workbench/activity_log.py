@@ -31,7 +31,8 @@ def connect() -> redis.Redis:
 
 def key(name: str) -> str:
     """Return the key of `name`: the test processes that share a Redis each have their own."""
-    return f"homeport:workbench:{settings.CACHES['default'].get('KEY_PREFIX', '')}:{name}"
+    process = settings.CACHES["default"].get("KEY_PREFIX", "")
+    return f"homeport:workbench:{process}:{name}"
 
 
 class ActivityLog:

@@ -160,5 +160,4 @@ _LEFT = (
     "README.md: say what the product is",
     "docs/production.md: the domain, the sender and the buckets of production",
     "a stack that was started before has its data under the old name: ./dev clean",
-    "./dev lint --fix   breaks lines again that the new name has made longer or shorter",
 )

@@ -62,7 +62,7 @@ def tenant(stack: ProductStack) -> Iterator[Tenant]:
 def fresh(stack: ProductStack) -> Iterator[ProductStack]:
     """A stack brought up from nothing, in a copy of the checkout; deleted at the end."""
     # Not below pytest's directory: its longer path is too long for PostgreSQL's socket.
-    temporary = tempfile.TemporaryDirectory(prefix="homeport-verify-", ignore_cleanup_errors=True)
+    temporary = tempfile.TemporaryDirectory(prefix="verify-", ignore_cleanup_errors=True)
     with temporary as directory:
         checkout = Path(directory) / "checkout"
         Path(directory).chmod(0o755)  # the user in the containers is another

@@ -73,7 +73,7 @@ def test_connected(stack: ProductStack, tenant: Tenant, seen: Seen) -> None:
 @criterion("AWS-4", "the same variables serve local and cloud mode; drift is detected")
 def test_no_drift(stack: ProductStack, seen: Seen) -> None:
     agreed = stack.dev("env", "--check").stdout.strip().splitlines()[-1]
-    with tempfile.TemporaryDirectory(prefix="homeport-verify-") as directory:
+    with tempfile.TemporaryDirectory(prefix="verify-") as directory:
         drifted = _with_drift(stack, Path(directory) / "checkout")
         noticed = drifted.dev("env", "--check", check=False)
     if noticed.returncode == 0:

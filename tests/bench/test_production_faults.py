@@ -105,7 +105,8 @@ STALE_REDIS = 'REDISCLI_AUTH="$REDIS_PASSWORD" redis-cli ping 2>&1'
 # By the container's address: connections from 127.0.0.1 need no password.
 STALE_DATABASE = """
 for login in "postgres $POSTGRES_PASSWORD" "app $APP_PASSWORD" "app_owner $APP_OWNER_PASSWORD"; do
-    PGPASSWORD=${login#* } psql --host "$(hostname -i)" --username "${login%% *}" homeport -c ''
+    export PGPASSWORD=${login#* }
+    psql --host "$(hostname -i)" --username "${login%% *}" homeport --command ''
 done
 """
 NEWEST_ORDER = """
@@ -336,8 +337,7 @@ def test_a_release_and_the_way_back_fail_no_request(trial, later):
 
     def columns() -> int:
         ask = "SELECT count(*) FROM information_schema.columns WHERE column_name = 'later'"
-        psql = ("exec", "-T", "db", "psql", "-XqAtU", "postgres", "homeport", "-c", ask)
-        return int(trial.stack.compose(*psql).stdout)
+        return int(trial.stack.sql(ask))
 
     now = image_of_web()
     for fault, image in (("a release with a migration", later), ("back to the image before", now)):
@@ -469,8 +469,7 @@ def pooled(trial) -> ProductionStack:
 def logged_in(stack: ProductionStack) -> Counter[str]:
     """Return where the database's connections of app come from, and how many come from each."""
     query = "SELECT count(*), client_addr FROM pg_stat_activity WHERE usename = 'app' GROUP BY 2"
-    psql = ("exec", "-T", "db", "psql", "-XqAtU", "postgres", "homeport", "-c", query)
-    rows = (line.split("|") for line in stack.compose(*psql).stdout.split())
+    rows = (line.split("|") for line in stack.sql(query).split())
     return Counter({address: int(number) for number, address in rows})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,14 @@ def test_what_is_wrong_with_a_name_is_said_at_once(name, title, said):
 @pytest.mark.parametrize("name", ["acme", "acme-2", "a" * 20])
 def test_a_good_name_has_no_problems(name):
     assert not list(adoption.judge(Path(__file__).parents[2], name, ""))
+
+
+@pytest.mark.parametrize(("name", "title"), [("a", "B"), ("a" * 20, "B" * 30)])
+def test_a_name_of_any_length_leaves_the_lines_of_code_as_they_are(clone, name, title):
+    adopt(clone, name, title)
+    for hook in ("ruff-format", "ruff-check"):
+        checked = clone.run([sys.executable, "-m", "pre_commit", "run", hook, "--all-files"])
+        assert checked.status == 0, checked.output
 
 
 def test_uncommitted_changes_are_refused_with_the_problems_of_the_name(clone):

@@ -22,6 +22,8 @@ from devtools.production.certificate import make_certificate
 ENVIRONMENT_FILE = ".env.production"
 SERVICES = ("db", "redis", "web", "worker", "proxy")
 SECRETS = re.compile(r"^(SECRET_KEY|\w*PASSWORD)='?(.+?)'?$", re.M)
+# A superuser's, without titles, as text alone.
+PSQL = ("exec", "-T", "db", "psql", "-XqAtU", "postgres", "homeport")
 # Characters that are special in URLs, shells, SQL, Redis's configuration and Compose files.
 HARD_PASSWORD = r"""'\1-p@s/s#w:rd%41?&x + "{}" $HOME'"""
 
@@ -35,6 +37,9 @@ class ProductionStack(Stack):
     def command(self, *arguments: str) -> list[str]:
         chosen = ["--env-file", ENVIRONMENT_FILE, "-f", "docker-compose.prod.yml"]
         return ["docker", "compose", *chosen, *arguments]
+
+    def sql(self, query: str) -> str:
+        return self.compose(*PSQL, "-c", query).stdout.strip()
 
     def manage(self, *arguments: str) -> str:
         """Run a manage.py command as the database's owner; return its output."""

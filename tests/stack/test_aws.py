@@ -67,7 +67,8 @@ def test_a_changed_presigned_url_is_refused(addresses):
     assert fetched(re.sub(r"Signature=\w{4}", "Signature=0000", public)).status == 403
     assert fetched(public.replace("/test1/", "/test2/")).status == 403
     # Signed for another host, which is why there are two clients.
-    moved = inside.replace("http://localstack:4566", public.partition("/homeport-local")[0])
+    here = public.partition("/homeport-local")[0]
+    moved = inside.replace("http://localstack:4566", here)
     assert fetched(moved).status == 403
     eventually(lambda: fetched(short).status == 403)
 

@@ -65,11 +65,9 @@ def test_a_script_with_windows_line_endings_is_named(running, refused):
 
 
 def test_a_database_that_cannot_be_reached_does_not_lose_the_message(running):
-    ended = running.compose(
-        *("run", "--rm", "-T", "--no-deps", "-e"),
-        *("DATABASE_URL=postgres://app_owner:app_owner@nowhere:5432/homeport", "migrate"),
-        check=False,
-    )
+    elsewhere = "DATABASE_URL=postgres://app_owner:app_owner@nowhere:5432/homeport"
+    command = ("run", "--rm", "-T", "--no-deps", "-e", elsewhere, "migrate")
+    ended = running.compose(*command, check=False)
     assert ended.returncode == 1
     assert "the database at nowhere:5432 refused" in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -189,7 +189,8 @@ def test_a_request_is_followed_to_its_queries_by_keyboard(visit, scheme, javascr
             assert faults(page) == []
         span = page.locator("#rows summary").first
         span.press("Enter")
-        expect(page.locator("#rows details[open]").first).to_contain_text("homeport-web")
+        opened = page.locator("#rows details[open]").first
+        expect(opened).to_contain_text("homeport-web")
         page.screenshot(path=PICTURES / f"trace-{scheme}.png", full_page=True)
         assert page.watched.said == []
 

@@ -146,7 +146,10 @@ def connections(stack: Stack) -> tuple[int, int]:
     # Of TCP, established: 1920 is 6432 in hexadecimal digits.
     count = "grep -cE '^ *[0-9]+: [0-9A-F]+:1920 [0-9A-F]+:[0-9A-F]+ 01' /proc/net/tcp"
     of_clients = int(stack.compose("exec", "-T", "pool", "sh", "-c", count, check=False).stdout)
-    query = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND datname = 'homeport'"
+    query = """
+        SELECT count(*) FROM pg_stat_activity
+        WHERE usename = 'app' AND datname = 'homeport'
+    """
     return of_clients, int(stack.sql(query))
 
 
@@ -181,8 +184,8 @@ def test_tasks_run_in_their_tenants(pooled):
 
 def test_only_the_application_logs_in_through_the_pool(pooled):
     ended = pooled.compose(
-        *("exec", "-T", "--env", "PGPASSWORD=app_owner", "db", "psql", "--host=pool"),
-        *("--port=6432", "--username=app_owner", "--dbname=homeport", "--command=SELECT 1"),
+        *("exec", "-T", "--env", "PGPASSWORD=app_owner", "db", "psql", "--command=SELECT 1"),
+        "postgres://app_owner@pool:6432/homeport",
         check=False,
     )
     assert "authentication failed" in ended.stderr

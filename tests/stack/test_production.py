@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from io import BytesIO
 
 import pytest
-from production_stack import ENVIRONMENT_FILE, SERVICES, ProductionStack, inspected
+from production_stack import ENVIRONMENT_FILE, PSQL, SERVICES, ProductionStack, inspected
 from restarts import recovers, restart_machine
 from running_stack import eventually, free_ports
 from tenant_work import PROFILE, bearer, store
@@ -332,9 +332,8 @@ def profile_of(stack: ProductionStack, tenant: str) -> Callable[[], int]:
 def locked_accounts(stack: ProductionStack) -> Iterator[None]:
     """Lock the accounts of test1, so that their requests wait until the limit for locks."""
     lock = "BEGIN; LOCK TABLE test1.users_user IN ACCESS EXCLUSIVE MODE;"
-    psql = stack.command("exec", "-T", "db", "psql", "--username", "postgres", "homeport")
     with subprocess.Popen(
-        psql, cwd=stack.checkout, env=stack.environment(), text=True,
+        stack.command(*PSQL), cwd=stack.checkout, env=stack.environment(), text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     ) as holder:  # fmt: skip
         holder.stdin.write(f"{lock} SELECT 'held';\n")
@@ -555,8 +554,7 @@ def test_a_release_is_rehearsed_beside_the_stack_that_serves(running, tmp_path):
     assert "users.User: column users_user.first_name does not exist" in unsafe["what"]
     assert running.containers(*SERVICES) == before
     query = "SELECT count(*) FROM pg_database WHERE datname LIKE '%rehearsal'"
-    psql = ("psql", "-U", "postgres", "-Atc", query)
-    assert running.compose("exec", "-T", "db", *psql).stdout.strip() == "0"
+    assert running.sql(query) == "0"
 
 
 def test_nothing_listens_beyond_loopback(running):
@@ -579,8 +577,7 @@ def test_a_single_tenant_is_made_by_the_release_and_is_at_every_host(running):
             assert (page.status, "Acme 2" in page.text) == (200, True)
         assert running.ask("/choose-tenant/").status == 404
         owner = "SELECT relowner::regrole FROM pg_class WHERE oid = 'acme_2.users_user'::regclass"
-        psql = ("exec", "-T", "db", "psql", "-XqAtU", "postgres", "homeport", "-c", owner)
-        assert running.compose(*psql).stdout.strip() == "tenant_acme_2"
+        assert running.sql(owner) == "tenant_acme_2"
     finally:
         running.compose("up", "--detach", "--wait", timeout=600)
         running.manage("drop_tenant", "acme_2", "--yes", "--no-export")
@@ -632,14 +629,10 @@ def test_a_backup_can_lock_the_tables_of_a_thousand_tenants(running):
 
 
 def test_a_backup_is_restored_on_new_volumes_with_new_passwords(running, tmp_path):
-    def rights() -> str:
-        psql = ("exec", "-T", "db", "psql", "-XqAtU", "postgres", "homeport", "-c", RIGHTS)
-        return running.compose(*psql).stdout
-
     name = running.python(KEEP)
     running.manage("suspend_tenant", "test2")
     exported = running.manage("export_tenant", "test1").split()[-1]
-    tenants, owned = running.manage("list_tenants"), rights()
+    tenants, owned = running.manage("list_tenants"), running.sql(RIGHTS)
     kept = tmp_path / "kept"
     running.dev("backup", str(kept), timeout=600)
     assert [path.stat().st_mode & 0o077 for path in (kept, *kept.iterdir())] == [0] * 4
@@ -659,7 +652,7 @@ def test_a_backup_is_restored_on_new_volumes_with_new_passwords(running, tmp_pat
     running.dev("restore", str(kept), timeout=600)
     running.compose("up", "--detach", "--wait", timeout=600)
 
-    assert (running.manage("list_tenants"), rights()) == (tenants, owned)
+    assert (running.manage("list_tenants"), running.sql(RIGHTS)) == (tenants, owned)
     account = json.dumps({"email": "kept@example.com", "password": "a-long-password-1"})
     pair = running.ask("/api/v1/auth/login/", body=account, Content_Type="application/json")
     assert pair.status == 200, pair.text

@@ -30,7 +30,7 @@ def age() -> Values:
     yield (max(0.0, time.time() - sent) if sent else 0.0), {"queue": queue}
 
 
-@gauge("homeport.tasks.taken", "{task}", "Tasks that all workers have taken and not yet done.")
+@gauge("homeport.tasks.taken", "{task}", "Tasks that workers have taken and not done.")
 def taken() -> Values:
     yield count_taken(), {}
 
