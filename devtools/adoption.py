@@ -77,11 +77,14 @@ def plan(
     problems = [*judge(checkout.root, name, title), *unready(checkout)]
     if problems:
         raise DevError.of(problems)
-    current = project_table.name(checkout.root)
+    current, known = project_table.name(checkout.root), project_table.title(checkout.root)
     fresh = bool(files(checkout, PROOF))
     rooms = [PROOF, *([] if keep_shop else [SAMPLE])]
-    if not fresh and name != current:
-        raise DevError(f"this is {current} already", "take its commit back first: git revert")
+    if not fresh and (name, title or known) != (current, known):
+        raise DevError(
+            f"this is {current} already, with the title {known}",
+            "take its commit back first: git revert",
+        )
     removed = files(checkout, *rooms)
     several = _SEVERAL in checkout.read(compose.LOCAL)
     if not removed and name == current and not (single and several):
@@ -92,7 +95,6 @@ def plan(
             f"keep it: ./dev adopt {name} --keep-shop\nor take them back first: git revert",
         )
     if not title:
-        known = project_table.title(checkout.root)
         title = known if name == current else name.replace("-", " ").title()
     single = single or not several
     flags = {"--keep-shop": keep_shop, "--single-tenant": single}

@@ -89,6 +89,7 @@ def test_the_shop_can_stay_and_go_later(clone):
     adopt(clone, keep_shop=True)
     assert (clone.root / SHOP).exists()
     assert not (clone.root / "bench").exists()
+    assert "with the title Acme 2" in refused(clone, "acme-2", "Other")
     (clone.root / "README.md").write_text("# Ours\n")
     git(clone, "commit", "--quiet", "--all", "--message", "Describe it")
 
