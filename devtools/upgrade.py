@@ -92,7 +92,9 @@ def upgrade(
         if not changed:
             return None
         commit = "" if dry_run else move_to_commit(checkout, other, message)
-    yours = _differing(before, product) & before.workspace - {origin.FILE}
+    # An earlier run may have brought what differs from `before`.
+    changed_here = _differing(before, product) & _differing(after, product)
+    yours = changed_here & before.workspace - {origin.FILE}
     return Done(name, old[:9], changed, sorted(yours), sorted(differing - chosen), commit)
 
 

@@ -133,7 +133,7 @@ def upgrade(run: Run) -> int:
     if done.not_taken:
         terminal.say(f"    see them: git diff {upgrading.FROM} {upgrading.TO} -- PATH")
         again = shlex.join(["./dev", "upgrade", *filter(None, [options.source])])
-        terminal.say(f"    merge them, too: {again} --base {done.base} --include PATH")
+        terminal.say(f"    merge them, too: {again} --base {done.base} --include PATH (all: .)")
     if options.dry_run:
         terminal.say("  nothing was changed; without --dry-run it is one commit")
         return 0

@@ -173,13 +173,14 @@ def test_a_conflict_is_named_and_can_be_resolved_by_hand(workspace, product):
 
 
 def test_files_of_the_product_are_merged_only_if_asked_for(workspace, product):
-    commit(workspace, {HEALTH: "# new\n", "backend/core/other.py": "# new\n"})
+    commit(workspace, {HEALTH: "# new\n", "backend/core/other.py": "# new\n", PAGE: "New.\n"})
     done = run(product, workspace)
     assert done.not_taken == [HEALTH, "backend/core/other.py"]
     assert "+# new" in git(product.root, "diff", upgrade.FROM, upgrade.TO, "--", HEALTH)
 
     later = run(product, workspace, base=done.base, include=[HEALTH])
     assert later.changed == [HEALTH]
+    assert later.yours == []
     assert (product.root / HEALTH).read_text().endswith("# new\n")
     assert run(product, workspace, base=done.base, include=[HEALTH]) is None
 
