@@ -102,15 +102,31 @@ def _pick(checkout: Checkout, change: str, name: str) -> None:
     try:
         git(checkout, "cherry-pick", "--no-commit", change)
     except DevError:
-        conflicts = _names(checkout, "--diff-filter=U")
+        conflicts = _conflicts(checkout)
         if not conflicts:
             raise
+        found = "; ".join(f"{kind}: {', '.join(paths)}" for kind, paths in conflicts.items())
         raise DevError(
-            f"{name} and this product changed the same lines: {', '.join(conflicts)}",
+            f"{name} does not fit to changes of this product: {found}",
             f"nothing was changed; to resolve it by hand: git cherry-pick {CHANGE}\n"
-            "then edit the files, and: git add --all && git cherry-pick --continue\n"
+            "then edit the files, or git rm those to delete,"
+            " and: git add --all && git cherry-pick --continue\n"
             "or give up: git cherry-pick --abort",
         ) from None
+
+
+def _conflicts(checkout: Checkout) -> dict[str, list[str]]:
+    """The files that git could not merge, by the reason."""
+    versions: dict[str, str] = {}  # of each file: 1 of before, 2 of the product, 3 of the newer
+    for line in git(checkout, "ls-files", "--unmerged", "-z").split("\0"):
+        entry, _, path = line.partition("\t")
+        if path:
+            versions[path] = versions.get(path, "") + entry[-1]
+    reasons = {"12": "deleted in the newer version", "13": "deleted here"}
+    found: dict[str, list[str]] = {}
+    for path, present in versions.items():
+        found.setdefault(reasons.get(present, "the same lines"), []).append(path)
+    return found
 
 
 def _address(source: str) -> str:
@@ -132,7 +148,8 @@ def _fetched(checkout: Checkout, source: str, version: str) -> str:
         tried = [max(filter(_numbers, refs), key=_numbers, default="HEAD")]
     found = next((ref for ref in tried if ref in refs), "")
     if not found:
-        known = [ref.split("/", 2)[2] for ref in refs if ref.startswith("refs/")]
+        kinds = ("refs/heads/", "refs/tags/")
+        known = [ref.split("/", 2)[2] for ref in refs if ref.startswith(kinds)]
         raise DevError(f"{source} has no version {version!r}", nearest(version, known))
     return _fetch(checkout, source, found)
 

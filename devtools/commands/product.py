@@ -126,6 +126,8 @@ def upgrade(run: Run) -> int:
     run.answer({"dry_run": options.dry_run, **(asdict(done) if done else {})})
     if done is None:
         terminal.say("  this product has that version: nothing to do")
+        if not options.to:
+            terminal.say("  commits after the newest version: --to BRANCH")
         return 0
     _say_files(terminal, f"changed, now {done.version}", done.changed, options.dry_run)
     _say_files(terminal, "with changes of yours, kept", done.yours, options.dry_run)

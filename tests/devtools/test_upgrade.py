@@ -155,11 +155,16 @@ def test_changes_of_the_owner_are_merged_and_named(workspace, product):
 
 
 def test_a_conflict_is_named_and_can_be_resolved_by_hand(workspace, product):
-    commit(product.root, {PAGE: "Ours.\n", TOOL: ""})
-    commit(workspace, {PAGE: "Theirs.\n", TOOL: "# theirs\n", OTHER_PAGE: "# New\n"})
+    commit(product.root, {PAGE: "Ours.\n", TOOL: "", OLD_PAGE: "Ours.\n"})
+    commit(
+        workspace,
+        {PAGE: "Theirs.\n", TOOL: "# theirs\n", OLD_PAGE: "", OTHER_PAGE: "# New\n"},
+    )
 
     said = refused(product, workspace)
-    assert f"changed the same lines: {TOOL}, {PAGE}" in said
+    assert f"the same lines: {PAGE}" in said
+    assert f"deleted here: {TOOL}" in said
+    assert f"deleted in the newer version: {OLD_PAGE}" in said
     assert len(git(product.root, "worktree", "list").splitlines()) == 1
     assert f"git cherry-pick {upgrade.CHANGE}" in said
 
@@ -204,7 +209,9 @@ def test_the_newest_version_is_taken_unless_another_is_named(workspace, product)
     run(product, workspace, "main")
     assert (product.root / PAGE).read_text().endswith("\nv0.11.0-rc.1\n")
     assert run(product, workspace, "0.9.0") is None  # what it has is newer
-    assert "has no version '0.10.1'" in refused(product, workspace, "0.10.1")
+    said = refused(product, workspace, "0.10.1")
+    assert "has no version '0.10.1'" in said
+    assert "origin/" not in said
 
 
 def test_commits_before_the_adoption_are_the_owners(workspace, tmp_path):
