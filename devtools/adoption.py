@@ -121,7 +121,7 @@ def judge(root: Path, name: str, title: str) -> Iterator[Problem]:
         yield Problem(f"{name} has {len(name)} characters", f"use at most {MAX_NAME}")
     if why := _taken(root, name):
         yield Problem(f"{name} is {why}", "choose another name")
-    if not re.fullmatch(r"[^\W_]([^\W_]|[ -])*", title or name):
+    if title and not re.fullmatch(r"[^\W_]([^\W_]|[ -])*", title):
         yield Problem(f"the title {title!r} is not letters, digits, spaces and hyphens")
     if len(title) > MAX_TITLE:
         yield Problem(f"the title has {len(title)} characters", f"use at most {MAX_TITLE}")

@@ -154,6 +154,7 @@ def test_what_is_wrong_with_a_name_is_said_at_once(name, title, said):
     problems = list(adoption.judge(Path(__file__).parents[2], name, title))
     text = "\n".join(f"{problem.what}: {problem.remedy}" for problem in problems)
     assert all(part in text for part in said)
+    assert ("the title" in text) == bool(title)
 
 
 @pytest.mark.parametrize("name", ["acme", "acme-2", "a" * 20])
