@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import tomllib
 
 import pytest
 from compose_files import CHECKOUT, read_yaml
@@ -65,3 +66,12 @@ def test_personal_files_are_ignored_by_git():
             ["git", "check-ignore", "--quiet", name], cwd=CHECKOUT, check=False
         )
         assert ignored.returncode == 0, name
+
+
+def test_a_file_of_tests_is_checked_like_a_folder_of_tests():
+    backend = tomllib.loads((CHECKOUT / "backend/pyproject.toml").read_text())
+    rules = tomllib.loads((CHECKOUT / "ruff.toml").read_text())["lint"]["per-file-ignores"]
+    untyped = "|".join(backend["tool"]["mypy"]["exclude"])
+    for path in ("polls/tests.py", "polls/tests/test_polls.py"):
+        assert re.search(untyped, path)
+    assert rules["**/tests.py"] == rules["**/tests/**"]
