@@ -6,7 +6,10 @@ it is the image's Python, which has what runs and what tests and checks need.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import importlib.util
+import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -85,6 +88,7 @@ def ensure(
             with terminal.step(title) as step:
                 _do(checkout, step, [str(path), *_SYNC, *locks], "the installation")
             _remove_unused(checkout)
+            _share_bytecode(checkout)
             stamp.write_text(_stamp(checkout))
     return path
 
@@ -228,14 +232,43 @@ def _uv_ready(checkout: Checkout, terminal: Terminal) -> Path:
 
 def _uv_beside(checkout: Checkout, version: str) -> list[str]:
     """The uv of another work tree, if one has this version: it links what pip would copy."""
-    if not shutil.which("git", path=checkout.variables.get("PATH")):
-        return []
-    for tree, _branch in work_trees(checkout, fails=True):
-        uv = tree / ".venv" / "bin" / "uv"
+    for home in _homes_beside(checkout):
+        uv = home / "bin" / "uv"
         found = _try(checkout, [str(uv), "--version"]).output if uv.exists() else ""
         if found.split()[1:2] == [version]:
             return [str(uv), "pip"]
     return []
+
+
+def _homes_beside(checkout: Checkout) -> Iterator[Path]:
+    """The `.venv` of each other work tree."""
+    if shutil.which("git", path=checkout.variables.get("PATH")):
+        for tree, _branch in work_trees(checkout, fails=True):
+            home = tree / ".venv"
+            if home.is_dir() and home.resolve() != _home(checkout).resolve():
+                yield home
+
+
+def _share_bytecode(checkout: Checkout) -> None:
+    """Link the bytecode that other work trees compiled of the same files.
+
+    Compiling the packages is a third of a start's processor time. Python replaces a file of
+    bytecode and never writes into one; tracebacks name the path that it was loaded from.
+    """
+    for theirs in _homes_beside(checkout):
+        for compiled in theirs.glob("lib/python3*/site-packages/**/__pycache__/*.pyc"):
+            own = _home(checkout) / compiled.relative_to(theirs)
+            with contextlib.suppress(OSError, ValueError):  # there, sourceless, on another disk
+                source = Path(importlib.util.source_from_cache(str(own)))
+                if _state(source) == _state(compiled.parents[1] / source.name):
+                    own.parent.mkdir(exist_ok=True)
+                    os.link(compiled, own)
+
+
+def _state(source: Path) -> tuple[int, int]:
+    """What Python compares with that at the compilation."""
+    facts = source.stat()
+    return facts.st_size, facts.st_mtime_ns
 
 
 def _pip(checkout: Checkout, step: Step) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import py_compile
 import re
+from pathlib import Path
 
 import pytest
 from front_door import ROOT
@@ -51,6 +53,30 @@ def venv(tmp_path) -> Checkout:
     python.chmod(0o755)
     (tmp_path / ".venv" / "installed").write_text("of another lock")
     return checkout
+
+
+def test_bytecode_of_the_same_files_is_linked_from_other_work_trees(venv, monkeypatch, tmp_path):
+    theirs, own = tmp_path / "other" / ".venv", tmp_path / ".venv"
+    monkeypatch.setattr(environment, "_homes_beside", lambda _: [theirs])
+    packages = "lib/python3.13/site-packages/leftpad"
+    for home in (theirs, own):
+        home.joinpath(packages).mkdir(parents=True)
+    for name in ("same", "changed", "absent"):
+        source = theirs / packages / f"{name}.py"
+        source.write_text("WIDTH = 1\n")
+        py_compile.compile(str(source), str(_compiled(source)))
+    (own / packages / "same.py").hardlink_to(theirs / packages / "same.py")
+    (own / packages / "changed.py").write_text("WIDTH = 12\n")
+
+    environment._share_bytecode(venv)
+    environment._share_bytecode(venv)  # once more: it is there
+    linked = list(own.rglob("*.pyc"))
+    assert linked == [_compiled(own / packages / "same.py")]
+    assert linked[0].samefile(_compiled(theirs / packages / "same.py"))
+
+
+def _compiled(source: Path) -> Path:
+    return source.parent / "__pycache__" / f"{source.stem}.cpython-313.pyc"
 
 
 def test_packages_that_venv_lacks_are_found(venv):
