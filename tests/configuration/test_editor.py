@@ -180,10 +180,7 @@ def test_a_folder_without_latin_letters_gets_the_project_name_that_dev_gives_it(
 @pytest.mark.parametrize("relative", [False, True])
 def test_the_history_of_a_work_tree_is_mounted_where_its_file_names_it(tmp_path, relative):
     main, tree = tmp_path / "the shop", tmp_path / "tree"
-    who = ("-c", "user.name=Test", "-c", "user.email=test@localhost")
-    _run("git", "init", "--quiet", str(main), directory=tmp_path)
-    commit = ("commit", "--quiet", "--allow-empty", "--message", "Begin")
-    _run("git", *who, *commit, directory=main)
+    _repository(main)
     _run("git", "worktree", "add", "--quiet", "-b", "topic", str(tree), directory=main)
     inside = f"{main}/.git"
     if relative:  # as git writes it with worktree.useRelativePaths
@@ -193,6 +190,26 @@ def test_the_history_of_a_work_tree_is_mounted_where_its_file_names_it(tmp_path,
     written = f"GIT_HISTORY={main}/.git\nGIT_HISTORY_INSIDE={inside}\n"
     assert initialize(tree, "", uid=0) == written
     assert initialize(main, "", uid=0) == ""
+
+
+@pytest.mark.parametrize("folder", ["shop", "libs/the shop"])
+def test_the_history_of_a_submodule_leads_to_the_checkout_in_the_container(tmp_path, folder):
+    _repository(tmp_path / "first")
+    _repository(tmp_path / "around")
+    add = ("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", "../first", folder)
+    _run("git", *add, directory=tmp_path / "around")
+    root, history = tmp_path / "around" / folder, tmp_path / "around/.git/modules" / folder
+    written = dict(line.split("=", 1) for line in initialize(root, "", uid=0).splitlines())
+
+    assert written["GIT_HISTORY"] == str(history)
+    inside = written["GIT_HISTORY_INSIDE"]
+    source, target = written["GIT_SUBMODULE"].split(":")
+    assert (root / source).read_text() == f"gitdir: {inside}\n"
+    assert target == "/app/.git"
+    place = root / Path(inside).relative_to("/app")
+    assert place.is_dir()
+    worktree = _run("git", "config", "core.worktree", directory=root).strip()
+    assert Path(os.path.normpath(place / worktree)).readlink() == Path("/app")
 
 
 def test_a_web_of_dev_up_is_removed_because_the_editor_would_open_it_as_it_is(tmp_path):
@@ -207,6 +224,13 @@ def test_a_web_of_dev_up_is_removed_because_the_editor_would_open_it_as_it_is(tm
     docker.chmod(0o755)
     initialize(tmp_path, "", uid=0)
     assert (tmp_path / "removed").read_text() == "plain\n"
+
+
+def _repository(root: Path) -> None:
+    who = ("-c", "user.name=Test", "-c", "user.email=test@localhost")
+    _run("git", "init", "--quiet", str(root), directory=root.parent)
+    commit = ("commit", "--quiet", "--allow-empty", "--message", "Begin")
+    _run("git", *who, *commit, directory=root)
 
 
 def initialize(directory: Path, before: str, uid: int) -> str:

@@ -721,8 +721,8 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "GIT_HISTORY",
         "Compose",
-        "The folder .git of the main checkout, if this one is a work tree of git. It is mounted\n"
-        "in the dev container; .devcontainer/initialize sets it.",
+        "Where git keeps the history of this checkout, if it is a work tree or a submodule. It is\n"
+        "mounted in the dev container; .devcontainer/initialize sets it.",
         default="./.devcontainer",
         example="/home/you/shop/.git",
         reader="compose",
@@ -733,6 +733,15 @@ CONTRACT: tuple[Variable, ...] = (
         "Where the dev container mounts GIT_HISTORY: the place that .git names.",
         default="/app/.devcontainer",
         example="/home/you/shop/.git",
+        reader="compose",
+    ),
+    Variable(
+        "GIT_SUBMODULE",
+        "Compose",
+        "The mount of a .git that names GIT_HISTORY_INSIDE, if this checkout is a submodule;\n"
+        "also set by .devcontainer/initialize.",
+        default="./.vscode:/app/.vscode",
+        example="./.dev/submodule.git:/app/.git",
         reader="compose",
     ),
     Variable(
