@@ -50,7 +50,7 @@ def home(request: HttpRequest) -> HttpResponse:
     context = {
         **answered_for,
         "stack": settings.STACK_NAME,
-        "hue": crc32(settings.STACK_NAME.encode()) % HUES,
+        "hues": divmod(crc32(settings.STACK_NAME.encode()) % HUES**2, HUES),
         "single": settings.SINGLE_TENANT,
         "live": live_part(request),
         "sends_events": server_name(request) == "asgi",

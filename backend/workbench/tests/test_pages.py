@@ -66,7 +66,10 @@ def test_it_names_the_stack_to_tell_the_pages_of_several_checkouts_apart(bench, 
     settings.STACK_NAME = "shop-my-branch"
     page = bench.get("/").content.decode()
     assert "<title>shop-my-branch · Workbench · Test1" in page
-    assert re.search(r'class="top hue-[0-5]"', page)
+    colours = r'class="top" style="--own: var\(--hue-[0-5]\); --second: var\(--hue-[0-5]\)"'
+    settings.STACK_NAME = "shop-other"
+    other = bench.get("/").content.decode()
+    assert re.search(colours, page)[0] != re.search(colours, other)[0]
 
 
 def test_stacks_of_one_machine_have_cookies_of_different_names():
