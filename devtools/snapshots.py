@@ -42,7 +42,7 @@ _PATIENCE = 60  # time limit in seconds for a release in progress
 _TRIES = 5
 _IN_USE = "is being accessed by other users"
 _COPYING = 600  # time limit in seconds for a copy
-_DECLARE = "declare it: docs/data.md, under masked copies"
+_DECLARE = "declare it: docs/data.md, copies without personal data"
 
 _FACTS = """
 SELECT json_build_object(

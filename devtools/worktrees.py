@@ -89,7 +89,7 @@ def add(engine: Engine, terminal: Terminal, branch: str, *, copied: str = "") ->
     `copied` is ALL or MASKED, or empty for a stack without data.
 
     Raises:
-        DevError: before anything is made, or if the copy fails; the work tree stays.
+        DevError: before anything is made; or if the new stack fails, and the work tree stays.
     """
     checkout = engine.checkout
     _must_be_outside(checkout)
@@ -98,21 +98,27 @@ def add(engine: Engine, terminal: Terminal, branch: str, *, copied: str = "") ->
         raise DevError(f"{path} exists", f"git worktree list   or: rm -r '{path}'")
     if copied and not _running(engine, DATABASE):
         raise DevError("the database does not run, so it cannot be copied", "./dev up")
-    # As git does, a branch that only a remote has is made here and follows it.
-    refs = (f"refs/heads/{branch}", f"refs/remotes/*/{branch}")
-    known = git(checkout, "for-each-ref", *refs)
-    new = (str(path), branch) if known else ("-b", branch, str(path))
-    git(checkout, "worktree", "add", *new)
-    tree = WorkTree(path, branch)
-    _carry(checkout, path)
-    terminal.mark(Mark.GOOD, f"{path} has the branch {branch}")
-    other = tree.checkout(checkout)
-    try:
-        if copied:
-            _copy_data(engine, other, terminal, masked=copied == MASKED)
-        return _dev(other, engine, "up")
-    finally:
-        terminal.say(f"  to remove it with its data: ./dev worktree remove {branch}")
+    with tempfile.TemporaryFile() as dump:
+        if copied:  # first, because what prevents it should leave nothing behind
+            _dump(engine, terminal, dump, masked=copied == MASKED)
+        # As git does, a branch that only a remote has is made here and follows it.
+        refs = (f"refs/heads/{branch}", f"refs/remotes/*/{branch}")
+        known = git(checkout, "for-each-ref", *refs)
+        new = (str(path), branch) if known else ("-b", branch, str(path))
+        git(checkout, "worktree", "add", *new)
+        tree = WorkTree(path, branch)
+        _carry(checkout, path)
+        terminal.mark(Mark.GOOD, f"{path} has the branch {branch}")
+        other = tree.checkout(checkout)
+        try:
+            if copied:
+                _restore(engine, other, terminal, dump)
+            if copied == ALL:  # any file may have personal data
+                with terminal.step("copying the files"):
+                    engine.copy_files_to(other)
+            return _dev(other, engine, "up")
+        finally:
+            terminal.say(f"  to remove it with its data: ./dev worktree remove {branch}")
 
 
 def remains(tree: WorkTree, checkout: Checkout, terminal: Terminal) -> list[str]:
@@ -198,27 +204,25 @@ def _assigned(line: str) -> str:
     return found[1] if found else ""
 
 
-def _copy_data(engine: Engine, other: Checkout, terminal: Terminal, *, masked: bool) -> None:
-    """Copy files, roles and database into the new stack, of which only the data services start.
-
-    If `masked`, no file: any may have personal data. The new stack never has the original rows.
-    """
-    target = ENGINES[engine.name](other, terminal)
-    # A command that needs only the data services: it makes the image or the environment, too.
-    if status := _dev(other, engine, "manage", "version"):
-        raise DevError("the new stack's database did not start", f"exit status {status}; see above")
-    title = "copying the database" + (", without personal data" if masked else "")
-    with terminal.step(title), tempfile.TemporaryFile() as file:
+def _dump(engine: Engine, terminal: Terminal, file: IO[bytes], *, masked: bool) -> None:
+    """Write roles and database to `file`; if `masked`, without personal data."""
+    title = "reading the database" + (", without personal data" if masked else "")
+    with terminal.step(title):
         if masked:
             with Snapshots(engine, engine.checkout).masked() as copy:
                 _script(engine, "dump", into=file, database=copy)
         else:
             _script(engine, "dump", into=file)
-        file.seek(0)
-        _script(target, "restore", given=file)
-    if not masked:
-        with terminal.step("copying the files"):
-            engine.copy_files_to(other)
+    file.seek(0)
+
+
+def _restore(engine: Engine, other: Checkout, terminal: Terminal, file: IO[bytes]) -> None:
+    """Fill the new stack's database from `file`; only its data services start."""
+    # A command that needs only the data services: it makes the image or the environment, too.
+    if status := _dev(other, engine, "manage", "version"):
+        raise DevError("the new stack's database did not start", f"exit status {status}; see above")
+    with terminal.step("copying the database"):
+        _script(ENGINES[engine.name](other, terminal), "restore", given=file)
 
 
 def _script(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import tempfile
 import urllib.parse
 import urllib.request
 from http.client import HTTPConnection
@@ -158,6 +159,11 @@ def test_a_work_tree_has_its_own_stack_with_the_data_of_this_one(venv, tmp_path)
         assert not other.root.exists()
 
         first.up()
+        first.sql("CREATE TABLE test1.undeclared (email text)")
+        refused = first.dev("worktree", "add", "feature/one", "--masked")
+        assert "undeclared" in refused.stderr
+        assert not other.root.exists()
+        first.sql("DROP TABLE test1.undeclared")
         first.sql("CREATE TABLE public.kept ()")
         store = f"{KEPT}; from io import BytesIO; files.save('kept.txt', BytesIO(b'kept'))"
         assert first.dev("manage", "shell", "--tenant", "test1", "-c", store).returncode == 0
@@ -191,7 +197,9 @@ def test_a_work_tree_has_its_own_stack_with_the_data_of_this_one(venv, tmp_path)
         assert other.dev("down", "--volumes", "--yes").returncode == 0
         engine = EmbeddedEngine(Checkout(first.root, first.variables), Terminal())
         theirs = Checkout(other.root, other.variables)
-        worktrees._copy_data(engine, theirs, Terminal(), masked=True)
+        with tempfile.TemporaryFile() as dump:
+            worktrees._dump(engine, Terminal(), dump, masked=True)
+            worktrees._restore(engine, theirs, Terminal(), dump)
         found = "SELECT string_agg(email, ' ') FROM test1.users_user"
         assert first.sql(found) == ACCOUNT[0]
         assert re.fullmatch(r"masked-\w+@example\.invalid", other.sql(found))
