@@ -31,6 +31,7 @@ from . import (
     tenancy,
     webs,
     workspace,
+    worktrees,
 )
 from .measure import Measure
 
@@ -45,6 +46,7 @@ PARTS: dict[str, Part] = {
     "requests": requests.measure,
     "tasks": tasks.measure,
     "workspace": workspace.measure,
+    "worktrees": worktrees.measure,
     "aws": aws.measure,
     "tenancy": tenancy.measure,
     "api": api.measure,
