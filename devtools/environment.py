@@ -98,7 +98,7 @@ def ensure_beside(checkout: Checkout, terminal: Terminal, lock: str) -> Path:
 
     Raises DevError if the installation fails.
     """
-    directory = _home(checkout) / Path(lock).stem
+    directory = _beside(checkout, lock)
     stamp = directory / _STAMP
     wanted = _digest(checkout.read(lock))
     with checkout.lock(terminal, "set-up of .venv", name="venv"):
@@ -108,6 +108,14 @@ def ensure_beside(checkout: Checkout, terminal: Terminal, lock: str) -> Path:
                 _do(checkout, step, command, "the installation")
             stamp.write_text(wanted)
     return directory
+
+
+def _beside(checkout: Checkout, lock: str) -> Path:
+    name = Path(lock).stem
+    if inside(checkout.root):
+        # Not into the image's Python: this user may not, and the next container would lack it.
+        return checkout.state / f"{name}-{sys.implementation.cache_tag}"
+    return _home(checkout) / name
 
 
 def python(checkout: Checkout) -> Path:

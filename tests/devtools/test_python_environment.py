@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import py_compile
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,13 @@ def test_bytecode_of_the_same_files_is_linked_from_other_work_trees(venv, monkey
 
 def _compiled(source: Path) -> Path:
     return source.parent / "__pycache__" / f"{source.stem}.cpython-313.pyc"
+
+
+def test_a_dev_container_has_packages_of_a_tool_in_the_checkout(venv, monkeypatch):
+    assert environment._beside(venv, environment.PROTOCOL) == venv.root / ".venv" / "mcp"
+    monkeypatch.setattr(environment, "inside", lambda _: True)
+    version = sys.implementation.cache_tag
+    assert environment._beside(venv, environment.PROTOCOL) == venv.root / f".dev/mcp-{version}"
 
 
 def test_packages_that_venv_lacks_are_found(venv):
