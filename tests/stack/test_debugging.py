@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import shlex
+import subprocess
 import zipfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -103,6 +104,31 @@ def test_the_sidecars_run_beside_it(workspace):
     declared = workspace.compose("config", "--services").stdout.split()
     running = workspace.containers().keys()
     assert set(declared) - running <= {"image", "migrate"}  # these run once
+
+
+# https://modelcontextprotocol.io/specification/2025-06-18/basic/lifecycle
+ME = {"name": "test", "version": "1"}
+HELLO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": ME}
+MESSAGES = (
+    {"id": 1, "method": "initialize", "params": HELLO},
+    {"method": "notifications/initialized"},
+    {"id": 2, "method": "tools/call", "params": {"name": "status", "arguments": {}}},
+)
+
+
+def test_the_server_for_assistants_runs_in_it(workspace):
+    workspace.inside("./dev", "mcp", "--install", timeout=300)
+    container = workspace.containers("web")["web"]
+    command = ["docker", "exec", "--interactive", "--workdir", FOLDER, container, "./dev", "mcp"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        for message in MESSAGES:
+            print(json.dumps({"jsonrpc": "2.0", **message}), file=server.stdin, flush=True)
+        hello, answer = (json.loads(server.stdout.readline()) for _ in range(2))
+        server.stdin.close()
+    assert hello["id"] == 1
+    assert json.loads(answer["result"]["content"][0]["text"])["engine"] == "devcontainer"
 
 
 def test_the_tests_run_in_it(workspace):
