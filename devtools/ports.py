@@ -124,10 +124,10 @@ def held_by(ancestor: int, port: int) -> bool:
 
     On systems that do not show the owner of a port: whether any process listens.
     """
-    found = processes.listening(port)
-    if found is None:
-        return not is_free(port)
-    return any(ancestor in processes.ancestry(process) for process in found)
+    if is_free(port):
+        return False  # the tables of connections take long to read
+    found = processes.listens_below(ancestor, port)
+    return True if found is None else found
 
 
 def listens(port: int, table: str | None = None) -> bool:

@@ -66,8 +66,23 @@ def marked(wanted: Mapping[str, str]) -> list[int]:
 def listening(port: int) -> list[int] | None:
     """This user's processes that listen on `port`; None if this machine does not tell."""
     if _in_proc():
-        return list(_having(_sockets(port, _LISTENING, table())))
+        sockets = _sockets(port, _LISTENING, table())
+        every = (int(path.name) for path in PROC.glob("[0-9]*")) if sockets else ()
+        return [process for process in every if _has(process, sockets)]
     return _using(port, _LISTENING)
+
+
+def listens_below(ancestor: int, port: int) -> bool | None:
+    """Whether the process `ancestor`, or a descendant, listens on `port`; else as `listening`."""
+    if not _in_proc():
+        found = listening(port)
+        return None if found is None else any(ancestor in ancestry(one) for one in found)
+    # Most listen themselves, and the open files of all processes take long to read.
+    sockets = _sockets(port, _LISTENING, table())
+    return bool(sockets) and (
+        _has(ancestor, sockets)
+        or any(_has(process, sockets) for process in with_descendants([ancestor]))
+    )
 
 
 def listens(port: int, among: str | None = None) -> bool | None:
@@ -180,11 +195,12 @@ def _sockets(port: int, state: str, among: str) -> set[str]:
     }
 
 
-def _having(sockets: set[str]) -> Iterator[int]:
-    for process in PROC.glob("[0-9]*") if sockets else ():
-        with contextlib.suppress(OSError):  # gone, or another user's
-            if any(_target(file) in sockets for file in (process / "fd").iterdir()):
-                yield int(process.name)
+def _has(process: int, sockets: set[str]) -> bool:
+    """Whether a process has any of `sockets` open."""
+    try:
+        return any(_target(file) in sockets for file in (PROC / str(process) / "fd").iterdir())
+    except OSError:  # gone, or another user's
+        return False
 
 
 def _target(file: Path) -> str:

@@ -12,6 +12,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Callable
 
@@ -128,8 +129,8 @@ class Declaration:
     def long_running(self) -> list[str]:
         return [name for name, service in self.services.items() if not service.one_shot]
 
-    @property
-    def ports(self) -> list[Port]:
+    @cached_property
+    def ports(self) -> Sequence[Port]:
         return [port for service in self.services.values() for port in service.ports]
 
     @property

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from front_door import ROOT
 
-from devtools import chosen_ports, ports
+from devtools import chosen_ports, ports, processes
 from devtools.checkout import Checkout
 from devtools.chosen_ports import COMPOSE, EMBEDDED
 from devtools.declared.compose import port_variable
@@ -143,6 +143,23 @@ def test_a_port_is_held_by_its_listener_and_its_ancestors(listener):
     with subprocess.Popen(["sleep", "30"], start_new_session=True) as other:
         assert not ports.held_by(other.pid, listener)
         other.kill()
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="this system has no /proc/net/tcp")
+def test_who_holds_a_port_is_asked_of_few_processes_and_of_none_if_it_is_free(
+    listener, monkeypatch
+):
+    """A start asks repeatedly, on machines with many processes and connections."""
+    asked = []
+    has = processes._has
+    monkeypatch.setattr(processes, "_has", lambda *one: asked.append(one[0]) or has(*one))
+    assert ports.held_by(os.getpid(), listener)
+    assert asked == [os.getpid()]
+    monkeypatch.setattr(processes, "table", lambda: pytest.fail("it reads the connections"))
+    with socket.socket() as silent:
+        silent.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # may be shared until it listens
+        silent.bind((ports.LOOPBACK, 0))
+        assert not ports.held_by(os.getpid(), silent.getsockname()[1])
 
 
 @pytest.mark.parametrize("text", ["", "0", "65536", "-1", "8000x", "८०००"])
