@@ -170,10 +170,10 @@ def test_a_database_that_hangs_is_noticed_and_the_connection_given_up(as_app):
     assert connection.is_usable()
     psycopg_connection = connection.connection
     # A server that is busy does not answer either, and for this connection that is the same.
-    psycopg_connection.pgconn.send_query(b"SELECT pg_sleep(5)")
+    psycopg_connection.pgconn.send_query(b"SELECT pg_sleep(60)")
     began = time.monotonic()
     assert not connection.is_usable()
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 30
     pid = psycopg_connection.info.backend_pid
     connection.close()
     assert not connection.is_usable()

@@ -73,7 +73,7 @@ def program(tmp_path):
     made.start()
     yield made
     made.process.terminate()
-    assert made.process.wait(timeout=20) == 0
+    assert made.process.wait(timeout=60) == 0
 
 
 def test_an_edit_restarts_the_program(program):
@@ -136,7 +136,7 @@ def test_a_program_that_fails_at_its_very_first_start_is_reported(tmp_path):
     program = Program(tmp_path)
     program.write("raise SystemExit(7)\n")
     program.start()
-    assert program.process.wait(timeout=20) == 7
+    assert program.process.wait(timeout=60) == 7
 
 
 def test_under_a_debugger_even_that_waits_for_the_mended_file(tmp_path):
@@ -147,7 +147,7 @@ def test_under_a_debugger_even_that_waits_for_the_mended_file(tmp_path):
     program.edit(101)
     program.shows(101)
     program.process.terminate()
-    assert program.process.wait(timeout=20) == 0
+    assert program.process.wait(timeout=60) == 0
 
 
 def test_a_program_that_may_succeed_without_an_edit_is_tried_again(tmp_path):
@@ -163,7 +163,7 @@ def test_a_program_that_may_succeed_without_an_edit_is_tried_again(tmp_path):
     program.shows(100)
     assert "it starts again in a moment" in program.output.read_text()
     program.process.terminate()
-    assert program.process.wait(timeout=20) == 0
+    assert program.process.wait(timeout=60) == 0
 
 
 def test_a_program_that_is_done_is_not_run_again(tmp_path):
@@ -171,7 +171,7 @@ def test_a_program_that_is_done_is_not_run_again(tmp_path):
     program = Program(tmp_path)
     (tmp_path / "program.py").write_text("print('done')\n")
     program.start()
-    assert program.process.wait(timeout=20) == 0
+    assert program.process.wait(timeout=60) == 0
     assert program.output.read_text() == "done\n"
 
 
@@ -210,13 +210,13 @@ def test_it_ends_when_packages_are_to_be_installed(unlocked, fails):
     note = unlocked.place.parent / ".dev" / "packages"
     note.parent.mkdir()
     note.write_text("asked")
-    assert unlocked.process.wait(timeout=20) == 0
+    assert unlocked.process.wait(timeout=60) == 0
 
 
 def test_the_program_ends_with_the_process_around_it(program):
     pid = int(program.shows(100)[1])
     program.process.send_signal(signal.SIGTERM)
-    assert program.process.wait(timeout=20) == 0
+    assert program.process.wait(timeout=60) == 0
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 
@@ -365,7 +365,7 @@ def test_a_socket_outlives_the_program_and_an_edit_waits_for_no_request(tmp_path
         (tmp_path / "go on").touch()
         assert slow.result(30) == "100"
     program.process.terminate()
-    assert program.process.wait(timeout=20) == 0
+    assert program.process.wait(timeout=60) == 0
 
 
 def _listens(port: int) -> bool:

@@ -28,7 +28,7 @@ def _no_broker(monkeypatch):
 
 def at_once(function, arguments):
     """Call the function once for each argument, all together; return results or exceptions."""
-    start = Barrier(len(arguments), timeout=10)
+    start = Barrier(len(arguments), timeout=60)
 
     def run(argument):
         try:

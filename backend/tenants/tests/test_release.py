@@ -5,7 +5,6 @@ import re
 import secrets
 import subprocess
 import sys
-import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -21,6 +20,7 @@ from django.db.models.signals import post_migrate
 from django_tenants.utils import schema_context, schema_exists
 from structlog.testing import capture_logs
 
+from core.tests.waiting import wait_until
 from tenants import locks
 from tenants import migration as migration_module
 from tenants import release as release_module
@@ -336,9 +336,7 @@ def bare_database():
         finally:
             # A session of app ends a moment after it was closed, and is not ours to terminate.
             left = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s"
-            deadline = time.monotonic() + 10
-            while maintenance.execute(left, [name]).fetchone()[0] and time.monotonic() < deadline:
-                time.sleep(0.01)
+            wait_until(lambda: not maintenance.execute(left, [name]).fetchone()[0], within=60)
             maintenance.execute(f"DROP DATABASE {name}")
 
 
