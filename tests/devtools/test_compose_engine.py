@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -19,6 +20,9 @@ from small_stack import BASE_IMAGE, STACK, lacks
 from devtools import ports
 from devtools.engines.compose import ComposeEngine
 from devtools.readiness import wait_until
+
+# Each, by its file, until that is deleted: see stack/.
+FAULTS = ("silent", "pending", "hold", "crash", "crash-db")
 
 pytestmark = [
     pytest.mark.stack,
@@ -38,6 +42,15 @@ def stack(workspace: Workspace):
 
 
 @pytest.fixture(scope="module")
+def data_services(tmp_path_factory):
+    """A small stack of which no command starts more than what a test or a release needs."""
+    workspace = Workspace.copied_to(tmp_path_factory.mktemp("data") / "my checkout")
+    small_stack.put_into(workspace)
+    yield workspace
+    small_stack.clean(workspace)
+
+
+@pytest.fixture(scope="module")
 def shared(tmp_path_factory):
     """One small stack for all tests that need none of their own."""
     workspace = Workspace.copied_to(tmp_path_factory.mktemp("shared") / "my checkout")
@@ -52,10 +65,18 @@ def up(shared: Workspace):
     kept = dict(shared.variables)
     _up(shared)
     yield shared
-    for file in (".env", "docker-compose.debug.yml", "silent"):
+    for file in (".env", "docker-compose.debug.yml", *FAULTS):
         (shared.root / file).unlink(missing_ok=True)
     shared.variables.clear()
     shared.variables.update(kept)
+
+
+@pytest.fixture
+def held(up: Workspace):
+    """The shared stack, with migrations to apply whose release lasts until `hold` is deleted."""
+    up.write("hold", "")
+    up.write("pending", "")
+    return up
 
 
 def _up(stack: Workspace, *arguments: str) -> str:
@@ -86,6 +107,7 @@ def _containers(stack: Workspace) -> dict[str, str]:
 
 def test_up_shows_each_service_and_a_second_one_changes_nothing(stack):
     first = _up(stack)
+    assert "building" in first
     for service in ("db", "redis", "web", "worker"):
         assert any(line.split()[1:3] == [service, "healthy"] for line in first.splitlines())
     assert "migrate  completed" in first
@@ -122,19 +144,15 @@ def test_up_debug_keeps_a_server_that_is_debugged(up):
     assert "served by gunicorn" in _up(up, "--debug")
 
 
-def test_a_command_that_cannot_be_debugged_in_its_container_is_refused(stack):
-    stack.variables["DEBUGPY_RUNNING"] = "true"  # debugpy sets this for its children
-    done = stack.dev("manage", "check")
+def test_a_command_that_cannot_be_debugged_in_its_container_is_refused(up):
+    up.variables["DEBUGPY_RUNNING"] = "true"  # debugpy sets this for its children
+    done = up.dev("manage", "check")
     assert done.returncode == 1
     assert "debug the command in the dev container" in done.stderr
 
 
-def test_status_says_what_is_down_and_up_repairs_it(stack):
-    down = stack.dev("status", "--json")
-    assert down.returncode == 0
-    assert json.loads(down.stdout)["state"] == "down"
-    _up(stack)
-    shown = json.loads(stack.dev("status", "--json").stdout)
+def test_status_says_what_stopped_and_up_repairs_it(up):
+    shown = json.loads(up.dev("status", "--json").stdout)
     assert shown["state"] == "up"
     assert [*shown] == [
         *("engine", "project", "state", "server", "services", "health", "addresses", "tenants"),
@@ -145,13 +163,13 @@ def test_status_says_what_is_down_and_up_repairs_it(stack):
     }
     assert shown["health"]["checks"]["database"] == {"status": "ok", "latency_ms": 1.2}
 
-    project = stack.variables["COMPOSE_PROJECT_NAME"]
+    project = up.variables["COMPOSE_PROJECT_NAME"]
     subprocess.run(["docker", "stop", f"{project}-worker-1"], check=True, capture_output=True)
-    failing = stack.dev("status")
+    failing = up.dev("status")
     assert failing.returncode == 1
     assert "stopped" in failing.stdout
-    _up(stack)
-    assert stack.dev("status").returncode == 0
+    _up(up)
+    assert up.dev("status").returncode == 0
 
 
 def test_a_container_that_only_runs_the_image_is_no_service(up):
@@ -196,7 +214,7 @@ def test_another_checkout_on_a_port_that_is_declared_now_is_not_reported(up):
 
 def test_up_succeeds_only_if_health_is_ok(up):
     up.write("silent", "")
-    done = up.dev("up", "--timeout", "10")
+    done = up.dev("up", "--timeout", "3")
     assert done.returncode == 1
     assert "✔ up" not in done.stdout
     assert f"http://localhost:{up.variables['WEB_PORT']}/" in done.stdout
@@ -221,29 +239,22 @@ def test_a_restart_restarts_a_service_after_those_that_it_waits_for():
     assert engine._waves(["web"]) == [["web"]]
 
 
-def test_a_failing_service_is_named_with_its_last_words(stack):
-    stack.write("crash", "")
-    done = stack.dev("up")
+@pytest.mark.parametrize(
+    ("service", "fault", "state"), [("worker", "crash", "crashing"), ("db", "crash-db", "")]
+)
+def test_a_failing_service_is_named_with_its_last_words(up, service, fault, state):
+    """Also one that others wait for."""
+    up.write(fault, f"the last words of {service}\n")
+    container = f"{up.variables['COMPOSE_PROJECT_NAME']}-{service}-1"
+    subprocess.run(["docker", "restart", container], check=True, capture_output=True)
+    wait_until(lambda: _restarts(container), 60, "it did not crash")
+    done = up.dev("up")
     assert done.returncode == 1
-    assert "the worker's last words" in done.stdout
-    assert "error: worker: crashing" in done.stderr
-    assert "./dev logs worker" in done.stderr
-    (stack.root / "crash").unlink()
-    _up(stack)
-
-
-def test_a_failing_service_that_others_wait_for_is_named_with_its_last_words(stack):
-    _up(stack)
-    stack.write("crash-db", "the database's last words\n")
-    database = f"{stack.variables['COMPOSE_PROJECT_NAME']}-db-1"
-    subprocess.run(["docker", "restart", database], check=True, capture_output=True)
-    wait_until(lambda: _restarts(database), 30, "it did not crash")
-    done = stack.dev("up")
-    assert done.returncode == 1
-    assert "the database's last words" in done.stdout
-    assert "error: db: " in done.stderr
-    (stack.root / "crash-db").unlink()
-    _up(stack)
+    assert f"the last words of {service}" in done.stdout
+    assert f"error: {service}: {state}" in done.stderr
+    assert f"./dev logs {service}" in done.stderr
+    (up.root / fault).unlink()
+    _up(up)
 
 
 def _restarts(container: str) -> int:
@@ -251,37 +262,36 @@ def _restarts(container: str) -> int:
     return int(subprocess.run(asked, check=True, capture_output=True).stdout)
 
 
-def test_what_is_not_ready_in_time_is_named(stack):
-    stack.write("hold", "")
-    done = stack.dev("up", "--timeout", "3")
+def test_what_is_not_ready_in_time_is_named(held):
+    done = held.dev("up", "--timeout", "3")
     assert done.returncode == 1
     assert "error: migrate: not ready after 3 s (running)" in done.stderr
 
 
-def test_ctrl_c_leaves_the_stack_as_it_is_and_says_how(stack):
-    stack.write("hold", "")
-    with stack.start("up") as child:
-        read_until(child, "migrate  running")
+def test_ctrl_c_leaves_the_stack_as_it_is_and_says_how(held):
+    with held.start("up") as child:
+        read_until(child, "migrate running")
         child.send_signal(signal.SIGINT)
-        output, errors = child.communicate(timeout=30)
+        output, errors = child.communicate(timeout=60)
     assert child.returncode == 130
     assert errors == ""
-    assert "db healthy, redis healthy, migrate running" in output
+    assert re.search(r"^stopped watching: .*\bdb \w+, redis \w+, migrate running, ", output, re.M)
     assert "./dev up continues from here" in output
 
 
-def test_the_second_of_two_concurrent_commands_waits(stack):
-    stack.write("hold", "")
-    with stack.start("up") as first:
-        read_until(first, "migrate  running")
-        with stack.start("up") as second:
+def test_the_second_of_two_concurrent_commands_waits(held):
+    released = held.root / "releases"
+    before = released.read_text()
+    with held.start("up") as first:
+        read_until(first, "migrate running")
+        with held.start("up") as second:
             read_until(second, "is at work here")
-            (stack.root / "hold").unlink()
-            output, errors = second.communicate(timeout=60)
-        first.communicate(timeout=60)
+            (held.root / "hold").unlink()
+            output, errors = second.communicate(timeout=120)
+        first.communicate(timeout=120)
     assert (first.returncode, second.returncode) == (0, 0), errors
     assert "already up, nothing changed" in output
-    assert (stack.root / "releases").read_text() == "released\n"
+    assert released.read_text() == f"{before}released\n"
 
 
 def test_a_taken_port_is_replaced_unless_it_was_chosen(stack):
@@ -316,7 +326,7 @@ def test_a_port_that_is_taken_during_the_start_is_replaced(stack):
         read_until(child, "migrate running")  # web starts after it
         with socket.create_server(("127.0.0.1", port)):
             (stack.root / "hold").unlink()
-            output, errors = child.communicate(timeout=60)
+            output, errors = child.communicate(timeout=120)
     assert child.returncode == 0, output + errors
     assert f"port {port} for web (WEB_PORT) is taken by " in errors
     assert json.loads((stack.root / ".dev" / "ports.json").read_text())["WEB_PORT"] != port
@@ -355,20 +365,20 @@ def test_ports_outlive_a_deleted_state_and_data_is_found_under_an_earlier_name(s
         small_stack.clean(renamed)
 
 
-def test_a_port_that_another_start_holds_is_taken(stack):
+def test_a_port_that_another_start_holds_is_taken(data_services, monkeypatch):
     with ports.Claims() as claims:
         port = ports.next_free(20000, free=claims.take)
-        stack.variables["WEB_PORT"] = str(port)
-        done = stack.dev("up")
+        monkeypatch.setitem(data_services.variables, "WEB_PORT", str(port))
+        done = data_services.dev("up")
     assert done.returncode == 1
     assert f"port {port} for web (WEB_PORT) is taken by a stack that is starting" in done.stderr
 
 
-def test_another_checkout_that_starts_under_the_same_name_is_left_alone(stack):
-    name = stack.variables["COMPOSE_PROJECT_NAME"]
+def test_another_checkout_that_starts_under_the_same_name_is_left_alone(data_services):
+    name = data_services.variables["COMPOSE_PROJECT_NAME"]
     with ports.Claims() as claims:
         assert claims.hold(name)
-        done = stack.dev("up")
+        done = data_services.dev("up")
     assert done.returncode == 1
     assert f"another checkout is starting under the project name {name}" in done.stderr
     assert f"COMPOSE_PROJECT_NAME={name}-2" in done.stderr
@@ -412,18 +422,17 @@ def test_data_of_another_checkout_of_the_same_name_is_left_alone(stack, tmp_path
     _up(stack)
 
 
-def test_the_image_is_built_when_its_inputs_change_and_only_then(stack):
-    assert "building" in _up(stack)
-    dockerfile = stack.root / "backend" / "Dockerfile"
+def test_an_image_that_cannot_be_built_is_named_with_its_last_words(up):
+    dockerfile = up.root / "backend" / "Dockerfile"
     sound = dockerfile.read_text()
     dockerfile.write_text(f"{sound}RUN echo the step that fails; exit 3\n")
-    done = stack.dev("up")
+    done = up.dev("up")
+    dockerfile.write_text(sound)
     assert done.returncode == 1
     assert "the step that fails" in done.stdout
     assert "could not be built" in done.stderr
-    assert "the step that fails" in (stack.root / ".dev" / "build.log").read_text()
-    dockerfile.write_text(sound)
-    assert "already up, nothing changed" in _up(stack)
+    assert "the step that fails" in (up.root / ".dev" / "build.log").read_text()
+    assert "already up, nothing changed" in _up(up)
 
 
 def test_a_locked_package_that_the_image_lacks_is_named(stack):
@@ -492,23 +501,26 @@ def test_profiles_in_the_environment_do_not_start_the_tests(up):
     assert "test" not in _containers(up)
 
 
-def test_the_tests_arguments_and_exit_status_are_passed_through(stack):
-    first = stack.dev("test")
+def test_the_tests_arguments_and_exit_status_are_passed_through(data_services):
+    first = data_services.dev("test")
     assert "db and redis keep running; ./dev down stops them" in first.stdout
-    assert set(_containers(stack)) == {"db", "redis"}
-    filtered, helped = stack.dev("test", "-k", "name"), stack.dev("test", "--", "-h")
+    assert set(_containers(data_services)) == {"db", "redis"}
+    filtered, helped = (
+        data_services.dev("test", "-k", "name"),
+        data_services.dev("test", "--", "-h"),
+    )
     for done, status, passed in ((first, 0, ""), (filtered, 2, "-k name"), (helped, 1, "-h")):
         assert done.returncode == status
         assert f"tested: {passed}" in done.stdout
         assert ("tests passed" in done.stdout) is (status == 0)
 
 
-def test_manage_runs_beside_the_database_and_its_files_are_the_callers(stack):
+def test_manage_runs_beside_the_database_and_its_files_are_the_callers(data_services):
     for arguments in ("makemigrations users --name it", "manage squashmigrations users 0002"):
-        done = stack.dev(*arguments.split())
+        done = data_services.dev(*arguments.split())
         assert done.returncode == 0, done.stderr
         assert f"managed: {arguments.removeprefix('manage ')}" in done.stdout
-        written = stack.root / "written"
+        written = data_services.root / "written"
         assert written.stat().st_uid == os.getuid()
         written.unlink()
 
@@ -519,9 +531,9 @@ def test_an_account_gets_the_password_of_the_shell(up):
     assert "password: correct 'horse' $HOME\n" in done.stdout, done.stderr
 
 
-def test_a_command_inside_web_needs_web(stack):
+def test_a_command_inside_web_needs_web(data_services):
     for command in (("shell",), ("exec", "web", "true")):
-        done = stack.dev(*command)
+        done = data_services.dev(*command)
         assert done.returncode == 1
         assert "error: web is not running\n  start the stack: ./dev up" in done.stderr
 
@@ -538,6 +550,8 @@ def test_down_keeps_the_data_and_clean_deletes_it_only_with_yes(stack):
     _up(stack)
     volume = f"{stack.variables['COMPOSE_PROJECT_NAME']}_data"
     assert volume in stack.dev("down").stdout
+    down = stack.dev("status", "--json")
+    assert (down.returncode, json.loads(down.stdout)["state"]) == (0, "down")
     assert "nothing was running" in stack.dev("down").stdout
     for command in (("clean",), ("down", "--volumes")):
         refused = stack.dev(*command)
