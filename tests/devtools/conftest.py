@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from embedded_checkout import EmbeddedCheckout
 from front_door import ROOT, Workspace
+from running_stack import free_ports
 
-from devtools import environment
+from devtools import debuggers, environment
 from devtools.checkout import Checkout
 from devtools.terminal import Terminal
 
@@ -16,6 +19,18 @@ from devtools.terminal import Terminal
 def venv() -> Path:
     """The `.venv` that all checkouts of the tests share."""
     return environment.ensure(Checkout(ROOT), Terminal()).parent.parent
+
+
+@pytest.fixture(scope="session")
+def embedded(venv: Path, tmp_path_factory) -> Iterator[EmbeddedCheckout]:
+    """The stack without Docker of all tests that leave it as it was, in a repository with a
+    difficult name. Each brings it to the state that it needs."""
+    root = tmp_path_factory.mktemp("embedded") / "it's my 100% checkout; #2"
+    checkout = EmbeddedCheckout.make(root, venv)
+    checkout.commit("Begin")
+    checkout.variables |= free_ports(*(variable for variable, _ in debuggers.PORTS.values()))
+    yield checkout
+    checkout.clean()
 
 
 @pytest.fixture

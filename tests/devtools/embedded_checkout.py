@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 from front_door import ROOT, Workspace
@@ -14,7 +15,10 @@ from devtools.checkout import Checkout
 from devtools.embedded.places import Places
 from devtools.embedded.supervisor import Supervisor
 
-PARTS = ("dev", "devtools", "backend", "init-scripts", "requirements", "docker-compose.yml")
+PARTS = (
+    *("dev", "devtools", "backend", "init-scripts", "requirements", "docker-compose.yml"),
+    *(".gitignore", ".vscode"),
+)
 # The sample tenants, also in a product with a single one.
 FIXED = {"DEV_ENGINE": "embedded", "PYTHONIOENCODING": "utf-8", "SINGLE_TENANT": ""}
 KEPT = ("PATH", "HOME", "USER", "LANG", "TMPDIR", "PIP_CERT", "SSL_CERT_FILE")
@@ -37,6 +41,21 @@ class EmbeddedCheckout(Workspace):
             (root / ".venv").symlink_to(venv)
         variables = {name: os.environ[name] for name in KEPT if name in os.environ}
         return cls(root, {**variables, **FIXED})
+
+    def commit(self, subject: str) -> None:
+        """Commit all files on the branch `main`, in a repository that the first call makes."""
+        self.git("init", "--quiet", "--initial-branch", "main")
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--no-verify", "--message", subject)
+
+    def git(self, *words: str) -> str:
+        who = ("-c", "user.name=Test", "-c", "user.email=test@localhost")
+        variables = {**self.variables, "GIT_CONFIG_GLOBAL": "/dev/null"}
+        done = subprocess.run(
+            ["git", *who, *words], cwd=self.root, env=variables, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def up(self, *arguments: str) -> str:
         done = self.dev("up", *arguments)

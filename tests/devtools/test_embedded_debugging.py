@@ -15,13 +15,10 @@ import launch
 import pytest
 from embedded_checkout import EmbeddedCheckout
 from front_door import ROOT
-from running_stack import free_ports
 
-from devtools import debuggers, environment
-from devtools.checkout import Checkout
+from devtools import debuggers
 from devtools.debug_client import Direct, Editor
 from devtools.readiness import wait_until
-from devtools.terminal import Terminal
 
 pytestmark = pytest.mark.stack
 
@@ -42,14 +39,11 @@ SEND = (
 )
 
 
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory):
-    """A stack with ports for its debuggers."""
-    venv = environment.ensure(Checkout(ROOT), Terminal()).parent.parent
-    checkout = EmbeddedCheckout.make(tmp_path_factory.mktemp("embedded") / "debugged", venv)
-    checkout.variables |= free_ports(*(variable for variable, _ in debuggers.PORTS.values()))
-    yield checkout
-    checkout.clean()
+@pytest.fixture
+def stack(embedded):
+    """The stack, with no debugger."""
+    embedded.up()
+    return embedded
 
 
 def editors(stack: EmbeddedCheckout, name: str) -> list[Editor]:
@@ -135,7 +129,6 @@ def edit(stack: EmbeddedCheckout, old: str, new: str) -> None:
 
 @pytest.mark.parametrize("server", ENTRIES)
 def test_a_breakpoint_is_hit_in_web(stack, server):
-    stack.up()
     with editor(stack, ENTRIES[server]) as attached, ThreadPoolExecutor() as pool:
         attached.followed(1 if server == "runserver" else 2)
         attached.break_at(VIEW, line_of(VIEW, ANSWER))
@@ -153,7 +146,6 @@ def test_a_breakpoint_is_hit_in_web(stack, server):
 
 
 def test_no_request_is_refused_while_the_server_changes_and_reloads(stack):
-    stack.up()
     with asking(stack) as answered:
         for server in ("asgi", "runserver", "gunicorn"):
             assert stack.dev("serve", server, "--debug").returncode == 0
@@ -167,7 +159,6 @@ def test_no_request_is_refused_while_the_server_changes_and_reloads(stack):
 
 @pytest.mark.parametrize("server", ENTRIES)
 def test_an_edit_shows_while_a_request_is_paused_and_that_one_goes_on(stack, server):
-    stack.up()
     with editor(stack, ENTRIES[server]) as attached, ThreadPoolExecutor() as pool:
         attached.followed(1 if server == "runserver" else 2)
         attached.break_at(VIEW, line_of(VIEW, ANSWER))
@@ -185,7 +176,6 @@ def test_an_edit_shows_while_a_request_is_paused_and_that_one_goes_on(stack, ser
 
 
 def test_one_entry_starts_both_debuggers_and_attaches_to_them(stack):
-    stack.up()
     with ExitStack() as attached, ThreadPoolExecutor() as pool:
         web, worker = map(attached.enter_context, editors(stack, "Web and worker"))
         web.followed(2)
@@ -205,7 +195,6 @@ def test_one_entry_starts_both_debuggers_and_attaches_to_them(stack):
 
 
 def test_attaching_to_the_worker_keeps_a_server_that_is_debugged(stack):
-    stack.up()
     with editor(stack, "runserver (reload)") as attached:
         attached.followed(1)
         server = stack.pids()["web"]

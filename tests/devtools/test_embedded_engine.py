@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,7 +20,6 @@ import pytest
 from embedded_checkout import EmbeddedCheckout
 from emulated_aws import AWS_STATE, fetched
 from front_door import another_application, read_until, single_spaced
-from running_stack import free_ports
 
 from devtools import environment, ports
 from devtools.readiness import wait_until
@@ -43,7 +43,7 @@ import json, time
 from celery.result import AsyncResult
 from core.celery import app
 ids = {ids}
-end = time.monotonic() + 30
+end = time.monotonic() + 120
 while True:
     done = sum(AsyncResult(id, app=app).ready() for id in ids)
     if done >= len(ids) or time.monotonic() > end:
@@ -53,22 +53,30 @@ print(json.dumps(done))
 """
 
 
-@pytest.fixture(scope="module")
-def stack(venv, tmp_path_factory):
-    """A running stack for all tests that keep it running, in a directory with a difficult name."""
-    checkout = EmbeddedCheckout.make(
-        tmp_path_factory.mktemp("embedded") / "it's my 100% checkout; #2", venv
-    )
-    yield checkout
-    checkout.clean()
-
-
 @pytest.fixture
-def up(stack):
+def up(embedded):
     """The stack, healthy and under Gunicorn before each test."""
-    if not (stack.healthy() and stack.server() == "gunicorn"):
-        stack.up()
-    return stack
+    if not (embedded.healthy() and embedded.server() == "gunicorn"):
+        embedded.up()
+    return embedded
+
+
+@pytest.fixture(scope="module")
+def survived(embedded):
+    """Write a word into a table, and read it."""
+    embedded.up()
+    embedded.sql("CREATE TABLE public.survived (word text)")
+
+    def written(word: str) -> bool:
+        return embedded.sql(f"SELECT count(*) FROM public.survived WHERE word = '{word}'") == "1"
+
+    def write(word: str) -> Callable[[], bool]:
+        embedded.sql(f"INSERT INTO public.survived VALUES ('{word}')")
+        return lambda: written(word)
+
+    yield write
+    embedded.up()
+    embedded.sql("DROP TABLE public.survived")
 
 
 @pytest.fixture
@@ -107,7 +115,9 @@ def _alive(pids: dict[str, int]) -> list[str]:
 # The commands
 
 
-def test_up_shows_each_service_and_a_second_one_changes_nothing(stack):
+def test_up_shows_each_service_and_a_second_one_changes_nothing(embedded):
+    stack = embedded
+    stack.dev("down")
     first = stack.up()
     assert "engine: embedded (DEV_ENGINE)" in first
     for service in ("db", "redis", "web", "worker"):
@@ -207,56 +217,46 @@ def test_a_restart_keeps_the_chosen_server(up):
 
 
 def test_serve_debug_returns_when_an_editor_can_attach(up):
-    up.variables |= free_ports("WEB_DEBUG_PORT")
+    """Under the others, breakpoints are hit: test_embedded_debugging.py."""
     port = up.variables["WEB_DEBUG_PORT"]
-    try:
-        for server in ("asgi", "gunicorn", "runserver"):
-            done = up.dev("serve", server, "--debug")
-            assert done.returncode == 0, done.stdout + done.stderr
-            assert f"attach an editor to localhost:{port}" in done.stdout
-            assert ports.listens(int(port))
-            wait_until(up.healthy, 60, "not healthy under the debugger")
-            shown = json.loads(up.dev("status", "--json").stdout)["debuggers"]
-            expected = {"listening": True, "attached": False}
-            assert shown == {"web": {"address": f"127.0.0.1:{port}", **expected}}
-            with socket.create_connection(("127.0.0.1", port)):
-                assert "an editor is attached" in up.dev("status").stdout
-    finally:
-        del up.variables["WEB_DEBUG_PORT"]
-        up.up()
+    done = up.dev("serve", "runserver", "--debug")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"attach an editor to localhost:{port}" in done.stdout
+    assert ports.listens(int(port))
+    wait_until(up.healthy, 60, "not healthy under the debugger")
+    shown = json.loads(up.dev("status", "--json").stdout)["debuggers"]
+    expected = {"listening": True, "attached": False}
+    assert shown == {"web": {"address": f"127.0.0.1:{port}", **expected}}
+    with socket.create_connection(("127.0.0.1", port)):
+        assert "an editor is attached" in up.dev("status").stdout
+    up.up()
     assert not ports.listens(int(port))
 
 
 def test_up_debug_has_both_processes_under_debuggers(up):
-    chosen = free_ports("WEB_DEBUG_PORT", "WORKER_DEBUG_PORT")
-    up.variables |= chosen
+    chosen = [up.variables[name] for name in ("WEB_DEBUG_PORT", "WORKER_DEBUG_PORT")]
     try:
         up.up("--debug")
         shown = json.loads(up.dev("status", "--json").stdout)["debuggers"]
         assert {one["address"] for one in shown.values()} == {
-            f"127.0.0.1:{port}" for port in chosen.values()
+            f"127.0.0.1:{port}" for port in chosen
         }
         # The worker runs the task in a thread.
         done = up.python(COUNT.format(ids=up.python(SEND.format(count=5))))
         assert done == 5
     finally:
-        for name in chosen:
-            del up.variables[name]
         up.up()
 
 
-def test_a_debuggers_port_that_is_taken_is_named(up):
+def test_a_debuggers_port_that_is_taken_is_named(up, monkeypatch):
     with _listener() as server:
         port = server.getsockname()[1]
-        up.variables["WEB_DEBUG_PORT"] = str(port)
-        try:
-            for command in (("serve", "gunicorn", "--debug"), ("up", "--debug")):
-                done = up.dev(*command)
-                assert done.returncode == 1
-                assert f"port {port} for the debugger of web is taken by " in done.stderr
-                assert "choose another port: WEB_DEBUG_PORT=... in .env" in done.stderr
-        finally:
-            del up.variables["WEB_DEBUG_PORT"]
+        monkeypatch.setitem(up.variables, "WEB_DEBUG_PORT", str(port))
+        for command in (("serve", "gunicorn", "--debug"), ("up", "--debug")):
+            done = up.dev(*command)
+            assert done.returncode == 1
+            assert f"port {port} for the debugger of web is taken by " in done.stderr
+            assert "choose another port: WEB_DEBUG_PORT=... in .env" in done.stderr
     assert up.healthy()
 
 
@@ -283,7 +283,7 @@ def test_logs_have_the_services_name_before_each_line(up):
         up.dev("psql", "-c", "SELECT no_such_thing")
         read_until(following, "no_such_thing")
         following.send_signal(signal.SIGINT)
-        following.communicate(timeout=10)
+        following.communicate(timeout=60)
     assert "there is no service 'wbe'" in up.dev("logs", "wbe").stderr
 
 
@@ -308,9 +308,9 @@ def test_ctrl_c_in_tests_is_an_interrupt_and_not_a_failure(up):
 
 
 def test_doctor_invents_no_fault_on_a_busy_machine(up):
-    """Twenty runs, five at a time: more than this machine has processors."""
+    """Ten runs, five at a time: more than this machine has processors."""
     with ThreadPoolExecutor(5) as pool:
-        runs = list(pool.map(lambda _: up.dev("doctor", "--json", *STACK_CHECKS), range(20)))
+        runs = list(pool.map(lambda _: up.dev("doctor", "--json", *STACK_CHECKS), range(10)))
     checks = [one for run in runs for one in json.loads(run.stdout)["checks"]]
     assert [one for one in checks if one["state"] == "wrong"] == []
     assert {one["name"] for one in checks if one["state"] == "ok"} == {*STACK_CHECKS}
@@ -324,9 +324,8 @@ def test_restart_leaves_the_others_alone(up):
     assert {name for name in after if after[name] != before[name]} == {"worker"}
 
 
-def test_down_stops_in_order_and_the_data_stays(up):
-    up.sql("CREATE TABLE IF NOT EXISTS public.kept (word text)")
-    up.sql("INSERT INTO public.kept VALUES ('before')")
+def test_down_stops_in_order_and_the_data_stays(up, survived):
+    kept = survived("down")
     assert up.dev("down").returncode == 0
     assert not up.places.sockets.exists()
     log = (up.root / ".dev" / "logs" / "supervisor.log").read_text()
@@ -339,7 +338,7 @@ def test_down_stops_in_order_and_the_data_stays(up):
     assert (down.returncode, json.loads(down.stdout)["state"]) == (0, "down")
     assert "nothing was running" in up.dev("down").stdout
     up.up()
-    assert "before" in up.sql("SELECT word FROM public.kept")
+    assert kept()
 
 
 # Ports
@@ -444,10 +443,18 @@ def test_a_killed_aws_emulator_has_its_bucket_and_files_again(up):
     url, content = _stored(up)
     before = up.pids()
     os.kill(before["localstack"], signal.SIGKILL)
-    wait_until(lambda: not up.healthy(), 30, "the lost bucket is not noticed")
-    wait_until(up.healthy, 60, "nothing filled it")
-    assert fetched(url).text == content
+    wait_until(lambda: up.pids()["localstack"] not in (0, before["localstack"]), 60, "no new one")
+    wait_until(lambda: _fetched_again(url) == content, 120, "nothing filled it")
+    wait_until(up.healthy, 60, "not healthy again")
     assert up.pids()["web"] == before["web"]
+
+
+def _fetched_again(url: str) -> str:
+    """What a URL answers; empty if nothing answers yet."""
+    try:
+        return fetched(url).text
+    except OSError:
+        return ""
 
 
 def test_a_restart_of_everything_ends_healthy_with_all_of_its_data(up):
@@ -464,33 +471,31 @@ def test_a_restart_of_everything_ends_healthy_with_all_of_its_data(up):
 
 
 @pytest.mark.parametrize("service", ["db", "redis", "worker", "web"])
-def test_a_killed_process_comes_back_without_loss(up, service):
-    up.sql("CREATE TABLE IF NOT EXISTS public.survived (service text)")
+def test_a_killed_process_comes_back_without_loss(up, service, survived):
     if service == "redis":
         up.supervisor.stop({"worker": 30})  # so that queued tasks are kept
     ids = up.python(SEND.format(count=100))
-    up.sql(f"INSERT INTO public.survived VALUES ('{service}')")
+    kept = survived(service)
     before = up.pids()
     os.kill(before[service], signal.SIGKILL)
     if service == "redis":
-        wait_until(lambda: up.pids()["redis"] not in (0, before["redis"]), 20, "redis")
+        wait_until(lambda: up.pids()["redis"] not in (0, before["redis"]), 60, "redis")
         up.up()
-    wait_until(lambda: up.pids()[service] not in (0, before[service]), 20, f"no new {service}")
-    wait_until(up.healthy, 30, "not healthy again")
-    assert up.sql(f"SELECT count(*) FROM public.survived WHERE service = '{service}'") >= "1"
+    wait_until(lambda: up.pids()[service] not in (0, before[service]), 60, f"no new {service}")
+    wait_until(up.healthy, 120, "not healthy again")
+    assert kept()
     assert up.python(COUNT.format(ids=ids)) == len(ids)
     others = {"db", "redis", "web", "worker"} - {service} - ({"worker"} & {*before})
     assert {name: up.pids()[name] for name in others} == {name: before[name] for name in others}
 
 
-def test_only_orphans_of_a_killed_supervisor_are_stopped(up):
+def test_only_orphans_of_a_killed_supervisor_are_stopped(up, survived):
     mark = {MARK: str(up.root.parent), MARK_SERVICE: "web"}  # of another checkout
     with subprocess.Popen(["sleep", "3600"], env={**os.environ, **mark}) as stranger:
-        up.sql("CREATE TABLE IF NOT EXISTS public.survived (service text)")
-        up.sql("INSERT INTO public.survived VALUES ('supervisor')")
+        kept = survived("supervisor")
         before = up.pids()
         os.kill(up.supervisor_pid, signal.SIGKILL)
-        wait_until(lambda: not up.supervisor.answers, 10, "the supervisor lives")
+        wait_until(lambda: not up.supervisor.answers, 60, "the supervisor lives")
         done = up.dev("status")
         assert done.returncode == 1
         assert "no supervisor" in done.stdout
@@ -501,7 +506,7 @@ def test_only_orphans_of_a_killed_supervisor_are_stopped(up):
         assert stranger.poll() is None
         stranger.kill()
     assert up.healthy()
-    assert "1" in up.sql("SELECT count(*) FROM public.survived WHERE service = 'supervisor'")
+    assert kept()
     log = (up.root / ".dev" / "logs" / "db.log").read_text()
     assert "database system was shut down at" in log.rpartition("starting PostgreSQL")[2]
 
@@ -509,7 +514,7 @@ def test_only_orphans_of_a_killed_supervisor_are_stopped(up):
 def test_down_stops_orphans_of_a_killed_supervisor(up):
     before = up.pids()
     os.kill(up.supervisor_pid, signal.SIGKILL)
-    wait_until(lambda: not up.supervisor.answers, 10, "the supervisor lives")
+    wait_until(lambda: not up.supervisor.answers, 60, "the supervisor lives")
     assert "stopped: web, worker, localstack, redis, db" in up.dev("down").stdout
     assert not _alive(before)
 
@@ -525,12 +530,14 @@ def test_a_lock_file_of_a_dead_server_is_removed(up):
 def test_the_second_of_two_concurrent_commands_waits(up):
     up.dev("down")
     with up.start("up") as first:
-        read_until(first, "starting")
+        read_until(first, "localstack starting")
+        first.send_signal(signal.SIGSTOP)  # so that it is at work until the second one says so
         with up.start("up") as second:
-            output, errors = second.communicate(timeout=90)
-        first.communicate(timeout=90)
+            read_until(second, "which is at work here")
+            first.send_signal(signal.SIGCONT)
+            output, errors = second.communicate(timeout=300)
+        first.communicate(timeout=60)
     assert (first.returncode, second.returncode) == (0, 0), errors
-    assert "which is at work here" in output
     assert "already up, nothing changed" in output
 
 
@@ -616,10 +623,12 @@ def test_a_copy_of_a_running_checkout_starts_with_separate_data_and_ports(up, tm
     shutil.copytree(up.root, tmp_path / "copy", symlinks=True)
     copy = EmbeddedCheckout(tmp_path / "copy", dict(up.variables))
     try:
-        shown = copy.up()
-        assert f"a copy of {up.root}" in shown
+        # What needs the database starts it.
+        started = copy.dev("manage", "version")
+        assert started.returncode == 0, started.stderr
+        assert f"a copy of {up.root}" in started.stdout + started.stderr
         assert copy.sql("SELECT to_regclass('public.of_the_first') IS NULL") == "t"
-        services = ("web", "db", "redis", "localstack")
+        services = ("web", "db", "redis")
         assert {*map(copy.port, services)}.isdisjoint(map(up.port, services))
     finally:
         copy.clean()
@@ -670,13 +679,16 @@ only_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become an
 
 @only_root
 @pytest.mark.parametrize("namespaces", [True, False])
-def test_root_brings_it_up_in_a_checkout_that_is_closed_to_others(checkout, namespaces, tmp_path):
+def test_root_starts_the_database_in_a_checkout_that_is_closed_to_others(
+    checkout, namespaces, tmp_path
+):
     assert tmp_path.stat().st_mode & 0o077 == 0  # like /root
     if not namespaces:
         # As in a sandbox that forbids them.
         fake = checkout.write("fake/unshare", "#!/bin/sh\nexit 1\n", mode=0o755)
         checkout.variables["PATH"] = f"{fake.parent}:{checkout.variables['PATH']}"
-    checkout.up()
+    start_database = ("manage", "version")
+    assert checkout.dev(*start_database).returncode == 0
     owner = Path(f"/proc/{checkout.pids()['db']}").stat().st_uid
     assert owner == (0 if namespaces else 65534)
     checkout.sql("CREATE TABLE public.kept (word text)")
@@ -684,7 +696,7 @@ def test_root_brings_it_up_in_a_checkout_that_is_closed_to_others(checkout, name
     if not namespaces:
         # The same data with the other method.
         checkout.variables["PATH"] = checkout.variables["PATH"].partition(":")[2]
-        checkout.up()
+        assert checkout.dev(*start_database).returncode == 0
         assert checkout.sql("SELECT count(*) FROM public.kept") == "0"
     assert checkout.dev("down", "--volumes", "--yes").returncode == 0
     assert not (checkout.places.outside / "postgres").exists()
@@ -891,25 +903,22 @@ def test_a_web_that_is_older_than_a_migration_says_what_loads_it(up):
         up.dev("restart", "web", "worker")
 
 
-def test_a_database_that_is_ahead_of_a_branch_has_three_ways_back(checkout, venv, tmp_path):
+def test_a_database_that_is_ahead_of_a_branch_has_three_ways_back(up):
     def ahead() -> bool:
-        return "this code lacks: users.0099_nothing" in checkout.dev("doctor", "migrations").stdout
+        return "this code lacks: users.0099_nothing" in up.dev("doctor", "migrations").stdout
 
-    def typed(command: str, root: Path = checkout.root) -> None:
-        variables = {**checkout.variables, "GIT_CONFIG_GLOBAL": "/dev/null"}
+    def typed(command: str) -> None:
+        variables = {**up.variables, "GIT_CONFIG_GLOBAL": "/dev/null"}
         done = subprocess.run(
-            ["sh", "-c", command], cwd=root, env=variables, capture_output=True, text=True
+            ["sh", "-c", command], cwd=up.root, env=variables, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
-    checkout.write(".gitignore", ".dev/\n.venv\n__pycache__/\n")
-    name = "git -c user.name=A -c user.email=a@example.com commit --quiet --message"
-    typed(f"git init --quiet --initial-branch main && git add . && {name} All")
-    checkout.up()
     typed("./dev snapshot save before")
     typed("git switch --quiet --create other")
-    _, before = _add_migration(checkout)
-    typed(f"git add . && {name} Add && ./dev migrate && git switch --quiet main")
+    _, before = _add_migration(up)
+    up.commit("Add")
+    typed("./dev migrate && git switch --quiet main")
     wait_until(ahead, 60, "the fault is not found")
 
     typed("./dev snapshot restore before")
@@ -920,9 +929,7 @@ def test_a_database_that_is_ahead_of_a_branch_has_three_ways_back(checkout, venv
     typed(f"git switch other && ./dev manage migrate users {before} && git switch -")
     wait_until(lambda: not ahead(), 60, "migrating back did not help")
 
-    beside = EmbeddedCheckout(
-        checkout.root.with_name(f"{checkout.root.name}-other"), checkout.variables
-    )
+    beside = EmbeddedCheckout(up.root.with_name(f"{up.root.name}-other"), up.variables)
     try:
         typed("./dev worktree add other")
         assert beside.dev("doctor", "migrations").returncode == 0
@@ -930,6 +937,8 @@ def test_a_database_that_is_ahead_of_a_branch_has_three_ways_back(checkout, venv
         assert not ahead()
     finally:
         beside.clean()
+        for name in ("before", "previous"):
+            up.dev("snapshot", "delete", name, "--yes")
 
 
 def test_env_shows_what_web_sees_and_what_the_next_start_would_change(up):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import urllib.error
 import urllib.request
 
@@ -23,18 +22,12 @@ from devtools.terminal import Terminal
 pytestmark = pytest.mark.stack
 
 
-@pytest.fixture(scope="module")
-def stack(venv, tmp_path_factory):
-    checkout = EmbeddedCheckout.make(tmp_path_factory.mktemp("snapshots") / "checkout", venv)
-    subprocess.run(["git", "init", "-q", "-b", "orders"], cwd=checkout.root, check=True)
-    checkout.up()
-    yield checkout
-    checkout.clean()
-
-
 @pytest.fixture
-def up(stack):
+def up(embedded):
     """The running stack, with its two sample tenants and no snapshot."""
+    stack = embedded
+    if not stack.healthy():
+        stack.up()
     yield stack
     for name in _names(stack):
         _dev(stack, "snapshot", "delete", name, "--yes")
@@ -107,11 +100,11 @@ def test_a_tenant_dropped_after_the_snapshot_works_again(up):
 def test_the_list_says_what_a_snapshot_is(up):
     _dev(up, "snapshot", "save", "one")
     (one,) = _listed(up)
-    assert (one["name"], one["branch"], one["tenants"]) == ("one", "orders", ["test1", "test2"])
+    assert (one["name"], one["branch"], one["tenants"]) == ("one", "main", ["test1", "test2"])
     assert one["bytes"] > 5e6
     assert one["migrations_lacking"] == one["migrations_added"] == []
     line = up.dev("snapshot", "list").stdout.splitlines()[1]
-    assert re.fullmatch(r"one +\d+ MB +\d{4}-\d\d-\d\d \d\d:\d\d +orders +2 +all +as now", line)
+    assert re.fullmatch(r"one +\d+ MB +\d{4}-\d\d-\d\d \d\d:\d\d +main +2 +all +as now", line)
 
 
 def test_the_list_compares_migrations_with_the_current_database(up):

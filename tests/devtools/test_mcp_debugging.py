@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
 
 import pytest
-from embedded_checkout import EmbeddedCheckout
 from front_door import ROOT
 from protocol_client import Client, talk
-from running_stack import free_ports
-
-from devtools import debuggers
 
 pytestmark = pytest.mark.stack
 
@@ -26,13 +21,9 @@ SEND = "from core.celery import echo; echo.delay('hello')"
 
 
 @pytest.fixture
-def stack(venv, tmp_path_factory):
-    checkout = EmbeddedCheckout.make(tmp_path_factory.mktemp("embedded") / "looked-into", venv)
-    checkout.variables |= free_ports(*(variable for variable, _ in debuggers.PORTS.values()))
-    shutil.copytree(ROOT / ".vscode", checkout.root / ".vscode")
-    checkout.up()
-    yield checkout
-    checkout.clean()
+def stack(embedded):
+    embedded.up()
+    return embedded
 
 
 def place(path: str, text: str) -> str:

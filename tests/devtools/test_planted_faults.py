@@ -8,12 +8,10 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 from embedded_checkout import EmbeddedCheckout
-from front_door import ROOT
 from protocol_client import Client, talk
 
 pytestmark = pytest.mark.stack
@@ -41,7 +39,6 @@ PLANTED = {
 @pytest.fixture(scope="module")
 def stack(venv, tmp_path_factory):
     checkout = EmbeddedCheckout.make(tmp_path_factory.mktemp("embedded") / "faulty", venv)
-    shutil.copytree(ROOT / ".vscode", checkout.root / ".vscode")
     for name, (old, new) in PLANTED.items():
         file = checkout.root / name
         text = file.read_text()

@@ -33,22 +33,10 @@ pytestmark = pytest.mark.stack
 def stack(venv, tmp_path):
     """A released database, a repository with one commit, and no web."""
     checkout = EmbeddedCheckout.make(tmp_path / "checkout", venv)
-    (checkout.root / ".gitignore").write_text(".dev/\n.venv\n__pycache__/\n")
-    _git(checkout, "init", "--quiet")
-    _commit(checkout, "The code before")
+    checkout.commit("The code before")
     assert checkout.dev("migrate").returncode == 0
     yield checkout
     checkout.clean()
-
-
-def _git(stack, *words: str) -> None:
-    who = ("-c", "user.name=Test", "-c", "user.email=test@localhost")
-    subprocess.run(["git", *who, *words], cwd=stack.root, check=True)
-
-
-def _commit(stack, subject: str) -> None:
-    _git(stack, "add", "--all")
-    _git(stack, "commit", "--quiet", "--no-verify", "--message", subject)
 
 
 def test_the_release_is_rehearsed_on_a_copy(stack):
@@ -56,9 +44,9 @@ def test_the_release_is_rehearsed_on_a_copy(stack):
     before = max(path.stem for path in migrations.glob("0*.py"))
     added = migrations / "0099_nick.py"
     added.write_text(MIGRATION.format(before=before, options='max_length=9, default=""'))
-    _commit(stack, "Add a migration")
+    stack.commit("Add a migration")
     (stack.root / "later").touch()
-    _commit(stack, "Change something else")
+    stack.commit("Change something else")
 
     # A killed run leaves its copy, which the next one removes.
     command = [sys.executable, "dev", "release", "--rehearse"]

@@ -151,7 +151,7 @@ def test_the_address_of_a_work_tree_has_its_branch(checkout, tree):
 @pytest.mark.stack
 def test_a_work_tree_has_its_own_stack_with_the_data_of_this_one(venv, tmp_path):
     first = EmbeddedCheckout.make(tmp_path / "shop", venv)
-    _commit(first.root)
+    first.commit("Begin")
     other = EmbeddedCheckout(tmp_path / "shop-feature-one", dict(first.variables))
     try:
         missing = first.dev("worktree", "add", "feature/one", "--copy-data")
