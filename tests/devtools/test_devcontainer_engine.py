@@ -165,7 +165,7 @@ def serve(engine, server: str, *, debug: bool = False, timeout: float = 30) -> b
 def test_it_starts_the_server_of_its_environment(workspace):
     workspace.start(SERVER="runserver")
     assert workspace.starts()[-1][2] == "runserver"
-    wait_until(lambda: "runserver starts" in devcontainer.LOG.read_text(), 10, "no log")
+    wait_until(lambda: "runserver starts" in devcontainer.LOG.read_text(), 60, "no log")
     assert devcontainer.inside(workspace.place)
     assert not devcontainer.inside(ROOT)
 
@@ -186,15 +186,16 @@ def test_a_request_during_a_switch_waits_and_is_answered(workspace, inside):
 
     def ask() -> None:
         while not enough.is_set():
-            connection = http.client.HTTPConnection("127.0.0.1", workspace.port, timeout=20)
+            connection = http.client.HTTPConnection("127.0.0.1", workspace.port, timeout=60)
             connection.request("GET", "/")
             answers.append(json.loads(connection.getresponse().read())["server"])
 
     enough = threading.Event()
     asking = threading.Thread(target=ask)
     asking.start()
-    wait_until(lambda: answers, 20, "no answer")
+    wait_until(lambda: answers, 60, "no answer")
     serve(inside, "runserver")
+    wait_until(lambda: "runserver" in answers, 60, "no answer of the new server")
     enough.set()
     asking.join()
     assert {"gunicorn", "runserver"} <= set(answers)
@@ -204,7 +205,7 @@ def test_a_server_that_ignores_signals_is_killed(workspace, inside, monkeypatch)
     monkeypatch.setattr(web, "PATIENCE", 0.5)
     workspace.have("stubborn")
     before = workspace.start()
-    wait_until(lambda: len(workspace.processes()) == 2, 10, "it has no child")
+    wait_until(lambda: len(workspace.processes()) == 2, 60, "it has no child")
     workspace.fix("stubborn")
     inside.restart([], timeout=30)
     after = workspace.look()
@@ -226,7 +227,7 @@ def test_a_server_that_is_slow_is_waited_for_and_not_replaced(workspace, inside)
 def test_a_killed_server_comes_back_without_its_children(workspace):
     workspace.have("stubborn")
     before = workspace.start()
-    wait_until(lambda: len(workspace.processes()) == 2, 10, "it has no child")
+    wait_until(lambda: len(workspace.processes()) == 2, 60, "it has no child")
     workspace.fix("stubborn")
     os.kill(before.pid, signal.SIGKILL)
     after = workspace.eventually(lambda state: state.running and len(workspace.starts()) == 2)
@@ -278,9 +279,9 @@ def test_a_debuggers_port_that_is_taken_is_named_and_the_server_stays(workspace,
 def test_sigterm_lets_the_server_drain(workspace):
     workspace.have("drains")
     state = workspace.start()
-    wait_until(lambda: _handles(state.pid, signal.SIGTERM), 10, "it has no handler")
+    wait_until(lambda: _handles(state.pid, signal.SIGTERM), 60, "it has no handler")
     workspace.process.terminate()
-    assert workspace.process.wait(timeout=20) == 0
+    assert workspace.process.wait(timeout=60) == 0
     assert (workspace.place / "drained").exists()
     assert workspace.processes() == []
 

@@ -157,7 +157,9 @@ def test_who_holds_a_port_is_asked_of_few_processes_and_of_none_if_it_is_free(
     assert asked == [os.getpid()]
     monkeypatch.setattr(processes, "table", lambda: pytest.fail("it reads the connections"))
     with socket.socket() as silent:
-        silent.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # may be shared until it listens
+        silent.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # may be shared until it listens
         silent.bind((ports.LOOPBACK, 0))
         assert not ports.held_by(os.getpid(), silent.getsockname()[1])
 

@@ -39,10 +39,11 @@ with schema_context("test1"):
 FETCH = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode())"
 
 
-@pytest.fixture(params=["web", "worker"])
-def addresses(request, running) -> list[str]:
+@pytest.fixture(scope="module", params=["web", "worker"])
+def addresses(request, stack) -> list[str]:
     """URLs of one file signed by a service: for browsers, for containers, about to expire."""
-    return running.python(STORED, request.param).splitlines()[-1].split()
+    stack.ensure_up()
+    return stack.python(STORED, request.param).splitlines()[-1].split()
 
 
 # --- presigned URLs -----------------------------------------------------------------------

@@ -239,11 +239,13 @@ def test_a_breakpoint_is_hit_in_gunicorn_whichever_worker_answers(workspace):
         assert workspace.health()["server"] == "gunicorn"
         editor.break_at(VIEW, line_of(VIEW, ANSWER))
         processes = set()
-        for _ in range(20):
+        for _ in range(200):  # the kernel chooses which of them accepts a connection
             stop, answer = stops_at_the_answer(workspace, editor)
             processes.add(stop.evaluate("__import__('os').getpid()"))
             stop.resume()
             assert answer.result(120).status == 404
+            if len(processes) == 2:
+                break
         assert len(processes) == 2
 
 
@@ -299,7 +301,7 @@ def test_a_request_may_be_paused_for_longer_than_production_allows(workspace):
             editor.break_at(VIEW, line_of(VIEW, ANSWER))
             stop, answer = stops_at_the_answer(workspace, editor)
             with pytest.raises(TimeoutError):
-                answer.result(8)
+                answer.result(5)  # what is tested
             stop.resume()
             assert answer.result(120).status == 404
 

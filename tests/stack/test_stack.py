@@ -73,14 +73,14 @@ def test_a_task_goes_through_the_worker_in_its_tenant_and_with_its_context(runni
         "from django_tenants.utils import schema_context\n"
         "structlog.contextvars.bind_contextvars(request_id='from-the-test')\n"
         "with schema_context('test2'):\n"
-        "    print(echo.delay('hello').get(timeout=20))\n"
+        "    print(echo.delay('hello').get(timeout=60))\n"
     )
     assert running.python(code).endswith("{'message': 'hello', 'tenant': 'test2'}")
 
     def entries():
         return [e for e in running.log_entries("worker") if e.get("request_id") == "from-the-test"]
 
-    started = eventually(entries, within=10)[0]
+    started = eventually(entries)[0]
     assert started["tenant"] == "test2"
     assert started["task_id"]
 
@@ -140,7 +140,7 @@ def test_a_dependency_that_hangs_is_named_and_the_others_still_answer(running):
     assert running.get("/api/v1/health/").status == 200
     running.compose("pause", "db")
     try:
-        answer = running.get("/api/v1/health/", timeout=2)
+        answer = running.get("/api/v1/health/", timeout=30)
     finally:
         running.compose("unpause", "db")
 
