@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import pytest
 from embedded_checkout import EmbeddedCheckout
-from front_door import ROOT
 from protocol_client import Client, talk
 
 from devtools.errors import DevError
@@ -19,9 +17,7 @@ from devtools.mcp.tools import Tools
 @pytest.fixture
 def checkout(tmp_path, venv):
     """A checkout without a running stack."""
-    made = EmbeddedCheckout.make(tmp_path / "checkout", venv)
-    shutil.copytree(ROOT / ".vscode", made.root / ".vscode")
-    return made
+    return EmbeddedCheckout.make(tmp_path / "checkout", venv)
 
 
 def test_a_client_sees_the_tools_and_what_they_refuse(checkout):
