@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ..environment import not_installed
-from ..errors import FAILED, DevError, PortLost, Problem
+from ..errors import FAILED, DevError
 from ..readiness import INTERVAL
 from ..terminal import Mark, OnlyLines, Terminal, seconds, table
 from . import shapes
@@ -36,8 +36,6 @@ _REPLICA = re.compile(r"-\d+$")
 
 # Seconds until health must be ok after all services are up.
 HEALTH_TIMEOUT = 90
-# Of one `up`, each after a port that another program took.
-_STARTS = 3
 _TENANTS = 10  # whose addresses are printed
 
 command = group("The stack", "./dev up", "./dev serve runserver", "./dev logs -f web worker")
@@ -68,7 +66,9 @@ def _up_options(parser: argparse.ArgumentParser) -> None:
 def up(run: Run) -> int:
     run.say_engine()
     began = time.monotonic()
-    changed = _started(run)
+    options = run.options
+    given = {"build": options.build, "debug": options.debug, "timeout": options.timeout}
+    changed = run.engine.started(lambda: run.engine.up(**given))
     try:
         status = _settled(run)
     except DevError:
@@ -83,19 +83,6 @@ def up(run: Run) -> int:
     if unmigrated := run.engine.unmigrated():
         run.terminal.warn(unmigrated)
     return 0
-
-
-def _started(run: Run) -> bool:
-    """Start the engine, again with other ports if another program takes a port meanwhile."""
-    options = run.options
-    given = {"build": options.build, "debug": options.debug, "timeout": options.timeout}
-    for _ in range(_STARTS - 1):
-        try:
-            return run.engine.up(**given)
-        except PortLost as lost:
-            for problem in lost.problems:
-                run.terminal.warn(Problem(problem.what, "starting again with another port"))
-    return run.engine.up(**given)
 
 
 def _settled(run: Run) -> StackStatus:

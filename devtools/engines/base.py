@@ -10,12 +10,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO
+from typing import IO, Callable, TypeVar
 
 from .. import addresses, debuggers, environment, ports
 from ..checkout import Checkout
 from ..clusters import Clusters
-from ..errors import DevError, Problem
+from ..errors import DevError, PortLost, Problem
 from ..interpreter import Interpreter, Local
 from ..process import Result, capture, hand_over
 from ..services import WEB
@@ -27,6 +27,11 @@ _MIGRATED = "migrated"
 _MAKE_NO_MIGRATIONS = ("makemigrations", "--check", "--dry-run", "--no-input", "--skip-checks")
 # The second is of a change that Django has a question about.
 _UNMIGRATED = re.compile(r"(?:^Migrations for '|^Field '\w+' on model ')(\w+)'", re.MULTILINE)
+
+
+# Of one command, each after a port that another program took.
+_STARTS = 3
+_Started = TypeVar("_Started")
 
 
 class Engine(ABC):
@@ -57,6 +62,16 @@ class Engine(ABC):
         return debuggers.port(self.checkout, WEB)
 
     # The stack
+
+    def started(self, start: Callable[[], _Started]) -> _Started:
+        """Call `start`, again with other ports if another program takes one meanwhile."""
+        for _ in range(_STARTS - 1):
+            try:
+                return start()
+            except PortLost as lost:
+                for problem in lost.problems:
+                    self.terminal.warn(Problem(problem.what, "starting again with another port"))
+        return start()
 
     @abstractmethod
     def up(self, *, build: bool, debug: bool, timeout: float) -> bool:

@@ -506,16 +506,20 @@ class ComposeEngine(Engine):
                 "DEV_ENGINE=embedded in .env",
             )
         self._check()
-        with self.checkout.lock(self.terminal, service), self.claims:
-            needed = self._data_services()
+        with self.checkout.lock(self.terminal, service):
+            self.started(lambda: self._start_data_services(build=build))
+        options = (*_no_tty(), *options)
+        return self._hand_over(*_QUIETLY, "run", "--rm", "--no-deps", *options, service, *command)
+
+    def _start_data_services(self, *, build: bool) -> None:
+        needed = self._data_services()
+        with self.claims:
             self._prepare(build=build, services=needed)
             there = self.project.replicas()
             services = self.project.services
             if not all(services[name].fulfilled_by(there.get(name, ())) for name in needed):
                 self._start(["up", "--detach", "--no-deps"], needed, timeout=60)
                 self.terminal.say(f"  {' and '.join(needed)} keep running; ./dev down stops them")
-        options = (*_no_tty(), *options)
-        return self._hand_over(*_QUIETLY, "run", "--rm", "--no-deps", *options, service, *command)
 
     def _data_services(self) -> list[str]:
         needs = self.project.services[RELEASE].declaration.get("depends_on") or {}

@@ -404,11 +404,11 @@ class EmbeddedEngine(Engine):
     ) -> int:
         """Run `command`, or the declared one with `arguments`, with the database and Redis."""
         self._check()
-        with self.checkout.lock(self.terminal, name), self.claims:
+        with self.checkout.lock(self.terminal, name):
             needed = environment.CHECKS if name == TESTS else environment.STACK
             declared = self._set_up(needed, recheck=recheck)
             service = {**declared.services, **declared.extra}[name]
-            stack = self._with_what_it_needs(declared, service)
+            stack = self.started(lambda: self._with_what_it_needs(declared, service))
             stack.make_places(service)
         command = command or [*service.command, *arguments]
         return self._start_here(stack, command, {**stack.environment(service), **given})
@@ -419,12 +419,13 @@ class EmbeddedEngine(Engine):
         states = self.runner.states
         if all(name in states and states[name].running for name in needed):
             return self._reached(*needed)
-        # A new supervisor opens web's socket at once.
-        opened = needed if self.runner.supervisor.answers else [*needed, WEB]
-        stack = self._stack(declared, self._settle(declared, opened))
-        programs = self._programs(stack)
-        self.runner.supervise(stack, programs)
-        self.runner.start(stack, _only(programs, needed), timeout=60)
+        with self.claims:
+            # A new supervisor opens web's socket at once.
+            opened = needed if self.runner.supervisor.answers else [*needed, WEB]
+            stack = self._stack(declared, self._settle(declared, opened))
+            programs = self._programs(stack)
+            self.runner.supervise(stack, programs)
+            self.runner.start(stack, _only(programs, needed), timeout=60)
         self.terminal.say(f"  {' and '.join(needed)} keep running; ./dev down stops them")
         return stack
 

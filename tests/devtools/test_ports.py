@@ -19,7 +19,8 @@ from devtools.declared.local_stack import Port
 from devtools.docker import published_ports
 from devtools.docker.project import Project, PublishedPort
 from devtools.embedded import port_choice
-from devtools.errors import DevError
+from devtools.engines.compose import ComposeEngine
+from devtools.errors import DevError, PortLost
 from devtools.process import Result
 from devtools.terminal import Terminal
 
@@ -231,3 +232,20 @@ def test_damaged_remembered_ports_are_ignored(tmp_path, content):
 )
 def test_the_variable_that_moves_a_port_is_learned_from_the_declaration(entry, expected):
     assert port_variable(entry) == expected
+
+
+def test_a_command_that_loses_a_port_to_another_program_starts_again(tmp_path, monkeypatch, capsys):
+    """Not only `up` starts the database and Redis."""
+    engine = ComposeEngine(Checkout(tmp_path, {}), Terminal())
+    outcomes = [PortLost("port 5434 for db is taken"), None]
+
+    def start(**_):
+        if outcome := outcomes.pop(0):
+            raise outcome
+
+    monkeypatch.setattr(engine, "_check", lambda: None)
+    monkeypatch.setattr(engine, "_start_data_services", start)
+    monkeypatch.setattr(engine, "_hand_over", lambda *_: 7)
+    assert engine.manage(["check"]) == 7
+    assert not outcomes
+    assert "starting again with another port" in capsys.readouterr().err
