@@ -120,11 +120,11 @@ def holder(port: int) -> str:
 
 
 def held_by(ancestor: int, port: int) -> bool:
-    """Whether the process `ancestor`, or a descendant, listens on `port`.
+    """Whether the process `ancestor`, or a descendant, listens on `port`; 0 is no process.
 
     On systems that do not show the owner of a port: whether any process listens.
     """
-    if is_free(port):
+    if not ancestor or is_free(port):
         return False  # the tables of connections take long to read
     found = processes.listens_below(ancestor, port)
     return True if found is None else found

@@ -141,6 +141,7 @@ def test_the_holder_of_a_port_is_named(listener):
 def test_a_port_is_held_by_its_listener_and_its_ancestors(listener):
     assert ports.held_by(os.getpid(), listener)
     assert ports.held_by(os.getppid(), listener)
+    assert not ports.held_by(0, listener)  # of a service that does not run
     with subprocess.Popen(["sleep", "30"], start_new_session=True) as other:
         assert not ports.held_by(other.pid, listener)
         other.kill()
