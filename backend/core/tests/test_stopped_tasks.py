@@ -1,11 +1,6 @@
 """A task that ends its process is stopped after a few tries, kept, and can be sent again."""
 
-import os
-import subprocess
-import sys
-from contextlib import contextmanager
 from io import StringIO
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -17,8 +12,7 @@ from core.celery.broker import broker
 from core.celery.stopped_tasks import KEPT, TRIES
 from core.tests.crashing import QUEUE, RUNS, crash
 from core.tests.waiting import wait_until
-
-BACKEND = Path(__file__).resolve().parents[2]
+from core.tests.workers import worker
 
 
 @pytest.fixture
@@ -26,22 +20,6 @@ def names():
     """Remove what a run leaves in the broker."""
     yield
     broker().delete(RUNS, QUEUE)
-
-
-@contextmanager
-def worker():
-    """A worker as bin/worker starts it, of the crashing task alone."""
-    command = [
-        *(sys.executable, "-m", "celery", "--quiet", "--app", "core", "worker"),
-        *("--include", "core.tests.crashing", "--queues", QUEUE, "--concurrency", "1"),
-        *("--hostname", "crashing@%h", "--without-gossip", "--without-mingle"),
-    ]
-    process = subprocess.Popen(command, cwd=BACKEND, env=os.environ)
-    try:
-        yield
-    finally:
-        process.kill()
-        process.wait(timeout=30)
 
 
 def listed(*arguments: str) -> str:
@@ -55,7 +33,7 @@ def runs() -> list[bytes]:
 
 
 def test_a_task_that_ends_its_process_is_stopped_kept_and_sent_again(names):
-    with worker():
+    with worker("core.tests.crashing", QUEUE, "crashing"):
         sent = crash.delay("ends its process")
         crash.delay("ends")
         wait_until(lambda: broker().hexists(KEPT, sent.id), within=60, every=0.1)

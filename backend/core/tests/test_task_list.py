@@ -3,12 +3,8 @@
 import json
 import os
 import re
-import subprocess
-import sys
 import time
-from contextlib import contextmanager
 from io import StringIO
-from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
@@ -20,9 +16,9 @@ from django_tenants.utils import schema_context
 
 from core.celery import beat, failed_tasks, queue, task_list
 from core.celery.broker import broker
+from core.tests import workers
 from core.tests.failing import QUEUE, exceed, fail, retry, sleep
 
-BACKEND = Path(__file__).resolve().parents[2]
 NAME = f"failing{os.environ.get('PYTEST_XDIST_WORKER', '')}"
 
 
@@ -40,22 +36,10 @@ def _delete_tasks():
     broker().delete(QUEUE, *broker().scan_iter(match=f"unacked*:{NAME}@*", count=1000))
 
 
-@contextmanager
 def worker():
-    """A worker as bin/worker starts it, of the tasks of this test alone."""
-    command = [
-        *(sys.executable, "-m", "celery", "--quiet", "--app", "core", "worker"),
-        *("--include", "core.tests.failing", "--queues", QUEUE, "--concurrency", "1"),
-        *("--hostname", f"{NAME}@%h", "--without-gossip", "--without-mingle"),
-    ]
+    """A worker of the tasks of this test alone."""
     database = urlsplit(os.environ["DATABASE_URL"])._replace(path=connection.settings_dict["NAME"])
-    variables = {**os.environ, "DATABASE_URL": database.geturl()}
-    process = subprocess.Popen(command, cwd=BACKEND, env=variables)
-    try:
-        yield
-    finally:
-        process.kill()
-        process.wait(timeout=30)
+    return workers.worker("core.tests.failing", QUEUE, NAME, DATABASE_URL=database.geturl())
 
 
 def eventually(look, found=lambda one: one):
