@@ -9,6 +9,7 @@ import json
 import os
 import shlex
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -167,13 +168,17 @@ class Checkout:
             raise self.unwritable(error) from error
 
     def write(self, path: Path, text: str, mode: int = 0o600) -> None:
-        """Write `path` atomically. Raises DevError on failure."""
-        part = path.with_name(f"{path.name}.part")
+        """Write `path` atomically, also beside other writers. Raises DevError on failure."""
         with self.writing():
-            part.unlink(missing_ok=True)
-            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
-                file.write(text)
-            part.replace(path)
+            number, part = tempfile.mkstemp(".part", f"{path.name}.", path.parent)
+            try:
+                with os.fdopen(number, "w") as file:
+                    os.fchmod(number, mode)
+                    file.write(text)
+                Path(part).replace(path)
+            except BaseException:
+                Path(part).unlink()
+                raise
 
     def unwritable(self, error: OSError) -> DevError:
         """The error for a file of this checkout that cannot be written because of `error`."""

@@ -32,6 +32,18 @@ def test_facts_are_remembered_until_they_are_forgotten(tmp_path):
     assert checkout.recall("images") == {}
 
 
+def test_two_writers_of_one_file_do_not_disturb_each_other(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from devtools.checkout import Checkout\n"
+        "root = Path(sys.argv[1])\n"
+        "for _ in range(500): Checkout(root, {}).write(root / 'facts.json', '{}')"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    writers = [subprocess.Popen(command, cwd=ROOT) for _ in range(3)]
+    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    assert [path.name for path in tmp_path.iterdir()] == ["facts.json"]
+
+
 def test_recalling_creates_no_file(tmp_path):
     assert Checkout(tmp_path, {}).recall("images") == {}
     assert list(tmp_path.iterdir()) == []
