@@ -174,4 +174,5 @@ def _environment(trial: Trial, root: Path, port: int) -> dict[str, str]:
         "STATIC_ROOT": str(root / "data/static"),
         "MEDIA_ROOT": str(root / "data/media"),
         "WEB_BIND": f"{LOOPBACK}:{port}",
+        "WEB_PROBE_BIND": f"{LOOPBACK}:{free_port()}",
     }
