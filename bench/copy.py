@@ -9,15 +9,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from devtools import ports
+from devtools import environment, ports
 from devtools.checkout import Checkout
 from devtools.chosen_ports import EMBEDDED_NOW
+from devtools.embedded.places import Places
 from devtools.engines.embedded import EmbeddedEngine
 from devtools.errors import DevError
-from devtools.process import capture
+from devtools.process import Result, capture
 from devtools.services import WEB
 from devtools.terminal import Terminal
 
+_HERE = Path(__file__).parent
 # The user's own stack has these.
 _OWN = ("WEB_PORT", "DB_PORT", "REDIS_PORT", "WEB_DEBUG_PORT", "WORKER_DEBUG_PORT")
 
@@ -42,16 +44,24 @@ class Copy:
         finally:
             self.dev("clean", "--yes")
 
-    def dev(self, *arguments: str) -> None:
-        """Run `./dev ARGUMENTS` in the copy. Raises DevError if it fails."""
+    def dev(self, *arguments: str, timeout: float = 600) -> str:
+        """Run `./dev ARGUMENTS` in the copy; return its output. Raises DevError if it fails."""
         done = capture(
             [sys.executable, str(self.checkout.root / "dev"), "--engine", "embedded", *arguments],
             directory=self.checkout.root,
             environment=self.checkout.variables,
-            timeout=600,
+            timeout=timeout,
         )
-        if not done.ok:
-            raise DevError(f"./dev {' '.join(arguments)} failed: {done.last_words}")
+        return done.must(f"./dev {' '.join(arguments)} failed").output
+
+    def ask_of_supervisor(self, script: str) -> Result:
+        """Run a script of this folder on the supervisor's process, with the Python of .venv."""
+        process = (Places(self.checkout).scripts / "supervisord.pid").read_text().strip()
+        return capture(
+            [str(environment.python(self.checkout)), "-B", str(_HERE / script), process],
+            directory=self.checkout.root,
+            environment=self.checkout.variables,
+        )
 
     @property
     def port(self) -> int:

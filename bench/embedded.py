@@ -8,10 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
-from devtools import environment
 from devtools.checkout import Checkout
-from devtools.embedded.places import Places
-from devtools.process import capture
 from devtools.terminal import Terminal
 
 from .copy import Copy, first_page
@@ -31,7 +28,6 @@ BUDGETS = {
 
 # Enough that each of Gunicorn's processes has answered and holds what it will hold.
 _PAGES = 20
-_MEMORY = Path(__file__).with_name("memory.py")
 
 
 def measure(checkout: Checkout, terminal: Terminal, rounds: int) -> list[Measure]:
@@ -49,7 +45,7 @@ class _Round:
         self._copy = Copy(checkout, directory, caches)
 
     def run(self, found: dict[str, list[float]]) -> None:
-        def timed(name: str, *work: Callable[[], None]) -> None:
+        def timed(name: str, *work: Callable[[], object]) -> None:
             began = time.monotonic()
             for part in work:
                 part()
@@ -70,11 +66,5 @@ class _Round:
             dev("clean", "--yes")
 
     def _megabytes(self) -> list[float]:
-        checkout = self._copy.checkout
-        process = (Places(checkout).scripts / "supervisord.pid").read_text().strip()
-        asked = capture(
-            [str(environment.python(checkout)), "-B", str(_MEMORY), process],
-            directory=checkout.root,
-            environment=checkout.variables,
-        )
+        asked = self._copy.ask_of_supervisor("memory.py")
         return [int(asked.output) / 1e6] if asked.ok else []

@@ -6,7 +6,6 @@ import contextlib
 import http.client
 import json
 import resource
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,20 +14,17 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
-from devtools import environment, ports
+from devtools import ports
 from devtools.checkout import Checkout
 from devtools.database import query
-from devtools.embedded.places import Places
 from devtools.engines.embedded import EmbeddedEngine
 from devtools.errors import DevError
-from devtools.process import capture
 from devtools.services import WEB, WORKER
 from devtools.terminal import Terminal
 
 from .copy import Copy
 from .measure import Measure
 
-_SERVICES = Path(__file__).with_name("services.py")
 CLIENTS = 6  # at once
 HEALTH = "/api/v1/health/"
 HEALTH_CHECKS = 60
@@ -100,13 +96,7 @@ class Grown:
 
     def services(self) -> dict[str, dict[str, float]]:
         """What each service has used so far. Raises DevError where the system does not tell."""
-        checkout = self.copy.checkout
-        process = (Places(checkout).scripts / "supervisord.pid").read_text().strip()
-        done = capture(
-            [str(environment.python(checkout)), "-B", str(_SERVICES), process],
-            directory=checkout.root,
-            environment=checkout.variables,
-        )
+        done = self.copy.ask_of_supervisor("services.py")
         return dict(json.loads(done.must("what the services use is not known here").output))
 
     def processor(self) -> float:
@@ -127,9 +117,20 @@ class Grown:
         """Have so many tenants, each with so many products and orders; one buyer of each."""
         arguments = ["bench_growth", "--tenants", str(tenants), "--rows", str(rows)]
         arguments += ["--buyers", str(CLIENTS)]
-        done = self._dev("manage", *arguments, timeout=7200)
+        done = self.copy.dev("manage", *arguments, timeout=7200)
         lines = done.splitlines()
         return [Buyer(*one) for one in json.loads(lines[-1])]
+
+    # --- all of it ------------------------------------------------------------------------
+
+    def measure(self, size: str, buyers: Sequence[Buyer], requests: int) -> None:
+        """Measure commands, so many requests of each kind, and sizes."""
+        with self.terminal.step(f"commands, {size}"):
+            self.commands(size)
+        with self.terminal.step(f"requests, {size}"):
+            for _ in range(self.rounds):
+                self.requests(buyers, size, requests)
+            self.sizes(size)
 
     # --- commands -------------------------------------------------------------------------
 
@@ -138,20 +139,20 @@ class Grown:
         for _ in range(self.rounds):
             took = self.cost(lambda: self.copy.dev("status"))
             self.keep(f"status, {size}", "s", took.processor)
-            took = self.cost(lambda: self._dev("migrate"))
+            took = self.cost(lambda: self.copy.dev("migrate"))
             self.keep(f"release with nothing to do, {size}", "s", took.processor)
         self._add_migration()
-        took = self.cost(lambda: self._dev("migrate", timeout=7200))
+        took = self.cost(lambda: self.copy.dev("migrate", timeout=7200))
         self.keep(f"release with a migration, {size}", "s", took.processor)
         self.keep(f"release with a migration, {size}, by the clock", "s", took.clock)
         self._snapshot(size)
         self._start(size)
 
     def _snapshot(self, size: str) -> None:
-        took = self.cost(lambda: self._dev("snapshot", "save", "grown", timeout=3600))
+        took = self.cost(lambda: self.copy.dev("snapshot", "save", "grown", timeout=3600))
         self.keep(f"snapshot, {size}", "s", took.processor)
         self.keep(f"snapshot, {size}, by the clock", "s", took.clock)
-        self._dev("snapshot", "delete", "grown", "--yes")
+        self.copy.dev("snapshot", "delete", "grown", "--yes")
 
     def _start(self, size: str) -> None:
         """Stop and start it; web's connections are new afterwards."""
@@ -221,14 +222,6 @@ class Grown:
         self.keep(f"relations, {size}", "", found["relations"])
         self.keep(f"files, {size}", "", found["files"])
         self.keep(f"database, {size}", "MB", found["size"] / 1e6)
-
-    def _dev(self, *arguments: str, timeout: float = 600) -> str:
-        checkout = self.copy.checkout
-        command = [sys.executable, str(checkout.root / "dev"), "--engine", "embedded", *arguments]
-        done = capture(
-            command, directory=checkout.root, environment=checkout.variables, timeout=timeout
-        )
-        return done.must(f"./dev {' '.join(arguments[:2])} failed").output
 
 
 class Client:

@@ -29,10 +29,5 @@ def measure(checkout: Checkout, terminal: Terminal, rounds: int) -> list[Measure
                 made = tenants - there
                 stack.keep(f"making one tenant, {size}", "s", took.processor / made)
             there = tenants
-            with terminal.step(f"commands, {size}"):
-                stack.commands(size)
-            with terminal.step(f"requests, {size}"):
-                for _ in range(rounds):
-                    stack.requests(buyers, size, max(REQUESTS, tenants))
-                stack.sizes(size)
+            stack.measure(size, buyers, max(REQUESTS, tenants))
         return stack.measures()

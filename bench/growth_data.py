@@ -20,10 +20,5 @@ def measure(checkout: Checkout, terminal: Terminal, rounds: int) -> list[Measure
             size = f"{rows:,} rows"
             with terminal.step(f"making {size}"):
                 buyers = stack.fill(TENANTS, rows)
-            with terminal.step(f"commands, {size}"):
-                stack.commands(size)
-            with terminal.step(f"requests, {size}"):
-                for _ in range(rounds):
-                    stack.requests(buyers, size, REQUESTS)
-                stack.sizes(size)
+            stack.measure(size, buyers, REQUESTS)
         return stack.measures()
