@@ -139,12 +139,8 @@ def _mounted(context: Context) -> str:
 def _in_checkout(context: Context) -> tuple[int, list[int], str]:
     if not environment.installed(context.checkout):
         raise NotApplicable(".venv, with its PostgreSQL, does not exist yet")
-    wanted, cluster = context.embedded.database_version()
-    try:
-        written = [int((cluster / "PG_VERSION").read_text())]
-    except (OSError, ValueError):
-        written = []
-    return wanted, written, str(cluster.relative_to(context.checkout.root))
+    wanted, written, cluster = context.embedded.database_version()
+    return wanted, [written] if written else [], str(cluster.relative_to(context.checkout.root))
 
 
 @check

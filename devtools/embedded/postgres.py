@@ -260,9 +260,29 @@ class Postgres:
         new.replace(self._home)
 
     @contextmanager
-    def serving(self, *options: str) -> Iterator[None]:
-        """Run the server during the block, without a network. The cluster must be prepared."""
-        with self._serving(self._home, *options):
+    def serving(self, *options: str, cluster: Path | None = None) -> Iterator[None]:
+        """Run the server during the block, without a network.
+
+        On the prepared cluster, or on one that is not in its place yet.
+        """
+        port = str(self.stack.ports[DATABASE])
+        with background(
+            self._server(cluster or self._home, "-p", port, "-c", "listen_addresses=", *options),
+            directory=Path("/"),
+            # To be found if this command is killed.
+            environment={
+                **self.stack.kept(),
+                **leftovers.marks(self.stack.checkout.root, self.service.name),
+            },
+            stop=signal.SIGINT,
+        ) as server:
+
+            def answers() -> bool:
+                if server.status is not None:
+                    raise DevError(f"the database did not start: {server.output.strip()[-500:]}")
+                return self._answers(str(self._socket), port)
+
+            readiness.wait_until(answers, 60, "the database did not answer")
             yield
 
     def rename(self, new: Path) -> None:
@@ -295,7 +315,7 @@ class Postgres:
         strange = [file.name for file in files if file.suffix != ".sql"]
         if strange:
             raise DevError(f"not SQL, in {scripts}: {', '.join(strange)}", "use only *.sql here")
-        with self._serving(cluster):
+        with self.serving(cluster=cluster):
             psql = str(self.programs / "psql")
             if self.database != "postgres":
                 create = ("--dbname", "postgres", "--command", f'CREATE DATABASE "{self.database}"')
@@ -303,28 +323,6 @@ class Postgres:
             for file in files:
                 arguments = ("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file", str(file))
                 self._do(psql, *arguments, what=f"running {file.name}")
-
-    @contextmanager
-    def _serving(self, cluster: Path, *options: str) -> Iterator[None]:
-        port = str(self.stack.ports[DATABASE])
-        with background(
-            self._server(cluster, "-p", port, "-c", "listen_addresses=", *options),
-            directory=Path("/"),
-            # To be found if this command is killed.
-            environment={
-                **self.stack.kept(),
-                **leftovers.marks(self.stack.checkout.root, self.service.name),
-            },
-            stop=signal.SIGINT,
-        ) as server:
-
-            def answers() -> bool:
-                if server.status is not None:
-                    raise DevError(f"the database did not start: {server.output.strip()[-500:]}")
-                return self._answers(str(self._socket), port)
-
-            readiness.wait_until(answers, 60, "the database did not answer")
-            yield
 
     def _keep_password(self) -> None:
         """Write the superuser's password into the file that psql reads."""

@@ -167,10 +167,11 @@ class EmbeddedEngine(Engine):
         """The ports that another program uses; and whether `up` may replace all of them."""
         return port_choice.taken(self.checkout, self._declared().ports, self.runner.ports_in_use)
 
-    def database_version(self) -> tuple[int, Path]:
-        """The major version of PostgreSQL that a start would use, and its data directory."""
+    def database_version(self) -> tuple[int, int, Path]:
+        """The major version of PostgreSQL that a start would use, that which wrote the data (0:
+        there is none), and the data directory."""
         postgres = Postgres(self._present())
-        return postgres.version, postgres.cluster
+        return postgres.version, postgres.written, postgres.cluster
 
     def clusters(self, programs: Path | None) -> DirectoryClusters:
         if self.runs:

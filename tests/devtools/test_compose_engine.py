@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -44,16 +45,17 @@ def stack(workspace: Workspace):
 @pytest.fixture(scope="module")
 def data_services(tmp_path_factory):
     """A small stack of which no command starts more than what a test or a release needs."""
-    workspace = Workspace.copied_to(tmp_path_factory.mktemp("data") / "my checkout")
-    small_stack.put_into(workspace)
-    yield workspace
-    small_stack.clean(workspace)
+    yield from _small_stack(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
     """One small stack for all tests that need none of their own."""
-    workspace = Workspace.copied_to(tmp_path_factory.mktemp("shared") / "my checkout")
+    yield from _small_stack(tmp_path_factory.mktemp("shared"))
+
+
+def _small_stack(directory: Path) -> Iterator[Workspace]:
+    workspace = Workspace.copied_to(directory / "my checkout")
     small_stack.put_into(workspace)
     yield workspace
     small_stack.clean(workspace)

@@ -616,15 +616,11 @@ ORDER BY 1, 2, 3
 
 
 def test_a_backup_can_lock_the_tables_of_a_thousand_tenants(running):
-    locks = running.compose(
-        *("exec", "-T", "db", "psql", "-XqAtU", "postgres", "homeport", "-c"),
+    locks = running.sql(
         "SELECT setting::int * current_setting('max_connections')::int FROM pg_settings"
-        " WHERE name = 'max_locks_per_transaction'",
-    ).stdout
-    in_tenant = "SELECT count(*) FROM pg_tables WHERE schemaname = 'test1'"
-    tables = running.compose(
-        *("exec", "-T", "db", "psql", "-XqAtU", "postgres", "homeport", "-c", in_tenant)
-    ).stdout
+        " WHERE name = 'max_locks_per_transaction'"
+    )
+    tables = running.sql("SELECT count(*) FROM pg_tables WHERE schemaname = 'test1'")
     assert int(locks) > 1000 * int(tables) > 0
 
 
