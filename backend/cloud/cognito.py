@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from http.client import HTTPException
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import jwt
@@ -264,7 +265,12 @@ def _download(url: str) -> bytes:
     """Return a small document, or raise OSError when it takes longer than FETCH_TIMEOUT."""
     deadline = time.monotonic() + FETCH_TIMEOUT
     content = b""
-    with urlopen(url, timeout=FETCH_TIMEOUT) as response:  # noqa: S310  the contract's own URL
+    try:
+        response = urlopen(url, timeout=FETCH_TIMEOUT)  # noqa: S310  the contract's own URL
+    except HTTPError as error:
+        with error:  # which is an open answer
+            raise
+    with response:
         # The timeout of a socket starts again with each byte.
         while part := response.read1(LARGEST_ANSWER):
             content += part

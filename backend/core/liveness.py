@@ -74,8 +74,12 @@ def check_web() -> str:
         OSError: when it does not answer 200 within 4 seconds.
     """
     url = f"http://127.0.0.1:{port('WEB_PROBE_BIND') or port('WEB_BIND')}/api/v1/health/live/"
-    with urllib.request.urlopen(url, timeout=4) as response:
-        return f"{url} answered {response.status}"
+    try:
+        with urllib.request.urlopen(url, timeout=4) as response:
+            return f"{url} answered {response.status}"
+    except urllib.error.HTTPError as error:
+        with error:  # which is an open answer
+            raise
 
 
 def check_worker() -> str:
@@ -101,7 +105,8 @@ def check_stack() -> str:
         with urllib.request.urlopen(url, timeout=10) as response:
             return response.read().decode()
     except urllib.error.HTTPError as error:
-        raise OSError(error.read().decode()) from error
+        with error:
+            raise OSError(error.read().decode()) from error
 
 
 CHECKS = {"web": check_web, "worker": check_worker, "stack": check_stack, "drain": drain}
