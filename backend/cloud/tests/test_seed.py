@@ -114,14 +114,43 @@ def test_it_waits_for_an_emulator_that_answers_only_when_it_is_filled():
     assert made == {"bucket", "parameter"}  # the accounts were there as soon as it answered
 
 
-def test_the_emulator_does_not_load_the_types_of_machines():
-    code = (
-        "import emulator; emulator.leave_out_machines(); import moto.ssm;"
-        "from moto.ec2.models import instance_types; print(instance_types.INSTANCE_TYPES)"
+def in_an_emulator(code: str) -> str:
+    """Return what Python code prints that finds the launcher prepared."""
+    prepared = "import emulator, sys; emulator.read_descriptions_once();"
+    prepared += "emulator.leave_out_machines();"
+    command = [sys.executable, "-Bc", prepared + code]
+    variables = {**os.environ, **emulated(""), "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}
+    done = subprocess.run(
+        command, cwd=SEED.parent, env=variables, capture_output=True, text=True, check=False
     )
-    command = [sys.executable, "-Bc", code]
-    done = subprocess.run(command, cwd=SEED.parent, capture_output=True, text=True, check=False)
-    assert done.stdout == "{}\n", done.stderr
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_emulator_does_not_load_machines_with_parameter_store():
+    code = "import moto.ssm; print('moto.ssm.models' in sys.modules, 'moto.ec2' in sys.modules)"
+    assert in_an_emulator(code) == "True False\n"
+
+
+def test_parameter_store_still_finds_machines_to_run_a_command_on():
+    code = (
+        "import boto3, moto; moto.mock_aws().start(); ssm = boto3.client('ssm');"
+        "target = [{'Key': 'tag:Name', 'Values': ['none']}];"
+        "sent = ssm.send_command(DocumentName='AWS-RunShellScript', Targets=target)['Command'];"
+        "print(sent['TargetCount'], 'moto.ec2' in sys.modules)"
+    )
+    assert in_an_emulator(code) == "0 True\n"
+
+
+def test_the_emulator_reads_the_description_of_a_service_once_for_all_clients():
+    code = (
+        "import boto3; from moto.core.utils import get_service_model;"
+        "from botocore.loaders import JSONFileLoader as Files; load, read = Files.load_file, [];"
+        "Files.load_file = lambda self, p: (found := load(self, p), found and read.append(p))[0];"
+        "boto3.Session().client('ssm'); boto3.Session().get_available_regions('ssm');"
+        "get_service_model('ssm'); print(sum('/ssm/' in p and '/service-2' in p for p in read))"
+    )
+    assert in_an_emulator(code) == "1\n"
 
 
 @pytest.mark.parametrize("group", ["customer", "staff"])
