@@ -3,12 +3,12 @@
 
 import sys
 
+from core import garbage
 from core.env import environment_or_exit
-from core.start import end_quickly
 
 
 def main() -> None:
-    end_quickly()
+    garbage.look_seldom()
     environment_or_exit()
     from tenants.command_line import run
 

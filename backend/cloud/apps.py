@@ -9,8 +9,8 @@ class CloudConfig(AppConfig):
         from cloud import checks  # noqa: F401  registers itself
 
         if settings.AWS_STORAGE_BUCKET_NAME:
-            from cloud.health import probe_files
+            from cloud.health import probe_files, s3
             from core.health import register
 
             # Most pages do without files.
-            register("files", optional=True)(probe_files)
+            register("files", optional=True, prepare=s3)(probe_files)

@@ -7,6 +7,7 @@ On ECS a task definition names its parameters and nothing is asked. Elsewhere th
 
 from __future__ import annotations
 
+import gc
 import os
 
 from cloud.clients import client, endpoint
@@ -22,13 +23,7 @@ def fetch(path: str) -> dict[str, str]:
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        # Ten to a page, and never more.
-        pages = client("ssm").get_paginator("get_parameters_by_path")
-        found = {
-            parameter["Name"].rpartition("/")[2]: parameter["Value"]
-            for page in pages.paginate(Path=path, WithDecryption=True)
-            for parameter in page["Parameters"]
-        }
+        found = _read(path)
     except (BotoCoreError, ClientError, ValueError) as error:
         raise OSError(f"cannot be read: {_one_line(error)}\n      {_remedy(error)}") from error
     if not found:
@@ -36,7 +31,18 @@ def fetch(path: str) -> dict[str, str]:
             f"there is no parameter under {path} in {os.environ.get('AWS_DEFAULT_REGION')}\n"
             f"      {_remedy_of_nothing()}"
         )
+    gc.collect()  # the client, 12 MB, whose objects refer to each other
     return found
+
+
+def _read(path: str) -> dict[str, str]:
+    # Ten to a page, and never more.
+    pages = client("ssm").get_paginator("get_parameters_by_path")
+    return {
+        parameter["Name"].rpartition("/")[2]: parameter["Value"]
+        for page in pages.paginate(Path=path, WithDecryption=True)
+        for parameter in page["Parameters"]
+    }
 
 
 def _one_line(error: Exception) -> str:

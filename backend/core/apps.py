@@ -6,9 +6,10 @@ class CoreConfig(AppConfig):
     name = "core"
 
     def ready(self) -> None:
-        from core import personal_data, tracing  # noqa: F401  the first registers its check
+        from core import garbage, personal_data, tracing  # noqa: F401  one registers its check
 
         tracing.instrument()
+        garbage.look_at_what_is_new()
 
 
 class AdminConfig(admin_apps.AdminConfig):

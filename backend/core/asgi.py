@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.urls import get_resolver
 
+from core import health
 from core.database_limits import limit_sessions, share_connections
 from core.env import environment
 from core.middleware import GetResponse
@@ -31,6 +32,7 @@ _django: Any = get_asgi_application()
 limit_sessions(environment()["WEB_DATABASE_LIMITS"])
 share_connections(environment()["WEB_THREADS"])
 get_resolver().url_patterns  # noqa: B018  # for the reason in core/wsgi.py
+health.prepare()
 
 
 async def application(scope: Message, receive: Receive, send: Send) -> None:

@@ -6,6 +6,7 @@ Applications add their own with `register`.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -36,22 +37,35 @@ REDIS_TIMEOUT = 1  # seconds for each step, so that a fault has its own name bef
 Probe = Callable[[], None]
 _probes: dict[str, Probe] = {}
 _optional: set[str] = set()
+_preparations: dict[str, Callable[[], object]] = {}
 
 
-def register(name: str, *, optional: bool = False) -> Callable[[Probe], Probe]:
+def register(
+    name: str, *, optional: bool = False, prepare: Callable[[], object] | None = None
+) -> Callable[[Probe], Probe]:
     """Add a probe to the readiness answer under this name.
 
     Without what is `optional` most requests still succeed: the answer is then "degraded", with
-    the status 200, so that this process is not taken out of service.
+    the status 200, so that this process is not taken out of service. `prepare` makes what all
+    processes of a server can share, and connects to nothing.
     """
 
     def add(probe: Probe) -> Probe:
         _probes[name] = probe
+        if prepare:
+            _preparations[name] = prepare
         if optional:
             _optional.add(name)
         return probe
 
     return add
+
+
+def prepare() -> None:
+    """Make what probes use, before a server forks its processes."""
+    for make in _preparations.values():
+        with contextlib.suppress(Exception):  # the probe names the fault
+            make()
 
 
 # --- views --------------------------------------------------------------------------------

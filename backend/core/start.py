@@ -11,8 +11,6 @@ imports again. Only a debugger takes another, because it needs options of the in
 
 from __future__ import annotations
 
-import atexit
-import gc
 import importlib
 import os
 import runpy
@@ -20,6 +18,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
+
+from core import garbage
 
 
 def web(socket: str = "") -> None:
@@ -84,14 +84,6 @@ def become(arguments: list[str]) -> None:
         runpy.run_path(str(Path(arguments[0]).resolve()), run_name="__main__")
 
 
-def end_quickly() -> None:
-    """Let Python not look for garbage among all objects when this process, or a fork of it, ends.
-
-    With the application loaded that takes half a second of processor time, and frees nothing.
-    """
-    atexit.register(gc.freeze)
-
-
 def _debug(address: str, arguments: list[str]) -> NoReturn:
     # Else, on Python 3.12 and newer, one paused thread holds up all others.
     environment = {**os.environ, "PYDEVD_USE_SYS_MONITORING": "0"}
@@ -111,7 +103,7 @@ def _own(*names: str) -> Mapping[str, Any]:
 
 def main(arguments: list[str]) -> None:
     """Become the process that the first argument names."""
-    end_quickly()
+    garbage.look_seldom()
     # Production's image has no development/; RELOAD and DEBUGPY_PORT are refused there.
     if Path("development").is_dir():
         # By its name: core imports no application.

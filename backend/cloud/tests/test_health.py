@@ -3,15 +3,15 @@
 import pytest
 
 from cloud import health
-from core.health import _probes, register
+from core.health import _probes, prepare, register
 
 
 @pytest.fixture
 def probe(emulator, settings):
     settings.AWS_STORAGE_BUCKET_NAME = "business-nosuch"
-    health._client.cache_clear()
+    health.s3.cache_clear()
     yield health.probe_files
-    health._client.cache_clear()
+    health.s3.cache_clear()
 
 
 def test_a_bucket_that_is_there_is_well(probe, bucket, settings):
@@ -34,6 +34,22 @@ def test_without_files_the_answer_is_degraded_and_still_200(browser, probe, monk
     assert answer.status_code == 200
     assert answer.json()["status"] == "degraded"
     assert answer.json()["down"] == ["files"]
+
+
+def test_a_server_makes_the_client_before_it_forks_its_processes(probe, monkeypatch):
+    monkeypatch.setattr("core.health._probes", {})
+    register("files", optional=True, prepare=health.s3)(probe)
+    prepare()
+    assert health.s3.cache_info().currsize == 1
+
+
+def test_a_client_that_cannot_be_made_keeps_no_server_from_its_start(probe, monkeypatch):
+    monkeypatch.setattr("core.health._probes", {})
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "no URL")
+    register("files", optional=True, prepare=health.s3)(probe)
+    prepare()
+    with pytest.raises(ValueError, match="Invalid endpoint"):
+        probe()
 
 
 def test_what_is_needed_still_counts(browser, probe, monkeypatch):

@@ -1,5 +1,6 @@
 """The command line of each process, for what the environment asks for."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core import start
+from core import garbage, start
 from core.env.validation import read
 from development import packages
 
@@ -25,6 +26,7 @@ def started(monkeypatch):
     """Collect the arguments of Python that `start` goes on with."""
     lines = []
     monkeypatch.setattr(packages, "start", lambda: None)
+    monkeypatch.setattr(garbage, "look_seldom", lambda: None)
     # Not as this process remembers it.
     monkeypatch.setattr("core.env.process.own", lambda *names: read(os.environ, names))
     monkeypatch.setattr(start, "become", lines.append)
@@ -118,3 +120,19 @@ def test_a_process_ends_without_a_look_for_garbage(tmp_path):
     command = [sys.executable, "-m", "core.start", "process", "false", str(program)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=BACKEND)
     assert done.stdout == "end\n"
+
+
+def test_a_process_looks_for_garbage_only_among_what_is_made_after_its_start(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import gc, django\n"
+        "django.setup()\n"
+        "looks = sum(one['collections'] for one in gc.get_stats())\n"
+        "print(looks, gc.get_freeze_count() > 50_000, *gc.get_threshold())\n"
+    )
+    command = [sys.executable, "-m", "core.start", "process", "false", str(program)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=BACKEND)
+    looks, is_left_out, *usual = done.stdout.split()
+    assert int(looks) < 150  # among the few objects since; else 400, the last ones among all
+    assert is_left_out == "True"
+    assert tuple(map(int, usual)) == gc.get_threshold()
