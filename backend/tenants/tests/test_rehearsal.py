@@ -47,7 +47,7 @@ ROLLING = {
 # The operation, a part of what is said, and a part of the remedy.
 UNSAFE = {
     "long": (
-        RunSQL("LOCK notes_note IN EXCLUSIVE MODE; SELECT pg_sleep(1.5)", reverse_sql=RunSQL.noop),
+        RunSQL("LOCK notes_note IN EXCLUSIVE MODE; SELECT pg_sleep(4)", reverse_sql=RunSQL.noop),
         f"blocks notes_note for longer than the {LOCK_LIMIT} s",
         "split it",
     ),
