@@ -282,9 +282,11 @@ def _state(source: Path) -> tuple[int, int]:
 def _pip(checkout: Checkout, step: Step) -> list[str]:
     """A pip for `.venv`: that of its Python, which need not be installed and compiled first."""
     path = str(python(checkout))
-    of_base = [find_python(checkout), "-m", "pip", "--python", path]
-    if _try(checkout, [*of_base, "--version"]).ok:
-        return of_base
+    # What its option --python runs, after pip was loaded once more to read that.
+    find = "import pip; print(pip.__path__[0] + '/__pip-runner__.py')"
+    runner = _try(checkout, [find_python(checkout), "-c", find]).output.strip()
+    if Path(runner).is_file():
+        return [path, runner]
     _do(checkout, step, [path, "-m", "ensurepip"], "the installation of pip")
     return [path, "-m", "pip"]
 
