@@ -148,18 +148,24 @@ class Runner:
         Without `as_declared`, each starts with its last script.
         """
         going = self._as_they_should(stack, programs, as_declared)
-        for name, program in programs.items():
-            if name not in going:
-                self._prepare(program, as_declared)
         healthy: dict[str, tuple[int, Verdict]] = {}
         crashes = Crashes()
 
-        def look() -> dict[str, Verdict]:
-            for name, program in programs.items():
-                needed = [other for other in program.service.needs if other in programs]
+        def begin(names: Iterable[str]) -> None:
+            for name in names:
+                needed = [other for other in programs[name].service.needs if other in programs]
                 if name not in going and all(other in healthy for other in needed):
                     self._start(stack, name)
                     going.add(name)
+
+        # What is slow to prepare comes last; the others start meanwhile.
+        for name in sorted(programs, key=lambda name: bool(programs[name].preparation)):
+            if name not in going:
+                self._prepare(programs[name], as_declared)
+                begin([name])
+
+        def look() -> dict[str, Verdict]:
+            begin(programs)
             states = self.states
             verdicts = {}
             for name, program in programs.items():
