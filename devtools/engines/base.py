@@ -215,17 +215,26 @@ class Engine(ABC):
         Asked in a new process, because web has the models of its start; and not again for the same
         code. None if web does not run.
         """
-        code = {"backend": _version_of(self.checkout.root / "backend")}
+        code = self.code
         if self.checkout.recall(_MIGRATED) == code:
             return None
         asked = self.ask(WEB, ["python", "manage.py", *_MAKE_NO_MIGRATIONS])
         names = _UNMIGRATED.findall(asked.output) if asked else []
         if not names:
             if asked and asked.ok:
-                self.checkout.remember(_MIGRATED, code)
+                self.migrated(code)
             return None
         what = f"models have changes without a migration: {', '.join(names)}"
         return Problem(what, "./dev makemigrations")
+
+    @property
+    def code(self) -> dict[str, str]:
+        """Identifies the state of the backend's Python files."""
+        return {"backend": _version_of(self.checkout.root / "backend")}
+
+    def migrated(self, code: Mapping[str, str]) -> None:
+        """Remember that no model in `code` has changes without a migration."""
+        self.checkout.remember(_MIGRATED, code)
 
     def python_with(self, *modules: str) -> Interpreter | None:
         """A Python that can import `modules`: of this machine, else of the stack's image.

@@ -8,7 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from .. import cache, chosen_ports, debuggers, environment, health, logs, ports, processes
+from .. import (
+    cache,
+    chosen_ports,
+    debuggers,
+    environment,
+    health,
+    logs,
+    ports,
+    processes,
+    texts,
+)
 from ..checkout import Checkout
 from ..declared import local_stack
 from ..declared.local_stack import Declaration, Service
@@ -36,6 +46,9 @@ STAND_INS: Mapping[str, type[Postgres | Valkey | Moto]] = {
     CACHE: Valkey,
     AWS: Moto,
 }
+
+# Logged by the release as its last line.
+_MIGRATED = "no model has changes without a migration"
 
 
 def runnable(declared: Declaration) -> Declaration:
@@ -79,8 +92,11 @@ class EmbeddedEngine(Engine):
             programs = self._programs(stack)
             if self.runner.all_well(stack, programs) and self._is_ready(stack):
                 return False
+            code = self.code
             self.runner.supervise(stack, programs)
             self.runner.start(stack, programs, timeout)
+            if _MIGRATED in "".join(texts.read(self.places.log(RELEASE)).splitlines()[-1:]):
+                self.migrated(code)
             return True
 
     def down(self, *, volumes: bool) -> None:

@@ -11,17 +11,20 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
-from devtools import chosen_ports, logs, processes
+from devtools import chosen_ports, logs, processes, readiness
 from devtools.checkout import Checkout
 from devtools.embedded import account
 from devtools.embedded.places import Places
 from devtools.embedded.runner import Runner
+from devtools.embedded.stack import Program
 from devtools.embedded.supervisor import Supervisor
 from devtools.engines import choice
+from devtools.engines.embedded import EmbeddedEngine
 from devtools.errors import DevError, NoAnswer
 from devtools.preflight import daemon, disk_space
 from devtools.readiness import wait_until
@@ -244,3 +247,39 @@ def test_a_look_at_a_port_in_the_moment_of_a_start_does_not_fail_it(checkout, mo
     monkeypatch.setattr(runner, "_lost_port", lambda stack, name: None)  # free again
     runner._start(None, "web")
     assert calls == ["web", "web"]
+
+
+def test_other_services_start_while_the_database_is_created(checkout, places, monkeypatch):
+    done = []
+    runner = Runner(checkout, Terminal(), places)
+    places.make()
+    monkeypatch.setattr(runner, "_as_they_should", lambda *_: set())
+    monkeypatch.setattr(runner, "_start", lambda stack, name: done.append(f"start {name}"))
+    monkeypatch.setattr(readiness, "follow", lambda *_, **__: None)
+
+    def program(name, *needs, preparation=""):
+        return Program(
+            SimpleNamespace(name=name, needs=needs),
+            script="",
+            ready=lambda since: True,
+            prepare=lambda: done.append(f"prepare {name}"),
+            preparation=preparation,
+        )
+
+    programs = [program("db", preparation="creating"), program("aws"), program("migrate", "db")]
+    runner.start(None, {one.service.name: one for one in programs}, 1)
+    assert done == ["prepare aws", "start aws", "prepare migrate", "prepare db", "start db"]
+
+
+def test_what_the_release_said_of_the_models_holds_for_the_same_code(checkout, monkeypatch):
+    module = checkout.root / "backend" / "models.py"
+    module.parent.mkdir()
+    module.touch()
+    engine = EmbeddedEngine(checkout, Terminal())
+    asked = []
+    monkeypatch.setattr(engine, "ask", lambda *question: asked.append(question))
+    engine.migrated(engine.code)
+    assert (engine.unmigrated(), asked) == (None, [])
+    module.write_text("# edited")
+    engine.unmigrated()
+    assert len(asked) == 1

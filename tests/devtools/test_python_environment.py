@@ -41,6 +41,16 @@ def test_a_machine_without_a_suitable_python_gets_instructions(tmp_path, monkeyp
         environment.find_python(Checkout(tmp_path, {"PATH": ""}))
 
 
+def test_the_pip_of_another_python_is_loaded_once_for_a_venv(tmp_path):
+    runner = tmp_path / "pip" / "__pip-runner__.py"
+    runner.parent.mkdir()
+    (tmp_path / "pip" / "__init__.py").touch()
+    runner.touch()
+    checkout = Checkout(tmp_path, {"PATH": "", "PYTHONPATH": str(tmp_path)})
+    found = environment._pip(checkout, Terminal().step("installing uv"))
+    assert found == [str(environment.python(checkout)), str(runner)]
+
+
 @pytest.fixture
 def venv(tmp_path) -> Checkout:
     """A checkout whose `.venv` was installed from another lock and lacks one package."""

@@ -16,6 +16,7 @@ from django.db import IntegrityError, ProgrammingError, connection, transaction
 from django.db.migrations import Migration, RunSQL
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
+from django.db.models import IntegerField
 from django.db.models.signals import post_migrate
 from django_tenants.utils import schema_context, schema_exists
 from structlog.testing import capture_logs
@@ -25,6 +26,7 @@ from tenants import locks
 from tenants import migration as migration_module
 from tenants import release as release_module
 from tenants.locks import LOCK, MAINTENANCE_DATABASE
+from tenants.management.commands import release as release_command
 from tenants.migration import stamp
 from tenants.models import Tenant
 from tenants.names import RESERVED, SCHEMA_NAME
@@ -408,3 +410,17 @@ def test_a_schema_that_belongs_to_somebody_else_is_refused():
 
     with pytest.raises(ReleaseFailed, match="squatted"):
         release()
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_the_command_says_whether_models_have_changes_without_a_migration(monkeypatch, changed):
+    monkeypatch.setattr(release_command, "release", lambda: None)
+    if changed:
+        field = IntegerField(null=True)
+        field.set_attributes_from_name("shoe_size")
+        field.model = User
+        monkeypatch.setattr(User._meta, "local_fields", [*User._meta.local_fields, field])
+    with capture_logs() as lines:
+        call_command("release")
+    said = "models have changes" if changed else "no model has changes"
+    assert [line["event"] for line in lines] == [f"{said} without a migration"]

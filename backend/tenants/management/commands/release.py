@@ -1,5 +1,8 @@
 from typing import Any
 
+import structlog
+from django.apps import apps
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS
 from django.db import Error as DatabaseError
@@ -8,6 +11,8 @@ from core import tracing
 from core.env import environment
 from tenants.command_line import unavailable_remedy
 from tenants.release import ReleaseFailed, release
+
+log = structlog.get_logger(__name__)
 
 
 class Command(BaseCommand):
@@ -23,6 +28,8 @@ class Command(BaseCommand):
             self.check(databases=[DEFAULT_DB_ALIAS])
             with tracing.traced("release"):
                 release()
+            if apps.is_installed("development"):
+                _note_changes()
         except ReleaseFailed as failure:
             raise CommandError(str(failure)) from failure
         except DatabaseError as error:
@@ -31,3 +38,17 @@ class Command(BaseCommand):
                 f"the database at {place['HOST']}:{place['PORT'] or 5432} refused: "
                 f"{' '.join(str(error).split())}\n{unavailable_remedy(error)}"
             ) from error
+
+
+def _note_changes() -> None:
+    """Log whether models have changes without a migration, for `./dev up`.
+
+    Another process would load the application once more for that.
+    """
+    asked = {"check_changes": True, "dry_run": True, "interactive": False, "verbosity": 0}
+    try:
+        call_command("makemigrations", skip_checks=True, **asked)
+    except SystemExit:
+        log.warning("models have changes without a migration")
+    else:
+        log.info("no model has changes without a migration")
