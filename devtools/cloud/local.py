@@ -127,9 +127,10 @@ class Emulator:
             )
             prefix = container["logConfiguration"]["options"]["awslogs-group"]
             for secret in container["secrets"]:
-                if secret["name"] in declared:
+                value = declared.get(secret["name"])
+                if value is not None:  # Compose gives null for what is not set
                     name = secret["valueFrom"].removeprefix(f"{prefix}/")
-                    found[name] = _with_password(declared[secret["name"]], declared)
+                    found[name] = _with_password(value, declared)
         return found
 
     def stop(self) -> None:

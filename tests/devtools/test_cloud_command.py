@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -10,6 +11,7 @@ import pytest
 from moto import mock_aws
 
 from devtools.cloud import account
+from devtools.cloud.local import Emulator
 
 ACCOUNT = "123456789012"
 CONTAINER = {
@@ -190,3 +192,15 @@ def test_bad_input_is_refused_before_anything_starts(workspace, words, variables
     ended = workspace.dev("cloud", *words.split())
     assert ended.returncode in (1, 2)
     assert said in ended.stderr
+
+
+def test_the_emulator_gets_no_value_of_a_variable_that_is_not_set():
+    declared = {"SECRET_KEY": "one", "DATABASE_URL": "two", "SENTRY_DSN": None}
+    service = {"command": CONTAINER["command"], "environment": declared}
+    stack = SimpleNamespace(configuration={"services": {"release": service}})
+    release = definition("release")
+    secrets = release["containerDefinitions"][0]["secrets"]
+    nosuch = {"name": "SENTRY_DSN", "valueFrom": "/shop/production/SENTRY_DSN"}
+    release["containerDefinitions"][0]["secrets"] = [*secrets, nosuch]
+    found = Emulator.parameters(SimpleNamespace(stack=stack), {"release": release})
+    assert found == {"SECRET_KEY": "one", "release/DATABASE_URL": "two"}
