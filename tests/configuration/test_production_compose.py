@@ -137,3 +137,9 @@ def test_the_proxy_probes_where_web_answers_without_a_thread():
     proxy = (CHECKOUT / "proxy" / "haproxy.cfg").read_text()
     address = read_yaml(FILE)["services"]["web"]["environment"]["WEB_PROBE_BIND"]
     assert re.findall(r"check port (\d+)", proxy) == [address.rpartition(":")[2]]
+
+
+def test_a_connection_of_the_pool_lives_as_long_as_one_without_it():
+    (age,) = (one.default for one in CONTRACT if one.name == "DATABASE_CONN_MAX_AGE")
+    configuration = (CHECKOUT / "pool" / "pgbouncer.ini").read_text()
+    assert re.findall(r"^server_lifetime = (\d+)$", configuration, re.MULTILINE) == [age]
