@@ -143,6 +143,29 @@ def test_the_database_is_kept_and_put_back_in_it(workspace):
         workspace.inside("./dev", "snapshot", "delete", name, "--yes")
 
 
+MIGRATION = """
+from django.db import migrations, models
+class Migration(migrations.Migration):
+    dependencies = [("users", "{before}")]
+    operations = [migrations.AddField("user", "nick", models.CharField(max_length=9, null=True))]
+"""
+
+
+def test_a_release_is_rehearsed_in_it(workspace):
+    author = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+    workspace.inside("git", *author, "commit", "--quiet", "--no-verify", "--message", "Before")
+    migrations = workspace.checkout / "backend/users/migrations"
+    before = max(path.stem for path in migrations.glob("0*.py"))
+    added = migrations / "0099_nick.py"
+    added.write_text(MIGRATION.format(before=before))
+    try:
+        found = json.loads(workspace.inside("./dev", "release", "--rehearse", "--json").stdout)
+    finally:
+        added.unlink()
+    assert found["safe"]
+    assert [one["migrations"] for one in found["schemas"]] == [["users.0099_nick"]] * 3
+
+
 def test_doctor_finds_nothing_wrong_in_it(workspace):
     assert " wrong" not in workspace.inside("./dev", "doctor").stdout
 
