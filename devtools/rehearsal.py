@@ -34,7 +34,8 @@ _COPY = """
 owner=$(sql --command 'SELECT quote_ident(pg_get_userbyid(datdba)) FROM pg_database
     WHERE datname = current_database()')
 sql --dbname postgres --command "CREATE DATABASE \\"$copy\\" OWNER $owner TEMPLATE template0"
-pg_dump --format custom --compress 0 | pg_restore --exit-on-error --dbname "$copy"
+pg_dump --format custom --compress 0 |
+    pg_restore --exit-on-error --transaction-size 1000 --dbname "$copy"
 printf '%s' "$copy"
 """
 _NOT_REHEARSED = ("the release was not rehearsed", "./dev logs db")

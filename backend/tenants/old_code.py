@@ -29,6 +29,8 @@ SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0
 AND NOT (attisdropped OR atthasdef) AND attidentity = ''
 """
 
+# A connection remembers every table that it has seen.
+ORDERS_A_CONNECTION = 50
 
 # Standard input, of which nothing is read ahead: `use` asks whether there is more.
 ORDERS = os.fdopen(0, "rb", buffering=0, closefd=False)
@@ -45,9 +47,11 @@ def main(database: str, options: str) -> None:
     connection.settings_dict["OPTIONS"]["options"] = options
     known = MigrationLoader(None, ignore_no_migrations=True).disk_migrations
     answer([f"{app}.{name}" for app, name in known])
-    for line in ORDERS:
+    for number, line in enumerate(ORDERS, start=1):
         if schema := line.decode().strip():
             answer(use(schema))
+        if number % ORDERS_A_CONNECTION == 0:
+            connection.close()
 
 
 def answer(found: Any) -> None:

@@ -32,6 +32,7 @@ from tenants.locks import retry_locks
 from tenants.migration import faults, migrate, migrations_on_disk, stamp
 from tenants.models import Tenant
 from tenants.provisioning import grant_in_public, unprovisioned
+from tenants.release import TENANTS_A_CONNECTION
 
 # Of a copy's name: it must never be the database itself.
 COPY = "@@rehearsal"
@@ -240,11 +241,13 @@ def rehearse(directory: Path, allowed: list[str], say: Callable[[str], object]) 
         return report
     with OldCode(directory) as old:
         _refuse_unfit(old, names)
-        for name in names:
+        for number, name in enumerate(names, start=1):
             say(f"migrating {name}")
             report.schemas.append(_Rehearsed(name, old, report).run())
             if name == get_public_schema_name():
                 grant_in_public()
+            if number % TENANTS_A_CONNECTION == 0:
+                connection.close()
         for name in names:  # what was migrated after a schema may matter to it, too
             report.add_errors(name, "", old.once(name)["errors"])
     return report

@@ -237,6 +237,22 @@ def test_the_command_prints_a_table_and_what_is_unsafe(rehearsed):
     assert "in test1, test2" in out.getvalue()
 
 
+def test_no_connection_sees_the_tables_of_all_tenants(rehearsed, monkeypatch):
+    processes = []
+
+    def note(_said):
+        connection.ensure_connection()
+        processes.append(connection.connection.info.backend_pid)
+
+    monkeypatch.setattr(rehearsal, "TENANTS_A_CONNECTION", 1)
+    report = rehearsed(
+        {"nullable": ROLLING["nullable"]},
+        run=lambda directory, allowed, _: rehearse(directory, allowed, note),
+    )
+    assert report.safe
+    assert len(set(processes)) == len(processes) == 3
+
+
 def test_nothing_is_rehearsed_if_nothing_is_pending(rehearsed):
     report = rehearsed({})
     assert (report.safe, report.schemas) == (True, [])
