@@ -32,7 +32,10 @@ HEALTH_CHECKS = 60
 _SEE_ALL = """
 DO $$ DECLARE it record; BEGIN
     FOR it IN SELECT * FROM pg_tables JOIN tenant_config ON schemaname = schema_name
-    LOOP EXECUTE format('SELECT FROM %I.%I LIMIT 0', it.schemaname, it.tablename); END LOOP;
+    LOOP
+        EXECUTE format('SELECT FROM %I.%I LIMIT 0', it.schemaname, it.tablename);
+        COMMIT;  -- its locks
+    END LOOP;
 END $$
 """
 _MEMORY = "SELECT sum(total_bytes) FROM pg_backend_memory_contexts"
@@ -43,6 +46,11 @@ SELECT json_build_object(
     'size', pg_database_size(oid))
 FROM pg_database WHERE datname = current_database()
 """
+_FIRST = "SELECT min(schema_name) FROM tenant_config"
+_DUMP = """exec pg_dump --schema="$1" --exclude-table-data="$1".'products_*' \\
+    --exclude-table-data="$1".'orders_*' --exclude-table-data="$1".'cart_*' \\
+    --exclude-table-data="$1".'users_*' --inserts --rows-per-insert=1000 --no-owner \\
+    --no-privileges --no-comments"""
 _CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app'"
 # An index on one table and a column in another, of no use to anything.
 _MIGRATION = """
@@ -115,11 +123,30 @@ class Grown:
 
     def fill(self, tenants: int, rows: int) -> list[Buyer]:
         """Have so many tenants, each with so many products and orders; one buyer of each."""
-        arguments = ["bench_growth", "--tenants", str(tenants), "--rows", str(rows)]
-        arguments += ["--buyers", str(CLIENTS)]
-        done = self.copy.dev("manage", *arguments, timeout=7200)
-        lines = done.splitlines()
+        lines = self._grow(tenants, rows=rows, buyers=CLIENTS).splitlines()
         return [Buyer(*one) for one in json.loads(lines[-1])]
+
+    def copy_tenants(self, tenants: int) -> None:
+        """Have so many tenants by copies of the first one's schema."""
+        (like,) = query(self.engine, _FIRST)
+        dumped = self.engine.in_database(_DUMP, like).must("a tenant was not dumped").output
+        with tempfile.NamedTemporaryFile("w", suffix=".sql", encoding="utf-8") as file:
+            file.write(dumped)
+            file.flush()
+            self._grow(tenants, "--like", like, file.name)
+
+    def make_tenants(self, tenants: int, size: str) -> None:
+        """Have so many tenants as a user makes them; keep what one of them costs."""
+        (there,) = query(self.engine, "SELECT count(*) FROM tenant_config")
+        start = self.cost(lambda: self._grow(int(there)))
+        took = self.cost(lambda: self._grow(tenants))
+        made = tenants - int(there)
+        self.keep(f"making one tenant, {size}", "s", (took.processor - start.processor) / made)
+
+    def _grow(self, tenants: int, *more: str, rows: int = 0, buyers: int = 0) -> str:
+        options = {"tenants": tenants, "rows": rows, "buyers": buyers}
+        words = [word for name, number in options.items() for word in (f"--{name}", str(number))]
+        return self.copy.dev("manage", "bench_growth", *words, *more, timeout=7200)
 
     # --- all of it ------------------------------------------------------------------------
 
@@ -172,8 +199,9 @@ class Grown:
     # --- requests -------------------------------------------------------------------------
 
     def requests(self, buyers: Sequence[Buyer], size: str, number: int) -> None:
-        """Measure `number` requests of each kind, to the tenants in turn."""
-        turns = [buyers[index % len(buyers)] for index in range(number)]
+        """Measure `number` requests of each kind, to so many tenants in turn."""
+        asked = buyers[:: max(1, len(buyers) // number)]
+        turns = [asked[index % len(asked)] for index in range(number)]
         kinds: Mapping[str, Callable[[Client, Buyer], None]] = {
             "list": lambda client, buyer: client.get(
                 f"/api/products/?max_price={next(self._numbers) + 100}", buyer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -137,6 +138,17 @@ def test_growth_is_told_up_to_how_many_tenants(checkout, monkeypatch):
     monkeypatch.setattr(performance, "about", lambda _: "")
     assert commands._measure(run)[1] == 0
     assert told == ["2000"]
+
+
+def test_growth_keeps_what_it_has_found_when_it_is_interrupted(checkout, monkeypatch):
+    def at(_stack, tenants):
+        if tenants > growth.THERE:
+            raise KeyboardInterrupt
+
+    stack = SimpleNamespace(measures=lambda: MEASURES)
+    monkeypatch.setattr(growth, "grown", lambda *_: nullcontext(stack))
+    monkeypatch.setattr(growth, "_at", at)
+    assert growth.measure(checkout, Terminal(), 1) == MEASURES
 
 
 def test_a_page_of_growth_is_written_only_of_its_parts(checkout):
