@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import structlog
+from opentelemetry import trace
 from structlog.typing import EventDict, Processor
 
 # Asked again and again, for ever: the liveness probe, and the workbench of a local stack.
@@ -182,9 +183,10 @@ class QuietProbes(logging.Filter):
 
 
 def add_trace(logger: Any, name: str, event: EventDict) -> EventDict:
-    """Add the trace that a line is of, where there is one: core/tracing marks the record."""
-    if trace_id := getattr(event["_record"], "trace_id", ""):
-        event["trace_id"] = trace_id
+    """Add the trace that a line is of, where there is one."""
+    context = trace.get_current_span().get_span_context()
+    if context.is_valid:
+        event["trace_id"] = format(context.trace_id, "032x")
     return event
 
 

@@ -23,7 +23,10 @@ _NOT_IN_A_LINE = frozenset(
     | {"task_id", "tenant", "timestamp", "user_id"}
 )
 
-writer: Writer[traces.Recorded] = Writer(traces.write)
+writer: Writer[ReadableSpan] = Writer(
+    # Here rather than as each ends, so that no request waits for it.
+    lambda client, spans: traces.write(client, map(recorded, spans))
+)
 
 
 def keep() -> None:
@@ -42,7 +45,7 @@ class Keeper(SpanProcessor):
     """Hands over what has ended to the thread that writes."""
 
     def on_end(self, span: ReadableSpan) -> None:
-        writer.note(recorded(span))
+        writer.note(span)
 
     def force_flush(self, timeout_millis: int = 0) -> bool:
         with connect() as client:

@@ -384,7 +384,7 @@ TRACES_ENDPOINT = env["OTEL_EXPORTER_OTLP_ENDPOINT"]
 TRACES_HEADERS = env["OTEL_EXPORTER_OTLP_HEADERS"]
 TRACES_SHARE = env["OTEL_TRACES_SAMPLER_ARG"]
 TRACES_SERVICE = "homeport"  # web is homeport-web, and so on
-TRACES_EXCLUDED = [HEALTH_PATH, "/static/"]  # patterns of what is asked for ever
+TRACES_EXCLUDED = [HEALTH_PATH, "/static/"]  # patterns of a path's beginning: asked for ever
 TRACED = bool(TRACES_ENDPOINT)
 SENTRY_DSN = env["SENTRY_DSN"]
 

@@ -57,7 +57,7 @@ ROOT_URLCONF = "workbench.urls"
 DEFAULT_EXCEPTION_REPORTER = "workbench.error_pages.Reporter"
 TENANT_FREE_COMMANDS += ["trace"]
 TRACED = True  # its last traces are kept in Redis
-TRACES_EXCLUDED += ["/workbench/", "/__debug__/", "^[^/]*//[^/]*/$"]
+TRACES_EXCLUDED += ["/workbench/", "/__debug__/", "/$"]
 TENANT_FREE_PATHS += [r"/$", "/workbench/"]  # it shows what is down, also the database
 if EMAIL_BACKEND == "django.core.mail.backends.console.EmailBackend":
     EMAIL_BACKEND = "workbench.mail.EmailBackend"

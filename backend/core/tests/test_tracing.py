@@ -13,10 +13,12 @@ from celery import chain, signals
 from celery.app.trace import build_tracer
 from django.core import mail
 from django.core.mail import send_mail
-from django.db import connection
+from django.db import ProgrammingError, connection, transaction
+from django.urls import path
 from kombu.exceptions import OperationalError
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from psycopg.sql import SQL, Identifier
 
 from core import tracing
 from core.celery import app, echo, kept_connections
@@ -92,6 +94,81 @@ def test_a_trace_that_the_client_began_has_the_id_of_the_request_beside_it(clien
     (request,) = (span for span in spans if span.kind is trace.SpanKind.SERVER)
     assert format(request.context.trace_id, "032x") == "0af7651916cd43dd8448eb211c80319c"
     assert request.attributes["request_id"] == answer["X-Request-ID"].replace("-", "")
+
+
+def only_server(spans) -> ReadableSpan:
+    (found,) = (span for span in spans if span.kind is trace.SpanKind.SERVER)
+    return found
+
+
+@pytest.mark.django_db
+def test_a_request_has_its_route_and_status_and_no_method_that_its_client_invented(client, spans):
+    client.generic("BREW", "/api/v1/nosuch/", headers={"host": "test1.localhost"})
+    span = only_server(spans)
+    assert span.attributes["http.request.method"] == "_OTHER"
+    assert span.attributes["http.response.status_code"] == 404
+    assert span.status.is_unset
+    spans.clear()
+    client.get("/api/v1/schema/", headers={"host": "test1.localhost"})
+    assert only_server(spans).name == "GET api/v1/schema/"
+
+
+@pytest.mark.django_db
+def test_a_request_that_fails_says_why(client, settings, spans):
+    def fail(request):
+        raise RuntimeError("expected by this test")
+
+    settings.ROOT_URLCONF = type("Urls", (), {"urlpatterns": [path("fails/", fail)]})
+    client.raise_request_exception = False
+    client.get("/fails/", headers={"host": "test1.localhost"})
+    span = only_server(spans)
+    assert span.status.status_code is trace.StatusCode.ERROR
+    assert span.attributes["error.type"] == "500"
+    [event] = [event for event in span.events if event.name == "exception"]
+    assert span.status.description == "RuntimeError: expected by this test"
+    assert "Traceback" in event.attributes["exception.stacktrace"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("sql", "name", "text"),
+    [
+        ("/* ann */ select 1", "select", "/* ann */ select 1"),
+        (b"SELECT 1", "SELECT", "SELECT 1"),
+        (SQL("SELECT {}").format(Identifier("schema_name")) + SQL(" FROM tenant_config"),
+         "SELECT", 'SELECT "schema_name" FROM tenant_config'),
+    ],
+)  # fmt: skip
+def test_a_query_is_a_span_with_its_text_and_tenant(spans, sql, name, text):
+    with tracing.traced("step") as step, connection.cursor() as cursor:
+        cursor.execute(sql)
+    query = spans[0]
+    assert (query.name, query.attributes["db.query.text"]) == (name, text)
+    assert query.attributes["db.system.name"] == "postgresql"
+    assert query.attributes["tenant"] == connection.schema_name
+    assert query.parent.span_id == step.get_span_context().span_id
+
+
+@pytest.mark.django_db
+def test_a_query_that_the_database_refuses_failed(spans):
+    with tracing.traced("step"), pytest.raises(ProgrammingError), transaction.atomic():
+        connection.cursor().execute("SELECT nothing")
+    query = next(span for span in spans if span.name == "SELECT")
+    assert query.status.status_code is trace.StatusCode.ERROR
+    assert "nothing" in query.status.description
+
+
+@pytest.mark.django_db
+def test_a_connection_that_opens_within_another_wrapper_stays_traced(spans):
+    opened = connection.copy()
+    try:
+        with opened.execute_wrapper(lambda run, *given: run(*given)):
+            opened.ensure_connection()
+        with tracing.traced("step"):
+            opened.cursor().execute("SELECT 1")
+    finally:
+        opened.close()
+    assert [span.name for span in spans] == ["SELECT", "step"]
 
 
 @pytest.mark.django_db
@@ -271,7 +348,7 @@ except RuntimeError as error:
         sentry_sdk.capture_exception(error)
 tracing.flush()
 import sys
-print("imported", "opentelemetry.instrumentation.django" in sys.modules, "sentry_sdk" in sys.modules)
+print("imported", "opentelemetry.sdk.trace" in sys.modules, "sentry_sdk" in sys.modules)
 """  # noqa: E501
 
 

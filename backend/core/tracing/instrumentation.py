@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +12,6 @@ import structlog
 import wrapt
 from django.conf import settings
 from django.db import connection
-from django.http import HttpRequest
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
@@ -23,44 +21,33 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult, 
 from opentelemetry.trace import SpanKind, TraceState
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from core.tracing import mail
+from core.tracing import mail, queries
 from core.tracing.context import TENANT
 
-# Stable names of attributes: http.route rather than http.target, db.query.text, url.path.
+# Stable names of attributes: db.query.text rather than db.statement.
 # https://opentelemetry.io/docs/specs/semconv/non-normative/http-migration/
-STABLE_NAMES = {"OTEL_SEMCONV_STABILITY_OPT_IN": "http,database"}
+STABLE_NAMES = {"OTEL_SEMCONV_STABILITY_OPT_IN": "database"}
 
 LIMITS = SpanLimits(
     max_events=64, max_span_attributes=48, max_event_attributes=8, max_attribute_length=4096
 )
-
-LogHook = Callable[[trace.Span, logging.LogRecord], None]
 
 
 def instrument() -> None:
     """Trace this process: before its middleware and its clients are made."""
     os.environ.update(STABLE_NAMES)
     from opentelemetry.instrumentation.celery import CeleryInstrumentor
-    from opentelemetry.instrumentation.logging import LoggingInstrumentor
-    from opentelemetry.instrumentation.psycopg import PsycopgInstrumentor
     from opentelemetry.instrumentation.redis import RedisInstrumentor
-
-    from core.tracing.middleware import Instrumentor
 
     trace.set_tracer_provider(_provider())
     # Without baggage, which nothing here carries.
     propagate.set_global_textmap(TraceContextTextMapPropagator())
-    # It asks for the host, which another middleware answers for.
+    # What another name than ours is asked for is no request of ours.
     position = settings.MIDDLEWARE.index("core.middleware.HostMiddleware") + 1
-    Instrumentor().instrument(
-        excluded_urls=",".join(settings.TRACES_EXCLUDED),
-        middleware_position=position,
-        request_hook=_name_path,
-    )
-    PsycopgInstrumentor().instrument()
+    settings.MIDDLEWARE.insert(position, "core.tracing.middleware.Middleware")
     RedisInstrumentor().instrument()
     CeleryInstrumentor().instrument()
-    LoggingInstrumentor().instrument(log_hook=_mark, enable_log_auto_instrumentation=False)
+    queries.instrument()
     mail.instrument()
     # Only where it is used: it is slow to import.
     wrapt.register_post_import_hook(_instrument_botocore, "botocore.client")
@@ -136,11 +123,10 @@ class Sampling(Sampler):
             sampled = kind is not SpanKind.CLIENT and low < self._below
         if not sampled:
             return _DROPPED
-        given: dict[str, Any] = {TENANT: connection.schema_name}  # type: ignore[attr-defined]
-        if kind is not SpanKind.SERVER:
-            given.update(attributes or {})
-        # Django's instrumentation sets those of a request once more, and each costs.
-        elif parent.is_remote:
+        given = dict(attributes or {})
+        if TENANT not in given:
+            given[TENANT] = connection.schema_name  # type: ignore[attr-defined]
+        if kind is SpanKind.SERVER and parent.is_remote:
             # Its client began the trace; many requests may share that id.
             given["request_id"] = format(_request_id(), "032x")
         return SamplingResult(Decision.RECORD_AND_SAMPLE, given, parent.trace_state)
@@ -165,17 +151,6 @@ def _request_id() -> int:
         return UUID(structlog.contextvars.get_contextvars().get("request_id", "")).int
     except ValueError:
         return 0
-
-
-def _name_path(span: trace.Span, request: HttpRequest) -> None:
-    # The library's is of a variable that only some servers set.
-    if span.is_recording():
-        span.set_attribute("url.path", request.path)
-
-
-def _mark(span: trace.Span, record: logging.LogRecord) -> None:
-    """Give a line of the log the trace that it is of: core/logging.py writes it."""
-    record.trace_id = format(span.get_span_context().trace_id, "032x")
 
 
 def _instrument_botocore(module: Any) -> None:
