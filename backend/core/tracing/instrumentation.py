@@ -15,7 +15,7 @@ from django.db import connection
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
-from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+from opentelemetry.sdk.trace import SpanLimits, SynchronousMultiSpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult, TraceIdRatioBased
 from opentelemetry.trace import SpanKind, TraceState
@@ -29,7 +29,10 @@ from core.tracing.context import TENANT
 STABLE_NAMES = {"OTEL_SEMCONV_STABILITY_OPT_IN": "database"}
 
 LIMITS = SpanLimits(
-    max_events=64, max_span_attributes=48, max_event_attributes=8, max_attribute_length=4096
+    max_events=64,
+    max_span_attributes=48,
+    max_event_attributes=8,
+    max_attribute_length=queries.LONGEST,
 )
 
 
@@ -39,7 +42,8 @@ def instrument() -> None:
     from opentelemetry.instrumentation.celery import CeleryInstrumentor
     from opentelemetry.instrumentation.redis import RedisInstrumentor
 
-    trace.set_tracer_provider(_provider())
+    processors = SynchronousMultiSpanProcessor()
+    trace.set_tracer_provider(_provider(processors))
     # Without baggage, which nothing here carries.
     propagate.set_global_textmap(TraceContextTextMapPropagator())
     # What another name than ours is asked for is no request of ours.
@@ -47,7 +51,7 @@ def instrument() -> None:
     settings.MIDDLEWARE.insert(position, "core.tracing.middleware.Middleware")
     RedisInstrumentor().instrument()
     CeleryInstrumentor().instrument()
-    queries.instrument()
+    queries.Queries(processors).instrument()
     mail.instrument()
     # Only where it is used: it is slow to import.
     wrapt.register_post_import_hook(_instrument_botocore, "botocore.client")
@@ -86,8 +90,9 @@ def name() -> str:
     return f"{settings.TRACES_SERVICE}-{service()}"
 
 
-def _provider() -> TracerProvider:
+def _provider(processors: SynchronousMultiSpanProcessor) -> TracerProvider:
     return TracerProvider(
+        active_span_processor=processors,
         sampler=Sampling(settings.TRACES_SHARE),
         resource=Resource({SERVICE_NAME: name()}),
         id_generator=RequestIds(),
