@@ -9,7 +9,7 @@ import contextlib
 import http.client
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -31,7 +31,8 @@ REQUESTS = 200  # of each connection, in each round
 TRIVIAL, LIST, PLAIN = "trivial request", "list of products", "trivial request, plain Django"
 OURS = {TRIVIAL: "/api/v1/health/live/", LIST: "/api/v1/products/"}
 TRACED, UNTRACED = "request of four spans", "request of four spans, untraced"
-SPANS = "/bench/spans/"  # backend/benchmarks/spans.py
+EMPTY = "four empty spans of the library"
+SPANS, EMPTY_SPANS = "/bench/spans/", "/bench/empty-spans/"  # backend/benchmarks/spans.py
 
 
 def measure(checkout: Checkout, terminal: Terminal, rounds: int) -> list[Measure]:
@@ -49,6 +50,7 @@ def measure(checkout: Checkout, terminal: Terminal, rounds: int) -> list[Measure
             asked[PLAIN] = (*plain, "/")
             asked[TRACED] = (*traced, SPANS)
             asked[UNTRACED] = (*untraced, SPANS)
+            asked[EMPTY] = (*untraced, EMPTY_SPANS)
             for where in asked.values():
                 _milliseconds(*where)
             for number in range(1, rounds + 1):
@@ -62,8 +64,13 @@ def measure(checkout: Checkout, terminal: Terminal, rounds: int) -> list[Measure
         Measure(LIST, "ms", 1.0, found[LIST]),
         ratio(f"{LIST}, over plain Django's trivial request", None, found[LIST], found[PLAIN]),
         Measure(TRACED, "ms", None, found[TRACED]),
-        Measure("its traces", "ms", 0.25, [a - b for a, b in zip(found[TRACED], found[UNTRACED])]),
+        Measure("its traces", "ms", 0.25, _more(found[TRACED], found[UNTRACED])),
+        Measure(EMPTY, "ms", None, _more(found[EMPTY], found[UNTRACED])),
     ]
+
+
+def _more(ours: Sequence[float], plain: Sequence[float]) -> list[float]:
+    return [one - other for one, other in zip(ours, plain)]
 
 
 Server = tuple[Process, int]  # and its port

@@ -1,8 +1,9 @@
-"""A request of four spans: itself and three queries."""
+"""A request of four spans: itself and three queries; and four of the library, empty, beside it."""
 
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
+from opentelemetry.sdk.trace import TracerProvider
 
 from core.urls import urlpatterns as usual
 
@@ -14,4 +15,19 @@ def four_spans(request: HttpRequest) -> HttpResponse:
     return HttpResponse("ok")
 
 
-urlpatterns = [path("bench/spans/", four_spans), *usual]
+_tracer = TracerProvider().get_tracer(__name__)
+
+
+def four_empty_spans(request: HttpRequest) -> HttpResponse:
+    with _tracer.start_as_current_span("request"):
+        for _ in range(3):
+            with _tracer.start_as_current_span("query"):
+                pass
+        return four_spans(request)
+
+
+urlpatterns = [
+    path("bench/spans/", four_spans),
+    path("bench/empty-spans/", four_empty_spans),
+    *usual,
+]
