@@ -6,6 +6,7 @@ https://docs.gunicorn.org/en/stable/settings.html
 import gc
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -74,8 +75,18 @@ def pre_fork(server: Any, worker: Any) -> None:
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    """Write the lines of requests together; beside a debugger, at once: it stops all threads."""
-    if not debugging:
+    """Obey a stop that came during the fork; write the lines of requests together.
+
+    Up to here this process has the handlers of its parent, which only note a signal. It would
+    serve on, until it is killed in the middle of a request.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until the worker sets its handler
+    while not server.SIG_QUEUE.empty():
+        if server.SIG_QUEUE.get_nowait() == signal.SIGTERM:
+            os._exit(0)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    if not debugging:  # beside a debugger, at once: it stops all threads
         start_batches()
 
 

@@ -26,6 +26,8 @@ import asyncio
 import atexit
 import gc
 import logging
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -33,6 +35,19 @@ import core.asgi_worker
 import core.gunicorn_worker as worker
 worker.BUSY_CLIENT_TIMEOUT, worker.CLIENT_TIMEOUT = 1, {timeout}
 core.asgi_worker.FIRST_BYTES = min(10, {timeout})
+
+def stop_in_the_fork():
+    # End the server, and go on once it has told this process to end.
+    early = Path("{over}").with_name("early")
+    if early.exists():
+        signal.pthread_sigmask(signal.SIG_BLOCK, {{signal.SIGTERM}})
+        os.kill(os.getppid(), signal.SIGTERM)
+        signal.sigwait({{signal.SIGTERM}})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {{signal.SIGTERM}})
+        os.kill(os.getpid(), signal.SIGTERM)
+        early.unlink()
+
+os.register_at_fork(after_in_child=stop_in_the_fork)
 
 def begin(path, query):
     if query == "wait":
@@ -151,6 +166,19 @@ def test_a_stop_answers_what_was_asked(tmp_path, server):
         over(tmp_path).touch()
         assert [one.getresponse().read() for one in asked] == [b"0"] * 3
         stopping.join()
+
+
+def test_a_stop_ends_a_process_that_is_being_forked(tmp_path, server):
+    early = over(tmp_path).with_name("early")
+    early.touch()
+    with socket.socket() as client:
+        with gunicorn(tmp_path, server) as (port, _probed):
+            client.connect(("127.0.0.1", port))
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            while early.exists():
+                time.sleep(0.05)
+        with pytest.raises(ConnectionResetError):  # no process took it
+            client.recv(1)
 
 
 @pytest.mark.django_db

@@ -1,11 +1,13 @@
 """Django's development server, as `./dev serve runserver` starts it."""
 
 import gc
+import signal
 import threading
 import urllib.request
 from socketserver import ThreadingMixIn
 
 import pytest
+from django.contrib.staticfiles.management.commands import runserver
 from django.core.servers.basehttp import WSGIRequestHandler
 from django.db import connection
 
@@ -40,6 +42,18 @@ def test_a_thread_that_ends_leaves_no_session_of_the_database():
         wait_until(lambda: not opened & sessions(), within=10, every=0.05)
     finally:
         gc.enable()
+
+
+def test_a_stop_before_it_serves_is_left_to_the_program(monkeypatch):
+    """Its own end waits for requests, which a server that begins meanwhile would cut off."""
+    before, handlers = signal.getsignal(signal.SIGTERM), []
+    monkeypatch.setattr(
+        runserver.Command,
+        "inner_run",
+        lambda *_, **__: handlers.append(signal.getsignal(signal.SIGTERM)),
+    )
+    Command().inner_run(socket=0)
+    assert handlers == [before]
 
 
 def own_session() -> int:

@@ -58,6 +58,8 @@ class InheritedServer(Server):
 
     def serve_forever(self, poll_interval: float = 0.1) -> None:
         self.requests.server = self
+        # Not before: the end would not wait for a server that begins to serve meanwhile.
+        signal.signal(signal.SIGTERM, self.requests.end)
         super().serve_forever(poll_interval)
         self.requests.wait()
 
@@ -67,7 +69,7 @@ class Requests:
 
     def __init__(self) -> None:
         self.active = 0
-        self.server: InheritedServer | None = None
+        self.server: InheritedServer
         self._ending: threading.Thread | None = None
         self._lock = threading.Lock()
         self._of_thread = threading.local()
@@ -119,8 +121,7 @@ class Requests:
             self._ending.join()
 
     def _end(self) -> NoReturn:
-        if self.server:
-            self.server.shutdown()
+        self.server.shutdown()
         timeout = math.inf if environment()["DEBUGPY_PORT"] else DRAIN_TIMEOUT
         end = time.monotonic() + timeout
         while self.active and time.monotonic() < end:
@@ -144,5 +145,4 @@ class Command(runserver.Command):
             requests = Requests()
             attributes = {"descriptor": options["socket"], "requests": requests}
             self.server_cls = type("Server", (InheritedServer,), attributes)
-            signal.signal(signal.SIGTERM, requests.end)
         super().inner_run(*args, **options)
