@@ -17,6 +17,7 @@ SHORTENED = {"./dev test": "./dev test -k health", "./dev lint": "./dev lint ruf
 ONCE = {
     *("./dev doctor", "./dev env", "./dev parity", "./dev test -k health"),
     *("./dev manage seed_demo", "./dev makemigrations", "./dev serve runserver"),
+    *("./dev env --check", "./dev reference", "./dev manage check", "./dev restart worker"),
 }
 
 # Its commands run inside the dev container; test_debugging.py runs them there.
