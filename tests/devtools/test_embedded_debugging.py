@@ -178,6 +178,11 @@ def test_an_edit_shows_while_a_request_is_paused_and_that_one_goes_on(stack, ser
 def test_one_entry_starts_both_debuggers_and_attaches_to_them(stack):
     with ExitStack() as attached, ThreadPoolExecutor() as pool:
         web, worker = map(attached.enter_context, editors(stack, "Web and worker"))
+        shown = json.loads(stack.dev("status", "--json").stdout)["debuggers"]
+        assert {name: one["address"] for name, one in shown.items()} == {
+            name: f"127.0.0.1:{stack.variables[f'{name.upper()}_DEBUG_PORT']}"
+            for name in ("web", "worker")
+        }
         web.followed(2)
         web.break_at(VIEW, line_of(VIEW, ANSWER))
         answer = pool.submit(status_of, stack, NOWHERE)
