@@ -16,7 +16,8 @@ from collections import defaultdict
 from pathlib import Path
 
 from devtools.checkout import Checkout
-from devtools.engines.choice import ENGINES
+from devtools.engines.compose import ComposeEngine
+from devtools.engines.embedded import EmbeddedEngine
 from devtools.errors import DevError
 from devtools.preflight import daemon
 from devtools.process import capture
@@ -34,8 +35,8 @@ _WHO = ("-c", "user.name=Bench", "-c", "user.email=bench@localhost")
 def measure(checkout: Checkout, terminal: Terminal, rounds: int) -> list[Measure]:
     """Measure `rounds` times on each engine, each in a fresh repository."""
     found: list[Measure] = []
-    for engine in ENGINES:
-        if engine != "compose" or not daemon.problems(checkout):
+    for engine in (EmbeddedEngine.name, ComposeEngine.name):
+        if engine != ComposeEngine.name or not daemon.problems(checkout):
             found += _on(engine, checkout, terminal, rounds)
     return found
 
