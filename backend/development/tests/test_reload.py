@@ -181,7 +181,7 @@ def unlocked(tmp_path):
     place = tmp_path / "backend"
     for folder, names in (
         ("development", ("__init__", "packages", "reload")),
-        ("core", ("start",)),
+        ("core", ("garbage", "start")),
     ):
         (place / folder).mkdir(parents=True)
         for name in names:
