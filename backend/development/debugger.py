@@ -40,9 +40,6 @@ def main() -> None:
     else:
         from debugpy.server import cli
 
-        from core import garbage
-
-        garbage.look_seldom()
         debugpy.configure(python=__file__)
         wait_for_an_editor()
         cli.main()
