@@ -162,6 +162,7 @@ def test_a_release_is_rehearsed_in_it(workspace):
         found = json.loads(workspace.inside("./dev", "release", "--rehearse", "--json").stdout)
     finally:
         added.unlink()
+    workspace.inside("./dev", "up")  # until the worker, which each edit restarts, is heard again
     assert found["safe"]
     assert [one["migrations"] for one in found["schemas"]] == [["users.0099_nick"]] * 3
 
