@@ -18,6 +18,7 @@ Span = dict[str, Any]
 # A span that ended: the id of its trace, and what is kept of it: the parameters of `_described`.
 Recorded = tuple[int, tuple[Any, ...]]
 
+FEW = 20  # spans; each part that is written costs as much as several of them
 BUCKET = 10  # seconds whose requests are counted together
 BUCKETS = 30  # how many of those are kept
 
@@ -94,17 +95,19 @@ def write(client: redis.Redis, spans: Iterable[Recorded]) -> None:
     Raises:
         redis.RedisError: when Redis does not answer, or is full.
     """
-    together: dict[tuple[int, bool], list[tuple[Any, ...]]] = defaultdict(list)
+    together: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
     entries: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for trace_id, kept in spans:
         span_id, *_, entry = kept
-        together[trace_id, bool(entry)].append(kept)
+        together[trace_id].append(kept)
         if entry:
             ids = {"trace": format(trace_id, "032x"), "span": format(span_id, "016x")}
             entries[entry["type"]].append(entry | ids)
     arguments: list[Any] = []
-    for (trace_id, last), some in together.items():
-        arguments += [format(trace_id, "032x"), _json(some), len(some), int(last)]
+    for trace_id, all_of_it in together.items():
+        for some in _parts(all_of_it):
+            last = any(entry for *_, entry in some)
+            arguments += [format(trace_id, "032x"), _json(some), len(some), int(last)]
     with client.pipeline(transaction=False) as pipe:
         pipe.eval(_KEEP, len(_names()), *_names(), time.time(), BOUND.traces, BOUND.size,
                   BOUND.size_of_trace, BOUND.seconds, *arguments)  # fmt: skip
@@ -113,6 +116,15 @@ def write(client: redis.Redis, spans: Iterable[Recorded]) -> None:
                 log.add(pipe, entries[log.name])
         _count(pipe, entries[REQUESTS.name])
         pipe.execute()
+
+
+def _parts(spans: list[tuple[Any, ...]]) -> list[list[tuple[Any, ...]]]:
+    """Return spans of one trace by what is kept or left out together: few are one part."""
+    if len(spans) <= FEW:
+        return [spans]
+    others = [span for span in spans if not span[-1]]
+    last = [span for span in spans if span[-1]]
+    return [part for part in (others, last) if part]
 
 
 def _described(
