@@ -34,7 +34,7 @@ from tenants.operators import OPERATORS_ROLE, Operators
 from tenants.resolution import forget
 from tenants.tests import faulty_site
 from tenants.tests.faulty_site import whereabouts
-from tenants.tests.logins import APPLICATION, of_a_session
+from tenants.tests.logins import APPLICATION, POOL, of_a_session
 from users.models import User
 from users.tokens import AccessToken
 
@@ -358,7 +358,8 @@ def test_the_next_request_on_the_same_connection_is_in_its_own_tenant(at, ending
     after = at("test2", "/here/").json()
 
     assert (after["role"], after["users"]) == ("tenant_test2", ["test2"])
-    assert after["pid"] == before["pid"]
+    # A pool gives any of its own.
+    assert POOL or after["pid"] == before["pid"]
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
