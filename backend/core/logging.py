@@ -182,11 +182,16 @@ class QuietProbes(logging.Filter):
         return not any(path in message for path in QUIET_PATHS)
 
 
+def trace_id() -> str:
+    """Return the id of the present trace, or nothing."""
+    context = trace.get_current_span().get_span_context()
+    return format(context.trace_id, "032x") if context.is_valid else ""
+
+
 def add_trace(logger: Any, name: str, event: EventDict) -> EventDict:
     """Add the trace that a line is of, where there is one."""
-    context = trace.get_current_span().get_span_context()
-    if context.is_valid:
-        event["trace_id"] = format(context.trace_id, "032x")
+    if found := trace_id():
+        event["trace_id"] = found
     return event
 
 

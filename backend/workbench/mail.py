@@ -18,8 +18,8 @@ from django.db import connection
 from opentelemetry import trace
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
+from core.logging import trace_id
 from workbench.activity_log import MAIL, connect
-from workbench.spans import trace_id
 
 LARGEST = 512 * 1024  # characters of a message that are kept
 

@@ -35,12 +35,6 @@ def keep() -> None:
     logging.root.addHandler(Lines())
 
 
-def trace_id() -> str:
-    """Return the id of the present trace, or nothing."""
-    context = trace.get_current_span().get_span_context()
-    return format(context.trace_id, "032x") if context.is_valid else ""
-
-
 class Keeper(SpanProcessor):
     """Hands over what has ended to the thread that writes."""
 
