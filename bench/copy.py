@@ -73,6 +73,11 @@ class Copy:
         return EmbeddedEngine(self.checkout, terminal).variables_of(service)
 
 
+def empty_caches(directory: Path) -> dict[str, str]:
+    """The variables by which packages are downloaded once more, into `directory`."""
+    return {"UV_CACHE_DIR": str(directory / "uv"), "PIP_CACHE_DIR": str(directory / "pip")}
+
+
 def page(port: int, path: str = "/") -> http.client.HTTPResponse:
     """The answer of a server of this machine, read. Raises OSError if there is none."""
     connection = http.client.HTTPConnection(ports.LOOPBACK, port, timeout=30)

@@ -11,7 +11,7 @@ from pathlib import Path
 from devtools.checkout import Checkout
 from devtools.terminal import Terminal
 
-from .copy import Copy, first_page
+from .copy import Copy, empty_caches, first_page
 from .measure import Measure
 
 COLD = "fresh copy, no package cached, to the first page"
@@ -41,8 +41,7 @@ def measure(checkout: Checkout, terminal: Terminal, rounds: int) -> list[Measure
 
 class _Round:
     def __init__(self, checkout: Checkout, directory: Path) -> None:
-        caches = {"UV_CACHE_DIR": str(directory / "uv"), "PIP_CACHE_DIR": str(directory / "pip")}
-        self._copy = Copy(checkout, directory, caches)
+        self._copy = Copy(checkout, directory, empty_caches(directory))
 
     def run(self, found: dict[str, list[float]]) -> None:
         def timed(name: str, *work: Callable[[], object]) -> None:

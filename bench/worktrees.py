@@ -26,6 +26,7 @@ from devtools.terminal import Terminal
 from devtools.worktrees import WorkTree
 
 from .beside import ratio
+from .copy import empty_caches
 from .measure import Measure
 
 TREES = 4
@@ -79,9 +80,8 @@ class _Repository:
 
     def __init__(self, checkout: Checkout, directory: Path, engine: str) -> None:
         root = directory / directory.name  # which names the stack
-        caches = {"UV_CACHE_DIR": str(directory / "uv"), "PIP_CACHE_DIR": str(directory / "pip")}
-        variables = {**WorkTree(root, "").checkout(checkout).variables, **caches}
-        self._copy = checkout.copy(root, variables)
+        variables = WorkTree(root, "").checkout(checkout).variables
+        self._copy = checkout.copy(root, {**variables, **empty_caches(directory)})
         for locked in root.glob("requirements/*.txt"):  # so that no image of the machine will do
             locked.write_text(f"{locked.read_text()}# {directory.name}\n", encoding="utf-8")
         self._engine = engine
