@@ -106,33 +106,38 @@ def test_a_starting_worker_removes_the_heartbeat_of_a_killed_one(started, tmp_pa
     assert not file.exists()
 
 
-def test_a_process_ends_without_a_look_for_garbage(tmp_path):
+def said_by(tmp_path: Path, code: str) -> str:
+    """Return what a program of this code prints."""
     program = tmp_path / "program.py"
-    program.write_text(
+    program.write_text(code)
+    command = [sys.executable, "-m", "core.start", "process", "false", str(program)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=BACKEND)
+    return done.stdout
+
+
+def test_a_process_ends_without_a_look_for_garbage(tmp_path):
+    said = said_by(
+        tmp_path,
         "class Collected:\n"
         "    def __del__(self):\n"
         "        print('collected')\n"
         "one = Collected()\n"
         "one.itself = one\n"
         "del one\n"
-        "print('end')\n"
+        "print('end')\n",
     )
-    command = [sys.executable, "-m", "core.start", "process", "false", str(program)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=BACKEND)
-    assert done.stdout == "end\n"
+    assert said == "end\n"
 
 
 def test_a_process_looks_for_garbage_only_among_what_is_made_after_its_start(tmp_path):
-    program = tmp_path / "program.py"
-    program.write_text(
+    said = said_by(
+        tmp_path,
         "import gc, django\n"
         "django.setup()\n"
         "looks = sum(one['collections'] for one in gc.get_stats())\n"
-        "print(looks, gc.get_freeze_count() > 50_000, *gc.get_threshold())\n"
+        "print(looks, gc.get_freeze_count() > 50_000, *gc.get_threshold())\n",
     )
-    command = [sys.executable, "-m", "core.start", "process", "false", str(program)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=BACKEND)
-    looks, is_left_out, *usual = done.stdout.split()
+    looks, is_left_out, *usual = said.split()
     assert int(looks) < 150  # among the few objects since; else 400, the last ones among all
     assert is_left_out == "True"
     assert tuple(map(int, usual)) == gc.get_threshold()
