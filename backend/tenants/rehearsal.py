@@ -32,7 +32,7 @@ from tenants.locks import retry_locks
 from tenants.migration import faults, migrate, migrations_on_disk, stamp
 from tenants.models import Tenant
 from tenants.provisioning import grant_in_public, unprovisioned
-from tenants.release import TENANTS_A_CONNECTION
+from tenants.release import TENANTS_A_CONNECTION, start_afresh
 
 # Of a copy's name: it must never be the database itself.
 COPY = "@@rehearsal"
@@ -247,7 +247,7 @@ def rehearse(directory: Path, allowed: list[str], say: Callable[[str], object]) 
             if name == get_public_schema_name():
                 grant_in_public()
             if number % TENANTS_A_CONNECTION == 0:
-                connection.close()
+                start_afresh()
         for name in names:  # what was migrated after a schema may matter to it, too
             report.add_errors(name, "", old.once(name)["errors"])
     return report

@@ -74,7 +74,7 @@ def _release_all(tenants: list[Tenant]) -> None:
         if not _release(tenant, complete=tenant.schema_name not in incomplete):
             failed.append(tenant.schema_name)
         if number % TENANTS_A_CONNECTION == 0:
-            _start_afresh()
+            start_afresh()
     if failed:
         raise ReleaseFailed(f"not released: {', '.join(failed)}. The log above says why.")
 
@@ -99,7 +99,7 @@ def _release(tenant: Tenant, *, complete: bool) -> bool:
         Tenant.objects.filter(pk=tenant.pk).update(migrations_stamp=tenant.migrations_stamp)
     except Exception:
         log.exception("release failed", schema=tenant.schema_name, seconds=_since(started))
-        _start_afresh()
+        start_afresh()
         return False
     finally:
         connection.set_schema_to_public()
@@ -112,7 +112,7 @@ def _migrate(schema_name: str) -> None:
     retry_locks(lambda: migrate(schema_name), schema_name)
 
 
-def _start_afresh() -> None:
+def start_afresh() -> None:
     """Drop the connection: it may be broken, and remembers every table it has seen."""
     connection.set_schema_to_public()
     if not connection.in_atomic_block:

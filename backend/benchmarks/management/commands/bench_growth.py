@@ -19,6 +19,7 @@ from tenants.locks import exclusive_lock
 from tenants.migration import stamp
 from tenants.models import Tenant
 from tenants.provisioning import provision
+from tenants.release import TENANTS_A_CONNECTION, start_afresh
 from tenants.services import create_tenant
 from users.models import User
 from users.tokens import AccessToken
@@ -99,8 +100,8 @@ def copy(like: str, dump: str, names: list[str]) -> None:
                 cursor.execute(body.replace(f"{like}.", f"{name}."))
             if relations(name) != expected:
                 raise CommandError(f"{name} is no copy of {like}")
-            if number % 20 == 0:
-                connection.close()  # it remembers every table that it has seen
+            if number % TENANTS_A_CONNECTION == 0:
+                start_afresh()
 
 
 def relations(schema: str) -> set[tuple[str, str]]:
