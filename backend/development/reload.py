@@ -4,10 +4,11 @@
     python -m development.reload --listen 127.0.0.1:8000 -m gunicorn core.wsgi --bind fd://{}
     python -m development.reload -m celery --app core worker
 
-This process imports what the program took from outside the project (Django, the packages), once,
-while nothing else is to be done. Every start of the program is a fork of it, which has the
-project's own modules left to import. What the files looked like is noted before each fork: an
-edit at any later moment, even while they are imported, differs from that and restarts it.
+This process imports what the program took from outside the project (Django, the packages), once:
+while nothing else is to be done, or as it starts, if an earlier one has learned what that is. Every
+start of the program is a fork of it, which has the project's own modules left to import. What the
+files looked like is noted before each fork: an edit at any later moment, even while they are
+imported, differs from that and restarts it.
 
 With --listen this process holds the socket that the program serves (its own, or one that it was
 given as fd://N); {} stands for its file descriptor. A request that comes between two starts waits
@@ -24,11 +25,13 @@ bin/process starts it if RELOAD is set.
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import importlib.util
 import logging
 import math
 import os
+import re
 import select
 import signal
 import socket
@@ -137,7 +140,9 @@ def _walked(entry: os.DirEntry[str], directory: str, linked: set[str]) -> bool:
 class Reloader:
     """Runs one program at a time, each in a fork of this process."""
 
-    def __init__(self, directory: str, *, patient: bool, overlapping: bool = False) -> None:
+    def __init__(
+        self, directory: str, memory: Path, *, patient: bool, overlapping: bool = False
+    ) -> None:
         """With `patient` even a first start that fails is followed by an edit.
 
         With `overlapping` a start does not wait for the end of the one before.
@@ -145,7 +150,7 @@ class Reloader:
         self.directory = directory
         self.overlapping = overlapping
         self.leaving: list[int] = []
-        self.preload = Preload(directory)
+        self.preload = Preload(directory, memory)
         self.worked = patient
         self.child = 0
         self.ending = False
@@ -193,6 +198,7 @@ class Reloader:
     def _fork(self) -> Imports | None:
         """Return what the child will say that it imports; None in the child."""
         reading, writing = os.pipe()
+        gc.freeze()  # a collection of what is loaded would copy the memory that both share
         # The child must not take a signal for its parent's before it has its own handlers.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
         try:
@@ -304,20 +310,30 @@ class Imports:
 
 
 class Preload:
-    """What this process imports, so that its forks have it."""
+    """What this process imports, so that its forks have it.
 
-    def __init__(self, directory: str) -> None:
+    `memory` is a file with the names that an earlier process of the same program learned. With it
+    the first fork has them, too: it starts as fast, and shares their memory.
+    """
+
+    def __init__(self, directory: str, memory: Path) -> None:
         self._directory = directory
+        self._memory = memory
         self._left: dict[str, None] = {}
-        self._tried: set[str] = set()
+        self._tried: dict[str, None] = {}
+        with contextlib.suppress(OSError):
+            self.learn(memory.read_text().splitlines())
+        self.work(math.inf)
 
     def learn(self, names: list[str]) -> None:
         """Have `names` imported, but for those of the project."""
         self._left |= {name: None for name in names if name not in self._tried}
-        self._tried |= set(names)
+        self._tried |= dict.fromkeys(names)
 
     def work(self, seconds: float) -> None:
         """Import for that long, or until all is done."""
+        if not self._left:
+            return
         end = time.monotonic() + seconds
         with _without_settings():
             while self._left and time.monotonic() < end:
@@ -327,6 +343,13 @@ class Preload:
                     # What needs settings, or is not there, is left to the program.
                     with contextlib.suppress(Exception):
                         importlib.import_module(name)
+        if not self._left:
+            self._remember()
+
+    def _remember(self) -> None:
+        found = [name for name in self._tried if name in sys.modules]
+        with contextlib.suppress(OSError):  # the next start is slower, that is all
+            self._memory.write_text("\n".join(found))
 
     def _of_the_project(self, name: str) -> bool:
         with contextlib.suppress(ImportError, ValueError):
@@ -428,7 +451,10 @@ def main(arguments: list[str]) -> None:
         listener = _listening(arguments[1])
         arguments = [word.replace("{}", str(listener.fileno())) for word in arguments[2:]]
     debugged = bool(os.environ.get("DEBUGPY_PORT"))
-    reloader = Reloader(str(Path.cwd()), patient=debugged, overlapping=listener is not None)
+    program = re.sub(r"\W+", "-", " ".join(arguments[:2]))  # "manage.py runserver", "-m celery"
+    memory = Path.cwd().parent / ".dev" / f"imports-{program}"
+    overlapping = listener is not None
+    reloader = Reloader(str(Path.cwd()), memory, patient=debugged, overlapping=overlapping)
     status = reloader.run()
     if debugged and status is not None:
         _leave_now(status)

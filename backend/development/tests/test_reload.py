@@ -123,6 +123,26 @@ def test_what_is_not_of_the_project_is_imported_once(program):
     wait_until(known, within=60)
 
 
+def test_the_next_process_has_it_at_its_first_start(tmp_path):
+    (tmp_path / ".dev").mkdir()
+    (tmp_path / "backend").mkdir()
+    program = Program(tmp_path / "backend")
+
+    def known() -> str:
+        program.start()
+        try:
+            known = program.shows(100)[2]
+            wait_until((tmp_path / ".dev" / "imports-program-py").is_file)
+            return known
+        finally:
+            program.process.terminate()
+            program.process.wait(timeout=60)
+
+    assert [known(), known()] == ["False", "True"]
+    (tmp_path / ".dev" / "imports-program-py").write_text("no_such_package\nwave")
+    assert known() == "True"
+
+
 def test_a_broken_program_waits_for_the_mended_file(program):
     program.shows(100)
     program.write("NUMBER = (\n")
@@ -317,7 +337,7 @@ def test_a_slow_disk_does_not_delay_the_next_scan(tmp_path, monkeypatch):
             write(tmp_path / "package0" / "module.py", "edited = True")
             return []
 
-    reloader = Reloader(str(tmp_path), patient=True)
+    reloader = Reloader(str(tmp_path), tmp_path / "imports", patient=True)
     assert reloader._follow(Quiet(), snapshot(str(tmp_path))) is None
     assert max(pauses) <= MAX_PAUSE
 
