@@ -31,8 +31,9 @@ class Copy:
         kept = {name: v for name, v in checkout.variables.items() if name not in _OWN}
         self.checkout = checkout.copy(directory / "checkout", {**kept, **variables})
 
-    def share(self, checkout: Checkout) -> None:
-        """Use the `.venv` of `checkout` instead of making one."""
+    def share(self, checkout: Checkout, terminal: Terminal) -> None:
+        """Use the `.venv` of `checkout`, which is made if it is missing, instead of another one."""
+        environment.ensure(checkout, terminal)
         (self.checkout.root / ".venv").symlink_to(checkout.root / ".venv")
 
     @contextmanager

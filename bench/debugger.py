@@ -33,7 +33,7 @@ def measure(checkout: Checkout, terminal: Terminal, rounds: int) -> list[Measure
     debugged: list[float] = []
     with tempfile.TemporaryDirectory() as directory:
         copy = Copy(checkout, Path(directory), {})
-        copy.share(checkout)
+        copy.share(checkout, terminal)
         with (
             copy.up(),
             _gunicorn(copy, terminal, None) as without,

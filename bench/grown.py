@@ -289,7 +289,7 @@ def grown(checkout: Checkout, terminal: Terminal, rounds: int) -> Iterator[Grown
     """A separate stack, which is removed afterwards."""
     with tempfile.TemporaryDirectory() as directory:
         copy = Copy(checkout, Path(directory), {})
-        copy.share(checkout)
+        copy.share(checkout, terminal)
         with copy.up():
             yield Grown(copy, terminal, rounds)
 

@@ -86,7 +86,7 @@ def measure(checkout: Checkout, terminal: Terminal, rounds: int) -> list[Measure
     lost: dict[str, list[float]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as directory:
         copy = Copy(checkout, Path(directory), {})
-        copy.share(checkout)
+        copy.share(checkout, terminal)
         wsgi = copy.checkout.root / "backend" / "core" / "wsgi.py"
         wsgi.write_text(wsgi.read_text() + _TELLING)
         edits = _Edits(wsgi.with_name("edited.py"))

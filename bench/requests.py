@@ -40,7 +40,7 @@ def measure(checkout: Checkout, terminal: Terminal, rounds: int) -> list[Measure
     found: dict[str, list[float]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as directory:
         copy = Copy(checkout, Path(directory), {})
-        copy.share(checkout)
+        copy.share(checkout, terminal)
         with copy.up(), contextlib.ExitStack() as servers:
             ours = servers.enter_context(_ours(copy, terminal, "core.wsgi"))
             plain = servers.enter_context(_plain(copy, terminal))

@@ -25,7 +25,7 @@ def measure(checkout: Checkout, terminal: Terminal, rounds: int) -> list[Measure
     ways = [(server, debug) for debug in (False, True) for server in ("runserver", "gunicorn")]
     with tempfile.TemporaryDirectory() as directory:
         copy = Copy(checkout, Path(directory), {"WEB_DEBUG_PORT": str(free_port())})
-        copy.share(checkout)
+        copy.share(checkout, terminal)
         with copy.up():
             for number in range(1, rounds + 1):
                 with terminal.step(f"round {number}"):

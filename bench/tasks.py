@@ -67,7 +67,7 @@ def measure(checkout: Checkout, terminal: Terminal, rounds: int) -> list[Measure
     found: dict[str, list[tuple[float, float]]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
         copy = Copy(checkout, Path(directory), {})
-        copy.share(checkout)
+        copy.share(checkout, terminal)
         stack.enter_context(copy.up())
         workers = {
             "ours": stack.enter_context(_ours(copy, terminal)),

@@ -11,9 +11,10 @@ from types import SimpleNamespace
 import pytest
 from front_door import ROOT
 
-from bench import beside, commands, container, growth, growth_page, parts, production
+from bench import beside, commands, container, copy, growth, growth_page, parts, production
 from bench import run as performance
 from bench.measure import Measure
+from devtools import environment
 from devtools.checkout import Checkout
 from devtools.errors import DevError
 from devtools.terminal import Terminal
@@ -238,6 +239,15 @@ def test_the_processor_time_of_a_process_is_that_of_all_below_it():
         )
         process.communicate("\n")
     assert float(done.stdout) >= 0.2  # counted in ticks, of which some are lost
+
+
+def test_a_copy_shares_packages_that_were_not_installed_before(checkout, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        environment, "ensure", lambda checkout, terminal: (checkout.root / ".venv").mkdir()
+    )
+    made = copy.Copy(Checkout(tmp_path / "docs", {}), tmp_path, {})
+    made.share(checkout, Terminal())
+    assert (made.checkout.root / ".venv").is_dir()
 
 
 def test_nothing_of_the_benchmarks_is_imported_before_it_is_needed():
