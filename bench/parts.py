@@ -15,6 +15,7 @@ from devtools.checkout import Checkout
 from devtools.terminal import Terminal, table
 
 from . import (
+    ablation,
     api,
     aws,
     container,
@@ -45,6 +46,7 @@ PARTS: dict[str, Part] = {
     "debugger": debugger.measure,
     "requests": requests.measure,
     "tasks": tasks.measure,
+    "ablation": ablation.measure,
     "workspace": workspace.measure,
     "worktrees": worktrees.measure,
     "aws": aws.measure,

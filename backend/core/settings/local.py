@@ -47,7 +47,13 @@ INSTALLED_APPS += ["demo"]
 # `./dev bench`
 SHARED_APPS += ["benchmarks"]
 INSTALLED_APPS += ["benchmarks"]
-TENANT_FREE_COMMANDS += ["bench_api", "bench_cloud", "bench_growth", "bench_tenancy"]
+TENANT_FREE_COMMANDS += [
+    "bench_ablation",
+    "bench_api",
+    "bench_cloud",
+    "bench_growth",
+    "bench_tenancy",
+]
 
 # proof: end
 # The page at / that shows what runs here: requests, tasks, e-mails, tenants.
