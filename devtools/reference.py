@@ -14,6 +14,7 @@ from .declared.compose import ComposeFile, with_defaults
 from .declared.variables import PRODUCTION, Variable
 from .errors import Problem
 from .interpreter import Interpreter
+from .texts import read
 
 _WIDTH = 118
 PAGE = "docs/reference.md"
@@ -90,8 +91,7 @@ def outdated(checkout: Checkout, wanted: Mapping[str, str]) -> list[Problem]:
     return [
         Problem(f"{name} is outdated", "update it: ./dev reference")
         for name, text in wanted.items()
-        if not (checkout.root / name).exists()
-        or (checkout.root / name).read_text(encoding="utf-8", errors="replace") != text
+        if read(checkout.root / name) != text
     ]
 
 
@@ -161,27 +161,21 @@ def _option(action: argparse.Action) -> str:
 
 
 def _services(files: Mapping[str, ComposeFile]) -> Iterator[str]:
-    local, production = files[compose.LOCAL], files.get(compose.PRODUCTION)
+    local, production = files[compose.LOCAL].services, files[compose.PRODUCTION].services
     yield "\n## Services\n"
-    names = list(dict.fromkeys([*local.services, *(production.services if production else ())]))
     rows = []
-    for name in names:
-        sides = [
-            file.services[name] for file in (local, production) if file and name in file.services
-        ]
-        where = [
-            word
-            for word, file in (("locally", local), ("in production", production))
-            if file and name in file.services
-        ]
-        needs = ", ".join(f"`{needed}`" for needed in sides[0].get("depends_on") or ())
-        limits = sides[0].get("deploy", {}).get("resources", {}).get("limits", {})
+    for name in dict.fromkeys([*local, *production]):
+        declared = local.get(name) or production[name]
+        needs = ", ".join(f"`{needed}`" for needed in declared.get("depends_on") or ())
+        limits = compose.limits(declared)
         size = ", ".join(
             with_defaults(str(limits[key])) + unit
             for key, unit in (("cpus", " CPU"), ("memory", ""))
             if key in limits
         )
-        rows.append([f"`{name}`", _runs(sides[0]), needs, size, " and ".join(where)])
+        sides = {"locally": local, "in production": production}
+        where = [word for word, side in sides.items() if name in side]
+        rows.append([f"`{name}`", _runs(declared), needs, size, " and ".join(where)])
     yield _table(["service", "runs", "waits for", "at most", "exists"], rows)
 
 
@@ -198,10 +192,9 @@ def _ports(files: Mapping[str, ComposeFile]) -> Iterator[str]:
     yield "On 127.0.0.1 of your machine; locally with either engine.\n"
     declared = local_stack.parse(files[compose.LOCAL].services)
     chosen = [port for service in declared.extra.values() for port in service.ports]
-    kept = files.get(compose.PRODUCTION)
     production = [
         port
-        for name, service in (kept.services if kept else {}).items()
+        for name, service in files[compose.PRODUCTION].services.items()
         for port in local_stack.Service(name, False, service).ports
     ]
     rows = [

@@ -10,9 +10,9 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, NamedTuple
+from typing import NamedTuple
 
-from .. import pins, project_table
+from .. import pins, project_table, texts
 from ..checkout import Checkout
 from ..declared import compose, dev_container, dockerfile, local_stack, variables
 from ..declared.compose import ComposeFile
@@ -40,7 +40,6 @@ _DECLARE = (
 # The image sets them, or only their default is right there.
 _FIXED_IN_PRODUCTION = {"LOG_FORMAT", "SSM_PARAMETER_PATH", "TENANT_DEFAULT"}
 _FIXED_IN_PRODUCTION |= {"TENANT_HEADER", "WORKER_HEARTBEAT_FILE"}
-_WRITE = "update it: ./dev reference"
 
 
 class Finding(NamedTuple):
@@ -252,24 +251,22 @@ def _not_passed_on(evidence: Evidence) -> set[str]:
 
 def _what_processes_lack(evidence: Evidence) -> Iterator[Finding]:
     """Ask the backend whether it would start with each process's variables."""
-    contract, known = evidence.contract, _not_passed_on(evidence)
-    environments = {
-        f"{number}": {
-            given.name: fill_in(given.value, _stand_in(contract, process.deployment))
-            for given in process.given
-        }
-        for number, process in enumerate(evidence.processes)
+    known, stored = _not_passed_on(evidence), _stored(evidence)
+    # What a production file requires of its user.
+    required = {
+        variable.name: variable.stand_in
+        for variable in evidence.contract.values()
+        if variable.production_default is None
     }
-    django = {
-        label: environment
-        for label, environment in environments.items()
-        if "DJANGO_SETTINGS_MODULE" in environment
-    }
-    stored = _stored(evidence)
-    for environment in django.values():
+    environments = {}
+    for number, process in enumerate(evidence.processes):
+        theirs = required if process.deployment == PRODUCTION else {}
+        environment = {given.name: fill_in(given.value, theirs.get) for given in process.given}
         if environment.get("SSM_PARAMETER_PATH"):
-            environment |= {name: environment.get(name) or value for name, value in stored.items()}
-    refused = variables.verify(evidence.checkout, evidence.python, django)
+            environment |= {name: environment.get(name) or text for name, text in stored.items()}
+        if "DJANGO_SETTINGS_MODULE" in environment:
+            environments[f"{number}"] = environment
+    refused = variables.verify(evidence.checkout, evidence.python, environments)
     for label, faults in refused.items():
         process = evidence.processes[int(label)]
         for fault in faults:
@@ -291,18 +288,6 @@ def _stored(evidence: Evidence) -> dict[str, str]:
     }
 
 
-def _stand_in(contract: Mapping[str, Variable], deployment: str) -> Callable[[str], str | None]:
-    """Valid values where a production file requires values of its user."""
-
-    def value(name: str) -> str | None:
-        variable = contract.get(name)
-        if deployment != PRODUCTION or not variable or variable.production_default is not None:
-            return None
-        return variable.stand_in
-
-    return value
-
-
 def _the_dev_container(evidence: Evidence) -> Iterator[Finding]:
     for name, file, line in dev_container.names(evidence.checkout.root):
         if name not in evidence.contract and not foreign.owner(name):
@@ -311,15 +296,15 @@ def _the_dev_container(evidence: Evidence) -> Iterator[Finding]:
 
 def _the_example(evidence: Evidence) -> Iterator[Finding]:
     wanted = variables.example(evidence.checkout, evidence.python).splitlines()
-    path = evidence.checkout.root / EXAMPLE
-    there = path.read_text("utf-8").splitlines() if path.exists() else []
+    there = texts.read(evidence.checkout.root / EXAMPLE).splitlines()
     matcher = difflib.SequenceMatcher(None, there, wanted, autojunk=False)
     for kind, begin, end, other_begin, other_end in matcher.get_opcodes():
         if kind != "equal":
             lines = there[begin:end] or wanted[other_begin:other_end]
             missing = "lacks" if kind == "insert" else "has, unlike the declarations,"
             shown = next((line for line in lines if line.strip("# ")), lines[0])
-            yield Finding(EXAMPLE, begin + 1, f"{missing} {shown.lstrip('# ')!r}", _WRITE)
+            what = f"{missing} {shown.lstrip('# ')!r}"
+            yield Finding(EXAMPLE, begin + 1, what, "update it: ./dev reference")
 
 
 # The processes and their variables
@@ -337,7 +322,9 @@ def _of_compose(
         if not any(layer.runs_our_code(service) for layer in layers):
             continue
         given = {
-            name: Given(name, value, dockerfile.FILE, _line_of_variable(checkout, name))
+            name: Given(
+                name, value, dockerfile.FILE, _line_of(checkout, dockerfile.FILE, f"{name}=")
+            )
             for name, value in stage.variables.items()
         }
         for layer in dict.fromkeys(layers):
@@ -380,8 +367,7 @@ def _of_ecs(
     """The variables of a new export."""
     name = project_table.name(checkout.root)
     target = Target.of(name, export.default_image(files))
-    made = export.made(checkout, files, contract, target) if compose.PRODUCTION in files else ()
-    for task in made:
+    for task in export.made(checkout, files, contract, target):
         line = files[compose.PRODUCTION].line("services", task.service)
         given = export.environment(task.definition, contract)
         yield Process(
@@ -391,10 +377,6 @@ def _of_ecs(
             line=line,
             given=[Given(key, value, compose.PRODUCTION, line) for key, value in given.items()],
         )
-
-
-def _line_of_variable(checkout: Checkout, name: str) -> int:
-    return _line_of(checkout, dockerfile.FILE, f"{name}=")
 
 
 def _line_of(checkout: Checkout, file: str, part: str) -> int:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any, Callable
 
@@ -18,7 +18,7 @@ from ..checkout import Checkout
 from ..declared import compose, dockerfile, variables
 from ..declared.compose import ComposeFile
 from ..declared.variables import LOCAL_COMPOSE, PRODUCTION, Variable
-from ..errors import DevError, Problem
+from ..errors import Problem
 from ..interpolation import fill_in, references
 from ..interpreter import Interpreter
 from ..terminal import Mark, Terminal, table
@@ -45,10 +45,6 @@ class Difference:
     production: str
     line: int
     reason: str = ""
-
-    def as_json(self) -> dict[str, str]:
-        """Stable keys, for `./dev parity --json`."""
-        return {name: value for name, value in asdict(self).items() if name != "line"}
 
 
 @dataclass(frozen=True)
@@ -85,16 +81,15 @@ class Parity:
         """Stable keys, for `./dev parity --json`."""
         alike = [dict(zip(("service", "aspect", "value"), one)) for one in self.alike]
         stale = [place for place, _declared in self.stale]
-        differences = [one.as_json() for one in self.differences]
+        differences = [asdict(one) for one in self.differences]
+        for one in differences:
+            del one["line"]
         return {"differences": differences, "alike": alike, "stale": stale}
 
 
 def compare(checkout: Checkout, python: Interpreter) -> Parity:
     """Compare the checkout's two stacks. Raises DevError if one cannot be read."""
     files = compose.load(checkout, python)
-    missing = [name for name in (compose.LOCAL, compose.PRODUCTION) if name not in files]
-    if missing:
-        raise DevError(f"there is no {missing[0]}", f"git checkout HEAD {missing[0]}")
     contract = variables.load(checkout, python, files)
     stages = dockerfile.stages(checkout.read(dockerfile.FILE))
     local = _Side(files[compose.LOCAL], LOCAL_COMPOSE, stages["development"])
@@ -110,7 +105,9 @@ def compare(checkout: Checkout, python: Interpreter) -> Parity:
         line = production.line(service, aspect)
         here, there = (_hidden(aspect, text, contract) for text in (here, there))
         difference = Difference(service, aspect, here, there, line)
-        differences.append(_with_reason(difference, contract, reasons))
+        declared = next((one.reason for one in reasons if _fits(one, difference)), "")
+        reason = declared or _by_contract(difference, contract)
+        differences.append(replace(difference, reason=reason))
     # The workspace's own list may name more than a product has.
     used = {entry for one in differences for entry in own if _fits(entry, one)}
     stale = [(place, entry) for entry, place in own.items() if entry not in used]
@@ -191,7 +188,7 @@ def _aspects(
         one, other = here[service], there[service]
         for aspect, of in _LOOKED_AT.items():
             yield service, aspect, of(one), of(other)
-        limits, others = _limits(one), _limits(other)
+        limits, others = compose.limits(one), compose.limits(other)
         for limit in sorted({*limits, *others}):
             yield service, f"limit {limit}", *_both(limits, others, limit)
         for key in sorted({*one, *other} - _TAKEN_APART - {REASONS}):
@@ -241,10 +238,6 @@ _LOOKED_AT: dict[str, Callable[[Mapping[str, Any]], str]] = {
 }
 
 
-def _limits(declared: Mapping[str, Any]) -> Mapping[str, Any]:
-    return ((declared.get("deploy") or {}).get("resources") or {}).get("limits") or {}
-
-
 def _resolved(value: Any) -> str:
     """A declared value as text, with the defaults of its variables."""
     if value is None:
@@ -270,15 +263,6 @@ def _in_compose_files(*files: ComposeFile) -> Iterator[tuple[Declared, str]]:
             for aspect, reason in (declared.get(REASONS) or {}).items():
                 line = file.line("services", service, REASONS, aspect)
                 yield Declared(service, aspect, str(reason)), f"{file.name}:{line}"
-
-
-def _with_reason(
-    difference: Difference, contract: Mapping[str, Variable], declared: Iterable[Declared]
-) -> Difference:
-    reason = next((one.reason for one in declared if _fits(one, difference)), "")
-    return Difference(
-        **{**vars(difference), "reason": reason or _by_contract(difference, contract)}
-    )
 
 
 def _by_contract(difference: Difference, contract: Mapping[str, Variable]) -> str:

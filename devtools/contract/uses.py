@@ -6,7 +6,7 @@ separate program:
 
     python -m devtools.contract.uses
 
-It searches the working directory and prints a list of [name, file, line].
+It searches the working directory and prints a list of [file, line, name].
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
+from .. import texts
 from ..checkout import Checkout
 from ..interpreter import Interpreter
 
@@ -47,13 +48,12 @@ _CONTRACT_GET = re.compile(r"core\.env get ((?:[A-Z][A-Z0-9_]+ ?)+)")
 _SQL_USE = re.compile(r"^\\getenv \w+ (\w+)", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class Use:
+class Use(NamedTuple):
     """A place where a variable is read."""
 
-    name: str
     file: str
     line: int
+    name: str
 
 
 def find(checkout: Checkout, python: Interpreter) -> list[Use]:
@@ -74,24 +74,18 @@ def search(root: Path) -> list[Use]:
         *_search(root, SHELL, _of_shell),
         *_search(root, SQL, _of_sql),
     }
-    return sorted(found, key=lambda use: (use.file, use.line, use.name))
+    return sorted(found)
 
 
 def _search(
-    root: Path,
-    patterns: Iterable[str],
-    read: Callable[[str], Iterable[tuple[str, int]]],
+    root: Path, patterns: Iterable[str], read: Callable[[str], Iterable[tuple[str, int]]]
 ) -> Iterator[Use]:
     for pattern in patterns:
         for path in sorted(root.glob(pattern)):
             inner = path.relative_to(root)
             if path.is_file() and not _LEFT_OUT & set(inner.parts) and "conftest" not in inner.name:
-                for name, line in read(_text(path)):
-                    yield Use(name, str(inner), line)
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace")
+                for name, line in read(texts.read(path)):
+                    yield Use(str(inner), line, name)
 
 
 # Python
@@ -169,5 +163,4 @@ def _of_sql(text: str) -> Iterator[tuple[str, int]]:
 
 
 if __name__ == "__main__":
-    uses = [[use.name, use.file, use.line] for use in search(Path.cwd())]
-    json.dump(uses, sys.stdout)
+    json.dump(search(Path.cwd()), sys.stdout)

@@ -42,13 +42,9 @@ class ComposeFile:
     def services(self) -> Mapping[str, Mapping[str, Any]]:
         return with_builds(self.document.get("services") or {})
 
-    def environment(self, service: str) -> dict[str, str]:
-        """The variables of `service`, as written; reads both of Compose's forms."""
-        given = self.services[service].get("environment") or {}
-        if isinstance(given, Mapping):
-            return {name: "" if value is None else _text(value) for name, value in given.items()}
-        pairs = (str(entry).partition("=") for entry in given)
-        return {name: value for name, _, value in pairs}
+    def environment(self, service: str) -> Mapping[str, str]:
+        """The variables of `service`, as written."""
+        return self.services[service].get("environment") or {}
 
     def line(self, *path: str) -> int:
         """The line of a key, or of its nearest parent if the file has no such key."""
@@ -96,10 +92,13 @@ class ComposeFile:
 def load(checkout: Checkout, python: Interpreter) -> dict[str, ComposeFile]:
     """Every Compose file of the checkout, by its path, read by `python`.
 
-    Raises DevError with every unreadable file.
+    Raises DevError with every unreadable file, or if LOCAL or PRODUCTION is missing.
     """
     found = {path for pattern in PATTERNS for path in checkout.root.glob(pattern)}
     names = sorted(str(path.relative_to(checkout.root)) for path in found)
+    for name in (LOCAL, PRODUCTION):
+        if name not in names:
+            raise DevError(f"there is no {name}", f"git checkout HEAD {name}")
     return {
         name: ComposeFile(name, checkout.read(name), *parts)
         for name, parts in zip(names, read(checkout, python, names))
@@ -121,10 +120,10 @@ def read(
     ]
     if faults:
         raise DevError("\n".join(faults), f"see the changes: git diff HEAD {' '.join(names)}")
-    return [(_in_one_form(part["document"] or {}), part["lines"]) for part in parts]
+    return [(in_one_form(part["document"] or {}), part["lines"]) for part in parts]
 
 
-def _in_one_form(document: Mapping[str, Any]) -> Mapping[str, Any]:
+def in_one_form(document: Mapping[str, Any]) -> Mapping[str, Any]:
     """`document` with each entry in the form that this project uses, of those that Compose has.
 
     https://docs.docker.com/reference/compose-file/services/
@@ -138,6 +137,14 @@ def _in_one_form(document: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _service_in_one_form(declared: Mapping[str, Any]) -> dict[str, Any]:
     changed = dict(declared)
+    given = declared.get("environment")
+    if isinstance(given, Mapping):
+        changed["environment"] = {
+            name: "" if value is None else _text(value) for name, value in given.items()
+        }
+    elif given:
+        pairs = (str(entry).partition("=") for entry in given)
+        changed["environment"] = {name: value for name, _, value in pairs}
     if isinstance(declared.get("build"), str):
         changed["build"] = {"context": declared["build"]}
     if isinstance(declared.get("depends_on"), list):
@@ -155,6 +162,11 @@ def _service_in_one_form(declared: Mapping[str, Any]) -> dict[str, Any]:
                 for entry in declared[key]
             ]
     return changed
+
+
+def limits(declared: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The limits of a service: `cpus`, `memory` and others."""
+    return ((declared.get("deploy") or {}).get("resources") or {}).get("limits") or {}
 
 
 def one_shots(declared: Mapping[str, Any]) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from dataclasses import dataclass, field
 
@@ -18,8 +19,6 @@ _PAIR = re.compile(r"""(\w+)=("(?:\\.|[^"\\])*"|'[^']*'|\S+)""")
 class Stage:
     """A stage including what it inherits; `arguments` are by name, with their defaults."""
 
-    name: str
-    base: str
     variables: dict[str, str] = field(default_factory=dict)
     arguments: dict[str, str] = field(default_factory=dict)
     user: str = ""
@@ -29,14 +28,11 @@ class Stage:
 def stages(text: str) -> dict[str, Stage]:
     """The stages of a Dockerfile, by name."""
     found: dict[str, Stage] = {}
-    stage = Stage("", "")
+    stage = Stage()
     for instruction, rest in _instructions(text):
         if instruction == "FROM":
             base, name = _FROM.findall(rest)[0]
-            above = found.get(base, Stage("", base))
-            inherited = (dict(above.variables), dict(above.arguments), above.user, above.command)
-            stage = Stage(name, base, *inherited)
-            found[stage.name] = stage
+            stage = found[name] = copy.deepcopy(found.get(base, Stage()))
         elif instruction == "ENV":
             stage.variables.update({key: value.strip("\"'") for key, value in _PAIR.findall(rest)})
         elif instruction == "ARG":

@@ -34,10 +34,6 @@ def made(
 
     Raises DevError with all problems of its options and the production Compose file.
     """
-    if compose.PRODUCTION not in files:
-        raise DevError(
-            f"there is no {compose.PRODUCTION}", f"git checkout HEAD {compose.PRODUCTION}"
-        )
     problems = target.problems(contract)
     if problems:
         raise DevError.of(problems)
@@ -52,9 +48,7 @@ def image(checkout: Checkout, files: Mapping[str, ComposeFile]) -> str:
 
 def default_image(files: Mapping[str, ComposeFile]) -> str:
     """The default image of production's Compose file."""
-    file = files.get(compose.PRODUCTION)
-    if file is None:
-        return ""
+    file = files[compose.PRODUCTION]
     for service in file.services:
         if file.script(service) in tasks.SCRIPTS:
             return compose.with_defaults(str(file.services[service].get("image", "")))

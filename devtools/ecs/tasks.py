@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..declared.compose import ComposeFile, port_variable, with_defaults
+from ..declared.compose import ComposeFile, limits, port_variable, with_defaults
 from ..declared.dockerfile import Stage
 from ..declared.local_stack import seconds
 from ..declared.variables import PRODUCTION, Variable
@@ -82,9 +82,9 @@ def _task(
 ) -> Task:
     name = script.rpartition("/")[2]
     declared = file.services[service]
-    limits = ((declared.get("deploy") or {}).get("resources") or {}).get("limits") or {}
-    cpus = float(with_defaults(str(limits.get("cpus", "0.25"))))
-    memory = sizes.mebibytes(with_defaults(str(limits.get("memory", "512M"))))
+    most = limits(declared)
+    cpus = float(with_defaults(str(most.get("cpus", "0.25"))))
+    memory = sizes.mebibytes(with_defaults(str(most.get("memory", "512M"))))
     units, mebibytes = sizes.smallest(cpus, memory)
     notes = []
     if (units, mebibytes) != (cpus * 1024, memory):

@@ -16,7 +16,8 @@ from devtools.embedded.places import Places
 from devtools.embedded.supervisor import Supervisor
 
 PARTS = (
-    *("dev", "devtools", "backend", "init-scripts", "requirements", "docker-compose.yml"),
+    *("dev", "devtools", "backend", "init-scripts", "requirements"),
+    *("docker-compose.yml", "docker-compose.prod.yml"),
     *(".gitignore", ".vscode"),
 )
 # The sample tenants, also in a product with a single one.
