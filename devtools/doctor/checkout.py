@@ -11,9 +11,8 @@ from ..contract import drift as audit
 from ..declared import variables
 from ..errors import Problem
 from ..preflight import files
-from .check import Confirm, check
-from .context import Context
-from .result import NotApplicable, Result, State, of, ok, warning, wrong
+from .check import Confirm, Result, State, check, of, ok, warning, wrong
+from .context import Context, NotApplicable
 
 
 @check
@@ -22,7 +21,7 @@ def environment_file(context: Context) -> Result:
     dotenv = context.checkout.dotenv
     if dotenv.problems or dotenv.warnings:
         state = State.WRONG if dotenv.problems else State.WARNING
-        return of(dotenv.problems or dotenv.warnings, "", state)
+        return of(dotenv.problems or dotenv.warnings, state=state)
     path = context.checkout.root / ".env"
     if not path.exists():
         return ok("no .env: the defaults apply")

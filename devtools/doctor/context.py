@@ -19,9 +19,12 @@ from ..preflight.daemon import Daemon
 from ..services import DATABASE
 from ..status import ServiceStatus, StackStatus
 from ..terminal import Terminal
-from .result import NotApplicable
 
 _T = TypeVar("_T")
+
+
+class NotApplicable(Exception):
+    """The check cannot run here; the text gives the reason."""
 
 
 class _Once(Generic[_T]):
@@ -34,17 +37,14 @@ class _Once(Generic[_T]):
     def __get__(self, owner: Any, _: type) -> _T:
         with owner.locks.setdefault(self._name, threading.RLock()):
             if self._name not in owner.known:
-                owner.known[self._name] = self._outcome(owner)
-        value, error = owner.known[self._name]
-        if error:
-            raise error
+                try:
+                    owner.known[self._name] = self._work(owner), None
+                except (DevError, NotApplicable) as error:
+                    owner.known[self._name] = None, error
+        value, failure = owner.known[self._name]
+        if failure:
+            raise failure
         return value
-
-    def _outcome(self, owner: Any) -> tuple[Any, Exception | None]:
-        try:
-            return self._work(owner), None
-        except (DevError, NotApplicable) as error:
-            return None, error
 
 
 class Context:
@@ -71,12 +71,7 @@ class Context:
     @_Once
     def daemon(self) -> Daemon:
         """The Docker daemon, or why it does not answer."""
-        try:
-            return daemon.look(self.checkout)
-        except NoAnswer:
-            raise
-        except DevError as error:
-            return Daemon(silence=error.problems[0])
+        return daemon.look(self.checkout)
 
     @_Once
     def docker_info(self) -> dict[str, Any]:

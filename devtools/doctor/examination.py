@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import queue
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 from ..errors import DevError, NoAnswer
 from ..terminal import Mark, Terminal
 from . import checkout, machine, services, stack
-from .check import Check, Confirm
-from .context import Context
-from .result import NotApplicable, Result, State, wrong
+from .check import Check, Confirm, Result, State, of, wrong
+from .context import Context, NotApplicable
 
 # In display order: that of their definitions.
-CHECKS: Mapping[str, Check] = MappingProxyType(
-    {
-        one.name: one
-        for module in (machine, checkout, stack, services)
-        for one in vars(module).values()
-        if isinstance(one, Check)
-    }
-)
+CHECKS: Mapping[str, Check] = {
+    one.name: one
+    for module in (machine, checkout, stack, services)
+    for one in vars(module).values()
+    if isinstance(one, Check)
+}
 
 # Longer than the time limit of any single query to Docker.
 LIMIT = 60  # seconds for all checks together
@@ -36,21 +31,19 @@ def examine(
 ) -> list[Result]:
     """The results of the checks `names`, or of all checks, in their order."""
     wanted = [name for name in checks if name in (names or checks)]
-    results: queue.Queue[Result] = queue.Queue()
-    for name in wanted:
-        # Daemon threads: a check that hangs must not keep ./dev from exiting.
-        threading.Thread(
-            target=lambda name=name: results.put(_one(checks[name], context)), daemon=True
-        ).start()
-    found: dict[str, Result] = {}
+    found = {name: _late(name) for name in wanted}
+
+    def run(name: str) -> None:
+        found[name] = _one(checks[name], context)
+
+    # Daemon threads: a check that hangs must not keep ./dev from exiting.
+    threads = [threading.Thread(target=run, args=[name], daemon=True) for name in wanted]
     end = time.monotonic() + LIMIT
-    while len(found) < len(wanted) and time.monotonic() < end:
-        try:
-            result = results.get(timeout=max(0.01, end - time.monotonic()))
-        except queue.Empty:
-            break
-        found[result.name] = result
-    return [found.get(name) or _late(name) for name in wanted]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0, end - time.monotonic()))
+    return list(found.values())
 
 
 def fix(context: Context, results: Sequence[Result], confirm: Confirm) -> dict[str, list[str]]:
@@ -124,9 +117,9 @@ def _one(check: Check, context: Context) -> Result:
     except NotApplicable as reason:
         result = Result(State.NOT_APPLICABLE, str(reason))
     except NoAnswer as error:
-        result = Result(State.UNKNOWN, error.problems[0].what, error.problems[0].remedy)
+        result = of(error.problems, state=State.UNKNOWN)
     except DevError as error:
-        result = wrong(error.problems[0].what, error.problems[0].remedy)
+        result = of(error.problems)
     except Exception as error:
         result = wrong(
             f"internal error in the check: {type(error).__name__}: {error}",

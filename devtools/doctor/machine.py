@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -9,9 +10,8 @@ from .. import environment, texts
 from ..errors import DevError
 from ..preflight import daemon, disk_space
 from ..preflight.disk_space import GIGABYTE
-from .check import Confirm, check
-from .context import Context
-from .result import NotApplicable, Result, State, of, ok, warning, wrong
+from .check import Confirm, Result, State, check, of, ok, warning, wrong
+from .context import Context, NotApplicable
 
 
 @check
@@ -19,7 +19,7 @@ def docker(context: Context) -> Result:
     """Can Docker run the stack, if the stack uses Docker?"""
     version, silence = context.daemon
     if silence and context.composed:
-        return wrong(silence.what, silence.remedy)
+        return of([silence])
     if silence:
         name = context.engine.name
         raise NotApplicable(f"{silence.what}; the {name} engine does not need Docker")
@@ -36,9 +36,7 @@ def python(context: Context) -> Result:
         try:
             base = environment.find_python(checkout)
         except DevError as error:
-            problem = error.problems[0]
-            report = warning if context.composed else wrong
-            return report(problem.what, problem.remedy)
+            return of(error.problems, state=State.WARNING if context.composed else State.WRONG)
         return ok(f".venv does not exist yet; {base} can create it")
     if not environment.runs(checkout):
         return wrong(
@@ -70,15 +68,14 @@ def _install_locked_packages(context: Context, confirm: Confirm) -> list[str]:
 IN_CONTAINERS = 2 * GIGABYTE
 AS_PROCESSES = 0.6 * GIGABYTE
 
-_MEMORY = Path("/proc/meminfo")
-
 
 @check
 def memory(context: Context) -> Result:
     """Does the machine have enough memory, and enough free memory while the stack is down?"""
     needed = IN_CONTAINERS if context.composed else AS_PROCESSES
     whose = "Docker has" if context.composed else "this machine has"
-    total = context.docker_info.get("MemTotal", 0) if context.composed else _memory(context)
+    own = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    total = context.docker_info.get("MemTotal", 0) if context.composed else own
     if not total:
         raise NotApplicable("the system does not report its memory")
     if total < needed * 0.9:  # a machine sold with 2 GB reports slightly less
@@ -88,7 +85,7 @@ def memory(context: Context) -> Result:
             if context.composed
             else "use a larger machine",
         )
-    available = _of_meminfo("MemAvailable")
+    available = _available()
     if available and available < needed and not context.database_runs:
         free = f"{_shown(available)} of {_shown(total)}"
         return warning(
@@ -99,16 +96,9 @@ def memory(context: Context) -> Result:
     return ok(f"{whose} {_shown(total)}{free}")
 
 
-def _memory(context: Context) -> float:
-    if _MEMORY.exists():
-        return _of_meminfo("MemTotal")
-    asked = context.checkout.run(["sysctl", "-n", "hw.memsize"])
-    return float(asked.output) if asked.ok else 0
-
-
-def _of_meminfo(name: str) -> float:
-    """A value of /proc/meminfo in bytes; 0 if there is none."""
-    found = re.search(rf"^{name}: +(\d+) kB", texts.read(_MEMORY), re.M)
+def _available() -> float:
+    """The memory in bytes that is free or can be freed; 0 if the system does not tell."""
+    found = re.search(r"^MemAvailable: +(\d+) kB", texts.read(Path("/proc/meminfo")), re.M)
     return int(found.group(1)) * 1024 if found else 0
 
 

@@ -11,9 +11,8 @@ from ..errors import NoAnswer, Problem
 from ..health import MIGRATIONS, UNKNOWN_MIGRATIONS
 from ..services import EMULATORS, WEB
 from ..status import StackStatus
-from .check import check
-from .context import Context
-from .result import NotApplicable, Result, of, ok, warning, wrong
+from .check import Result, State, check, of, ok, wrong
+from .context import Context, NotApplicable
 
 PATIENCE = 15  # seconds
 
@@ -56,10 +55,8 @@ def _but_migrations(failing: Mapping[str, str]) -> dict[str, str]:
 def packages(context: Context) -> Result:
     """Is a locked package missing from web's Python, or installed in another version?"""
     _ = context.status  # raises NotApplicable if the stack is down
-    missing = context.engine.missing_packages()
-    if missing:
-        problem = not_installed(context.engine.lock, missing)
-        return warning(problem.what, problem.remedy)
+    if missing := context.engine.missing_packages():
+        return of([not_installed(context.engine.lock, missing)], state=State.WARNING)
     return ok(f"web has the packages of {context.engine.lock}")
 
 
@@ -92,7 +89,7 @@ def migrations(context: Context) -> Result:
         finding, _, command = unknown.partition("; run: ")
         return wrong(finding, AHEAD if "doctor" in command else command)
     if unmigrated := context.engine.unmigrated():
-        return warning(unmigrated.what, unmigrated.remedy)
+        return of([unmigrated], state=State.WARNING)
     return ok(f"public and {len(context.status.tenants)} tenants are up to date")
 
 

@@ -11,9 +11,8 @@ from ..docker import project_owner, published_ports
 from ..docker.project import Container
 from ..errors import Problem
 from ..services import DATABASE
-from .check import Confirm, check
-from .context import Context
-from .result import NotApplicable, Result, State, of, ok, warning, wrong
+from .check import Confirm, Result, State, check, of, ok, warning, wrong
+from .context import Context, NotApplicable
 
 
 @check
@@ -22,7 +21,7 @@ def project_name(context: Context) -> Result:
     project = context.project
     shared = project_owner.problems(project)
     if not shared and (left := project_owner.left_behind(project)):
-        return of(left, "", State.WARNING)
+        return of(left, state=State.WARNING)
     return of(shared, f"only this checkout uses {project.name}")
 
 
@@ -147,9 +146,8 @@ def _in_checkout(context: Context) -> tuple[int, list[int], str]:
 def orphans(context: Context) -> Result:
     """Are there undeclared containers, processes without a supervisor, data without a checkout?"""
     if not context.composed:
-        leftover = context.embedded.runner.leftover
-        if leftover:
-            return wrong(leftover.what, leftover.remedy)
+        if leftover := context.embedded.runner.leftover:
+            return of([leftover])
         lost = [
             Problem(
                 f"{path} has the database of a checkout that is no longer in {root}",

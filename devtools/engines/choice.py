@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Callable
 
 from ..checkout import Checkout
-from ..errors import DevError, NoAnswer
 from ..nearest import must_be_known
 from ..preflight import daemon
 from ..terminal import Terminal
@@ -44,12 +43,6 @@ def _fitting(checkout: Checkout, terminal: Terminal) -> tuple[str, str]:
         return DevContainerEngine.name, "this is the dev container"
     if EmbeddedEngine(checkout, terminal).runs:
         return EmbeddedEngine.name, "the stack is running on it"
-    try:
-        problem = daemon.look(checkout).silence
-    except NoAnswer:
-        raise  # the stack may be running on a slow daemon
-    except DevError as error:
-        problem = error.problems[0]
-    if problem:
+    if problem := daemon.look(checkout).silence:
         return EmbeddedEngine.name, problem.what
     return ComposeEngine.name, "the Docker daemon answers"

@@ -9,7 +9,7 @@ import sys
 from typing import NamedTuple
 
 from ..checkout import Checkout
-from ..errors import Problem
+from ..errors import DevError, NoAnswer, Problem
 from ..process import Result
 
 # The first versions with `start_interval` in health checks; older ones ignore or reject it.
@@ -36,7 +36,10 @@ def problems(checkout: Checkout) -> list[Problem]:
 
 
 def look(checkout: Checkout) -> Daemon:
-    """The daemon, whether or not the stack can run on it. Raises NoAnswer if it is too slow."""
+    """The daemon, whether or not the stack can run on it.
+
+    Raises NoAnswer if it is too slow: the stack may be running on it.
+    """
     if not shutil.which("docker", path=checkout.variables.get("PATH")):
         absent = Problem(
             "Docker is not installed",
@@ -44,7 +47,12 @@ def look(checkout: Checkout) -> Daemon:
             f"with its Compose plugin: {_INSTALL}",
         )
         return Daemon(silence=absent)
-    found = _ask(checkout, "version", "--format", "{{json .}}")
+    try:
+        found = _ask(checkout, "version", "--format", "{{json .}}")
+    except NoAnswer:
+        raise
+    except DevError as error:
+        return Daemon(silence=error.problems[0])
     try:
         return Daemon(json.loads(found.output)["Server"].get("Version", ""))
     except (ValueError, LookupError, TypeError, AttributeError):

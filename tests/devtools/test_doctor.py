@@ -23,8 +23,7 @@ from devtools import environment
 from devtools.checkout import Checkout
 from devtools.doctor import checkout, examination, machine
 from devtools.doctor import services as checked
-from devtools.doctor.check import Check
-from devtools.doctor.result import State, ok
+from devtools.doctor.check import Check, State, ok
 from devtools.embedded.supervisor import Supervisor
 from devtools.errors import DevError
 from devtools.health import Health
@@ -286,13 +285,6 @@ def test_a_checkout_without_disk_space():
     assert "only 0 MB are free on the disk of /proc" in found.finding
 
 
-def test_a_venv_whose_python_is_gone(workspace):
-    workspace.write(".venv/installed", "some state")
-    found = _one(workspace, "python")
-    assert found["state"] == "wrong"
-    assert "rm -r .venv" in found["remedy"]
-
-
 @pytest.fixture
 def installed(workspace):
     """The checkout, with a `.venv` that has the locked packages."""
@@ -341,15 +333,6 @@ def test_a_missing_newline_at_the_end_of_dotenv_is_added(workspace):
     assert _one(workspace, "environment-file")["state"] == "warning"
     assert _one(workspace, "environment-file", "--fix")["state"] == "ok"
     assert path.read_text() == "A=1\n"
-
-
-def test_windows_line_endings_are_fixed(workspace):
-    script = workspace.write("backend/bin/web", "#!/bin/sh\r\nexec true\r\n", mode=0o755)
-    assert _one(workspace, "line-endings")["state"] == "wrong"
-    done = workspace.dev("doctor", "--fix", "line-endings")
-    assert done.returncode == 0
-    assert "gave backend/bin/web Unix line endings" in done.stdout
-    assert script.read_bytes() == b"#!/bin/sh\nexec true\n"
 
 
 def test_permissions_are_fixed(workspace, fake_docker):
