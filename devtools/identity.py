@@ -9,7 +9,6 @@ A directory outside the checkout has the same file, so that it is found if `.dev
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import secrets
@@ -71,21 +70,20 @@ def lost_outside() -> Iterator[tuple[Path, str]]:
             yield path, record["root"]
 
 
-def as_outside_record(identity: Identity, root: Path) -> dict[str, Any]:
-    """The contents of FILE outside. A new clone in the place of a moved one has another inode."""
-    return {**as_record(identity, root), "inode": _inode(root)}
+def as_record(identity: Identity, root: Path) -> dict[str, Any]:
+    """The contents of FILE for the checkout in `root`.
 
-
-def as_record(identity: Identity, root: Path) -> dict[str, str]:
-    """The contents of FILE for the checkout in `root`."""
-    return {"id": identity.id, "root": str(root), "copied_from": str(identity.copied_from or "")}
+    A new clone in the place of a moved one has another inode.
+    """
+    copied_from = str(identity.copied_from or "")
+    return {"id": identity.id, "root": str(root), "copied_from": copied_from, "inode": _inode(root)}
 
 
 def _identifier_without_record(root: Path) -> str:
     for _path, record in _outside():
         if (record["root"], record["inode"]) == (str(root), _inode(root)):  # `.dev` was deleted
             return str(record["id"])
-    return _of_old(root) if (root / DIRECTORY).is_dir() else secrets.token_hex(6)
+    return secrets.token_hex(6)
 
 
 def _outside() -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -128,8 +126,3 @@ def _same_folder(one: Path, other: Path) -> bool:
         return one.samefile(other)
     except OSError:
         return False
-
-
-def _of_old(root: Path) -> str:
-    """The identifier from before records existed: data outside is named after it."""
-    return hashlib.sha256(f"{os.getuid()} {root}".encode()).hexdigest()[:12]

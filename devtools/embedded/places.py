@@ -65,7 +65,7 @@ class Places:
     def make_outside(self) -> None:
         """Create the outside directory, with a record of this checkout."""
         self.outside.mkdir(mode=0o755, exist_ok=True)
-        record = identity.as_outside_record(self.checkout.identity, self.checkout.root)
+        record = identity.as_record(self.checkout.identity, self.checkout.root)
         self.checkout.write(self.outside / identity.FILE, json.dumps(record))
 
     def make_sockets(self) -> None:

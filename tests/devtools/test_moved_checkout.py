@@ -99,10 +99,3 @@ def test_doctor_lists_data_outside_of_a_deleted_checkout(first, tmp_path):
     second.variables["DEV_ENGINE"] = "embedded"
     shutil.rmtree(first.root)
     assert f"rm -r {Places(first).outside}" in second.dev("doctor").stdout
-
-
-def test_data_from_before_there_was_a_record_is_still_found(first):
-    (first.root / ".dev" / "checkout.json").unlink()
-    (Places(first).outside / "checkout.json").unlink()
-    places = Places(Checkout(first.root, {}))
-    assert places.outside.name == places.sockets.name  # both are derived from the path
