@@ -223,9 +223,9 @@ _SYNC = ("-m", "uv", "pip", "sync", "--require-hashes", "--no-build")
 def _uv_ready(checkout: Checkout, terminal: Terminal) -> Path:
     path = python(checkout)
     uv = _uv(checkout)
-    if made_elsewhere(checkout) or not imports(checkout, Local(path)):
+    if made_elsewhere(checkout) or not runs(checkout):
         _make(checkout, terminal)
-    found = _try(checkout, [str(path), "-m", "uv", "--version"]).output.split()[1:2]
+    found = checkout.run([str(path), "-m", "uv", "--version"]).output.split()[1:2]
     if found == [uv.version]:
         return path
     listing = _home(checkout) / "uv.txt"
@@ -242,7 +242,7 @@ def _uv_beside(checkout: Checkout, version: str) -> list[str]:
     """The uv of another work tree, if one has this version: it links what pip would copy."""
     for home in _homes_beside(checkout):
         uv = home / "bin" / "uv"
-        found = _try(checkout, [str(uv), "--version"]).output if uv.exists() else ""
+        found = checkout.run([str(uv), "--version"]).output if uv.exists() else ""
         if found.split()[1:2] == [version]:
             return [str(uv), "pip"]
     return []
@@ -284,7 +284,7 @@ def _pip(checkout: Checkout, step: Step) -> list[str]:
     path = str(python(checkout))
     # What its option --python runs, after pip was loaded once more to read that.
     find = "import pip; print(pip.__path__[0] + '/__pip-runner__.py')"
-    runner = _try(checkout, [find_python(checkout), "-c", find]).output.strip()
+    runner = checkout.run([find_python(checkout), "-c", find]).output.strip()
     if Path(runner).is_file():
         return [path, runner]
     _do(checkout, step, [path, "-m", "ensurepip"], "the installation of pip")
@@ -343,9 +343,10 @@ def find_python(checkout: Checkout) -> str:
     """A Python that can create `.venv`. Raises DevError if this machine has none."""
     path = checkout.variables.get("PATH", "")
     tried = []
-    for candidate in _candidates(path):
+    others = (shutil.which(name, path=path) for name in CANDIDATES)
+    for candidate in (sys.executable, *filter(None, others)):
         check = f"import sys, ensurepip; sys.exit(sys.version_info < {MINIMUM})"
-        found = _try(checkout, [candidate, "-c", check])
+        found = checkout.run([candidate, "-c", check])
         if found.ok:
             return candidate
         tried.append(candidate)
@@ -358,15 +359,6 @@ def find_python(checkout: Checkout) -> str:
         f"this needs Python {'.'.join(map(str, MINIMUM))} or newer; found only: {', '.join(tried)}",
         "install one from your system's packages or https://www.python.org/downloads/",
     )
-
-
-def _candidates(path: str) -> Iterator[str]:
-    yield sys.executable
-    yield from filter(None, (shutil.which(name, path=path) for name in CANDIDATES))
-
-
-def _try(checkout: Checkout, command: list[str]) -> Result:
-    return checkout.run(command)
 
 
 def _do(checkout: Checkout, step: Step, command: list[str], what: str, directory: str = "") -> None:

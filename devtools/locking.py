@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import filecmp
 import itertools
 import re
 import shutil
@@ -107,8 +108,9 @@ def _locked(
                     # uv keeps the versions that it finds in the file it writes.
                     shutil.copyfile(whole.with_suffix(".txt"), lock)
                 _compile(checkout, python, source, upgrade and alone)
-        locks = sorted(made.glob("*.txt"))
-        yield made, [lock.name for lock in locks if not _same(lock, directory)]
+        locks = sorted(lock.name for lock in made.glob("*.txt"))
+        _same, changed, absent = filecmp.cmpfiles(made, directory, locks, shallow=False)
+        yield made, [*changed, *absent]
 
 
 def _compile(checkout: Checkout, python: Path, source: Path, upgrade: bool) -> None:
@@ -122,8 +124,3 @@ def _compile(checkout: Checkout, python: Path, source: Path, upgrade: bool) -> N
         timeout=600,
     )
     done.must(f"{source.name} cannot be locked", done.errors.strip())
-
-
-def _same(lock: Path, directory: Path) -> bool:
-    other = directory / lock.name
-    return other.is_file() and lock.read_bytes() == other.read_bytes()

@@ -105,13 +105,9 @@ def sort_imports(text: str) -> str:
     statement = r"from [\w.]+ import (?:\([^)]*\)|[^\n(]*)\n"
 
     def in_order(block: re.Match[str]) -> str:
-        return "".join(sorted(re.findall(statement, block.group()), key=_module))
+        return "".join(sorted(re.findall(statement, block.group()), key=lambda one: one.split()[1]))
 
     return re.sub(rf"^(?:{statement})+", in_order, text, flags=re.MULTILINE)
-
-
-def _module(statement: str) -> str:
-    return statement.split()[1]
 
 
 def _registered(path: str, text: str, where: str, line: str) -> str:

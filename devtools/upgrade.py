@@ -88,7 +88,7 @@ def upgrade(
     git(checkout, "update-ref", f"refs/{CHANGE}", change)
     with work_tree_beside(checkout) as other:
         _pick(other, change, name)
-        changed = _names(other, "--cached", "HEAD")
+        changed = git(other, "diff", "--name-only", "--cached", "HEAD").splitlines()
         if not changed:
             return None
         commit = "" if dry_run else move_to_commit(checkout, other, message)
@@ -197,11 +197,13 @@ def _base(checkout: Checkout, source: str, recorded: str, new: str) -> str:
 def _adopted(checkout: Checkout, commit: str, recorded: Origin, ref: str) -> _Tree:
     """Adopt `commit` by its own `./dev adopt`, and keep the result as `ref`."""
     with tempfile.TemporaryDirectory(prefix="upgrade-") as directory:
-        clone = Checkout(Path(directory) / "workspace", _with_identity(checkout.variables))
+        clone = Checkout(Path(directory) / "workspace", checkout.variables)
         # With the objects of this repository, which may be shallow, and without its remotes:
         # ./dev adopt would take commits that they lack for the owner's.
         clone.root.mkdir()
         git(clone, "init", "--quiet")
+        git(clone, "config", "user.name", "upgrade")
+        git(clone, "config", "user.email", "upgrade@localhost")
         objects = git(checkout, "rev-parse", "--path-format=absolute", "--git-path", "objects")
         (clone.root / ".git/objects/info/alternates").write_text(f"{objects}\n", "utf-8")
         git(clone, "checkout", "--quiet", "--detach", commit)
@@ -210,13 +212,6 @@ def _adopted(checkout: Checkout, commit: str, recorded: Origin, ref: str) -> _Tr
         )
         git(checkout, "fetch", "--quiet", "--no-tags", str(clone.root), f"+HEAD:refs/{ref}")
         return replace(_tree(checkout, ref), workspace=frozenset(files(clone, WORKSPACE)))
-
-
-def _with_identity(variables: Mapping[str, str]) -> dict[str, str]:
-    """The clone has no configuration of its own, and its commits are thrown away."""
-    person = {"NAME": "upgrade", "EMAIL": "upgrade@localhost"}
-    roles = ("AUTHOR", "COMMITTER")
-    return {**variables, **{f"GIT_{role}_{key}": person[key] for role in roles for key in person}}
 
 
 def _tree(checkout: Checkout, commit: str) -> _Tree:
@@ -264,10 +259,6 @@ def _commit(
 def _entry(checkout: Checkout, text: str) -> str:
     """A new file with `text`, as a tree lists it."""
     return "100644 blob " + git(checkout, "hash-object", "-w", "--stdin", given=text)
-
-
-def _names(checkout: Checkout, *arguments: str) -> list[str]:
-    return git(checkout, "diff", "--name-only", *arguments).splitlines()
 
 
 def _version(checkout: Checkout, commit: str) -> str:
