@@ -314,7 +314,8 @@ def _of_compose(
     checkout: Checkout, file: ComposeFile, files: Mapping[str, ComposeFile]
 ) -> Iterator[Process]:
     """The processes of `file`; a file that extends the local stack is merged with it."""
-    stages = dockerfile.stages(checkout.read(dockerfile.FILE))
+    image = checkout.read(dockerfile.FILE)
+    stages = dockerfile.stages(image)
     stage = stages["production" if file.in_production else "development"]
     below = None if file.in_production else files.get(compose.LOCAL)
     for service in file.services:
@@ -322,9 +323,7 @@ def _of_compose(
         if not any(layer.runs_our_code(service) for layer in layers):
             continue
         given = {
-            name: Given(
-                name, value, dockerfile.FILE, _line_of(checkout, dockerfile.FILE, f"{name}=")
-            )
+            name: Given(name, value, dockerfile.FILE, texts.line_of(image, f"{name}="))
             for name, value in stage.variables.items()
         }
         for layer in dict.fromkeys(layers):
@@ -347,6 +346,7 @@ def _of_embedded(checkout: Checkout, files: Mapping[str, ComposeFile]) -> Iterat
     declared = local_stack.parse(files[compose.LOCAL].services)
     ports = {port.service: port.default for port in declared.ports}
     stack = Stack(untouched, Places(untouched), declared, Path(sys.executable), ports)
+    code = checkout.read(EMBEDDED)
     for name, service in {**declared.services, **declared.extra}.items():
         if service.built:
             yield Process(
@@ -355,7 +355,7 @@ def _of_embedded(checkout: Checkout, files: Mapping[str, ComposeFile]) -> Iterat
                 file=EMBEDDED,
                 line=1,
                 given=[
-                    Given(key, value, EMBEDDED, _line_of(checkout, EMBEDDED, f'"{key}"'))
+                    Given(key, value, EMBEDDED, texts.line_of(code, f'"{key}"'))
                     for key, value in stack.settings(service).items()
                 ],
             )
@@ -377,8 +377,3 @@ def _of_ecs(
             line=line,
             given=[Given(key, value, compose.PRODUCTION, line) for key, value in given.items()],
         )
-
-
-def _line_of(checkout: Checkout, file: str, part: str) -> int:
-    lines = checkout.read(file).splitlines()
-    return next((number for number, line in enumerate(lines, 1) if part in line), 1)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Any, Callable
+from typing import Any
 
 from ..checkout import Checkout
 from ..declared import compose, dockerfile, variables
@@ -31,7 +31,7 @@ NOTHING = "-"
 GIVEN = "given by its user"
 
 # Compared separately below, or irrelevant to the running services.
-_TAKEN_APART = {"build", "deploy", "environment", "healthcheck", "image", "pull_policy"}
+_TAKEN_APART = {"build", "deploy", "environment", "healthcheck", "image", "pull_policy", REASONS}
 _IMAGE = re.compile(r"(?:.*/)?([\w.-]+):v?(\d+)?")
 
 
@@ -98,7 +98,7 @@ def compare(checkout: Checkout, python: Interpreter) -> Parity:
     own = dict(_in_compose_files(local.file, production.file))
     reasons = [*DIFFERENCES, *own]
     differences, alike = [], []
-    for service, aspect, here, there in _aspects(local, production, contract):
+    for service, aspect, here, there in _compared(local, production, contract):
         if here == there:
             alike.append((service, aspect, _hidden(aspect, here, contract)))
             continue
@@ -175,7 +175,7 @@ class _Side:
         return (_resolved(written) or default or "") if written else default or ""
 
 
-def _aspects(
+def _compared(
     local: _Side, production: _Side, contract: Mapping[str, Variable]
 ) -> Iterator[tuple[str, str, str, str]]:
     """Service, aspect, and its value in both."""
@@ -185,28 +185,36 @@ def _aspects(
             present = ["yes" if service in side else NOTHING for side in (here, there)]
             yield service, "service", present[0], present[1]
             continue
-        one, other = here[service], there[service]
-        for aspect, of in _LOOKED_AT.items():
-            yield service, aspect, of(one), of(other)
-        limits, others = compose.limits(one), compose.limits(other)
-        for limit in sorted({*limits, *others}):
-            yield service, f"limit {limit}", *_both(limits, others, limit)
-        for key in sorted({*one, *other} - _TAKEN_APART - {REASONS}):
-            yield service, key, *_both(one, other, key)
-        if production.file.runs_our_code(service):
-            for variable in contract.values():
-                if variable.reader == "backend":
-                    values = [side.variable(service, variable) for side in (local, production)]
-                    yield service, f"variable {variable.name}", values[0], values[1]
-        else:
-            given = local.file.environment(service)
-            required = production.file.environment(service)
-            for name in sorted({*given, *required}):
-                yield service, f"variable {name}", *_both(given, required, name)
+        ours = production.file.runs_our_code(service)
+        one, other = (_aspects(side, service, contract, ours) for side in (local, production))
+        for aspect in sorted({*one, *other}):
+            yield service, aspect, one.get(aspect, NOTHING), other.get(aspect, NOTHING)
 
 
-def _both(one: Mapping[str, Any], other: Mapping[str, Any], key: str) -> tuple[str, str]:
-    return _resolved(one.get(key)), _resolved(other.get(key))
+def _aspects(
+    side: _Side, service: str, contract: Mapping[str, Variable], ours: bool
+) -> dict[str, str]:
+    """Every aspect of a service as text; the variables of `ours` are those that are declared."""
+    declared = side.file.services[service]
+    check = dict(declared.get("healthcheck") or {})
+    found = {
+        "image": _image(declared),
+        "stage": str((declared.get("build") or {}).get("target", NOTHING)),
+        "health check": _resolved(check.pop("test", None)),
+        "health check times": _resolved(check or None),
+    }
+    for limit, value in compose.limits(declared).items():
+        found[f"limit {limit}"] = _resolved(value)
+    for key in declared.keys() - _TAKEN_APART:
+        found[key] = _resolved(declared[key])
+    if ours:
+        for variable in contract.values():
+            if variable.reader == "backend":
+                found[f"variable {variable.name}"] = side.variable(service, variable)
+    else:
+        for name, value in side.file.environment(service).items():
+            found[f"variable {name}"] = _resolved(value)
+    return found
 
 
 def _image(declared: Mapping[str, Any]) -> str:
@@ -215,27 +223,6 @@ def _image(declared: Mapping[str, Any]) -> str:
         return "our own"
     match = _IMAGE.match(_resolved(declared.get("image")))
     return " ".join(filter(None, match.groups())) if match else NOTHING
-
-
-def _stage(declared: Mapping[str, Any]) -> str:
-    return str((declared.get("build") or {}).get("target", NOTHING))
-
-
-def _check(declared: Mapping[str, Any]) -> str:
-    return _resolved((declared.get("healthcheck") or {}).get("test"))
-
-
-def _check_times(declared: Mapping[str, Any]) -> str:
-    check = declared.get("healthcheck") or {}
-    return _resolved({key: value for key, value in check.items() if key != "test"} or None)
-
-
-_LOOKED_AT: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "image": _image,
-    "stage": _stage,
-    "health check": _check,
-    "health check times": _check_times,
-}
 
 
 def _resolved(value: Any) -> str:

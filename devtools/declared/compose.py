@@ -22,8 +22,6 @@ PRODUCTION = "docker-compose.prod.yml"
 IMAGE = "backend/Dockerfile"
 PATTERNS = ("docker-compose*.yml", ".devcontainer/*compose*.yml")
 
-_VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
-
 
 @dataclass(frozen=True, eq=False)
 class ComposeFile:
@@ -216,9 +214,9 @@ def port_variable(entry: Any) -> tuple[int, str]:
     else:
         published, _, target = str(entry).rpartition(":")
     # The address may be a variable, too.
-    variable = _VARIABLE.search(published.rpartition("}:")[2])
+    named = references(published.rpartition("}:")[2])
     number = re.match(r"\d+", target)
-    return int(number.group()) if number else 0, variable.group(1) if variable else ""
+    return int(number.group()) if number else 0, named[0].name if named else ""
 
 
 def size(text: str) -> float:

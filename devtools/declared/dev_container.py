@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .. import dotenv
 from ..errors import DevError
+from ..texts import line_of
 from . import jsonc
 
 FILE = ".devcontainer/devcontainer.json"
@@ -26,7 +27,7 @@ def names(root: Path) -> list[tuple[str, str, int]]:
         text = file.read_text("utf-8")
         inner = str(file.relative_to(root))
         found += [
-            (name, inner, _line(text, f"{name}="))
+            (name, inner, line_of(text, f"{name}="))
             for name in dotenv.parse(text.encode(), lambda _: None).values
         ]
     return found
@@ -40,10 +41,6 @@ def _of_json(text: str) -> list[tuple[str, str, int]]:
             f"{FILE} is invalid: {error}", f"see the changes: git diff HEAD {FILE}"
         ) from error
     given = [name for key in _GIVEN for name in document.get(key) or {}]
-    found = {(name, FILE, _line(text, f'"{name}"')) for name in given}
-    found |= {(m.group(1), FILE, _line(text, m.group())) for m in _TAKEN.finditer(text)}
+    found = {(name, FILE, line_of(text, f'"{name}"')) for name in given}
+    found |= {(m.group(1), FILE, line_of(text, m.group())) for m in _TAKEN.finditer(text)}
     return sorted(found, key=lambda one: (one[2], one[0]))
-
-
-def _line(text: str, part: str) -> int:
-    return text.count("\n", 0, max(0, text.find(part))) + 1

@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any, Callable
 
 from ..checkout import Checkout
-from ..interpolation import fill_in
 from ..interpreter import Interpreter, Local
 from ..services import AWS, COGNITO, IMAGE
 from . import compose
-from .compose import by_dependency, one_shots, port_variable, with_builds
+from .compose import by_dependency, one_shots, port_variable, with_builds, with_defaults
 
 FILE = compose.LOCAL
 SUBJECT = "declaration"
@@ -102,7 +101,7 @@ class Service:
         for entry in self.declaration.get("ports") or ():
             target, variable = port_variable(entry)
             # An entry that is only the container's port has no other.
-            default = fill_in(str(entry), lambda _: None).rpartition(":")[0].rpartition(":")[2]
+            default = with_defaults(str(entry)).rpartition(":")[0].rpartition(":")[2]
             service = HOSTED.get(self.name, self.name)
             found.append(Port(self.name, service, target, variable, int(default or target)))
         return found
