@@ -47,6 +47,7 @@ DEFINED = [
     ('A=1\nB=${A}y\nC="$A$B"\n', {"A": "1", "B": "1y", "C": "11y"}),
     ("A=1\nB=${A:+x}${C+y}\n", {"A": "1", "B": "x"}),
     ("A=\nB=${A:-x}${A-y}\n", {"A": "", "B": "x"}),
+    ("A=\nB=${A:+x}${A+y}\n", {"A": "", "B": "y"}),
     ("A=1\nA=${A}2\n", {"A": "12"}),
     ("KNOWN=1\nA=$KNOWN\n", {"KNOWN": "1", "A": "outside"}),
     ("A='$KNOWN'\nB=$A\n", {"A": "$KNOWN", "B": "$KNOWN"}),

@@ -1,4 +1,4 @@
-"""Variables in Compose files are interpolated like Compose does it."""
+"""Variables are interpolated as in Compose; test_dotenv.py compares more with Compose itself."""
 
 from __future__ import annotations
 
@@ -10,24 +10,13 @@ from devtools.interpolation import Reference, fill_in, references
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("${A}", "1"),
-        ("$A", "1"),
         ("${A:-2}", "1"),
-        ("${B:-2}", "2"),
-        ("${B-2}", "2"),
-        ("${B}", ""),
-        ("$$A", "$A"),
-        ("a ${A} b ${B:-c d}", "a 1 b c d"),
         ("${B:?is needed}", ""),
-        ("${B:-${A}0}", "10"),
-        ("${A:+yes}${B:+no}", "yes"),
-        ("${E:-2}${E-3}", "2"),
-        ("${E:+yes}${E+no}", "no"),
         ("5 $ or ${", "5 $ or ${"),
     ],
 )
 def test_variables_are_interpolated(text, expected):
-    assert fill_in(text, {"A": "1", "E": ""}.get) == expected
+    assert fill_in(text, {"A": "1"}.get) == expected
 
 
 def test_every_variable_is_found_with_its_default():

@@ -171,11 +171,6 @@ def test_invalid_ports(text):
     assert not ports.valid(text)
 
 
-def test_remembered_ports_are_used_again(tmp_path):
-    Checkout(tmp_path, {}).remember(COMPOSE, {"WEB_PORT": "8001"})
-    assert chosen_ports.remembered(Checkout(tmp_path, {}), COMPOSE) == {"WEB_PORT": "8001"}
-
-
 def test_each_engine_remembers_its_own_ports(tmp_path):
     checkout = Checkout(tmp_path, {})
     chosen_ports.remember(checkout, EMBEDDED, {"DB_PORT": 5433})
