@@ -59,20 +59,17 @@ def replace(
 
     Raises DevError if one must not change, because it was chosen explicitly.
     """
-    found: dict[Wanted, int] = {}
-    stuck = []
-    for port in taken:
-        if not can_move(checkout, port):
-            stuck.append(explain(checkout, port, holder(port.number)))
-            continue
-        avoid = {*others, *found.values(), *map(int, remembered(checkout, subject).values())}
-        found[port] = ports.next_free(port.number, avoid, port.host, free)
+    stuck = [port for port in taken if not can_move(checkout, port)]
     if stuck:
-        raise DevError.of(stuck)
-    for port, number in found.items():
-        user = holder(port.number) or "another program"
+        raise DevError.of(explain(checkout, port, holder(port.number)) for port in stuck)
+    found: dict[Wanted, int] = {}
+    avoid = {*others, *map(int, remembered(checkout, subject).values())}
+    for port in taken:
+        number = ports.next_free(port.number, {*avoid, *found.values()}, port.host, free)
+        found[port] = number
         say(
-            f"{port.service} gets port {number} ({port.variable}): {port.number} is taken by {user}"
+            f"{port.service} gets port {number} ({port.variable}): "
+            f"{port.number} is taken by {holder(port.number)}"
         )
     if found:
         remember(checkout, subject, {port.variable: number for port, number in found.items()})
@@ -95,7 +92,7 @@ def problems(
 def explain(checkout: Checkout, port: Wanted, holder: str) -> Problem:
     """What uses `port`, and how to change it."""
     named = f"{port.service} ({port.variable})" if port.variable else port.service
-    what = f"port {port.number} for {named} is taken by {holder or 'another program'}"
+    what = f"port {port.number} for {named} is taken by {holder}"
     if not port.variable:
         return Problem(what)
     other = f"{port.variable}={ports.next_free(port.number)}"

@@ -46,8 +46,7 @@ def taken(service: str, number: int, *, fixed: bool = False) -> DevError:
     """
     variable, _ = PORTS[service]
     return DevError(
-        f"port {number} for the debugger of {service} is taken by "
-        f"{ports.holder(number) or 'another program'}",
+        f"port {number} for the debugger of {service} is taken by {ports.holder(number)}",
         "stop that program, then try again"
         if fixed
         else f"stop that program, or choose another port: {variable}=... in .env",

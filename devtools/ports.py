@@ -108,15 +108,12 @@ class Claims:
 
 
 def holder(port: int) -> str:
-    """Who uses `port`: the listening process, as `name (process 123)`, or a start in progress.
-
-    Empty if it cannot be determined.
-    """
+    """Who uses `port`, in words: the listening process, as `name (process 123)`, or a start."""
     if is_free(port):
         return "a stack that is starting"
     for process in processes.listening(port) or ():
         return f"{processes.name(process)} (process {process})"
-    return ""
+    return "another program"
 
 
 def held_by(ancestor: int, port: int) -> bool:

@@ -79,8 +79,8 @@ def taken(
 
 def lost(port: Port, number: int) -> PortLost:
     """The error for a port that was free when it was chosen."""
-    holder = ports.holder(number) or "another program"
     return PortLost(
-        f"{port.service}: {holder} took port {number} ({port.variable}) in the meantime",
+        f"{port.service}: {ports.holder(number)} took port {number} ({port.variable})"
+        " in the meantime",
         "./dev up   finds another",
     )

@@ -90,7 +90,7 @@ def test_without_proc_and_lsof_nothing_is_guessed(tmp_path, monkeypatch):
     assert processes.connected(5432) is None
     assert processes.directory(os.getpid()) is None
     monkeypatch.setattr(ports, "is_free", lambda *_: False)
-    assert ports.holder(5432) == ""
+    assert ports.holder(5432) == "another program"
 
 
 @pytest.fixture
