@@ -14,7 +14,6 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from . import pins, texts
 from .checkout import Checkout
@@ -39,18 +38,11 @@ LOCK_OF_IMAGE = "requirements/test.txt"
 LOCK_OF_ALL = "requirements/tools.txt"
 
 
-class Packages(NamedTuple):
-    """A set of packages: their locks, and what they are for."""
-
-    locks: tuple[str, ...]
-    purpose: str
-
-
-# Each has all of those before it.
+# The locks of each set of packages, and what it is for. Each has all of those before it.
 _SETS = (
-    Packages((REQUIREMENTS,), ""),
-    Packages((REQUIREMENTS, LOCK_OF_IMAGE), " for tests and checks"),
-    Packages((LOCK_OF_ALL,), " for the workspace's tests and audits"),
+    ((REQUIREMENTS,), ""),
+    ((REQUIREMENTS, LOCK_OF_IMAGE), " for tests and checks"),
+    ((LOCK_OF_ALL,), " for the workspace's tests and audits"),
 )
 STACK, CHECKS, TOOLS = range(len(_SETS))
 
@@ -84,7 +76,7 @@ def ensure(
             locks, purpose = _SETS[wanted]
             title = f"installing {locks[-1]} into .venv{purpose}{added(missing(checkout))}"
             stamp.unlink(missing_ok=True)  # so that an interrupted installation is repeated
-            (_home(checkout) / _SET).write_text(f"{wanted} {_digest_of(checkout, locks)}")
+            (_home(checkout) / _SET).write_text(_record(checkout, wanted))
             with terminal.step(title) as step:
                 _do(checkout, step, [str(path), *_SYNC, *locks], "the installation")
             _remove_unused(checkout)
@@ -152,8 +144,8 @@ def installed(checkout: Checkout) -> str:
 
 def as_locked(checkout: Checkout) -> bool:
     """Whether `.venv` was created at its path and has the locked packages."""
-    recorded = f"{_set(checkout)} {_digest_of(checkout, _SETS[_set(checkout)].locks)}"
-    return installed(checkout) == _stamp(checkout) and _recorded(checkout) in ("", recorded)
+    wanted = _record(checkout, _set(checkout))
+    return installed(checkout) == _stamp(checkout) and _recorded(checkout) == wanted
 
 
 def made_elsewhere(checkout: Checkout) -> bool:
@@ -314,6 +306,11 @@ def _set(checkout: Checkout) -> int:
     """The set that `.venv` has or, if its installation was interrupted, should have."""
     number = _recorded(checkout).partition(" ")[0]
     return int(number) if number in map(str, range(len(_SETS))) else STACK
+
+
+def _record(checkout: Checkout, number: int) -> str:
+    locks, _purpose = _SETS[number]
+    return f"{number} {_digest_of(checkout, locks)}"
 
 
 def _recorded(checkout: Checkout) -> str:

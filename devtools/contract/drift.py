@@ -317,16 +317,17 @@ def _of_compose(
     image = checkout.read(dockerfile.FILE)
     stages = dockerfile.stages(image)
     stage = stages["production" if file.in_production else "development"]
-    below = None if file.in_production else files.get(compose.LOCAL)
+    whole = file.name in (compose.LOCAL, compose.PRODUCTION)
     for service in file.services:
-        layers = [one for one in (below, file) if one and service in one.services]
+        below = () if whole else (files[compose.LOCAL],)
+        layers = [one for one in (*below, file) if service in one.services]
         if not any(layer.runs_our_code(service) for layer in layers):
             continue
         given = {
             name: Given(name, value, dockerfile.FILE, texts.line_of(image, f"{name}="))
             for name, value in stage.variables.items()
         }
-        for layer in dict.fromkeys(layers):
+        for layer in layers:
             for name, value in layer.environment(service).items():
                 line = layer.line("services", service, "environment", name)
                 given[name] = Given(name, value, layer.name, line)

@@ -12,6 +12,7 @@ from typing import Callable
 
 from .. import addresses, ports, project_table
 from ..checkout import Checkout
+from ..declared.compose import limits
 from ..declared.local_stack import Declaration, Service
 from ..interpolation import fill_in
 from ..process import Result, capture
@@ -163,8 +164,7 @@ class Stack:
 
     def _of_this_checkout(self, service: Service) -> dict[str, str]:
         """Variables that a container has separately, while processes share the machine."""
-        limits = service.declaration.get("deploy", {}).get("resources", {}).get("limits", {})
-        cpus = float(self.filled(limits.get("cpus", "1.0")))
+        cpus = float(self.filled(limits(service.declaration).get("cpus", "1.0")))
         return {
             "PYTHONUNBUFFERED": "1",
             "WORKER_HEARTBEAT_FILE": str(self.places.heartbeat),

@@ -291,7 +291,9 @@ def installed(workspace):
     workspace.write("requirements/embedded.txt", "uv==1.0\n")
     (workspace.root / ".venv" / "bin").mkdir(parents=True)
     (workspace.root / ".venv" / "bin" / "python").symlink_to(sys.executable)
-    workspace.write(".venv/installed", environment._stamp(Checkout(workspace.root, {})))
+    here = Checkout(workspace.root, {})
+    workspace.write(".venv/installed", environment._stamp(here))
+    workspace.write(".venv/installed-set", environment._record(here, environment.STACK))
     assert _one(workspace, "python")["state"] == "ok"
     return workspace
 
