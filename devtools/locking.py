@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import filecmp
 import itertools
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from .checkout import Checkout
@@ -44,22 +42,38 @@ _COMPILE = (
 )
 
 
-def write(checkout: Checkout, python: Path, terminal: Terminal, *, upgrade: bool = False) -> bool:
+def write(
+    checkout: Checkout,
+    python: Path,
+    terminal: Terminal,
+    *,
+    upgrade: bool = False,
+    dry_run: bool = False,
+) -> list[str]:
     """Write every lock; versions change only if necessary, or all with `upgrade`.
 
-    Returns whether any lock changed. Raises DevError if the requirements contradict
-    each other.
+    Returns the names of those that changed, or would if it were no `dry_run`. Raises DevError if
+    the requirements contradict each other.
     """
-    with _locked(checkout, python, terminal, upgrade) as (made, changed):
-        for name in changed:
-            shutil.copyfile(made / name, checkout.root / DIRECTORY / name)
-        return bool(changed)
-
-
-def outdated(checkout: Checkout, python: Path, terminal: Terminal) -> list[str]:
-    """The names of the locks that `write` would change."""
-    with _locked(checkout, python, terminal, upgrade=False) as (_, changed):
-        return changed
+    directory = checkout.root / DIRECTORY
+    with tempfile.TemporaryDirectory() as temporary:
+        made = Path(temporary) / DIRECTORY
+        shutil.copytree(directory, made)
+        whole = made / f"{WHOLE}.in"
+        for source in sorted(made.glob("*.in"), key=lambda path: (path != whole, path)):
+            lock = source.with_suffix(".txt")
+            with terminal.step(f"locking {DIRECTORY}/{source.name}"):
+                alone = source == whole or source.stem == ALONE
+                if not alone and whole.exists():
+                    # uv keeps the versions that it finds in the file it writes.
+                    shutil.copyfile(whole.with_suffix(".txt"), lock)
+                _compile(checkout, python, source, upgrade and alone)
+        locks = sorted(lock.name for lock in made.glob("*.txt"))
+        _same, changed, absent = filecmp.cmpfiles(made, directory, locks, shallow=False)
+        differing = [*changed, *absent]
+        for name in [] if dry_run else differing:
+            shutil.copyfile(made / name, directory / name)
+    return differing
 
 
 def without_wheels(checkout: Checkout, python: Path, terminal: Terminal) -> list[Problem]:
@@ -88,29 +102,6 @@ def without_wheels(checkout: Checkout, python: Path, terminal: Terminal) -> list
                     )
                 )
     return found
-
-
-@contextlib.contextmanager
-def _locked(
-    checkout: Checkout, python: Path, terminal: Terminal, upgrade: bool
-) -> Iterator[tuple[Path, list[str]]]:
-    """A directory with the locks of the present sources, and the names of those that differ."""
-    directory = checkout.root / DIRECTORY
-    with tempfile.TemporaryDirectory() as temporary:
-        made = Path(temporary) / DIRECTORY
-        shutil.copytree(directory, made)
-        whole = made / f"{WHOLE}.in"
-        for source in sorted(made.glob("*.in"), key=lambda path: (path != whole, path)):
-            lock = source.with_suffix(".txt")
-            with terminal.step(f"locking {DIRECTORY}/{source.name}"):
-                alone = source == whole or source.stem == ALONE
-                if not alone and whole.exists():
-                    # uv keeps the versions that it finds in the file it writes.
-                    shutil.copyfile(whole.with_suffix(".txt"), lock)
-                _compile(checkout, python, source, upgrade and alone)
-        locks = sorted(lock.name for lock in made.glob("*.txt"))
-        _same, changed, absent = filecmp.cmpfiles(made, directory, locks, shallow=False)
-        yield made, [*changed, *absent]
 
 
 def _compile(checkout: Checkout, python: Path, source: Path, upgrade: bool) -> None:

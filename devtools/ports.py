@@ -61,7 +61,7 @@ def next_free(
     raise DevError("no port of this machine is free", "stop a program that listens: ss -ltnp")
 
 
-class Claims:
+class Claims(contextlib.ExitStack):
     """The ports, and the project name, that a command reserves for services that it starts, until
     it leaves the context.
 
@@ -69,17 +69,10 @@ class Claims:
     """
 
     def __init__(self, directory: Path | None = None) -> None:
+        super().__init__()
         # Not TMPDIR, which may differ between shells.
         self._directory = directory or place("/tmp", f"ports-{os.getuid()}")
-        self._files = contextlib.ExitStack()
         self._held: set[int | str] = set()
-
-    def __enter__(self) -> Claims:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._files.close()
-        self._held.clear()
 
     def take(self, port: int, host: str = LOOPBACK) -> bool:
         """Reserve `port` if a server could listen on it and no other command has reserved it."""
@@ -102,8 +95,9 @@ class Claims:
         except BlockingIOError:
             file.close()
             return False
-        self._files.enter_context(file)
+        self.enter_context(file)
         self._held.add(port)
+        self.callback(self._held.remove, port)
         return True
 
 

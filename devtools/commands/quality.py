@@ -281,15 +281,14 @@ def _lock_options(parser: argparse.ArgumentParser) -> None:
 def lock(run: Run) -> int:
     python = environment.ensure_uv(run.checkout, run.terminal)
     if run.options.check:
-        outdated = locking.outdated(run.checkout, python, run.terminal)
-        if outdated:
+        if outdated := locking.write(run.checkout, python, run.terminal, dry_run=True):
             raise DevError(f"outdated locks: {', '.join(outdated)}", "update them: ./dev lock")
         if compiled := locking.without_wheels(run.checkout, python, run.terminal):
             raise DevError.of(compiled)
         run.answer({"changed": False})
         return 0
     changed = locking.write(run.checkout, python, run.terminal, upgrade=run.options.upgrade)
-    run.answer({"changed": changed})
+    run.answer({"changed": bool(changed)})
     if changed:
         run.terminal.say("  to install the locked packages: ./dev up")
     return 0

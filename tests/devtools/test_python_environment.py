@@ -199,4 +199,4 @@ def test_a_changed_lock_is_distinguished_from_an_unchanged_one(venv, monkeypatch
         source.with_suffix(".txt").write_text(lock)
 
     monkeypatch.setattr(locking, "_compile", resolve)
-    assert locking.write(venv, environment.python(venv), Terminal()) is changed
+    assert bool(locking.write(venv, environment.python(venv), Terminal())) is changed
