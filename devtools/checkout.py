@@ -172,7 +172,7 @@ class Checkout:
         with self.writing():
             number, part = tempfile.mkstemp(".part", f"{path.name}.", path.parent)
             try:
-                with os.fdopen(number, "w") as file:
+                with os.fdopen(number, "w", encoding="utf-8") as file:
                     os.fchmod(number, mode)
                     file.write(text)
                 Path(part).replace(path)

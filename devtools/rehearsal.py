@@ -72,12 +72,9 @@ def rehearse(engine: Engine, terminal: Terminal, commit: str, options: Sequence[
 
 def rehearse_production(stack: ProductionStack, terminal: Terminal, options: Sequence[str]) -> int:
     """Rehearse the release of the image that `roll` would start; the code before is web's."""
-    webs = stack.containers("web")
-    if not webs:
-        command = " ".join([*stack.command, "up --detach --wait"])
-        raise DevError("web is not running", f"start the stack: {command}")
+    web, *_ = stack.running("web")["web"]
     folder = _folder(stack.checkout)
-    stack.docker("cp", f"{webs[0]}:/app/backend", str(folder))
+    stack.docker("cp", f"{web}:/app/backend", str(folder))
 
     def in_database(script: str) -> Result:
         return stack.compose("exec", "-T", "db", "sh", "-c", script, timeout=_COPIED_WITHIN)

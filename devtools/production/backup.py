@@ -51,9 +51,7 @@ def back_up(stack: ProductionStack, target: Path, terminal: Terminal) -> dict[st
     Raises:
         DevError: on failure. The incomplete backup is deleted.
     """
-    if not stack.containers("db"):
-        command = " ".join([*stack.command, "up --detach --wait"])
-        raise DevError("the database is not running", f"start the stack: {command}")
+    stack.running("db")
     before = _facts(stack)
     try:
         target.mkdir(mode=0o700)  # it contains the data of all tenants

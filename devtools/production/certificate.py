@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..checkout import Checkout
-from ..process import capture
 
 
 def make_certificate(checkout: Checkout, directory: Path) -> Path:
@@ -14,16 +13,13 @@ def make_certificate(checkout: Checkout, directory: Path) -> Path:
     Raises:
         DevError: if openssl is missing or fails.
     """
-    chain, key, both = (directory / name for name in ("chain.pem", "key.pem", "both.pem"))
-    capture(
+    file = directory / "both.pem"
+    checkout.run(
         [
             *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
             *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:*.localhost,DNS:localhost"),
-            *("-keyout", str(key), "-out", str(chain)),
-        ],
-        directory=directory,
-        environment=checkout.variables,
+            *("-keyout", str(file), "-out", str(file)),
+        ]
     ).must("openssl created no certificate")
-    both.write_text(chain.read_text() + key.read_text())
-    both.chmod(0o644)  # the proxy runs as another user
-    return both
+    file.chmod(0o644)  # the proxy runs as another user
+    return file

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 
 from ..errors import DevError, Problem
-from ..process import Result
 from ..terminal import Terminal
 from .stack import ProductionStack
 
@@ -59,16 +58,6 @@ def replaced_pool(stack: ProductionStack, terminal: Terminal) -> Iterator[None]:
 
 def refuse_if_not_possible(stack: ProductionStack) -> dict[str, list[str]]:
     """Return the running containers of SERVICES. Raises DevError if they cannot be replaced."""
-    _refuse_a_fixed_port(stack)
-    old = {service: stack.containers(service) for service in SERVICES}
-    missing = [service for service, containers in old.items() if not containers]
-    if missing:
-        command = " ".join([*stack.command, "up --detach --wait"])
-        raise DevError(f"not running: {', '.join(missing)}", f"start the stack: {command}")
-    return old
-
-
-def _refuse_a_fixed_port(stack: ProductionStack) -> None:
     ports = stack.configuration["services"]["web"].get("ports") or []
     fixed = [str(port["published"]) for port in ports if port.get("published") not in (None, "0")]
     if fixed and not any("-" in port for port in fixed):
@@ -77,6 +66,7 @@ def _refuse_a_fixed_port(stack: ProductionStack) -> None:
             f"set WEB_PORT=0 in {stack.environment_file} and put a proxy in front: "
             "COMPOSE_PROFILES=proxy, see docs/production.md",
         )
+    return stack.running(*SERVICES)
 
 
 def _release(stack: ProductionStack) -> None:
@@ -90,28 +80,29 @@ def _release(stack: ProductionStack) -> None:
     )
     (container,) = _all_containers(stack, "migrate")
     if stack.docker("wait", container, timeout=MIGRATED_WITHIN).output.strip() != "0":
-        words = stack.docker("logs", "--tail", "30", container)
-        raise DevError("the release failed, so nothing was replaced", _text(words))
+        words = _last_lines(stack, container)
+        raise DevError("the release failed, so nothing was replaced", words)
 
 
-def _text(result: Result) -> str:
-    return (result.output + result.errors).strip()
+def _last_lines(stack: ProductionStack, container: str) -> str:
+    """What a container has logged last."""
+    logged = stack.docker("logs", "--tail", "30", container)
+    return (logged.output + logged.errors).strip()
 
 
 def _add(stack: ProductionStack, old: dict[str, list[str]]) -> None:
-    scales = [f"{service}={2 * len(containers)}" for service, containers in old.items()]
     options = ["--detach", "--no-recreate", "--no-build", "--wait"]
     options += ["--wait-timeout", str(HEALTHY_WITHIN)]
-    options += [part for scale in scales for part in ("--scale", scale)]
+    options += [f"--scale={name}={2 * len(containers)}" for name, containers in old.items()]
     try:
         stack.compose("up", *options, *old, timeout=2 * HEALTHY_WITHIN)
     except DevError as error:
         problems = error.problems
         for service, containers in old.items():
             for new in set(_all_containers(stack, service)) - set(containers):
-                words = stack.docker("logs", "--tail", "20", new)
+                words = _last_lines(stack, new)
                 stack.docker("rm", "--force", new)
-                problems.append(Problem(f"the last log lines of the new {service}:", _text(words)))
+                problems.append(Problem(f"the last log lines of the new {service}:", words))
         what = Problem("the new containers failed and were removed; the old ones still serve")
         raise DevError.of([what, *problems]) from None
 

@@ -6,11 +6,9 @@ Each step can be repeated: after an interruption, the same command finishes the 
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 import tempfile
-from pathlib import Path
 from typing import Callable
 
 from .. import dotenv
@@ -49,12 +47,12 @@ class EnvironmentFile:
     """The stack's environment file, whose other lines stay as they are."""
 
     def __init__(self, stack: ProductionStack) -> None:
-        self._variables = stack.checkout.variables
+        self._checkout = stack.checkout
         self.path = (stack.checkout.root / stack.environment_file).resolve()
 
     def read(self, name: str, *, required: bool = True) -> str:
         """The value of a variable. Raises DevError if it is required, and not in this file."""
-        if name in self._variables:
+        if name in self._checkout.variables:
             raise DevError(
                 f"{name} is set in this shell, and hides the value in {self.path.name}",
                 f"unset {name}",
@@ -73,16 +71,7 @@ class EnvironmentFile:
             found = old.search(text)
             rest = old.sub("", text[found.end() :]) if found else ""
             text = text[: found.start()] + line + rest if found else text.rstrip("\n") + f"\n{line}"
-        descriptor, name = tempfile.mkstemp(dir=self.path.parent, prefix=f"{self.path.name}.")
-        new = Path(name)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-            new.chmod(self.path.stat().st_mode & 0o777)
-            new.replace(self.path)
-        except BaseException:
-            new.unlink()
-            raise
+        self._checkout.write(self.path, text, mode=self.path.stat().st_mode & 0o777)
 
 
 def _quoted(name: str, value: str) -> str:

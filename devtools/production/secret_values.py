@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 from collections.abc import Iterator
@@ -61,17 +60,15 @@ def write(checkout: Checkout, domain: str = "", name: str = ENVIRONMENT_FILE) ->
     if others := list(_others(checkout)):
         text += _OF_THE_PRODUCT + "".join(f"{name}={value}\n" for name, value in others)
     path = checkout.root / name
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise DevError(
-            f"{name} exists, and existing volumes use its passwords",
-            f"for a new stack, move it away first: mv {name} {name}.old",
-        ) from None
-    except OSError as error:
-        raise checkout.unwritable(error) from error
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
+    with checkout.writing():
+        try:
+            path.touch(mode=0o600, exist_ok=False)
+        except FileExistsError:
+            raise DevError(
+                f"{name} exists, and existing volumes use its passwords",
+                f"for a new stack, move it away first: mv {name} {name}.old",
+            ) from None
+        path.write_text(text, encoding="utf-8")
     return [line[:-1] for line in text.splitlines() if line.endswith("=")]
 
 

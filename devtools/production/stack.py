@@ -26,6 +26,11 @@ class ProductionStack:
         """The command that a user types before `up`, `ps` and so on."""
         return ["docker", "compose", "--env-file", self.environment_file, "-f", COMPOSE_FILE]
 
+    @property
+    def start(self) -> str:
+        """The line that starts it."""
+        return " ".join([*self.command, "up --detach --wait"])
+
     @cached_property
     def configuration(self) -> dict[str, Any]:
         """The file with variables interpolated. Raises DevError if it is invalid."""
@@ -34,6 +39,13 @@ class ProductionStack:
     def containers(self, service: str) -> list[str]:
         """The ids of a service's running containers."""
         return self.compose("ps", "--quiet", service).output.split()
+
+    def running(self, *services: str) -> dict[str, list[str]]:
+        """The running containers of each of `services`. Raises DevError if one has none."""
+        found = {service: self.containers(service) for service in services}
+        if missing := [service for service, containers in found.items() if not containers]:
+            raise DevError(f"not running: {', '.join(missing)}", f"start the stack: {self.start}")
+        return found
 
     def compose(self, *arguments: str, timeout: float = 60, **files: Any) -> Result:
         """Run Compose, at most `timeout` seconds. Raises DevError if it fails.
