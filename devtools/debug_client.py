@@ -97,7 +97,8 @@ class Editor:
         self.folder = folder
         self.sessions: list[Session] = []
         self._dial = dial
-        self._stops: queue.Queue[Stop | BaseException] = queue.Queue()
+        # What the sessions note: threads that paused, or why such a one cannot be inspected.
+        self.stops: queue.Queue[Stop | BaseException] = queue.Queue()
         self._breakpoints: dict[str, list[int]] = {}
         self._attaching = threading.Lock()
 
@@ -135,7 +136,7 @@ class Editor:
     def stopped(self, within: float = 120) -> Stop:
         """Wait until a thread is paused at a breakpoint, at most `within` seconds."""
         try:
-            found = self._stops.get(timeout=within)
+            found = self.stops.get(timeout=within)
         except queue.Empty:
             raise TimeoutError(f"no breakpoint was hit within {within} s") from None
         if isinstance(found, BaseException):
@@ -176,11 +177,6 @@ class Editor:
         for session in self.sessions:
             session.close()
 
-    # Called by the sessions
-
-    def note_stop(self, stop: Stop | BaseException) -> None:
-        self._stops.put(stop)
-
 
 @dataclass
 class Session:
@@ -217,6 +213,7 @@ class Session:
             pathFormat="path",
             linesStartAt1=True,
             columnsStartAt1=True,
+            # debugger.py does without that request, which is not answered here.
             supportsStartDebuggingRequest=True,
         )
         # The answer arrives only after the configuration is done.
@@ -250,7 +247,8 @@ class Session:
             self._number += 1
             number = self._number
             self._waiting[number] = queue.Queue()
-            self._write({"seq": number, "type": "request", "command": command}, arguments)
+            head = {"seq": number, "type": "request", "command": command}
+            self._write({**head, "arguments": arguments})
         if not self.open:  # the reader has ended, and will not wake any waiter
             raise ConnectionError("the session has ended")
         return number
@@ -290,28 +288,18 @@ class Session:
                 waiting.put(gone)
 
     def _take(self, message: dict[str, Any]) -> None:
-        kind = message["type"], message.get("event") or message.get("command")
-        body = message.get("body") or {}
+        event, body = message.get("event"), message.get("body") or {}
         if message["type"] == "response":
             if message["request_seq"] in self._waiting:
                 self._waiting[message["request_seq"]].put(message)
-        elif kind == ("event", "initialized"):
+        elif event == "initialized":
             self._initialized.set()
-        elif kind == ("event", "stopped"):
+        elif event == "stopped":
             self._aside(self._note_stop, body)
-        elif kind == ("event", "debugpyAttach"):
+        elif event == "debugpyAttach":
             # The Python extension starts the session with `lifecycleManagedByParent`.
             self._aside(lambda found: self.editor.attach(found, self), body)
-        elif kind == ("request", "startDebugging"):
-            # VS Code itself starts the session, without that option.
-            with self._sending:
-                self._number += 1
-                answer = {"seq": self._number, "type": "response", "success": True}
-                self._write(
-                    {**answer, "request_seq": message["seq"], "command": "startDebugging"}, None
-                )
-            self._aside(self.editor.attach, message["arguments"]["configuration"])
-        elif kind == ("event", "terminated") and not self.leaving:
+        elif event == "terminated" and not self.leaving:
             self._aside(self._leave, body)
 
     def _aside(self, work: Callable[[Any], None], argument: Any) -> None:
@@ -323,7 +311,7 @@ class Session:
             except ConnectionError as error:
                 # A process may end during an attach, but a pause must be inspectable.
                 if work == self._note_stop:
-                    self.editor.note_stop(error)
+                    self.editor.stops.put(error)
 
         threading.Thread(target=run, daemon=True).start()
 
@@ -338,7 +326,7 @@ class Session:
     def _note_stop(self, body: Mapping[str, Any]) -> None:
         thread = body["threadId"]
         top = self.request("stackTrace", threadId=thread, levels=1)["stackFrames"][0]
-        self.editor.note_stop(
+        self.editor.stops.put(
             Stop(
                 session=self,
                 thread=thread,
@@ -349,9 +337,8 @@ class Session:
             )
         )
 
-    def _write(self, head: Mapping[str, Any], arguments: Mapping[str, Any] | None) -> None:
-        content = {**head} if arguments is None else {**head, "arguments": arguments}
-        data = json.dumps(content).encode()
+    def _write(self, message: Mapping[str, Any]) -> None:
+        data = json.dumps(message).encode()
         try:
             self.connection.writer.write(b"Content-Length: %d\r\n\r\n%s" % (len(data), data))
             self.connection.writer.flush()

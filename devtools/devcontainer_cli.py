@@ -8,7 +8,6 @@ from pathlib import Path
 
 from .checkout import Checkout
 from .errors import DevError
-from .process import Result
 from .terminal import Terminal
 
 PACKAGE = "@devcontainers/cli"
@@ -40,7 +39,7 @@ def _must_have_node(checkout: Checkout) -> None:
     for name in ("node", "npm"):
         if not shutil.which(name, path=path):
             raise DevError(f"{PACKAGE} needs Node.js, and there is no {name} here", remedy)
-    said = _run(checkout, "node", "--version").output.strip()
+    said = checkout.run(["node", "--version"]).output.strip()
     major = said.removeprefix("v").partition(".")[0]
     if not major.isdigit() or int(major) < NODE:
         raise DevError(f"{PACKAGE} needs Node.js {NODE}; this is {said or 'unknown'}", remedy)
@@ -52,12 +51,9 @@ def _install(checkout: Checkout, home: Path) -> None:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     options = ("--no-save", "--no-audit", "--no-fund", "--ignore-scripts")
-    _run(checkout, "npm", "install", *options, "--prefix", str(part), f"{PACKAGE}@{VERSION}").must(
+    install = ["npm", "install", *options, "--prefix", str(part), f"{PACKAGE}@{VERSION}"]
+    checkout.run(install, timeout=300).must(
         f"{PACKAGE} {VERSION} could not be installed",
         "check the access to npm's registry, then run the same command again",
     )
     part.rename(home)
-
-
-def _run(checkout: Checkout, *command: str) -> Result:
-    return checkout.run(command, timeout=300)

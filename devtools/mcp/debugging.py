@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +14,7 @@ from ..checkout import Checkout
 from ..debug_client import Direct, Editor, Stop
 from ..declared import jsonc
 from ..errors import DevError
+from ..process import Background, background
 from ..readiness import wait_until
 from ..services import WEB, WORKER
 from .front_door import LONG, FrontDoor
@@ -37,7 +36,7 @@ class Debugging:
         self._editor: Editor | None = None
         self._stop: Stop | None = None
         self._work: Future[Any] | None = None
-        self._test: _Test | None = None
+        self._started = contextlib.ExitStack()
         self._pool = ThreadPoolExecutor()
 
     def attach(self, service: str, breakpoints: Sequence[str]) -> dict[str, Any]:
@@ -55,13 +54,32 @@ class Debugging:
     def start_test(self, test: str, breakpoints: Sequence[str], timeout: float) -> dict[str, Any]:
         """Run a test of the backend under the debugger until it stops or ends."""
         self.end()
-        self._test = _Test(self._dev, test)
+        port = ports.next_free(debuggers.PORTS[WORKER][1])
+        variables = self._dev.answer("test", "--environment", timeout=LONG)
+        checkout = self._dev.checkout
+        started = self._started.enter_context(
+            background(
+                [
+                    *(sys.executable, "-Xfrozen_modules=off", "development/debugger.py"),
+                    *("--listen", f"{ports.LOOPBACK}:{port}", "--wait-for-client"),
+                    *("-m", "pytest", "-q", "--tb=short", "-p", "no:xdist", test),
+                ],
+                directory=checkout.root / "backend",
+                # debugger.py starts its adapter with the first Python on PATH.
+                environment={**environment.activated(checkout), **variables},
+            )
+        )
         try:
-            self._connect(WEB, ports.LOOPBACK, self._test.port(), breakpoints)
+            wait_until(
+                lambda: ports.listens(port) or started.status is not None, LONG, "no debugger"
+            )
+            if started.status is not None:
+                raise DevError(f"the test did not start: {started.output}")
+            self._connect(WEB, ports.LOOPBACK, port, breakpoints)
         except BaseException:
-            self._test.end()
+            self.end()
             raise
-        self._work = self._pool.submit(self._test.wait)
+        self._work = self._pool.submit(_ended, started)
         return self.wait(timeout)
 
     def run(self, work: Callable[[], Any], timeout: float, *, linger: bool) -> dict[str, Any]:
@@ -130,9 +148,8 @@ class Debugging:
         with contextlib.suppress(OSError, TimeoutError):
             if editor:
                 editor.disconnect(stop.session if stop else None)
-        if self._test:
-            self._test.end()
-        self._test = self._work = None
+        self._started.close()
+        self._work = None
 
     def _connect(self, name: str, host: str, port: int, breakpoints: Sequence[str]) -> None:
         configuration = _configuration(self._dev.checkout, name)
@@ -188,55 +205,11 @@ class Debugging:
         return self._stop
 
 
-class _Test:
-    """A test of the backend that waits for a debugger."""
-
-    def __init__(self, dev: FrontDoor, test: str) -> None:
-        self._port = ports.next_free(debuggers.PORTS[WORKER][1])
-        variables = dev.answer("test", "--environment", timeout=LONG)
-        self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
-        self._process = subprocess.Popen(
-            [
-                *(sys.executable, "-Xfrozen_modules=off", "development/debugger.py"),
-                *("--listen", f"{ports.LOOPBACK}:{self._port}", "--wait-for-client"),
-                *("-m", "pytest", "-q", "--tb=short", "-p", "no:xdist", test),
-            ],
-            cwd=dev.checkout.root / "backend",
-            # debugger.py starts its adapter with the first Python on PATH.
-            env={**environment.activated(dev.checkout), **variables},
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-
-    def port(self) -> int:
-        """The port of its debugger, when it listens."""
-        ended = self._process.poll
-        wait_until(
-            lambda: ports.listens(self._port) or ended() is not None, LONG, "it does not listen"
-        )
-        if ended() is not None:
-            raise DevError(f"the test did not start: {self._output()}")
-        return self._port
-
-    def wait(self) -> dict[str, Any]:
-        """Wait for its end; return its status and output."""
-        status = self._process.wait()
-        return {"status": status, "output": self._output()}
-
-    def end(self) -> None:
-        """Stop it, if it still runs."""
-        if self._process.poll() is None:
-            self._process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(10)
-            self._process.kill()
-            self._process.wait()
-
-    def _output(self) -> str:
-        self._log.seek(0)
-        return self._log.read()
+def _ended(test: Background) -> dict[str, Any]:
+    """Wait for the end of a test; return its status and output."""
+    while test.status is None:
+        time.sleep(_INTERVAL)
+    return {"status": test.status, "output": test.output}
 
 
 def _configuration(checkout: Checkout, name: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..checkout import Checkout
-from ..errors import DevError
+from ..errors import DevError, Problem
 from ..process import Result
 
 LONG = 1800  # seconds for what may install, build or test
@@ -29,8 +29,7 @@ class FrontDoor:
         except ValueError:
             raise _failed(words, done) from None
         if isinstance(found, dict) and "problems" in found:
-            problems = (f"{one['what']}\n  {one['remedy']}" for one in found["problems"])
-            raise DevError("\n".join(problems))
+            raise DevError.of(Problem(**one) for one in found["problems"])
         return found
 
     def objects(self, *words: str) -> list[dict[str, Any]]:

@@ -52,11 +52,13 @@ class Requests:
                 text = answer.read().decode(errors="replace")
             except (OSError, HTTPException) as error:
                 raise DevError(f"web does not answer: {error!r}", "./dev status") from error
-        self._keep_token(tenant, text)
         shown = {name: answer.headers[name] for name in _HEADERS if name in answer.headers}
         if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR:
             text = _SURROUNDINGS.sub("", text)
-        return {"status": answer.status, "headers": shown, "body": _parsed(text)}
+        found = _parsed(text)
+        if isinstance(found, dict) and isinstance(token := found.get("access"), str):
+            self._tokens[tenant] = token
+        return {"status": answer.status, "headers": shown, "body": found}
 
     def _address(self, tenant: str) -> tuple[str, int]:
         status = self._dev.answer("status")
@@ -68,11 +70,6 @@ class Requests:
         if not found.hostname:
             raise DevError("web is not up", "./dev up")
         return found.netloc, found.port or 80
-
-    def _keep_token(self, tenant: str, text: str) -> None:
-        found = _parsed(text)
-        if isinstance(found, dict) and isinstance(token := found.get("access"), str):
-            self._tokens[tenant] = token
 
 
 def _parsed(text: str) -> Any:
