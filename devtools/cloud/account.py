@@ -1,4 +1,4 @@
-"""What `./dev cloud` asks of AWS, by boto3 alone. Run by a Python that has it:
+"""What `./dev cloud` asks of AWS, by boto3. Run by a Python that has it:
 
     CLOUD_PLAN=JSON python -m devtools.cloud.account up|roll|status|down
 
@@ -15,11 +15,14 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
 import boto3
 import botocore.exceptions
+
+from ..errors import DevError, Problem
 
 TAG = "dev-cloud"
 SERVICES = ("web", "worker")
@@ -73,7 +76,7 @@ class Cloud:
     def roll(self) -> dict[str, Any]:
         """Run the release of the new definitions, then replace the services one task at a time."""
         if not self._services():
-            raise Refused(f"no services of {self.family} run here", "start them: ./dev cloud up")
+            raise DevError(f"no services of {self.family} run here", "start them: ./dev cloud up")
         self._parameters()
         return self._deploy("")
 
@@ -135,7 +138,7 @@ class Cloud:
             except ssm.exceptions.ParameterNotFound:
                 missing.append(name)
         if missing:
-            raise Refused(
+            raise DevError(
                 f"these parameters do not exist: {', '.join(missing)}",
                 f'give their values: --parameters FILE, JSON, e.g. {{"{_last(missing[0])}": "…"}}',
             )
@@ -148,7 +151,7 @@ class Cloud:
         default = [{"Name": "default-for-az", "Values": ["true"]}]
         found = ec2.describe_subnets(**({"SubnetIds": chosen} if chosen else {"Filters": default}))
         if not found["Subnets"]:
-            raise Refused("there is no default VPC", "choose subnets: --subnet ID, twice")
+            raise DevError("there is no default VPC", "choose subnets: --subnet ID, twice")
         return {
             "vpc": found["Subnets"][0]["VpcId"],
             "subnets": [one["SubnetId"] for one in found["Subnets"]],
@@ -275,7 +278,7 @@ class Cloud:
             **({"overrides": override} if command else {}),
         )
         if begun["failures"]:
-            raise Refused(f"{what} was not started: {begun['failures'][0].get('reason')}")
+            raise DevError(f"{what} was not started: {begun['failures'][0].get('reason')}")
         (task,) = begun["tasks"]
         chosen = {"cluster": self.family, "tasks": [task["taskArn"]]}
         self.ecs.get_waiter("tasks_stopped").wait(
@@ -283,7 +286,7 @@ class Cloud:
         )
         (task,) = self.ecs.describe_tasks(**chosen)["tasks"]
         if task["containers"][0].get("exitCode") != 0:
-            raise Refused(
+            raise DevError(
                 f"{what} failed, so no service was replaced: {task['stoppedReason']}",
                 "\n".join(self._last_lines("release", task["taskArn"])),
             )
@@ -306,9 +309,9 @@ class Cloud:
                     if service["runningCount"] == service["desiredCount"]:
                         return
                 else:
-                    raise Refused(*self._why_it_failed(name, definition, primary))
+                    raise DevError(*self._why_it_failed(name, definition, primary))
             time.sleep(INTERVAL)
-        raise Refused(f"{name} is not stable after {LONGEST // 60} minutes", "./dev cloud status")
+        raise DevError(f"{name} is not stable after {LONGEST // 60} minutes", "./dev cloud status")
 
     def _why_it_failed(
         self, name: str, definition: str, primary: dict[str, Any]
@@ -361,7 +364,7 @@ class Cloud:
         return [one["message"] for one in found["events"]]
 
     def _named(self, kind: str) -> list[dict[str, Any]]:
-        """The `LoadBalancer` or `TargetGroup` of this stack. Raises Refused if it has no tag."""
+        """The `LoadBalancer` or `TargetGroup` of this stack. Raises DevError if it has no tag."""
         describe = {
             "LoadBalancer": self.elb.describe_load_balancers,
             "TargetGroup": self.elb.describe_target_groups,
@@ -377,7 +380,7 @@ class Cloud:
             arn = one[f"{kind}Arn"]
             tags = self.elb.describe_tags(ResourceArns=[arn])["TagDescriptions"][0]["Tags"]
             if not self._is_ours(tags):
-                raise Refused(
+                raise DevError(
                     f"{arn} was not made by ./dev cloud up", "./dev export ecs --family NAME"
                 )
         return list(found)
@@ -441,14 +444,6 @@ class Cloud:
                 yield name
 
 
-class Refused(Exception):
-    """Nothing more can be done: the problem, and its remedy."""
-
-    def __init__(self, what: str, remedy: str = "") -> None:
-        super().__init__(what)
-        self.what, self.remedy = what, remedy
-
-
 def say(line: str) -> None:
     """Print a line of progress."""
     print(line, flush=True)
@@ -470,25 +465,23 @@ def main() -> int:
         cloud = Cloud(plan)
         account = cloud.client("sts").get_caller_identity()["Account"]
         if plan["endpoint"] is None and account != plan["account"]:
-            raise Refused(
+            raise DevError(
                 f"the credentials are of account {account}, not {plan['account']}",
                 "use others: AWS_PROFILE=NAME, or name that account",
             )
         say(json.dumps(getattr(cloud, sys.argv[1])()))
-    except Refused as error:
-        return _failed(error.what, error.remedy)
+    except DevError as error:
+        return _failed(*error.problems)
     except botocore.exceptions.NoCredentialsError:
-        return _failed(
-            f"there are no credentials for account {plan['account']}",
-            "log in, or choose a profile: AWS_PROFILE=NAME",
-        )
+        what = f"there are no credentials for account {plan['account']}"
+        return _failed(Problem(what, "log in, or choose a profile: AWS_PROFILE=NAME"))
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-        return _failed(" ".join(str(error).split()), "")
+        return _failed(Problem(" ".join(str(error).split())))
     return 0
 
 
-def _failed(what: str, remedy: str) -> int:
-    say(json.dumps({"problems": [{"what": what, "remedy": remedy}]}))
+def _failed(*problems: Problem) -> int:
+    say(json.dumps({"problems": list(map(asdict, problems))}))
     return 1
 
 

@@ -16,7 +16,7 @@ from ..errors import DevError, Problem
 from ..interpreter import Interpreter
 from . import rules, tasks
 from .target import Target
-from .tasks import Task
+from .tasks import Sources, Task
 
 DIRECTORY = ".dev/ecs"
 IMAGE = "BACKEND_IMAGE"
@@ -38,7 +38,7 @@ def made(
     if problems:
         raise DevError.of(problems)
     stages = dockerfile.stages(checkout.read(dockerfile.FILE))
-    return tasks.build(files[compose.PRODUCTION], contract, stages[_STAGE], target)
+    return tasks.build(Sources(files[compose.PRODUCTION], contract, stages[_STAGE], target))
 
 
 def image(checkout: Checkout, files: Mapping[str, ComposeFile]) -> str:

@@ -42,22 +42,29 @@ class Task:
         return self.definition["containerDefinitions"][0]
 
 
-def build(
-    file: ComposeFile, contract: Mapping[str, Variable], image: Stage, target: Target
-) -> list[Task]:
+@dataclass(frozen=True)
+class Sources:
+    """Production's Compose file, the contract, the stage that containers run, the options."""
+
+    file: ComposeFile
+    contract: Mapping[str, Variable]
+    image: Stage
+    target: Target
+
+
+def build(sources: Sources) -> list[Task]:
     """The tasks of web, worker and release.
 
-    `file` is production's Compose file, `image` the stage that its containers run. Raises
-    DevError if a service cannot be converted, or one of the three is missing.
+    Raises DevError if a service cannot be converted, or one of the three is missing.
     """
-    found, problems = [], []
+    file, found, problems = sources.file, [], []
     for script in SCRIPTS:
         service = next((name for name in file.services if file.script(name) == script), None)
         if service is None:
             problems.append(Problem(f"{file.name}: no service runs {script}", "add one"))
             continue
         try:
-            found.append(_task(file, service, script, contract, image, target))
+            found.append(_task(sources, service, script))
         except ValueError as error:
             place = f"{file.name}:{file.line('services', service)}"
             problems.append(Problem(f"{place}: {service}: {error}", f"fix it in {file.name}"))
@@ -72,16 +79,9 @@ def parameters(task: Task) -> Iterator[str]:
         yield secret["valueFrom"]
 
 
-def _task(
-    file: ComposeFile,
-    service: str,
-    script: str,
-    contract: Mapping[str, Variable],
-    image: Stage,
-    target: Target,
-) -> Task:
+def _task(sources: Sources, service: str, script: str) -> Task:
     name = script.rpartition("/")[2]
-    declared = file.services[service]
+    declared, target = sources.file.services[service], sources.target
     most = limits(declared)
     cpus = float(with_defaults(str(most.get("cpus", "0.25"))))
     memory = sizes.mebibytes(with_defaults(str(most.get("memory", "512M"))))
@@ -104,40 +104,33 @@ def _task(
         "memory": str(mebibytes),
         "executionRoleArn": target.execution_role,
         "taskRoleArn": target.task_role,
-        "containerDefinitions": [_container(file, service, name, contract, image, target, notes)],
+        "containerDefinitions": [_container(sources, service, name, notes)],
         "volumes": [_volume(volume, target) for volume in sorted(_volumes(declared))],
     }
     return Task(name, service, definition, notes)
 
 
-def _container(
-    file: ComposeFile,
-    service: str,
-    name: str,
-    contract: Mapping[str, Variable],
-    image: Stage,
-    target: Target,
-    notes: list[str],
-) -> dict[str, Any]:
+def _container(sources: Sources, service: str, name: str, notes: list[str]) -> dict[str, Any]:
+    file, contract, target = sources.file, sources.contract, sources.target
     declared = file.services[service]
-    plain, secret = _environment(file, service, name, contract, target)
+    plain, secret = _environment(sources, service, name)
     container: dict[str, Any] = {
         "name": name,
         "image": target.image,
         "essential": True,
         "command": [file.script(service)],
-        "user": str(declared.get("user") or image.user),
+        "user": str(declared.get("user") or sources.image.user),
         "readonlyRootFilesystem": bool(declared.get("read_only")),
         "linuxParameters": _linux(declared),
         "portMappings": [
             {
                 "name": name,
-                "containerPort": port_variable(entry)[0],
-                "hostPort": port_variable(entry)[0],
+                "containerPort": port,
+                "hostPort": port,
                 "protocol": "tcp",
                 "appProtocol": "http",
             }
-            for entry in declared.get("ports") or ()
+            for port, _ in map(port_variable, declared.get("ports") or ())
         ],
         "mountPoints": [
             {"sourceVolume": volume, "containerPath": path, "readOnly": False}
@@ -172,17 +165,14 @@ def _container(
 
 
 def _environment(
-    file: ComposeFile,
-    service: str,
-    task: str,
-    contract: Mapping[str, Variable],
-    target: Target,
+    sources: Sources, service: str, task: str
 ) -> tuple[dict[str, str], dict[str, str]]:
     """The environment of `service`: plain values, and names of SSM parameters.
 
     Values that the Compose file sets stay plain. Required variables come from SSM, secret or not.
     Optional variables keep the code's default, or come from the options.
     """
+    file, contract, target = sources.file, sources.contract, sources.target
     plain = dict(target.given)
     secret = {name: f"{target.prefix}/{name}" for name in target.from_ssm}
     if REGION_VARIABLE in contract:
