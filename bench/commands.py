@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from devtools.checkout import Checkout
-from devtools.commands.options import completed_by, positive
+from devtools.commands.options import flag, option, positive
 from devtools.commands.registry import Run, group
 from devtools.errors import FAILED, DevError, Problem
 from devtools.nearest import must_be_known
@@ -17,27 +16,10 @@ from devtools.terminal import Mark, table
 command = group("Benchmarks", "./dev bench --list", room="proof")
 
 
-def _bench_options(parser: argparse.ArgumentParser) -> None:
-    parts = parser.add_argument("parts", nargs="*", metavar="PART", help="only these; default: all")
-    completed_by(parts, _names)
-    parser.add_argument("--list", action="store_true", help="list the parts and measure nothing")
-    parser.add_argument(
-        "--rounds", type=positive, default=3, metavar="N", help="number of rounds (%(default)s)"
-    )
-    parser.add_argument(
-        "--tenants", type=positive, metavar="N", help="let growth go on to N tenants, at most 2000"
-    )
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures to FILE")
-    parser.add_argument(
-        "--from",
-        dest="kept",
-        metavar="FILE",
-        type=Path,
-        help="print the figures in FILE; measure nothing",
-    )
-    parser.add_argument(
-        "--write-docs", action="store_true", help="write the figures into docs/performance.md"
-    )
+def _names() -> Iterable[str]:
+    from .parts import PARTS
+
+    return PARTS
 
 
 @command(
@@ -48,7 +30,34 @@ def _bench_options(parser: argparse.ArgumentParser) -> None:
     "./dev bench --json all.json           all parts: takes long",
     "./dev bench --from all.json --write-docs",
     "exit status: 1 if a part cannot be measured; a missed goal is not an error",
-    options=_bench_options,
+    options=[
+        option(
+            "parts",
+            nargs="*",
+            metavar="PART",
+            help="only these; default: all",
+            completes=_names,
+        ),
+        flag("--list", help="list the parts and measure nothing"),
+        option(
+            "--rounds", type=positive, default=3, metavar="N", help="number of rounds (%(default)s)"
+        ),
+        option(
+            "--tenants",
+            type=positive,
+            metavar="N",
+            help="let growth go on to N tenants, at most 2000",
+        ),
+        option("--json", metavar="FILE", type=Path, help="write the figures to FILE"),
+        option(
+            "--from",
+            dest="kept",
+            metavar="FILE",
+            type=Path,
+            help="print the figures in FILE; measure nothing",
+        ),
+        flag("--write-docs", help="write the figures into docs/performance.md"),
+    ],
 )
 def bench(run: Run) -> int:
     from . import run as performance
@@ -99,9 +108,3 @@ def _measure(run: Run) -> tuple[dict[str, Any], int]:
             for problem in error.problems:
                 run.terminal.fail(Problem(f"{name}: {problem.what}", problem.remedy))
     return found, status
-
-
-def _names() -> Iterable[str]:
-    from .parts import PARTS
-
-    return PARTS

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from .errors import DevError, UsageError
 from .health import MIGRATIONS
 from .nearest import nearest
 from .readiness import QUICK
+from .repository import git
 from .services import WEB
 
 # The name of the snapshot that a restore makes of the old database.
@@ -61,44 +61,32 @@ _END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A snapshot: `size` in bytes, `saved` in UTC and ISO 8601, `postgres` its major version.
+    """A snapshot, as in the answer of --json: keys are only ever added.
 
-    `lacks` and `adds` are the migrations, as `app.name`, that only the current database or only
-    the snapshot has; None if either is unknown.
+    `saved` is in UTC and ISO 8601, `postgres` its major version. `migrations_lacking` and
+    `migrations_added`, as `app.name`, are those that only the current database or only the
+    snapshot has; None if either is unknown.
     """
 
     name: str
-    size: int
+    bytes: int
     saved: str
     branch: str
     postgres: int
     tenants: Sequence[str]
     masked: bool
-    lacks: Sequence[str] | None
-    adds: Sequence[str] | None
+    migrations_lacking: Sequence[str] | None
+    migrations_added: Sequence[str] | None
 
     @property
     def migrations(self) -> str:
         """How its migrations compare with the current ones, in words."""
-        if self.lacks is None or self.adds is None:
+        more, fewer = self.migrations_added, self.migrations_lacking
+        if more is None or fewer is None:
             return "unknown"
-        words = [f"{len(self.adds)} more"] if self.adds else []
-        words += [f"{len(self.lacks)} fewer"] if self.lacks else []
+        words = [f"{len(more)} more"] if more else []
+        words += [f"{len(fewer)} fewer"] if fewer else []
         return ", ".join(words) or "as now"
-
-    def as_json(self) -> dict[str, Any]:
-        """The format of `./dev snapshot list --json`; keys are only ever added."""
-        return {
-            "name": self.name,
-            "bytes": self.size,
-            "saved": self.saved,
-            "branch": self.branch,
-            "postgres": self.postgres,
-            "tenants": list(self.tenants),
-            "masked": self.masked,
-            "migrations_lacking": None if self.lacks is None else list(self.lacks),
-            "migrations_added": None if self.adds is None else list(self.adds),
-        }
 
 
 class Snapshots:
@@ -261,14 +249,14 @@ class Snapshots:
         kept = facts.get("migrations")
         return Snapshot(
             name=database[len(self._database("")) :],
-            size=size,
+            bytes=size,
             saved=facts.get("saved", ""),
             branch=facts.get("branch", ""),
             postgres=facts.get("postgres", 0),
             tenants=facts.get("tenants", []),
             masked=facts.get("masked", False),
-            lacks=None if kept is None else sorted(present - set(kept)),
-            adds=None if kept is None else sorted(set(kept) - present),
+            migrations_lacking=None if kept is None else sorted(present - set(kept)),
+            migrations_added=None if kept is None else sorted(set(kept) - present),
         )
 
     # Copying
@@ -369,10 +357,9 @@ def _end_connections(database: str) -> str:
 
 def _branch(checkout: Checkout) -> str:
     """The current branch; empty if git does not report it."""
-    if not shutil.which("git", path=checkout.variables.get("PATH")):
-        return ""
-    asked = checkout.run(["git", "branch", "--show-current"])
-    return asked.output.strip() if asked.ok else ""
+    with contextlib.suppress(DevError):  # git is missing
+        return git(checkout, "branch", "--show-current", fails=True)
+    return ""
 
 
 def _parsed(comment: str | None) -> Mapping[str, Any]:

@@ -68,6 +68,11 @@ class Running:
     status: StackStatus
     memory: int
 
+    @property
+    def words(self) -> str:
+        """Its engine and state in words."""
+        return f"{self.status.engine}: {'healthy' if self.status.up else 'not healthy'}"
+
 
 def listed(checkout: Checkout) -> list[WorkTree]:
     """All work trees of the repository that have this workspace, the main one first."""

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from .. import environment
 from ..process import hand_over
 from ..terminal import Mark, Terminal
+from .options import flag
 from .registry import Run, group
 
 command = group("Assistants", "./dev mcp --install")
-
-
-def _mcp_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--install", action="store_true", help="only install what it needs, and say how to connect"
-    )
-    parser.add_argument(
-        "--allow-changes",
-        action="store_true",
-        help="also requests that delete, and any expression in the debugger",
-    )
 
 
 @command(
     "mcp",
     "serve the Model Context Protocol on standard input and output: tools for an assistant",
     "./dev mcp --install   then connect an editor: docs/agents.md",
-    options=_mcp_options,
+    options=[
+        flag("--install", help="only install what it needs, and say how to connect"),
+        flag(
+            "--allow-changes", help="also requests that delete, and any expression in the debugger"
+        ),
+    ],
 )
 def mcp(run: Run) -> int:
     # Standard output is for the protocol.

@@ -12,8 +12,8 @@ from .. import environment
 from ..errors import DevError, Problem, UsageError
 from ..process import stream
 from ..terminal import Mark
-from . import options as shared
 from . import shapes
+from .options import YES, option, positive, repeated
 from .registry import Run, group
 
 command = group("Cloud", "./dev cloud up", "./dev cloud roll")
@@ -24,53 +24,16 @@ _TASKS = ("web", "worker", "release")
 _CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ROLE_ARN")
 
 
-def _options(parser: argparse.ArgumentParser) -> None:
+def _definitions(parser: argparse._ActionsContainer) -> None:
     from ..ecs import export
 
-    parser.add_argument("action", choices=_ACTIONS, help="create, replace, show or delete it")
-    parser.add_argument(
+    option(
         "--definitions",
         type=Path,
         default=Path(export.DIRECTORY),
         metavar="DIR",
         help="what ./dev export ecs wrote (%(default)s)",
-    )
-    parser.add_argument(
-        "--account",
-        default="",
-        metavar="NUMBER",
-        help="of AWS, with the credentials of the environment; default: the emulator",
-    )
-    parser.add_argument(
-        "--parameters",
-        type=Path,
-        metavar="FILE",
-        help='JSON, {"NAME": "value"}, to put below the prefix; others must exist',
-    )
-    parser.add_argument("--certificate", default="", metavar="ARN", help="of the load balancer")
-    for option, what in (("subnet", "a subnet"), ("security-group", "a security group")):
-        parser.add_argument(
-            f"--{option}",
-            action="append",
-            default=[],
-            metavar="ID",
-            help=f"{what}; may be repeated; default: of the default VPC",
-        )
-    parser.add_argument(
-        "--tenant",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="create it after the release unless it exists; may be repeated",
-    )
-    for service in ("web", "worker"):
-        parser.add_argument(
-            f"--{service}",
-            type=shared.positive,
-            metavar="N",
-            help=f"how many tasks of {service}; default: as before, at first 1",
-        )
-    shared.yes_option(parser)
+    )(parser)
 
 
 @command(
@@ -80,7 +43,47 @@ def _options(parser: argparse.ArgumentParser) -> None:
     "./dev export ecs --image registry.example.com/backend:2 && ./dev cloud roll",
     "./dev cloud up --account 123456789012 --certificate ARN --parameters FILE",
     "./dev cloud down   deletes what `up` made, and nothing else",
-    options=_options,
+    options=[
+        option("action", choices=_ACTIONS, help="create, replace, show or delete it"),
+        _definitions,
+        option(
+            "--account",
+            default="",
+            metavar="NUMBER",
+            help="of AWS, with the credentials of the environment; default: the emulator",
+        ),
+        option(
+            "--parameters",
+            type=Path,
+            metavar="FILE",
+            help='JSON, {"NAME": "value"}, to put below the prefix; others must exist',
+        ),
+        option("--certificate", default="", metavar="ARN", help="of the load balancer"),
+        *(
+            repeated(
+                name, metavar="ID", help=f"{what}; may be repeated; default: of the default VPC"
+            )
+            for name, what in (
+                ("--subnet", "a subnet"),
+                ("--security-group", "a security group"),
+            )
+        ),
+        repeated(
+            "--tenant",
+            metavar="NAME",
+            help="create it after the release unless it exists; may be repeated",
+        ),
+        *(
+            option(
+                f"--{service}",
+                type=positive,
+                metavar="N",
+                help=f"how many tasks of {service}; default: as before, at first 1",
+            )
+            for service in ("web", "worker")
+        ),
+        YES,
+    ],
     answer=shapes.CLOUD,
 )
 def cloud(run: Run) -> int:

@@ -12,24 +12,11 @@ from ..nearest import must_be_known, nearest
 from ..services import WEB
 from ..terminal import Mark
 from . import shapes
+from .options import assignment, flag, option, repeated
 from .parsers import parser_of
 from .registry import COMMANDS, GROUPS, ROOMS, Run, group
 
 command = group("Environment", "./dev env DATABASE_URL", "./dev env --check", "./dev export ecs")
-
-
-def _env_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "name", nargs="?", metavar="NAME", help="only this variable, with all details"
-    )
-    parser.add_argument(
-        "--service", default=WEB, metavar="SERVICE", help="the service to show (%(default)s)"
-    )
-    parser.add_argument(
-        "--check",
-        action="store_true",
-        help="compare declarations, code and files; exit status 1 if they disagree",
-    )
 
 
 @command(
@@ -38,7 +25,15 @@ def _env_options(parser: argparse.ArgumentParser) -> None:
     "./dev env",
     "./dev env DATABASE_URL --service worker",
     "./dev env --check   find variables that are not used, declared and set consistently",
-    options=_env_options,
+    options=[
+        option("name", nargs="?", metavar="NAME", help="only this variable, with all details"),
+        option(
+            "--service", default=WEB, metavar="SERVICE", help="the service to show (%(default)s)"
+        ),
+        flag(
+            "--check", help="compare declarations, code and files; exit status 1 if they disagree"
+        ),
+    ],
     answer=shapes.ENV,
 )
 def env(run: Run) -> int:
@@ -105,28 +100,25 @@ def parity(run: Run) -> int:
     return 0
 
 
-def _export_options(parser: argparse.ArgumentParser) -> None:
+def _export_options(parser: argparse._ActionsContainer) -> None:
     from ..ecs import export
     from ..ecs.target import ARCHITECTURES, Target
 
     shown = Target.of(project_table.name(ROOT), "")
-    parser.add_argument("what", choices=["ecs"], help="task definitions for Amazon ECS")
-    parser.add_argument(
+    option(
         "--output",
         default=export.DIRECTORY,
         metavar="DIR",
         help="output directory (%(default)s, which git ignores)",
-    )
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; exit status 1 if DIR is outdated"
-    )
-    parser.add_argument(
+    )(parser)
+    flag("--check", help="write nothing; exit status 1 if DIR is outdated")(parser)
+    option(
         "--image",
         default="",
         metavar="IMAGE",
         help=f"the image, with its version; {export.IMAGE} if that is set",
-    )
-    for option, metavar, what in (
+    )(parser)
+    for name, metavar, what in (
         ("family", "NAME", "prefix of the tasks' names"),
         ("region", "REGION", "region of the tasks, parameters and logs"),
         ("prefix", "PATH", "prefix of the SSM parameters, and name of the log group"),
@@ -134,30 +126,15 @@ def _export_options(parser: argparse.ArgumentParser) -> None:
         ("task-role", "ARN", "role of the application"),
         ("file-system", "ID", "EFS file system for the volumes"),
     ):
-        default = getattr(shown, option.replace("-", "_"))
+        default = getattr(shown, name.replace("-", "_"))
         spelled = f"{what} (%(default)s)"
-        parser.add_argument(f"--{option}", default=default, metavar=metavar, help=spelled)
-    parser.add_argument(
+        option(f"--{name}", default=default, metavar=metavar, help=spelled)(parser)
+    option(
         "--architecture",
         choices=ARCHITECTURES,
         default=shown.architecture,
         help="processors that the image was built for (%(default)s)",
-    )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        type=_assignment,
-        metavar="NAME=VALUE",
-        help="a variable that is not secret, for all tasks; may be repeated",
-    )
-    parser.add_argument(
-        "--ssm",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="an optional variable, read from SSM in all tasks; may be repeated",
-    )
+    )(parser)
 
 
 @command(
@@ -167,7 +144,21 @@ def _export_options(parser: argparse.ArgumentParser) -> None:
     "./dev export ecs --image registry.example.com/backend:2026-11-20 --output ecs",
     "./dev export ecs --set WEB_CONCURRENCY=4 --check",
     "./dev export ecs --architecture ARM64   Graviton; docker build --platform linux/arm64",
-    options=_export_options,
+    options=[
+        option("what", choices=["ecs"], help="task definitions for Amazon ECS"),
+        _export_options,
+        repeated(
+            "--set",
+            type=assignment,
+            metavar="NAME=VALUE",
+            help="a variable that is not secret, for all tasks; may be repeated",
+        ),
+        repeated(
+            "--ssm",
+            metavar="NAME",
+            help="an optional variable, read from SSM in all tasks; may be repeated",
+        ),
+    ],
     answer=shapes.EXPORT,
 )
 def export(run: Run) -> int:
@@ -197,6 +188,8 @@ def export(run: Run) -> int:
     if problems:
         raise DevError.of(problems)
     paths = [] if options.check else export.write(run.checkout, directory, made)
+    notes = [note for task in made for note in task.notes]
+    placeholders = list(target.placeholders())
     parameters = sorted({name for task in made for name in tasks.parameters(task)})
     run.answer(
         {
@@ -204,8 +197,8 @@ def export(run: Run) -> int:
                 {"path": str(path), "family": task.definition["family"]}
                 for path, task in zip(paths, made)
             ],
-            "notes": [note for task in made for note in task.notes],
-            "placeholders": list(target.placeholders()),
+            "notes": notes,
+            "placeholders": placeholders,
             "parameters": parameters,
         }
     )
@@ -215,10 +208,8 @@ def export(run: Run) -> int:
     for path, task in zip(paths, made):
         size = f"{int(task.definition['cpu']) / 1024:g} CPU, {task.definition['memory']} MiB"
         run.terminal.mark(Mark.GOOD, f"{path}  {task.definition['family']}  {size}")
-    for note in (note for task in made for note in task.notes):
+    for note in (*notes, *(f"{one} was not given: using a placeholder" for one in placeholders)):
         run.terminal.mark(Mark.WARNING, note)
-    for option in target.placeholders():
-        run.terminal.mark(Mark.WARNING, f"{option} was not given: using a placeholder")
     run.terminal.say("")
     run.terminal.say("these parameters must exist in SSM:")
     for name in parameters:
@@ -226,18 +217,12 @@ def export(run: Run) -> int:
     return 0
 
 
-def _reference_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; exit status 1 if a file is outdated"
-    )
-
-
 @command(
     "reference",
     "write docs/reference.md and .env.example from their sources",
     "./dev reference",
     "./dev reference --check",
-    options=_reference_options,
+    options=[flag("--check", help="write nothing; exit status 1 if a file is outdated")],
     answer=shapes.REFERENCE,
 )
 def reference(run: Run) -> int:
@@ -276,10 +261,3 @@ def _python(run: Run, *modules: str) -> Interpreter:
         or run.engine.image_python(*modules)
         or run.engine.install_python(run.terminal)
     )
-
-
-def _assignment(text: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not (name and separator):
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
-    return name, value

@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Iterable
 
 from ..checkout import Checkout
 from ..completion import SHELLS, WORDS, candidates, script
 from ..errors import FAILED
 from ..nearest import must_be_known
 from . import shapes
-from .options import completed_by, yes_option
+from .options import YES, flag, option
 from .parsers import parser_of, top_parser
 from .registry import COMMANDS, Run, engine_line, group
 
 command = group("Help", "./dev doctor --fix", "./dev help snapshot")
 
 
-def _doctor_options(parser: argparse.ArgumentParser) -> None:
+def _checks(parser: argparse._ActionsContainer) -> None:
     from ..doctor.examination import CHECKS
 
-    checks = parser.add_argument(
-        "checks", nargs="*", metavar="CHECK", help=f"only {_either(CHECKS)}"
-    )
-    completed_by(checks, lambda: CHECKS)
-    parser.add_argument(
-        "--fix", action="store_true", help="fix what can be fixed safely; asks before deleting"
-    )
-    yes_option(parser)
+    *most, last = CHECKS
+    only = f"only {', '.join(most)} or {last}"
+    option("checks", nargs="*", metavar="CHECK", help=only, completes=lambda: CHECKS)(parser)
 
 
 @command(
@@ -38,7 +31,11 @@ def _doctor_options(parser: argparse.ArgumentParser) -> None:
     "./dev doctor --fix",
     "./dev doctor ports volume   only these checks",
     "exit status: 1 if something is wrong; warnings and unknown results do not count",
-    options=_doctor_options,
+    options=[
+        _checks,
+        flag("--fix", help="fix what can be fixed safely; asks before deleting"),
+        YES,
+    ],
     answer=shapes.DOCTOR,
 )
 def doctor(run: Run) -> int:
@@ -65,21 +62,8 @@ def doctor(run: Run) -> int:
 
 
 def _agreed(run: Run, what: str) -> bool:
-    """Whether the user confirms; False if stdin is not a terminal."""
-    if run.options.yes:
-        return True
-    if run.json or not sys.stdin.isatty():
-        return False
-    return input(f"{what}? [y/N] ").strip().lower() in ("y", "yes")
-
-
-def _completion_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "shell",
-        choices=[*SHELLS, WORDS],
-        help=f"the shell to print a script for; {WORDS}: completions, for the scripts",
-    )
-    parser.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    """Whether the user confirms; False if the user cannot be asked."""
+    return run.options.yes or (not run.unattended and run.agreed(what))
 
 
 @command(
@@ -88,7 +72,14 @@ def _completion_options(parser: argparse.ArgumentParser) -> None:
     "source <(./dev completion bash)      in ~/.bashrc, with the path of the checkout",
     "source <(./dev completion zsh)       in ~/.zshrc, after compinit",
     "./dev completion fish | source       in ~/.config/fish/config.fish",
-    options=_completion_options,
+    options=[
+        option(
+            "shell",
+            choices=[*SHELLS, WORDS],
+            help=f"the shell to print a script for; {WORDS}: completions, for the scripts",
+        ),
+        option("words", nargs="...", help=argparse.SUPPRESS),
+    ],
 )
 def completion(run: Run) -> int:
     options = run.options
@@ -102,8 +93,3 @@ def completion(run: Run) -> int:
     for word, about in found:
         run.terminal.say(f"{word}\t{about}")
     return 0
-
-
-def _either(words: Iterable[str]) -> str:
-    *most, last = words
-    return f"{', '.join(most)} or {last}" if most else last

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from ..errors import FAILED, DevError, Problem, UsageError
 from ..services import WEB
 from ..terminal import Mark, megabytes, table
 from . import shapes
-from .options import completed_by, env_file_option, yes_option
+from .options import ENV_FILE, PRODUCTION, YES, flag, one_of, option, repeated
 from .registry import Run, group
 
 if TYPE_CHECKING:
@@ -56,24 +56,6 @@ def migrate(run: Run) -> int:
     return run.engine.manage(["migrate", *run.rest]) if run.rest else run.engine.release()
 
 
-def _release_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--rehearse", action="store_true", help="on a copy of the data, while older code uses it"
-    )
-    parser.add_argument(
-        "--old", default="", metavar="COMMIT", help="the code before (of the data's last migration)"
-    )
-    parser.add_argument(
-        "--allow",
-        action="append",
-        default=[],
-        metavar="APP.MIGRATION",
-        help="do not fail because of this migration; may be repeated",
-    )
-    parser.add_argument("--production", action="store_true", help="that of the production stack")
-    env_file_option(parser)
-
-
 @command(
     "release",
     "rehearse the pending migrations on a copy of the data, while the code before uses it",
@@ -81,7 +63,22 @@ def _release_options(parser: argparse.ArgumentParser) -> None:
     "./dev release --rehearse --old v1.2   which code serves now",
     "./dev release --rehearse --production   the image to roll, and the code of the running web",
     "exit status: 1 if a migration is unsafe; docs/production.md#rehearse-it",
-    options=_release_options,
+    options=[
+        flag("--rehearse", help="on a copy of the data, while older code uses it"),
+        option(
+            "--old",
+            default="",
+            metavar="COMMIT",
+            help="the code before (of the data's last migration)",
+        ),
+        repeated(
+            "--allow",
+            metavar="APP.MIGRATION",
+            help="do not fail because of this migration; may be repeated",
+        ),
+        PRODUCTION,
+        ENV_FILE,
+    ],
     answer=shapes.REHEARSAL,
 )
 def release(run: Run) -> int:
@@ -123,15 +120,6 @@ def shell(run: Run) -> int:
     return run.engine.shell(run.rest)
 
 
-def _tasks_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", nargs="?", metavar="ID", help="show all of this task")
-    one = parser.add_mutually_exclusive_group()
-    one.add_argument("--send", metavar="ID", help="send this failed task again, or `all`")
-    one.add_argument("--end", metavar="ID", help="end this running task, for good")
-    one.add_argument("--forget", metavar="ID", help="forget this failed task, or `all`")
-    yes_option(parser)
-
-
 @command(
     "tasks",
     "show schedules, and tasks that run, wait or failed; send one again, or end it",
@@ -139,7 +127,15 @@ def _tasks_options(parser: argparse.ArgumentParser) -> None:
     "./dev tasks --json",
     "./dev tasks ID   with its arguments and traceback",
     "./dev tasks --send ID   or all; --end ID ends a running one; both ask before",
-    options=_tasks_options,
+    options=[
+        option("id", nargs="?", metavar="ID", help="show all of this task"),
+        one_of(
+            option("--send", metavar="ID", help="send this failed task again, or `all`"),
+            option("--end", metavar="ID", help="end this running task, for good"),
+            option("--forget", metavar="ID", help="forget this failed task, or `all`"),
+        ),
+        YES,
+    ],
     answer=shapes.TASKS,
 )
 def tasks(run: Run) -> int:
@@ -167,13 +163,6 @@ def psql(run: Run) -> int:
     return run.engine.psql(run.rest)
 
 
-def _trace_options(parser: argparse.ArgumentParser) -> None:
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("id", nargs="?", metavar="ID", help="of a trace, an X-Request-ID or a task")
-    which.add_argument("--last", action="store_true", help="the newest request")
-    which.add_argument("--slow", action="store_true", help="list only those that took long")
-
-
 @command(
     "trace",
     "print what a request or task did: queries, cache calls, tasks, e-mails; or list the last ones",
@@ -181,21 +170,17 @@ def _trace_options(parser: argparse.ArgumentParser) -> None:
     "./dev trace --last",
     "./dev trace --json   the last requests, tasks and commands",
     "./dev trace 885f725c-15d6-3443-b816-40a87e3bac3d   of an answer's X-Request-ID",
-    options=_trace_options,
+    options=[
+        one_of(
+            option("id", nargs="?", metavar="ID", help="of a trace, an X-Request-ID or a task"),
+            flag("--last", help="the newest request"),
+            flag("--slow", help="list only those that took long"),
+        )
+    ],
     answer=shapes.TRACE,
 )
 def trace(run: Run) -> int:
     return run.engine.look(["trace", *_words(run, "last", "slow", "json")])
-
-
-def _exec_options(parser: argparse.ArgumentParser) -> None:
-    # A habit from Docker Compose.
-    parser.add_argument(
-        "-T", action="store_true", help="ignored: a terminal is allocated only if there is one"
-    )
-    service = parser.add_argument("service", metavar="SERVICE", help="where it runs")
-    completed_by(service, completion.services)
-    parser.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND", help="what runs")
 
 
 @command(
@@ -203,7 +188,12 @@ def _exec_options(parser: argparse.ArgumentParser) -> None:
     "run a command in a running service, with its environment",
     "./dev exec web python manage.py check",
     "./dev exec worker env",
-    options=_exec_options,
+    options=[
+        # A habit from Docker Compose.
+        flag("-T", help="ignored: a terminal is allocated only if there is one"),
+        option("service", metavar="SERVICE", help="where it runs", completes=completion.services),
+        option("words", nargs="...", metavar="COMMAND", help="what runs"),
+    ],
 )
 def execute(run: Run) -> int:
     service, words = run.options.service, run.options.words
@@ -213,21 +203,6 @@ def execute(run: Run) -> int:
     return run.engine.execute(service, words)
 
 
-def _upgrade_db_options(parser: argparse.ArgumentParser) -> None:
-    way = parser.add_mutually_exclusive_group()
-    way.add_argument("--back", action="store_true", help="use the kept data of the old version")
-    way.add_argument("--forget", action="store_true", help="delete the kept data")
-    parser.add_argument("--production", action="store_true", help="that of the production stack")
-    parser.add_argument(
-        "--programs",
-        metavar="DIRECTORY",
-        type=Path,
-        help="where postgres and pg_dump of the old version are, without Docker",
-    )
-    env_file_option(parser)
-    yes_option(parser)
-
-
 @command(
     "upgrade-db",
     "take the database's data to the declared major version of PostgreSQL",
@@ -235,7 +210,21 @@ def _upgrade_db_options(parser: argparse.ArgumentParser) -> None:
     "./dev upgrade-db --back   then use a checkout that declares the old version",
     "./dev upgrade-db --forget",
     "./dev upgrade-db --production",
-    options=_upgrade_db_options,
+    options=[
+        one_of(
+            flag("--back", help="use the kept data of the old version"),
+            flag("--forget", help="delete the kept data"),
+        ),
+        PRODUCTION,
+        option(
+            "--programs",
+            metavar="DIRECTORY",
+            type=Path,
+            help="where postgres and pg_dump of the old version are, without Docker",
+        ),
+        ENV_FILE,
+        YES,
+    ],
     answer=shapes.UPGRADE_DB,
 )
 def upgrade_db(run: Run) -> int:
@@ -282,17 +271,6 @@ def _upgraded(run: Run, said: str, found: dict[str, Any]) -> int:
     return 0
 
 
-def _snapshot_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=["save", "restore", "list", "delete"])
-    name = parser.add_argument("name", nargs="?", metavar="NAME", help="of the snapshot")
-    completed_by(name, _snapshots)
-    parser.add_argument(
-        "--replace", action="store_true", help="overwrite a snapshot of the same name"
-    )
-    parser.add_argument("--masked", action="store_true", help="save without personal data")
-    yes_option(parser)
-
-
 def _snapshots() -> Iterable[str]:
     from ..checkout import Checkout
     from ..snapshots import remembered
@@ -308,7 +286,13 @@ def _snapshots() -> Iterable[str]:
     "./dev snapshot list",
     "./dev snapshot restore before-merge   the old database is kept as `previous`",
     "./dev snapshot delete before-merge",
-    options=_snapshot_options,
+    options=[
+        option("action", choices=["save", "restore", "list", "delete"]),
+        option("name", nargs="?", metavar="NAME", help="of the snapshot", completes=_snapshots),
+        flag("--replace", help="overwrite a snapshot of the same name"),
+        flag("--masked", help="save without personal data"),
+        YES,
+    ],
     answer=shapes.SNAPSHOTS,
 )
 def snapshot(run: Run) -> int:
@@ -325,8 +309,8 @@ def _save_snapshot(run: Run, snapshots: Snapshots) -> int:
     name = run.options.name
     with run.terminal.step(f"saving {name}"):
         made = snapshots.save(name, replace=run.options.replace, masked=run.options.masked)
-    run.answer(made.as_json())
-    run.terminal.say(f"  {megabytes(made.size)}; to restore it: ./dev snapshot restore {name}")
+    run.answer(asdict(made))
+    run.terminal.say(f"  {megabytes(made.bytes)}; to restore it: ./dev snapshot restore {name}")
     return 0
 
 
@@ -369,7 +353,7 @@ def _follow_restored(run: Run, snapshots: Snapshots) -> int:
 def _list_snapshots(run: Run, snapshots: Snapshots) -> int:
     found = snapshots.listed()
     if run.json:
-        run.answer([one.as_json() for one in found])
+        run.answer(list(map(asdict, found)))
         return 0
     if not found:
         run.terminal.say("no snapshots; save one: ./dev snapshot save NAME")
@@ -379,7 +363,7 @@ def _list_snapshots(run: Run, snapshots: Snapshots) -> int:
         when = one.saved[:16].replace("T", " ")
         tenants = str(len(one.tenants))
         data = "masked" if one.masked else "all"
-        size = megabytes(one.size)
+        size = megabytes(one.bytes)
         rows.append([one.name, size, when, one.branch, tenants, data, one.migrations])
     head, *lines = table(rows)
     run.terminal.say(run.terminal.paint(head, "1"))
@@ -390,7 +374,7 @@ def _list_snapshots(run: Run, snapshots: Snapshots) -> int:
 
 def _delete_snapshot(run: Run, snapshots: Snapshots) -> int:
     found = snapshots.get(run.options.name)
-    if not run.confirmed([f"snapshot {found.name}, {megabytes(found.size)}"]):
+    if not run.confirmed([f"snapshot {found.name}, {megabytes(found.bytes)}"]):
         return FAILED
     snapshots.delete(found.name)
     run.answer({"deleted": found.name})

@@ -1,73 +1,51 @@
-"""Options and arguments that several commands share."""
+"""Options and arguments of commands, and those that several commands share."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import re
 from collections.abc import Iterable
-from typing import Callable
+from typing import Any, Callable
 
 from .. import completion
+from ..engines import AUTO, NAMES
 from ..production.stack import ENVIRONMENT_FILE
 
-
-def start_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--build",
-        action="store_true",
-        help="rebuild the image even if nothing changed; without Docker, reinstall",
-    )
+# Adds to a parser.
+Option = Callable[[argparse._ActionsContainer], object]
 
 
-def debug_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--debug",
-        action="store_true",
-        help="run under a debugger that an editor can attach to; reload on edits",
-    )
+def option(
+    *names: str, completes: Callable[[], Iterable[str]] | None = None, **settings: Any
+) -> Option:
+    """An option or an argument, with the settings of `add_argument`.
 
-
-def timeout_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--timeout",
-        type=positive,
-        default=180,
-        metavar="SECONDS",
-        help="fail if a service is not healthy within this time from its start (%(default)s)",
-    )
-
-
-def yes_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--yes", action="store_true", help="delete without asking")
-
-
-def env_file_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--env-file",
-        default=ENVIRONMENT_FILE,
-        metavar="FILE",
-        help="environment file of the production stack (%(default)s)",
-    )
-
-
-def json_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON with stable keys")
-
-
-def services_argument(parser: argparse.ArgumentParser) -> None:
-    services = parser.add_argument(
-        "services", nargs="*", metavar="SERVICE", help="only these services"
-    )
-    completed_by(services, completion.services)
-
-
-def completed_by(action: argparse.Action, values: Callable[[], Iterable[str]]) -> None:
-    """Set the function that returns the completions of an argument.
-
-    The shell waits for it, so it imports only what it needs.
+    `completes` returns its completions. The shell waits for it, so it imports only what it needs.
     """
-    vars(action)["completes"] = values
+
+    def add(parser: argparse._ActionsContainer) -> None:
+        action = parser.add_argument(*names, **settings)
+        if completes:
+            vars(action)["completes"] = completes
+
+    return add
+
+
+flag = functools.partial(option, action="store_true")
+repeated = functools.partial(option, action="append", default=[])
+
+
+def one_of(*options: Option) -> Option:
+    """Options that exclude each other."""
+
+    def add(parser: argparse._ActionsContainer) -> None:
+        group = parser.add_mutually_exclusive_group()
+        for one in options:
+            one(group)
+
+    return add
 
 
 def trace_id(text: str) -> str:
@@ -84,3 +62,46 @@ def positive(text: str) -> int:
         if int(text) > 0:
             return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+
+
+def assignment(text: str) -> tuple[str, str]:
+    """A name and its value, of NAME=VALUE; the `type` of an argument."""
+    name, separator, value = text.partition("=")
+    if not (name and separator):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
+
+
+BUILD = flag("--build", help="rebuild the image even if nothing changed; without Docker, reinstall")
+DEBUG = flag("--debug", help="run under a debugger that an editor can attach to; reload on edits")
+DRY_RUN = flag("--dry-run", help="list the files; change nothing")
+ENGINE = option(
+    "--engine",
+    default="",
+    metavar="ENGINE",
+    help=f"auto or {', '.join(NAMES)}",
+    completes=lambda: [AUTO, *NAMES],
+)
+ENV_FILE = option(
+    "--env-file",
+    default=ENVIRONMENT_FILE,
+    metavar="FILE",
+    help="environment file of the production stack (%(default)s)",
+)
+JSON = flag("--json", help="print JSON with stable keys")
+PRODUCTION = flag("--production", help="that of the production stack")
+SERVICES = option(
+    "services",
+    nargs="*",
+    metavar="SERVICE",
+    help="only these services",
+    completes=completion.services,
+)
+TIMEOUT = option(
+    "--timeout",
+    type=positive,
+    default=180,
+    metavar="SECONDS",
+    help="fail if a service is not healthy within this time from its start (%(default)s)",
+)
+YES = flag("--yes", help="delete without asking")

@@ -8,17 +8,16 @@ import re
 from collections.abc import Sequence
 from typing import NoReturn
 
-from ..engines import AUTO, NAMES
 from ..errors import UsageError
 from ..nearest import nearest
-from .options import completed_by, json_option
+from .options import ENGINE, JSON
 from .registry import Command
 
 
 def top_parser() -> Parser:
     """The options before a command."""
     top = Parser(prog="./dev", add_help=False, allow_abbrev=False)
-    _engine_option(top)
+    ENGINE(top)
     top.add_argument("-h", "--help", action="store_true", help="the commands")
     top.add_argument("--version", action="store_true", help="the version and the commit")
     return top
@@ -34,11 +33,9 @@ def parser_of(chosen: Command) -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    if chosen.options:
-        chosen.options(parser)
-    if chosen.answer is not None:
-        json_option(parser)
-    _engine_option(parser)
+    more = [JSON] if chosen.answer is not None else []
+    for add in (*chosen.options, *more, ENGINE):
+        add(parser)
     parser.usage = parser.format_usage().removeprefix("usage: ").rstrip() + usage_tail
     return parser
 
@@ -61,8 +58,8 @@ def parse(chosen: Command, words: list[str]) -> tuple[argparse.Namespace, list[s
 
 def _refuse_mistyped(chosen: Command, parser: Parser, rest: Sequence[str]) -> None:
     """Reject a misspelt option of ./dev instead of passing it on to the other program."""
-    own = [text for action in parser._actions for text in action.option_strings]
     for word in rest if chosen.options else ():
+        own = parser.spellings
         near = difflib.get_close_matches(word.partition("=")[0], own, n=1, cutoff=0.8)
         if word.startswith("--") and near:
             raise UsageError(
@@ -82,19 +79,14 @@ class Parser(argparse.ArgumentParser):
         """A line with suggestions; empty if there are none."""
         unknown = re.match(r"unrecognized arguments: (--[^\s=]+)", message)
         if unknown:
-            options = [text for action in self._actions for text in action.option_strings]
-            return f"{nearest(unknown.group(1), options)}\n"
+            return f"{nearest(unknown[1], self.spellings)}\n"
         choice = re.match(r"argument (\S+): invalid choice: '(.*?)'", message)
-        if choice is None:
-            return ""
         for action in self._actions:
-            if choice.group(1) in (action.dest, action.metavar, *action.option_strings):
-                return f"{nearest(choice.group(2), map(str, action.choices or ()))}\n"
+            if choice and choice[1] in (action.dest, action.metavar, *action.option_strings):
+                return f"{nearest(choice[2], map(str, action.choices or ()))}\n"
         return ""
 
-
-def _engine_option(parser: argparse.ArgumentParser) -> None:
-    engine = parser.add_argument(
-        "--engine", default="", metavar="ENGINE", help=f"auto or {', '.join(NAMES)}"
-    )
-    completed_by(engine, lambda: [AUTO, *NAMES])
+    @property
+    def spellings(self) -> list[str]:
+        """The names of its options."""
+        return [text for action in self._actions for text in action.option_strings]

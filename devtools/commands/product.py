@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,19 +10,10 @@ from .. import adoption, new_application
 from .. import upgrade as upgrading
 from ..terminal import Mark, Terminal
 from . import shapes
+from .options import DRY_RUN, flag, option
 from .registry import Run, group
 
 command = group("Make it yours", "./dev adopt NAME", "./dev startapp NAME", "./dev upgrade")
-
-
-def _adopt_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="of the product: lower-case, with hyphens")
-    parser.add_argument("--title", default="", help="what people call it; default: from NAME")
-    parser.add_argument("--keep-shop", action="store_true", help="keep the sample shop")
-    parser.add_argument(
-        "--single-tenant", action="store_true", help="one tenant, of this name, at every address"
-    )
-    parser.add_argument("--dry-run", action="store_true", help="list the files; change nothing")
 
 
 @command(
@@ -31,7 +21,13 @@ def _adopt_options(parser: argparse.ArgumentParser) -> None:
     "turn a fresh clone into a product: rename it, remove the sample; one commit",
     "./dev adopt acme --title 'Acme Orders'",
     "./dev adopt acme --dry-run",
-    options=_adopt_options,
+    options=[
+        option("name", metavar="NAME", help="of the product: lower-case, with hyphens"),
+        option("--title", default="", help="what people call it; default: from NAME"),
+        flag("--keep-shop", help="keep the sample shop"),
+        flag("--single-tenant", help="one tenant, of this name, at every address"),
+        DRY_RUN,
+    ],
     answer=shapes.ADOPT,
 )
 def adopt(run: Run) -> int:
@@ -58,17 +54,15 @@ def adopt(run: Run) -> int:
     return 0
 
 
-def _startapp_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="of the application, in the plural")
-    parser.add_argument("--model", default="", help="of its first class; default: from NAME")
-
-
 @command(
     "startapp",
     "make an application: model, migration, admin, API, task, file upload and tests",
     "./dev startapp invoices",
     "./dev startapp people --model Person",
-    options=_startapp_options,
+    options=[
+        option("name", metavar="NAME", help="of the application, in the plural"),
+        option("--model", default="", help="of its first class; default: from NAME"),
+    ],
     answer=shapes.STARTAPP,
 )
 def startapp(run: Run) -> int:
@@ -84,32 +78,36 @@ def startapp(run: Run) -> int:
     return 0
 
 
-def _upgrade_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "source", metavar="SOURCE", nargs="?", default="",
-        help="a folder or an address of git; default: where this product was cloned from",
-    )  # fmt: skip
-    parser.add_argument(
-        "--to", default="", help="a version or a branch; default: the newest version"
-    )
-    parser.add_argument(
-        "--include", metavar="PATH", nargs="+", default=[],
-        help="merge these files of the product as well, e.g. backend/tenants",
-    )  # fmt: skip
-    parser.add_argument(
-        "--base", metavar="COMMIT", default="",
-        help="of the version that this workspace comes from, if it is not recorded",
-    )  # fmt: skip
-    parser.add_argument("--dry-run", action="store_true", help="list the files; change nothing")
-
-
 @command(
     "upgrade",
     "merge a newer version of the workspace; your own files stay as they are; one commit",
     "./dev upgrade --dry-run",
     "./dev upgrade ~/src/workspace --to 1.2.0",
     "./dev upgrade --include backend/tenants",
-    options=_upgrade_options,
+    options=[
+        option(
+            "source",
+            metavar="SOURCE",
+            nargs="?",
+            default="",
+            help="a folder or an address of git; default: where this product was cloned from",
+        ),
+        option("--to", default="", help="a version or a branch; default: the newest version"),
+        option(
+            "--include",
+            metavar="PATH",
+            nargs="+",
+            default=[],
+            help="merge these files of the product as well, e.g. backend/tenants",
+        ),
+        option(
+            "--base",
+            metavar="COMMIT",
+            default="",
+            help="of the version that this workspace comes from, if it is not recorded",
+        ),
+        DRY_RUN,
+    ],
     answer=shapes.UPGRADE,
 )
 def upgrade(run: Run) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
@@ -16,24 +15,20 @@ from ..production import inventory, licences, rotation
 from ..production.stack import COMPOSE_FILE, ENVIRONMENT_FILE, ProductionStack
 from ..terminal import Mark, Terminal
 from . import shapes
-from .options import env_file_option
+from .options import ENV_FILE, flag, option
 from .registry import Run, group
 
 command = group("Production", "./dev secrets --domain example.com", "./dev roll")
-
-
-def _secrets_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--domain", default="", metavar="DOMAIN", help="each tenant answers at NAME.DOMAIN"
-    )
 
 
 @command(
     "secrets",
     f"write {ENVIRONMENT_FILE} with random secrets, for a new production stack",
     "./dev secrets --domain example.com",
+    options=[
+        option("--domain", default="", metavar="DOMAIN", help="each tenant answers at NAME.DOMAIN")
+    ],
     answer=shapes.SECRETS,
-    options=_secrets_options,
 )
 def secrets(run: Run) -> int:
     from ..production import secret_values
@@ -51,7 +46,7 @@ def secrets(run: Run) -> int:
     "roll",
     "replace web and worker of the production stack without downtime",
     "./dev roll   after docker compose ... build, or with another BACKEND_IMAGE",
-    options=env_file_option,
+    options=[ENV_FILE],
     answer=shapes.SECONDS,
 )
 def roll(run: Run) -> int:
@@ -63,24 +58,25 @@ def roll(run: Run) -> int:
     return 0
 
 
-def _rotate_options(parser: argparse.ArgumentParser) -> None:
-    names = [*rotation.SECRETS]
-    parser.add_argument("name", choices=names, metavar="NAME", help=f"one of {', '.join(names)}")
-    parser.add_argument(
-        "--forget",
-        action="store_true",
-        help="do not change SECRET_KEY: end all log-ins that an earlier one has signed",
-    )
-    env_file_option(parser)
-
-
 @command(
     "rotate",
     "change a secret of the production stack while it serves",
     "./dev rotate SECRET_KEY   also signs tokens; log-ins stay",
     "./dev rotate SECRET_KEY --forget   a fortnight later, or at once if the old key leaked",
     "./dev rotate APP_PASSWORD",
-    options=_rotate_options,
+    options=[
+        option(
+            "name",
+            choices=[*rotation.SECRETS],
+            metavar="NAME",
+            help=f"one of {', '.join(rotation.SECRETS)}",
+        ),
+        flag(
+            "--forget",
+            help="do not change SECRET_KEY: end all log-ins that an earlier one has signed",
+        ),
+        ENV_FILE,
+    ],
     answer=shapes.SECONDS,
 )
 def rotate(run: Run) -> int:
@@ -99,16 +95,14 @@ def rotate(run: Run) -> int:
     return 0
 
 
-def _backup_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("directory", type=Path, metavar="DIRECTORY", help="the backup's directory")
-    env_file_option(parser)
+_DIRECTORY = option("directory", type=Path, metavar="DIRECTORY", help="the backup's directory")
 
 
 @command(
     "backup",
     "back up the production stack: roles, database, uploaded and exported files",
     "./dev backup /backups/monday   the directory is created, readable only by you",
-    options=_backup_options,
+    options=[_DIRECTORY, ENV_FILE],
     answer=shapes.BACKUP,
 )
 def backup(run: Run) -> int:
@@ -130,7 +124,7 @@ def backup(run: Run) -> int:
     "restore a backup of the production stack into new volumes",
     "./dev restore /backups/monday   then start the stack",
     "fails for an incomplete backup, volumes with data, or another major version of PostgreSQL",
-    options=_backup_options,
+    options=[_DIRECTORY, ENV_FILE],
     answer=shapes.BACKUP,
 )
 def restore(run: Run) -> int:
@@ -150,21 +144,19 @@ def _name_the_bucket(terminal: Terminal, manifest: dict[str, Any]) -> None:
         terminal.say(f"  not included: uploaded files, in the bucket {manifest['bucket']}")
 
 
-def _sbom_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--image",
-        default="",
-        metavar="IMAGE",
-        help=f"the image to inspect (that of {COMPOSE_FILE})",
-    )
-
-
 @command(
     "sbom",
     "print a bill of materials of the production image: CycloneDX, JSON",
     "./dev sbom > sbom.json",
     f"fails if the image has packages that are not in {licences.LOCK}",
-    options=_sbom_options,
+    options=[
+        option(
+            "--image",
+            default="",
+            metavar="IMAGE",
+            help=f"the image to inspect (that of {COMPOSE_FILE})",
+        )
+    ],
 )
 def sbom(run: Run) -> int:
     from ..declared import compose

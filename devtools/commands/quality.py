@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import sys
@@ -18,7 +17,7 @@ from ..process import INTERRUPTED, hand_over
 from ..production import licences
 from ..terminal import Mark, Terminal, seconds
 from . import shapes
-from .options import start_options
+from .options import BUILD, flag, one_of, option
 from .registry import Run, group
 
 # What begins the line of the plugin development/test_results.py.
@@ -32,21 +31,6 @@ command = group(
 )
 
 
-def _test_options(parser: argparse.ArgumentParser) -> None:
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument(
-        "--workspace", action="store_true", help="the tests of ./dev and of the checkout's files"
-    )
-    which.add_argument("--stack", action="store_true", help="the tests that start a whole stack")
-    which.add_argument("--all", action="store_true", help="all three suites, one after the other")
-    which.add_argument(
-        "--environment",
-        action="store_true",
-        help="only print the environment of the backend's tests, as JSON: for pytest in an editor",
-    )
-    start_options(parser)
-
-
 @command(
     "test",
     "run the backend's tests; exit status 0 only if all passed",
@@ -56,7 +40,19 @@ def _test_options(parser: argparse.ArgumentParser) -> None:
     "./dev test --workspace      needs Python 3.11 or newer on this machine",
     "./dev test --stack          starts separate stacks; yours is not touched",
     "./dev test --stack tests/stack/test_pages.py   of these two suites: only some files",
-    options=_test_options,
+    options=[
+        one_of(
+            flag("--workspace", help="the tests of ./dev and of the checkout's files"),
+            flag("--stack", help="the tests that start a whole stack"),
+            flag("--all", help="all three suites, one after the other"),
+            flag(
+                "--environment",
+                help="only print the environment of the backend's tests, as JSON: "
+                "for pytest in an editor",
+            ),
+        ),
+        BUILD,
+    ],
     passes_on="pytest",
     answer=shapes.TEST,
 )
@@ -71,12 +67,15 @@ def test(run: Run) -> int:
     if run.json:
         return _test_results(run)
     suites = {
-        "backend": lambda: _backend_tests(run),
+        "backend": lambda: run.engine.test(run.rest, build=options.build),
         "workspace": lambda: _pytest(run, "not stack"),
         "stack": lambda: _pytest(run, "stack"),
     }
     chosen = [name for name in suites if options.all or getattr(options, name, False)]
-    statuses = [_test_suite(run.terminal, name, suites[name]) for name in chosen or ["backend"]]
+    chosen = chosen or ["backend"]
+    if "backend" in chosen:
+        run.say_engine()
+    statuses = [_test_suite(run.terminal, name, suites[name]) for name in chosen]
     return next(filter(None, statuses), 0)
 
 
@@ -112,22 +111,15 @@ def _test_results(run: Run) -> int:
     return status
 
 
-def _backend_tests(run: Run) -> int:
-    run.say_engine()
-    options = run.options
-    return run.engine.test(run.rest, build=options.build)
-
-
 def _test_suite(terminal: Terminal, name: str, suite: Callable[[], int]) -> int:
     began = time.monotonic()
     status = suite()
     if status == INTERRUPTED:
         raise KeyboardInterrupt
-    took = seconds(time.monotonic() - began)
-    if status == 0:
-        terminal.mark(Mark.GOOD, f"{name} tests passed  {took}")
-    else:
-        terminal.mark(Mark.BAD, f"{name} tests failed (exit status {status})  {took}")
+    mark, said = Mark.GOOD, "passed"
+    if status:
+        mark, said = Mark.BAD, f"failed (exit status {status})"
+    terminal.mark(mark, f"{name} tests {said}  {seconds(time.monotonic() - began)}")
     return status
 
 
@@ -149,19 +141,6 @@ def _pytest(run: Run, marked: str) -> int:
     )
 
 
-def _lint_options(parser: argparse.ArgumentParser) -> None:
-    how = parser.add_mutually_exclusive_group()
-    how.add_argument(
-        "--fix", action="store_true", help="format, apply automatic fixes, then run the checks"
-    )
-    how.add_argument(
-        "--staged", action="store_true", help="check only staged files, as before a commit"
-    )
-    how.add_argument(
-        "--install", action="store_true", help="run these checks before each commit and each push"
-    )
-
-
 @command(
     "lint",
     "run all checks on all files",
@@ -169,7 +148,13 @@ def _lint_options(parser: argparse.ArgumentParser) -> None:
     "./dev lint --fix",
     "./dev lint --install   the hooks work on this machine and in the dev container",
     "./dev lint --hook-stage manual ruff-check   arguments go to pre-commit run",
-    options=_lint_options,
+    options=[
+        one_of(
+            flag("--fix", help="format, apply automatic fixes, then run the checks"),
+            flag("--staged", help="check only staged files, as before a commit"),
+            flag("--install", help="run these checks before each commit and each push"),
+        )
+    ],
     passes_on="pre-commit run",
     answer=shapes.LINT,
 )
@@ -193,41 +178,34 @@ def lint(run: Run) -> int:
 
 
 # A line of pre-commit, as "mypy.......Passed".
-_FAILED = "Failed"
-_CHECKED = re.compile(rf"(.+?)\.{{3,}}.*(Passed|{_FAILED}|Skipped)")
+_CHECKED = re.compile(r"(.+?)\.{3,}.*(Passed|Failed|Skipped)")
 
 
 def _lint_results(run: Run) -> int:
-    results: list[str] = []
-    failures: list[dict[str, str]] = []
-    outputs: list[list[str]] = []
+    results: list[tuple[str, str, list[str]]] = []  # a check, how it ended, its output
 
     def hear(line: str) -> None:
         run.terminal.say(line)
         if found := _CHECKED.fullmatch(line):
-            results.append(found[2])
-            if found[2] == _FAILED:
-                failures.append({"check": found[1], "output": ""})
-                outputs.append([])
-        elif results[-1:] == [_FAILED]:
-            outputs[-1].append(line)
+            results.append((found[1], found[2], []))
+        elif results:
+            results[-1][2].append(line)
 
     status = run.without_json(hear)
-    for failure, lines in zip(failures, outputs):
-        left = len(lines) - _LAST_LINES
-        more = [f"... and {left} lines: ./dev lint"] if left > 0 else []
-        failure["output"] = "\n".join([*lines[:_LAST_LINES], *more]).strip()
-    run.answer({"status": status, "passed": results.count("Passed"), "failures": failures})
+    failures = [
+        {"check": name, "output": _beginning(lines)}
+        for name, ended, lines in results
+        if ended == "Failed"
+    ]
+    passed = sum(ended == "Passed" for _, ended, _ in results)
+    run.answer({"status": status, "passed": passed, "failures": failures})
     return status
 
 
-def _verify_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("criteria", nargs="*", metavar="ID", help="LDE-1.1, or a prefix: LDE-1, BP")
-    parser.add_argument(
-        "--quick", action="store_true", help="skip criteria that take a minute or more"
-    )
-    parser.add_argument("--list", action="store_true", help="print ids and statements; check none")
-    parser.add_argument("--markdown", metavar="FILE", help="write a page with the outcomes")
+def _beginning(lines: list[str]) -> str:
+    left = len(lines) - _LAST_LINES
+    more = [f"... and {left} lines: ./dev lint"] if left > 0 else []
+    return "\n".join([*lines[:_LAST_LINES], *more]).strip()
 
 
 @command(
@@ -239,7 +217,12 @@ def _verify_options(parser: argparse.ArgumentParser) -> None:
     "./dev verify --markdown docs/acceptance.md",
     "needs Python 3.11 or newer on this machine; exit status 1 when a criterion failed; what a",
     "check changes, it takes back",
-    options=_verify_options,
+    options=[
+        option("criteria", nargs="*", metavar="ID", help="LDE-1.1, or a prefix: LDE-1, BP"),
+        flag("--quick", help="skip criteria that take a minute or more"),
+        flag("--list", help="print ids and statements; check none"),
+        option("--markdown", metavar="FILE", help="write a page with the outcomes"),
+    ],
     answer=shapes.VERIFY,
 )
 def verify(run: Run) -> int:
@@ -260,22 +243,19 @@ def verify(run: Run) -> int:
     )
 
 
-def _lock_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--upgrade", action="store_true", help="use the newest allowed versions")
-    parser.add_argument(
-        "--check",
-        action="store_true",
-        help="write nothing; exit status 1 if a lock is outdated, or a package has no wheel for "
-        f"{', '.join(locking.PLATFORMS.values())}",
-    )
-
-
 @command(
     "lock",
     "lock requirements/*.in with versions and hashes into requirements/*.txt",
     "./dev lock",
     "./dev lock --upgrade",
-    options=_lock_options,
+    options=[
+        flag("--upgrade", help="use the newest allowed versions"),
+        flag(
+            "--check",
+            help="write nothing; exit status 1 if a lock is outdated, or a package has no wheel "
+            f"for {', '.join(locking.PLATFORMS.values())}",
+        ),
+    ],
     answer=shapes.LOCK,
 )
 def lock(run: Run) -> int:
@@ -294,14 +274,6 @@ def lock(run: Run) -> int:
     return 0
 
 
-def _audit_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--strict",
-        action="store_true",
-        help="exit status 1 also if packages could not be looked up",
-    )
-
-
 @command(
     "audit",
     "check the locked packages for known vulnerabilities, and the licences of production",
@@ -309,7 +281,7 @@ def _audit_options(parser: argparse.ArgumentParser) -> None:
     "exit status: 1 if there is a known vulnerability, or a package of production has a licence",
     f"that {licences.ALLOWED} does not list; packages that could not be looked up are",
     "reported and count only with --strict, so that an outage fails no build",
-    options=_audit_options,
+    options=[flag("--strict", help="exit status 1 also if packages could not be looked up")],
     answer=shapes.AUDIT,
 )
 def audit(run: Run) -> int:

@@ -19,6 +19,7 @@ from ..terminal import Mark, Terminal, seconds
 
 if TYPE_CHECKING:
     from ..engines.base import Engine
+    from .options import Option
 
 Work = Callable[["Run"], int]
 
@@ -32,7 +33,7 @@ class Command:
     summary: str
     examples: Sequence[str]
     run: Callable[[Run], int]
-    options: Callable[[argparse.ArgumentParser], None] | None
+    options: Sequence[Option]
     passes_on: str
     answer: Any
 
@@ -101,19 +102,26 @@ class Run:
         self.terminal.say("this will be deleted:")
         for line in remains:
             self.terminal.say(f"  {line}")
-        if self.options.yes:
-            return True
-        if self.json or not sys.stdin.isatty():
+        if self.unattended and not self.options.yes:
             raise DevError(
-                "cannot ask for confirmation: "
-                + ("--json was given" if self.json else "stdin is not a terminal"),
+                f"cannot ask for confirmation: {self.unattended}",
                 "add --yes to delete without asking",
             )
-        answer = input("delete all of it? [y/N] ").strip().lower()
-        if answer not in ("y", "yes"):
+        agreed = self.agreed("delete all of it")
+        if not agreed:
             self.terminal.say("nothing was deleted")
-            return False
-        return True
+        return agreed
+
+    @property
+    def unattended(self) -> str:
+        """Why the user cannot be asked; empty if that is possible."""
+        if self.json:
+            return "--json was given"
+        return "" if sys.stdin.isatty() else "stdin is not a terminal"
+
+    def agreed(self, question: str) -> bool:
+        """Whether the user answers yes, or has given --yes."""
+        return self.options.yes or input(f"{question}? [y/N] ").strip().lower() in ("y", "yes")
 
 
 def engine_line(terminal: Terminal, engine: Engine) -> str:
@@ -143,7 +151,7 @@ def _command(
     name: str,
     summary: str,
     *examples: str,
-    options: Callable[[argparse.ArgumentParser], None] | None = None,
+    options: Sequence[Option] = (),
     passes_on: str = "",
     answer: Any = None,
 ) -> Callable[[Work], Work]:

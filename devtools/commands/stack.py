@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import re
@@ -15,15 +14,7 @@ from ..errors import FAILED, DevError
 from ..readiness import INTERVAL
 from ..terminal import Mark, OnlyLines, Terminal, seconds, table
 from . import shapes
-from .options import (
-    debug_option,
-    positive,
-    services_argument,
-    start_options,
-    timeout_option,
-    trace_id,
-    yes_option,
-)
+from .options import BUILD, DEBUG, SERVICES, TIMEOUT, YES, flag, option, positive, trace_id
 from .registry import Run, group
 
 if TYPE_CHECKING:
@@ -41,18 +32,6 @@ _TENANTS = 10  # whose addresses are printed
 command = group("The stack", "./dev up", "./dev serve runserver", "./dev logs -f web worker")
 
 
-def _up_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-d",
-        "--detach",
-        action="store_true",
-        help="accepted for Compose: the services always keep running",
-    )
-    start_options(parser)
-    debug_option(parser)
-    timeout_option(parser)
-
-
 @command(
     "up",
     "start all services, wait until they are healthy and health is ok, print the addresses",
@@ -60,7 +39,12 @@ def _up_options(parser: argparse.ArgumentParser) -> None:
     "./dev up --debug            with debuggers in web and worker, for an editor on this machine",
     "SERVER=runserver ./dev up   with reload from the start",
     "exit status: 0 if health is ok, 1 if something is degraded; the output names the remedy",
-    options=_up_options,
+    options=[
+        flag("-d", "--detach", help="accepted for Compose: the services always keep running"),
+        BUILD,
+        DEBUG,
+        TIMEOUT,
+    ],
     answer=shapes.STATUS,
 )
 def up(run: Run) -> int:
@@ -104,19 +88,12 @@ def _settled(run: Run) -> StackStatus:
     return status
 
 
-def _down_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-v", "--volumes", action="store_true", help="delete the data too: asks first"
-    )
-    yes_option(parser)
-
-
 @command(
     "down",
     "stop and remove the services; the data stays",
     "./dev down",
     "./dev down --volumes   deletes the data too",
-    options=_down_options,
+    options=[flag("-v", "--volumes", help="delete the data too: asks first"), YES],
     answer=shapes.DOWN,
 )
 def down(run: Run) -> int:
@@ -153,22 +130,23 @@ def status(run: Run) -> int:
     return FAILED if found.failing and not found.down else 0
 
 
-def _logs_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-f", "--follow", action="store_true", help="follow the logs")
-    parser.add_argument("--tail", type=positive, metavar="N", help="only the last N lines of each")
-    parser.add_argument(
-        "--trace", type=trace_id, metavar="ID", help="only the lines of a trace, or an X-Request-ID"
-    )
-    services_argument(parser)
-
-
 @command(
     "logs",
     "print the logs of all services, or of the given ones",
     "./dev logs -f web worker",
     "./dev logs --tail 50 migrate",
     "./dev logs --trace ID   of web and worker, what one request did",
-    options=_logs_options,
+    options=[
+        flag("-f", "--follow", help="follow the logs"),
+        option("--tail", type=positive, metavar="N", help="only the last N lines of each"),
+        option(
+            "--trace",
+            type=trace_id,
+            metavar="ID",
+            help="only the lines of a trace, or an X-Request-ID",
+        ),
+        SERVICES,
+    ],
     answer=shapes.LOGS,
 )
 def logs(run: Run) -> int:
@@ -206,16 +184,11 @@ def _entry(text: str) -> dict[str, object]:
     return {}
 
 
-def _restart_options(parser: argparse.ArgumentParser) -> None:
-    services_argument(parser)
-    timeout_option(parser)
-
-
 @command(
     "restart",
     "restart all services, or the given ones, and wait until they are healthy",
     "./dev restart worker",
-    options=_restart_options,
+    options=[SERVICES, TIMEOUT],
     answer=shapes.SECONDS,
 )
 def restart(run: Run) -> int:
@@ -226,14 +199,6 @@ def restart(run: Run) -> int:
     return 0
 
 
-def _serve_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "server", choices=["runserver", "gunicorn", "asgi"], help="the server to use"
-    )
-    debug_option(parser)
-    timeout_option(parser)
-
-
 @command(
     "serve",
     "replace the web server; database, Redis and worker are not touched",
@@ -241,7 +206,11 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
     "./dev serve gunicorn    as in production",
     "./dev serve asgi        for async views and streams",
     "./dev serve gunicorn --debug   under a debugger; attach an editor, edits reload",
-    options=_serve_options,
+    options=[
+        option("server", choices=["runserver", "gunicorn", "asgi"], help="the server to use"),
+        DEBUG,
+        TIMEOUT,
+    ],
     answer=shapes.SERVE,
 )
 def serve(run: Run) -> int:
@@ -270,7 +239,7 @@ def serve(run: Run) -> int:
     "delete the containers, the data, the image and remembered ports: asks first",
     "./dev clean",
     "./dev clean --yes   in a script",
-    options=yes_option,
+    options=[YES],
     answer=shapes.CLEAN,
 )
 def clean(run: Run) -> int:

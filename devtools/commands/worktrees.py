@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING
-
 from ..errors import FAILED, UsageError
 from ..services import WEB
 from ..terminal import Mark, megabytes, table
 from . import shapes
-from .options import yes_option
+from .options import YES, flag, option
 from .registry import Run, group
 
-if TYPE_CHECKING:
-    from ..worktrees import Running
-
 command = group("Several branches", "./dev worktree add my-branch", "./dev worktree list")
-
-
-def _worktree_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=["add", "list", "remove"], help="what to do")
-    parser.add_argument("branch", nargs="?", metavar="BRANCH", help="an existing or a new one")
-    parser.add_argument(
-        "--copy-data",
-        action="store_true",
-        help="with a copy of the database and files of the stack that runs here; default: empty",
-    )
-    parser.add_argument(
-        "--masked",
-        action="store_true",
-        help="with a copy of the database, without personal data and without files",
-    )
-    yes_option(parser)
 
 
 @command(
@@ -42,7 +20,19 @@ def _worktree_options(parser: argparse.ArgumentParser) -> None:
     "./dev worktree add my-branch --masked   a copy without personal data",
     "./dev worktree list",
     "./dev worktree remove my-branch   deletes its stack and data: asks first",
-    options=_worktree_options,
+    options=[
+        option("action", choices=["add", "list", "remove"], help="what to do"),
+        option("branch", nargs="?", metavar="BRANCH", help="an existing or a new one"),
+        flag(
+            "--copy-data",
+            help="with a copy of the database and files of the stack that runs here; "
+            "default: empty",
+        ),
+        flag(
+            "--masked", help="with a copy of the database, without personal data and without files"
+        ),
+        YES,
+    ],
     answer=shapes.WORKTREES,
 )
 def worktree(run: Run) -> int:
@@ -95,16 +85,10 @@ def _list(run: Run) -> int:
         return 0
     lines = [["BRANCH", "STACK", "MEMORY", "WEB", "FOLDER"]]
     for tree, stacks in found:
-        rest = [[_words(one), megabytes(one.memory), _web(one)] for one in stacks]
+        rest = [
+            [one.words, megabytes(one.memory), one.status.addresses.get(WEB, "")] for one in stacks
+        ]
         lines += [[tree.branch, *row, str(tree.path)] for row in rest or [["not up", "", ""]]]
     for line in table(lines):
         run.terminal.say(f"  {line}")
     return 0
-
-
-def _words(one: Running) -> str:
-    return f"{one.status.engine}: {'healthy' if one.status.up else 'not healthy'}"
-
-
-def _web(one: Running) -> str:
-    return one.status.addresses.get(WEB, "")
