@@ -13,11 +13,12 @@ import queue
 import re
 import socket
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import IO, Any, Protocol
+
+from .readiness import wait_until
 
 # Properties that only the editor uses.
 OF_THE_EDITOR = {"preLaunchTask", "postDebugTask", "presentation"}
@@ -145,11 +146,11 @@ class Editor:
 
     def followed(self, processes: int, after: int = 1, within: float = 120) -> None:
         """Wait until so many processes are attached, not counting the first `after` sessions."""
-        deadline = time.monotonic() + within
-        while sum(session.attached for session in self.sessions[after:]) < processes:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"no new process was announced within {within} s")
-            time.sleep(0.05)
+        wait_until(
+            lambda: sum(session.attached for session in self.sessions[after:]) >= processes,
+            within,
+            "no new process was announced",
+        )
 
     def live(self) -> list[Session]:
         """The sessions whose processes still run."""
@@ -165,11 +166,7 @@ class Editor:
         asked.leaving = True
         with contextlib.suppress(ConnectionError):
             asked.request("disconnect", terminateDebuggee=False)
-        deadline = time.monotonic() + 30
-        while left := self.live():
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"one Stop left {len(left)} processes attached")
-            time.sleep(0.05)
+        wait_until(lambda: not self.live(), 30, "one Stop did not detach all processes")
         self.vanish()
 
     def vanish(self) -> None:

@@ -7,6 +7,7 @@ run that was killed.
 
 from __future__ import annotations
 
+import functools
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,12 +59,8 @@ def rehearse(engine: Engine, terminal: Terminal, commit: str, options: Sequence[
     unpack = ["tar", "--extract", "--file", str(packed), "--directory", str(folder)]
     checkout.run(unpack).must(*_NOT_REHEARSED)
     old = f"../{folder.relative_to(checkout.root)}/backend"
-
-    def in_database(script: str) -> Result:
-        return engine.in_database(script, timeout=_COPIED_WITHIN)
-
     return _on_copy(
-        in_database,
+        functools.partial(engine.in_database, timeout=_COPIED_WITHIN),
         terminal,
         folder,
         lambda copy: engine.manage(["rehearse", copy, "--old", old, *options]),
@@ -75,9 +72,8 @@ def rehearse_production(stack: ProductionStack, terminal: Terminal, options: Seq
     web, *_ = stack.running("web")["web"]
     folder = _folder(stack.checkout)
     stack.docker("cp", f"{web}:/app/backend", str(folder))
-
-    def in_database(script: str) -> Result:
-        return stack.compose("exec", "-T", "db", "sh", "-c", script, timeout=_COPIED_WITHIN)
+    shell = ("exec", "-T", "db", "sh", "-c")
+    in_database = functools.partial(stack.compose, *shell, timeout=_COPIED_WITHIN)
 
     def run(copy: str) -> int:
         place = ["run", "--rm", "-T", "--no-deps", "--volume", f"{folder}:/before:ro"]

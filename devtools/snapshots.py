@@ -137,18 +137,12 @@ class Snapshots:
                 f"there is a snapshot {name!r} already",
                 f"./dev snapshot save {name} --replace   or choose another name",
             )
-        old, new = self._work_databases
-        with self._masked_copy() if masked else self._plain_copy():
+        old, _ = self._work_databases
+        with self.masked() if masked else self._plain_copy() as new:
             renamed = [self._rename(self._database(name), old)] if name in there else []
             label = self._label(name, masked=masked)
             self._ask(";".join([*renamed, self._rename(new, self._database(name)), *label]))
         return self.get(name)
-
-    @contextlib.contextmanager
-    def masked(self) -> Iterator[str]:
-        """The name of a copy without personal data that only a superuser can read, for a while."""
-        with self._masked_copy():
-            yield self._work_databases[1]
 
     def restore(self, name: str) -> Snapshot:
         """Replace the database by the snapshot; the old database becomes PREVIOUS.
@@ -262,29 +256,32 @@ class Snapshots:
     # Copying
 
     @contextlib.contextmanager
-    def _plain_copy(self) -> Iterator[None]:
+    def _plain_copy(self) -> Iterator[str]:
         """Copy the current database; drop what the caller leaves of the copy and the old one."""
+        _, new = self._work_databases
         try:
-            self._copy(self._main, self._work_databases[1])
-            yield
+            self._copy(self._main, new)
+            yield new
         finally:
             self._ask(*map(_drop, self._work_databases))
 
     @contextlib.contextmanager
-    def _masked_copy(self) -> Iterator[None]:
-        """As `_plain_copy`, with the personal data masked before anything but this can read it."""
+    def masked(self) -> Iterator[str]:
+        """A copy of the current database without personal data, for a while.
+
+        Only a superuser can read it, and that only once the data is masked.
+        """
         # Web is asked, because the code that runs describes the database.
         masking = self.engine.ask(WEB, ["python", "manage.py", "sqlmask"])
         if masking is None:
             raise DevError("web does not run, and only it knows what to mask", "./dev up")
         if not masking.ok:
             raise DevError(f"what to mask is unknown: {masking.errors.strip()}", _DECLARE)
-        new = self._work_databases[1]
-        with self._plain_copy():
+        with self._plain_copy() as new:
             # A superuser is exempt from the limit.
             self._ask(f"ALTER DATABASE {identifier(new)} ALLOW_CONNECTIONS true CONNECTION LIMIT 0")
             run(self.engine, masking.output, database=new, timeout=_COPYING)
-            yield
+            yield new
 
     def _copy(self, source: str, target: str) -> None:
         """Create `target` as a copy of `source`, without connections to `source`.

@@ -82,7 +82,6 @@ class Cloud:
 
     def status(self) -> dict[str, Any]:
         """The services with their deployments, their tasks and the address."""
-        found = self._services()
         return {
             "family": self.family,
             "address": next((one["DNSName"] for one in self._named("LoadBalancer")), None),
@@ -99,7 +98,7 @@ class Cloud:
                         for task in self._tasks(service["serviceName"])
                     ],
                 }
-                for service in found
+                for service in self._services()
             ],
         }  # fmt: skip
 
@@ -301,15 +300,12 @@ class Cloud:
             line += f", {primary['runningCount']} of {primary['desiredCount']} run"
             if line != shown:
                 say(shown := line)
-            if primary["rolloutState"] != "IN_PROGRESS":
-                if (primary["taskDefinition"], primary["rolloutState"]) == (
-                    definition,
-                    "COMPLETED",
-                ):
-                    if service["runningCount"] == service["desiredCount"]:
-                        return
-                else:
-                    raise DevError(*self._why_it_failed(name, definition, primary))
+            state = primary["rolloutState"]
+            replaced = state == "COMPLETED" and primary["taskDefinition"] == definition
+            if replaced and service["runningCount"] == service["desiredCount"]:
+                return
+            if state != "IN_PROGRESS" and not replaced:
+                raise DevError(*self._why_it_failed(name, definition, primary))
             time.sleep(INTERVAL)
         raise DevError(f"{name} is not stable after {LONGEST // 60} minutes", "./dev cloud status")
 
@@ -454,8 +450,7 @@ def _last(arn: str) -> str:
 
 
 def _primary(service: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = next(d for d in service["deployments"] if d["status"] == "PRIMARY")
-    return found
+    return next(one for one in service["deployments"] if one["status"] == "PRIMARY")
 
 
 def main() -> int:

@@ -34,7 +34,7 @@ def mcp(run: Run) -> int:
         return 0
     changes = "changes" if run.options.allow_changes else "none"
     return hand_over(
-        [str(python), "-m", "devtools.mcp", run.asked_engine, changes],
+        [str(python), "-m", "devtools.mcp.server", run.asked_engine, changes],
         directory=run.checkout.root,
         environment={
             **run.checkout.variables,

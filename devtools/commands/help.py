@@ -11,7 +11,7 @@ from ..nearest import must_be_known
 from . import shapes
 from .options import YES, flag, option
 from .parsers import parser_of, top_parser
-from .registry import COMMANDS, Run, engine_line, group
+from .registry import COMMANDS, Run, group
 
 command = group("Help", "./dev doctor --fix", "./dev help snapshot")
 
@@ -56,7 +56,7 @@ def doctor(run: Run) -> int:
     if run.json:
         run.answer(examination.as_json(results, done))
     else:
-        run.terminal.say(engine_line(run.terminal, context.engine))
+        run.say_engine(context.engine)
         examination.show(run.terminal, results, done)
     return 0 if examination.passed(results) else FAILED
 

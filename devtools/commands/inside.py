@@ -83,7 +83,6 @@ def migrate(run: Run) -> int:
 )
 def release(run: Run) -> int:
     from .. import rehearsal
-    from ..production.stack import ProductionStack
 
     given = run.options
     if not given.rehearse:
@@ -93,8 +92,7 @@ def release(run: Run) -> int:
     options = [f"--allow={name}" for name in given.allow] + (["--json"] if run.json else [])
     with run.checkout.lock(run.terminal, "release --rehearse", "rehearsal"):
         if given.production:
-            stack = ProductionStack(run.checkout, given.env_file)
-            return rehearsal.rehearse_production(stack, run.terminal, options)
+            return rehearsal.rehearse_production(run.production, run.terminal, options)
         return rehearsal.rehearse(run.engine, run.terminal, given.old, options)
 
 
@@ -257,12 +255,10 @@ def upgrade_db(run: Run) -> int:
 
 def _clusters(run: Run) -> Clusters:
     from ..docker.clusters import VolumeClusters
-    from ..production.stack import ProductionStack
 
     if not run.options.production:
         return run.engine.clusters(run.options.programs)
-    stack = ProductionStack(run.checkout, run.options.env_file)
-    return VolumeClusters(run.checkout, run.checkout.variables, stack.configuration)
+    return VolumeClusters(run.checkout, run.checkout.variables, run.production.configuration)
 
 
 def _upgraded(run: Run, said: str, found: dict[str, Any]) -> int:

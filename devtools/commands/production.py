@@ -37,8 +37,7 @@ def secrets(run: Run) -> int:
     run.answer({"file": ENVIRONMENT_FILE, "to_fill_in": list(left)})
     run.terminal.mark(Mark.GOOD, f"{ENVIRONMENT_FILE} written, readable only by you")
     run.terminal.say(f"  to fill in: {', '.join(left)}")
-    command = " ".join(ProductionStack(run.checkout).command)
-    run.terminal.say(f"  then: {command} up --detach --wait --build")
+    run.terminal.say(f"  then: {ProductionStack(run.checkout).start} --build")
     return 0
 
 
@@ -53,7 +52,7 @@ def roll(run: Run) -> int:
     from ..production import rollout
 
     began = time.monotonic()
-    rollout.roll(ProductionStack(run.checkout, run.options.env_file), run.terminal)
+    rollout.roll(run.production, run.terminal)
     run.answer_seconds(began, "rolled in")
     return 0
 
@@ -81,7 +80,7 @@ def roll(run: Run) -> int:
 )
 def rotate(run: Run) -> int:
     began = time.monotonic()
-    stack = ProductionStack(run.checkout, run.options.env_file)
+    stack = run.production
     name = run.options.name
     with run.checkout.lock(run.terminal, f"rotate {name}", "production"):
         if not run.options.forget:
@@ -108,7 +107,7 @@ _DIRECTORY = option("directory", type=Path, metavar="DIRECTORY", help="the backu
 def backup(run: Run) -> int:
     from ..production import backup
 
-    stack = ProductionStack(run.checkout, run.options.env_file)
+    stack = run.production
     made = backup.back_up(stack, run.options.directory.resolve(), run.terminal)
     run.answer(made)
     total = sum(file["bytes"] for file in made["files"].values())
@@ -130,12 +129,12 @@ def backup(run: Run) -> int:
 def restore(run: Run) -> int:
     from ..production import backup
 
-    stack = ProductionStack(run.checkout, run.options.env_file)
+    stack = run.production
     made = backup.restore(stack, run.options.directory.resolve(), run.terminal)
     run.answer(made)
     run.terminal.mark(Mark.GOOD, f"{len(made['tenants'])} tenants restored, as of {made['made']}")
     _name_the_bucket(run.terminal, made)
-    run.terminal.say(f"  then: {' '.join(stack.command)} up --detach --wait")
+    run.terminal.say(f"  then: {stack.start}")
     return 0
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Callable
 from ..checkout import Checkout
 from ..errors import DevError
 from ..process import stream
+from ..production.stack import ProductionStack
 from ..terminal import Mark, Terminal, seconds
 
 if TYPE_CHECKING:
@@ -59,6 +60,11 @@ class Run:
             self._engine = choose(self.asked_engine, self.checkout, self.terminal)
         return self._engine
 
+    @property
+    def production(self) -> ProductionStack:
+        """The production stack with the environment file that was chosen."""
+        return ProductionStack(self.checkout, self.options.env_file)
+
     def answer(self, found: Any) -> None:
         """Print the answer of --json, if that was given."""
         if self.json:
@@ -93,9 +99,10 @@ class Run:
         """Whether --json was given."""
         return getattr(self.options, "json", False) is True
 
-    def say_engine(self) -> None:
+    def say_engine(self, engine: Engine | None = None) -> None:
         """Print the engine that runs the stack, and the reason."""
-        self.terminal.say(engine_line(self.terminal, self.engine))
+        engine = engine or self.engine
+        self.terminal.say(self.terminal.faint(f"engine: {engine.name} ({engine.reason})"))
 
     def confirmed(self, remains: Sequence[str]) -> bool:
         """Ask whether `remains` may be deleted. Raises DevError if stdin is not a terminal."""
@@ -122,11 +129,6 @@ class Run:
     def agreed(self, question: str) -> bool:
         """Whether the user answers yes, or has given --yes."""
         return self.options.yes or input(f"{question}? [y/N] ").strip().lower() in ("y", "yes")
-
-
-def engine_line(terminal: Terminal, engine: Engine) -> str:
-    """The engine that runs the stack, and the reason."""
-    return terminal.faint(f"engine: {engine.name} ({engine.reason})")
 
 
 # Another program's output in a form that can be read again.

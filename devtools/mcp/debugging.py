@@ -145,7 +145,7 @@ class Debugging:
         """Detach; paused requests continue, a test that was started ends."""
         editor, self._editor = self._editor, None
         stop, self._stop = self._stop, None
-        with contextlib.suppress(OSError, TimeoutError):
+        with contextlib.suppress(OSError, DevError):
             if editor:
                 editor.disconnect(stop.session if stop else None)
         self._started.close()

@@ -1,4 +1,7 @@
-"""The server: gives Tools to the client at the other end of standard input and output."""
+"""The server: gives Tools to the client at the other end of standard input and output.
+
+Run by a Python that has the protocol's library: python -m devtools.mcp.server ENGINE PERMISSION
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import functools
 import inspect
 import json
 import os
-from collections.abc import Sequence
+import sys
 from typing import Any, Callable
 
 from mcp.server.mcpserver import MCPServer
@@ -26,9 +29,8 @@ Read AGENTS.md first. Begin with `status`. To find a fault: `tests`, `logs`, the
 which shows the values. Answers are short and show no secrets; each tool says how to get more."""
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Serve until the client closes the connection; `arguments` are engine and permission."""
-    engine, changes = arguments
+def main(engine: str, changes: str) -> None:
+    """Serve until the client closes the connection."""
     # PYTHONPATH has the library's packages, which are for this process only.
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     tools = Tools(FrontDoor(Checkout(variables=variables), engine), changes=changes == "changes")
@@ -76,3 +78,7 @@ def _answering(work: Callable[..., Any]) -> Callable[..., Any]:
             raise ToolError(masked(str(error))) from error
 
     return answer
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
