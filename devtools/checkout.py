@@ -74,7 +74,12 @@ class Checkout:
             raise DevError(f"{file} cannot be read: {reason}", remedy) from error
 
     def run(
-        self, command: Sequence[str], *, timeout: float = 60, given: IO[bytes] | str = ""
+        self,
+        command: Sequence[str],
+        *,
+        timeout: float = 60,
+        given: IO[bytes] | str = "",
+        into: IO[bytes] | None = None,
     ) -> Result:
         """Run a program here and return its result; else as `process.capture`."""
         return capture(
@@ -83,6 +88,7 @@ class Checkout:
             environment=self.variables,
             timeout=timeout,
             given=given,
+            into=into,
         )
 
     def copy(self, root: Path, variables: Mapping[str, str]) -> Checkout:

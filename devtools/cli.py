@@ -10,6 +10,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import NoReturn
 
 from . import VERSION
@@ -91,7 +92,7 @@ def _dispatch(arguments: list[str], terminal: Terminal) -> int:
     try:
         return chosen.run(run)
     except DevError as error:
-        run.answer_problems(error)
+        run.answer({"problems": list(map(asdict, error.problems))})
         raise
 
 

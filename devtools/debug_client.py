@@ -292,27 +292,23 @@ class Session:
         elif event == "initialized":
             self._initialized.set()
         elif event == "stopped":
-            self._aside(self._note_stop, body)
+            self._aside(self._note_stop, body["threadId"])
         elif event == "debugpyAttach":
             # The Python extension starts the session with `lifecycleManagedByParent`.
-            self._aside(lambda found: self.editor.attach(found, self), body)
+            self._aside(self.editor.attach, body, self)
         elif event == "terminated" and not self.leaving:
-            self._aside(self._leave, body)
+            self._aside(self._leave)
 
-    def _aside(self, work: Callable[[Any], None], argument: Any) -> None:
+    def _aside(self, work: Callable[..., None], *arguments: Any) -> None:
         """Handle a message that needs responses, while the reader continues."""
 
         def run() -> None:
-            try:
-                work(argument)
-            except ConnectionError as error:
-                # A process may end during an attach, but a pause must be inspectable.
-                if work == self._note_stop:
-                    self.editor.stops.put(error)
+            with contextlib.suppress(ConnectionError):  # a process may end meanwhile
+                work(*arguments)
 
         threading.Thread(target=run, daemon=True).start()
 
-    def _leave(self, body: Mapping[str, Any]) -> None:
+    def _leave(self) -> None:
         """Respond to the end of a session like VS Code."""
         try:
             self.request("disconnect")
@@ -320,9 +316,12 @@ class Session:
             self.open = False
             self.connection.cut()
 
-    def _note_stop(self, body: Mapping[str, Any]) -> None:
-        thread = body["threadId"]
-        top = self.request("stackTrace", threadId=thread, levels=1)["stackFrames"][0]
+    def _note_stop(self, thread: int) -> None:
+        try:
+            top = self.request("stackTrace", threadId=thread, levels=1)["stackFrames"][0]
+        except ConnectionError as error:  # a pause must be inspectable
+            self.editor.stops.put(error)
+            return
         self.editor.stops.put(
             Stop(
                 session=self,

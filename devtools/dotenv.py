@@ -42,6 +42,13 @@ class Dotenv:
         return parse(self.content, lookup).values
 
 
+def assignment(*names: str) -> re.Pattern[str]:
+    """The lines that set one of `names`, for editing a file: its other lines stay."""
+    value = r"(?:'[^']*'|\"[^\"]*\")?.*\n?"
+    either = "|".join(names)
+    return re.compile(rf"^[ \t]*(?:export\s+)?(?:{either})[ \t]*[=:][ \t]*{value}", re.MULTILINE)
+
+
 def load(path: Path, lookup: Lookup) -> Dotenv:
     """Read `path`; a missing file defines nothing and is not an error."""
     try:

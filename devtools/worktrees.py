@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from . import dotenv
 from .checkout import Checkout
 from .declared.compose import LOCAL
 from .devcontainer import inside
@@ -35,7 +36,6 @@ from .terminal import Mark, Terminal
 _CARRIED = (".env", "docker-compose.override.yml")
 _PORT = re.compile(r"\$\{(\w+_PORT)\b")
 _NOT_IN_NAMES = re.compile(r"[^\w.-]+")
-_ASSIGNED = re.compile(r"\s*(?:export\s+)?(\w+)\s*[=:]")
 
 # What the scripts of init-scripts/database expect.
 _AS_SUPERUSER = 'export POSTGRES_USER="$PGUSER" POSTGRES_DB="{}"\n'
@@ -194,19 +194,12 @@ def _own(checkout: Checkout) -> set[str]:
 
 
 def _carry(checkout: Checkout, path: Path) -> None:
-    own = _own(checkout)
     for name in _CARRIED:
         with contextlib.suppress(FileNotFoundError):
             shutil.copy2(checkout.root / name, path / name)
-    if (dotenv := path / ".env").exists():
-        lines = dotenv.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if _assigned(line) not in own]
-        dotenv.write_text("".join(kept), encoding="utf-8")
-
-
-def _assigned(line: str) -> str:
-    found = _ASSIGNED.match(line)
-    return found[1] if found else ""
+    if (chosen := path / ".env").exists():
+        text = dotenv.assignment(*_own(checkout)).sub("", chosen.read_text(encoding="utf-8"))
+        chosen.write_text(text, encoding="utf-8")
 
 
 def _dump(engine: Engine, terminal: Terminal, file: IO[bytes], *, masked: bool) -> None:

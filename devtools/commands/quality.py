@@ -68,8 +68,8 @@ def test(run: Run) -> int:
         return _test_results(run)
     suites = {
         "backend": lambda: run.engine.test(run.rest, build=options.build),
-        "workspace": lambda: _pytest(run, "not stack"),
-        "stack": lambda: _pytest(run, "stack"),
+        "workspace": lambda: _suite(run, "not stack"),
+        "stack": lambda: _suite(run, "stack"),
     }
     chosen = [name for name in suites if options.all or getattr(options, name, False)]
     chosen = chosen or ["backend"]
@@ -123,19 +123,20 @@ def _test_suite(terminal: Terminal, name: str, suite: Callable[[], int]) -> int:
     return status
 
 
-def _pytest(run: Run, marked: str) -> int:
+def _suite(run: Run, marked: str) -> int:
     if inside(run.checkout.root):
         raise DevError(
             "tests that start stacks cannot run inside the dev container",
             "on your machine: ./dev test --workspace, ./dev test --stack",
         )
-    python = environment.ensure(run.checkout, run.terminal, environment.TOOLS)
     files = [] if any(word.startswith("tests/") for word in run.rest) else ["tests"]
+    return _pytest(run, *files, "--ignore=tests/acceptance", "-m", marked, *run.rest)
+
+
+def _pytest(run: Run, *arguments: str) -> int:
+    python = environment.ensure(run.checkout, run.terminal, environment.TOOLS)
     return hand_over(
-        [
-            *(str(python), "-m", "pytest", *files, "--ignore=tests/acceptance", "-m", marked),
-            *run.rest,
-        ],
+        [str(python), "-m", "pytest", *arguments],
         directory=run.checkout.root,
         environment=run.checkout.variables,
     )
@@ -232,15 +233,8 @@ def verify(run: Run) -> int:
         chosen += ["--markdown", options.markdown]
     if not run.json and not options.list:
         run.say_engine()
-    python = environment.ensure(run.checkout, run.terminal, environment.TOOLS)
-    return hand_over(
-        [
-            *(str(python), "-m", "pytest", "tests/acceptance", "--capture=no"),
-            *("--engine", run.engine.name, *chosen, "--criteria", *options.criteria),
-        ],
-        directory=run.checkout.root,
-        environment=run.checkout.variables,
-    )
+    acceptance = ["tests/acceptance", "--capture=no", "--engine", run.engine.name]
+    return _pytest(run, *acceptance, *chosen, "--criteria", *options.criteria)
 
 
 @command(

@@ -8,7 +8,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
@@ -75,10 +75,6 @@ class Run:
         took = time.monotonic() - began
         self.answer({"seconds": round(took, 1)})
         self.terminal.mark(Mark.GOOD, f"{done} {seconds(took)}")
-
-    def answer_problems(self, error: DevError) -> None:
-        """Print what an answer with --json is if the command cannot do its work."""
-        self.answer({"problems": [asdict(problem) for problem in error.problems]})
 
     def without_json(self, on_line: Callable[[str], None], *more: str) -> int:
         """Run this command without --json, with `more` options; pass each line to `on_line`.

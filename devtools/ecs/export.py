@@ -14,7 +14,7 @@ from ..declared.compose import ComposeFile
 from ..declared.variables import Variable
 from ..errors import DevError, Problem
 from ..interpreter import Interpreter
-from . import rules, tasks
+from . import fargate, tasks
 from .target import Target
 from .tasks import Sources, Task
 
@@ -72,7 +72,7 @@ def judge(
         Problem(f"{task.name}: {said}", f"it is made from {task.service} in {compose.PRODUCTION}")
         for task, more in zip(found, others)
         for said in [
-            *rules.broken(task.container),
+            *fargate.broken(task.container),
             *(f"would not start: {fault}" for fault in refused.get(task.name, ())),
             *more,
         ]

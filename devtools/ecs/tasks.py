@@ -17,7 +17,7 @@ from ..declared.local_stack import seconds
 from ..declared.variables import PRODUCTION, Variable
 from ..errors import DevError, Problem
 from ..interpolation import fill_in, references
-from . import sizes
+from . import fargate
 from .target import REGION_VARIABLE, Target
 
 SCRIPTS = ("bin/web", "bin/worker", "bin/release")
@@ -84,8 +84,8 @@ def _task(sources: Sources, service: str, script: str) -> Task:
     declared, target = sources.file.services[service], sources.target
     most = limits(declared)
     cpus = float(with_defaults(str(most.get("cpus", "0.25"))))
-    memory = sizes.mebibytes(with_defaults(str(most.get("memory", "512M"))))
-    units, mebibytes = sizes.smallest(cpus, memory)
+    memory = fargate.mebibytes(with_defaults(str(most.get("memory", "512M"))))
+    units, mebibytes = fargate.smallest(cpus, memory)
     notes = []
     if (units, mebibytes) != (cpus * 1024, memory):
         notes.append(
@@ -212,7 +212,7 @@ def _tmpfs(entry: str) -> dict[str, Any]:
     named = dict(option.partition("=")[::2] for option in options.split(",") if option)
     return {
         "containerPath": path,
-        "size": sizes.mebibytes(named.pop("size", "64M")),
+        "size": fargate.mebibytes(named.pop("size", "64M")),
         "mountOptions": [f"{key}={value}" if value else key for key, value in named.items()],
     }
 

@@ -125,10 +125,7 @@ class Debugging:
         """The value of an expression in frame number `frame`, as text."""
         stop = self._paused()
         frames = stop.stack(_FRAMES)
-        try:
-            return stop.evaluate(expression, frames[min(frame, len(frames) - 1)]["id"])
-        except ConnectionError as error:
-            raise DevError(str(error)) from error
+        return stop.evaluate(expression, frames[min(frame, len(frames) - 1)]["id"])
 
     def go_on(self, how: str, timeout: float, breakpoints: Sequence[str] | None) -> dict[str, Any]:
         """Let the paused thread go on until the next stop or the end; replace breakpoints first."""

@@ -34,18 +34,19 @@ class FrontDoor:
 
     def objects(self, *words: str) -> list[dict[str, Any]]:
         """The objects that a command with --json prints, one on each line."""
-        done = self.run(*words, "--json")
-        if not done.ok:
-            raise _failed(words, done)
-        return [json.loads(line) for line in done.output.splitlines()]
+        return [json.loads(line) for line in self.output(*words, "--json").splitlines()]
 
     def management(self, *arguments: str) -> Any:
         """What a management command of web prints as JSON, run with web's rights."""
-        words = ("exec", "web", "python", "manage.py", *arguments)
+        printed = self.output("exec", "web", "python", "manage.py", *arguments)
+        return json.loads(printed.strip().rpartition("\n")[2])
+
+    def output(self, *words: str) -> str:
+        """The output of a command. Raises DevError if it fails."""
         done = self.run(*words)
         if not done.ok:
             raise _failed(words, done)
-        return json.loads(done.output.strip().rpartition("\n")[2])
+        return done.output
 
     def run(self, *words: str, timeout: float = 120) -> Result:
         """Run a command and return its result."""

@@ -74,7 +74,7 @@ def _answering(work: Callable[..., Any]) -> Callable[..., Any]:
         except DevError as error:
             lines = (f"{one.what}\n  {one.remedy}".rstrip() for one in error.problems)
             raise ToolError(masked("\n".join(lines))) from error
-        except (OSError, TimeoutError) as error:
+        except OSError as error:
             raise ToolError(masked(str(error))) from error
 
     return answer

@@ -176,10 +176,7 @@ class Tools:
         slow: list what took long instead.
         """
         chosen = "--slow" if slow else "--last"
-        done = self._dev.run("trace", _an_id(of) if of else chosen)
-        if not done.ok:
-            raise DevError(done.errors.strip())
-        return {"trace": done.output}
+        return {"trace": self._dev.output("trace", _an_id(of) if of else chosen)}
 
     def manage(self, command: list[str]) -> Any:
         """Run a command of manage.py that changes nothing.

@@ -66,7 +66,7 @@ class EnvironmentFile:
         """Set variables; an empty value removes one. The file is replaced, or not changed."""
         text = self.path.read_text(encoding="utf-8")
         for name, value in values.items():
-            old = re.compile(rf"^{name}=('[^']*'|\"[^\"]*\"|.*)\n?", re.MULTILINE)
+            old = dotenv.assignment(name)
             line = f"{name}={_quoted(name, value)}\n" if value else ""
             found = old.search(text)
             rest = old.sub("", text[found.end() :]) if found else ""

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..checkout import Checkout
 from ..errors import DevError
-from ..process import Result, capture
+from ..process import Result
 
 COMPOSE_FILE = "docker-compose.prod.yml"
 ENVIRONMENT_FILE = ".env.production"
@@ -51,7 +51,7 @@ class ProductionStack:
         """Run Compose, at most `timeout` seconds. Raises DevError if it fails.
 
         Args:
-            files: `given` and `into`, as for process.capture.
+            files: `given` and `into`, as for Checkout.run.
         """
         return self._run([*self.command, *arguments], timeout, **files)
 
@@ -62,12 +62,6 @@ class ProductionStack:
     def _run(self, command: list[str], timeout: float, **files: Any) -> Result:
         if not (self.checkout.root / self.environment_file).is_file():
             raise DevError(f"there is no {self.environment_file}", "create it: ./dev secrets")
-        done = capture(
-            command,
-            directory=self.checkout.root,
-            environment=self.checkout.variables,
-            timeout=timeout,
-            **files,
-        )
+        done = self.checkout.run(command, timeout=timeout, **files)
         done.must(f"`{' '.join(command)}` failed", done.errors.strip())
         return done

@@ -14,7 +14,7 @@ from compose_files import CHECKOUT
 from devtools import project_table
 from devtools.checkout import Checkout
 from devtools.declared import compose, variables
-from devtools.ecs import export, judge, rules, sizes, tasks
+from devtools.ecs import export, fargate, judge, tasks
 from devtools.ecs.target import Target
 from devtools.errors import DevError
 from devtools.interpreter import Local
@@ -117,7 +117,7 @@ def test_a_task_is_at_least_as_large_as_its_container(made, files):
         limits = files[compose.PRODUCTION].services[task.service]["deploy"]["resources"]["limits"]
         cpus = float(compose.with_defaults(str(limits["cpus"])))
         assert int(task.definition["cpu"]) >= cpus * 1024
-        assert int(task.definition["memory"]) >= sizes.mebibytes(limits["memory"])
+        assert int(task.definition["memory"]) >= fargate.mebibytes(limits["memory"])
 
 
 def test_the_architecture_is_that_of_the_image(made, contract, files):
@@ -150,19 +150,19 @@ def test_the_timeout_for_load_balancers_is_reported(made, contract):
     ],
 )
 def test_the_smallest_sufficient_size_is_used(cpus, memory, size):
-    assert sizes.smallest(cpus, memory) == size
+    assert fargate.smallest(cpus, memory) == size
 
 
 def test_a_request_above_the_largest_size_is_refused():
     with pytest.raises(ValueError, match="no size with 17 CPUs"):
-        sizes.smallest(17, 512)
+        fargate.smallest(17, 512)
 
 
 @pytest.mark.parametrize(
     ("text", "size"), [("512M", 512), ("1G", 1024), ("1gb", 1024), ("1.5g", 1536), ("1", 1)]
 )
 def test_memory_is_parsed_like_in_compose(text, size):
-    assert sizes.mebibytes(text) == size
+    assert fargate.mebibytes(text) == size
 
 
 # Rejected definitions
@@ -188,8 +188,8 @@ def broken(made, change) -> dict:
 )
 def test_what_works_with_docker_and_not_on_fargate_is_refused(made, said, changed):
     container = made["web"].container
-    assert rules.broken(container) == []
-    [found] = rules.broken({**container, **changed})
+    assert list(fargate.broken(container)) == []
+    [found] = fargate.broken({**container, **changed})
     assert said in found
 
 
