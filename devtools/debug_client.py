@@ -66,13 +66,11 @@ class Stop:
         body = self.session.request("stackTrace", threadId=self.thread, levels=levels)
         return body["stackFrames"]
 
-    def local_variables(self, frame: int | None = None) -> list[dict[str, Any]]:
-        """The local variables of this frame, or of another, as the protocol has them."""
-        scopes = self.session.request("scopes", frameId=frame or self.frame)["scopes"]
-        found = self.session.request(
-            "variables", variablesReference=scopes[0]["variablesReference"]
-        )
-        return found["variables"]
+    def local_variables(self, frame: int) -> list[dict[str, Any]]:
+        """The local variables of a frame of the thread, as the protocol has them."""
+        scopes = self.session.request("scopes", frameId=frame)["scopes"]
+        reference = scopes[0]["variablesReference"]
+        return self.session.request("variables", variablesReference=reference)["variables"]
 
 
 class Editor:

@@ -362,7 +362,7 @@ def _list_snapshots(run: Run, snapshots: Snapshots) -> int:
         size = megabytes(one.bytes)
         rows.append([one.name, size, when, one.branch, tenants, data, one.migrations])
     head, *lines = table(rows)
-    run.terminal.say(run.terminal.paint(head, "1"))
+    run.terminal.heading(head)
     for line in lines:
         run.terminal.say(line)
     return 0

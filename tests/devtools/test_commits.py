@@ -68,12 +68,6 @@ def test_a_foreign_hook_is_kept(repository, name):
     assert hook.read_text() == "#!/bin/sh\nmake lint\n"
 
 
-def test_without_a_repository_it_says_so(workspace):
-    done = workspace.dev("lint", "--install")
-    assert done.returncode == 1
-    assert "not a git repository" in done.stderr
-
-
 def test_what_can_be_fixed_is_fixed(tmp_path):
     own_hooks(tmp_path / ".pre-commit-config.yaml")
     (tmp_path / "bad.py").write_text("import os\nX = ( 1)\n")
