@@ -27,13 +27,13 @@ _CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_RO
 def _definitions(parser: argparse._ActionsContainer) -> None:
     from ..ecs import export
 
-    option(
+    parser.add_argument(
         "--definitions",
         type=Path,
         default=Path(export.DIRECTORY),
         metavar="DIR",
         help="what ./dev export ecs wrote (%(default)s)",
-    )(parser)
+    )
 
 
 @command(
@@ -59,14 +59,15 @@ def _definitions(parser: argparse._ActionsContainer) -> None:
             help='JSON, {"NAME": "value"}, to put below the prefix; others must exist',
         ),
         option("--certificate", default="", metavar="ARN", help="of the load balancer"),
-        *(
-            repeated(
-                name, metavar="ID", help=f"{what}; may be repeated; default: of the default VPC"
-            )
-            for name, what in (
-                ("--subnet", "a subnet"),
-                ("--security-group", "a security group"),
-            )
+        repeated(
+            "--subnet",
+            metavar="ID",
+            help="a subnet; may be repeated; default: of the default VPC",
+        ),
+        repeated(
+            "--security-group",
+            metavar="ID",
+            help="a security group; may be repeated; default: of the default VPC",
         ),
         repeated(
             "--tenant",

@@ -105,19 +105,21 @@ def _export_options(parser: argparse._ActionsContainer) -> None:
     from ..ecs.target import ARCHITECTURES, Target
 
     shown = Target.of(project_table.name(ROOT), "")
-    option(
+    parser.add_argument(
         "--output",
         default=export.DIRECTORY,
         metavar="DIR",
         help="output directory (%(default)s, which git ignores)",
-    )(parser)
-    flag("--check", help="write nothing; exit status 1 if DIR is outdated")(parser)
-    option(
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit status 1 if DIR is outdated"
+    )
+    parser.add_argument(
         "--image",
         default="",
         metavar="IMAGE",
         help=f"the image, with its version; {export.IMAGE} if that is set",
-    )(parser)
+    )
     for name, metavar, what in (
         ("family", "NAME", "prefix of the tasks' names"),
         ("region", "REGION", "region of the tasks, parameters and logs"),
@@ -128,13 +130,13 @@ def _export_options(parser: argparse._ActionsContainer) -> None:
     ):
         default = getattr(shown, name.replace("-", "_"))
         spelled = f"{what} (%(default)s)"
-        option(f"--{name}", default=default, metavar=metavar, help=spelled)(parser)
-    option(
+        parser.add_argument(f"--{name}", default=default, metavar=metavar, help=spelled)
+    parser.add_argument(
         "--architecture",
         choices=ARCHITECTURES,
         default=shown.architecture,
         help="processors that the image was built for (%(default)s)",
-    )(parser)
+    )
 
 
 @command(
