@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 from .readiness import wait_until
 
@@ -25,20 +25,26 @@ OF_THE_EDITOR = {"preLaunchTask", "postDebugTask", "presentation"}
 _VARIABLE = re.compile(r"\$\{env:(\w+)\}")
 
 
-class Connection(Protocol):
-    """Bytes to and from one debug port."""
+class Direct:
+    """Bytes to and from one debug port of this machine. Tests have one from inside a container."""
 
-    reader: IO[bytes]
-    writer: IO[bytes]
+    def __init__(self, host: str, port: int) -> None:
+        self._socket = socket.create_connection((host, port), timeout=60)
+        self._socket.settimeout(None)
+        self.reader: IO[bytes] = self._socket.makefile("rb")
+        self.writer: IO[bytes] = self._socket.makefile("wb")
 
     def cut(self) -> None:
         """Shut it down without a message; the reader then gets the end of its stream."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close it, after the reader has ended."""
-
-
-Dial = Callable[[str, int], Connection]
+        self.reader.close()
+        with contextlib.suppress(OSError):
+            self.writer.close()
+        self._socket.close()
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,7 @@ class Editor:
         self,
         configuration: Mapping[str, Any],
         folder: str,
-        dial: Dial,
+        dial: Callable[[str, int], Direct] = Direct,
         variables: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         text = json.dumps({k: v for k, v in configuration.items() if k not in OF_THE_EDITOR})
@@ -178,7 +184,7 @@ class Session:
     """One debugged process. Any thread may send requests."""
 
     editor: Editor
-    connection: Connection
+    connection: Direct
     parent: Session | None
     open: bool = True
     attached: bool = False
@@ -350,26 +356,3 @@ def read_message(reader: IO[bytes]) -> dict[str, Any] | None:
     if not length:
         return None
     return json.loads(reader.read(length))
-
-
-# Connections
-
-
-class Direct:
-    """A connection from this machine."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self._socket = socket.create_connection((host, port), timeout=60)
-        self._socket.settimeout(None)
-        self.reader: IO[bytes] = self._socket.makefile("rb")
-        self.writer: IO[bytes] = self._socket.makefile("wb")
-
-    def cut(self) -> None:
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        self.reader.close()
-        with contextlib.suppress(OSError):
-            self.writer.close()
-        self._socket.close()

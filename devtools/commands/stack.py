@@ -218,17 +218,14 @@ def serve(run: Run) -> int:
     began = time.monotonic()
     with _naming_missing_packages(run):
         changed = run.engine.serve(server, debug=debug, timeout=run.options.timeout)
-    if run.json:
-        port = run.engine.debug_port if debug else None
-        run.answer({"server": server, "changed": changed, "debug_port": port})
+    port = run.engine.debug_port if debug else None
+    run.answer({"server": server, "changed": changed, "debug_port": port})
     if not changed:
         run.terminal.mark(Mark.GOOD, f"{server} is already running")
         return 0
     run.terminal.mark(Mark.GOOD, f"{server} serves after {seconds(time.monotonic() - began)}")
     if debug:
-        run.terminal.say(
-            f"  attach an editor to localhost:{run.engine.debug_port}; edits reload the code"
-        )
+        run.terminal.say(f"  attach an editor to localhost:{port}; edits reload the code")
     until = run.engine.serves_until
     run.terminal.say(f"  until {until}; to keep it, put SERVER={server} in .env")
     return 0

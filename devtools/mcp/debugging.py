@@ -11,7 +11,7 @@ from typing import Any, Callable
 
 from .. import debuggers, environment, ports
 from ..checkout import Checkout
-from ..debug_client import Direct, Editor, Stop
+from ..debug_client import Editor, Stop
 from ..declared import jsonc
 from ..errors import DevError
 from ..process import Background, background
@@ -151,7 +151,7 @@ class Debugging:
     def _connect(self, name: str, host: str, port: int, breakpoints: Sequence[str]) -> None:
         configuration = _configuration(self._dev.checkout, name)
         connect = {"connect": {"host": host, "port": port}}
-        editor = Editor({**configuration, **connect}, str(self._dev.checkout.root), Direct)
+        editor = Editor({**configuration, **connect}, str(self._dev.checkout.root))
         self._break_at(editor, breakpoints)
         try:
             self._editor = editor.__enter__()
