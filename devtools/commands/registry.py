@@ -153,8 +153,8 @@ def _command(
     passes_on: str = "",
     answer: Any = None,
 ) -> Callable[[Work], Work]:
-    """Register a command. `passes_on` names the program that gets unknown arguments; with an
-    `answer`, the command takes --json."""
+    """Register a command with options of options.py. `passes_on` names the program that gets
+    unknown arguments; with an `answer`, the command takes --json."""
 
     def register(run: Work) -> Work:
         COMMANDS[name] = Command(name, group, summary, examples, run, options, passes_on, answer)
