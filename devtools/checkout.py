@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
-from . import dotenv, identity, ports
+from . import dotenv, identity, ports, texts
 from .devcontainer import inside
 from .errors import DevError
 from .process import Result, capture
@@ -119,11 +119,7 @@ class Checkout:
         """The facts stored under `subject`; empty if they cannot be read."""
         if self.identity.copied_from and not self.identity.recorded:
             return {}  # they are the other checkout's
-        try:
-            facts = json.loads((self._state / f"{subject}.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return facts if isinstance(facts, dict) else {}
+        return texts.json_object(texts.read(self._state / f"{subject}.json"))
 
     def forget(self, subject: str) -> None:
         """Delete the facts stored under `subject`."""

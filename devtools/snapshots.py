@@ -14,12 +14,13 @@ import contextlib
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import Any
 
+from . import texts
 from .checkout import Checkout
 from .database import MAINTENANCE, identifier, literal, query, run
 from .engines.base import Engine
@@ -238,8 +239,10 @@ class Snapshots:
             f"COMMENT ON DATABASE {database} IS {literal(json.dumps(facts))}",
         )
 
-    def _snapshot(self, database: str, size: int, comment: str, present: set[str]) -> Snapshot:
-        facts = _parsed(comment)
+    def _snapshot(
+        self, database: str, size: int, comment: str | None, present: set[str]
+    ) -> Snapshot:
+        facts = texts.json_object(comment or "")
         kept = facts.get("migrations")
         return Snapshot(
             name=database[len(self._database("")) :],
@@ -357,11 +360,3 @@ def _branch(checkout: Checkout) -> str:
     with contextlib.suppress(DevError):  # git is missing
         return git(checkout, "branch", "--show-current", fails=True)
     return ""
-
-
-def _parsed(comment: str | None) -> Mapping[str, Any]:
-    try:
-        facts = json.loads(comment or "{}")
-    except ValueError:
-        return {}
-    return facts if isinstance(facts, dict) else {}

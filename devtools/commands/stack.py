@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from .. import texts
 from ..environment import not_installed
 from ..errors import FAILED, DevError
 from ..readiness import INTERVAL
@@ -169,19 +170,11 @@ class _LogObjects(Terminal):
     def say(self, text: str = "") -> None:
         service, _, line = text.partition("|")
         found: dict[str, object] = {"service": _REPLICA.sub("", service.strip())}
-        if entry := _entry(line.strip()):
+        if entry := texts.json_object(line):
             found["entry"] = entry
         else:
             found["text"] = line[1:]
         super().say(json.dumps(found))
-
-
-def _entry(text: str) -> dict[str, object]:
-    with contextlib.suppress(ValueError):
-        found = json.loads(text)
-        if isinstance(found, dict):
-            return found
-    return {}
 
 
 @command(
