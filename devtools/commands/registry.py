@@ -149,15 +149,17 @@ def _command(
     name: str,
     summary: str,
     *examples: str,
-    options: Sequence[Option] = (),
+    options: Sequence[Option] | Option = (),
     passes_on: str = "",
     answer: Any = None,
 ) -> Callable[[Work], Work]:
     """Register a command with options of options.py. `passes_on` names the program that gets
     unknown arguments; with an `answer`, the command takes --json."""
+    # Until 0.3.0 also one function that fills the parser, as products wrote them for 0.1.0.
+    listed = [options] if callable(options) else options
 
     def register(run: Work) -> Work:
-        COMMANDS[name] = Command(name, group, summary, examples, run, options, passes_on, answer)
+        COMMANDS[name] = Command(name, group, summary, examples, run, listed, passes_on, answer)
         return run
 
     return register

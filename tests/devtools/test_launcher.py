@@ -181,11 +181,15 @@ from devtools.commands.registry import group
 command = group("Of the shop", "./dev greet")
 
 
-@command("greet", "say hello", "./dev greet")
+def older_options(parser):
+    parser.add_argument("--name", default="you")
+
+
+@command("greet", "say hello", "./dev greet", options=older_options)
 def greet(run):
-    run.terminal.say("hello")
+    run.terminal.say(f"hello, {run.options.name}")
     return 0
 """,
     )
-    assert workspace.dev("greet").stdout == "hello\n"
+    assert workspace.dev("greet", "--name", "Ann").stdout == "hello, Ann\n"
     assert "Of the shop" in workspace.dev("help").stdout
