@@ -6,6 +6,7 @@ import shlex
 
 from .. import health, processes
 from ..declared.local_stack import Service
+from ..process import capture
 from ..services import WEB, WORKER
 from ..supervision import leftovers
 from .stack import Program, Stack
@@ -52,7 +53,10 @@ def _ready(stack: Stack, service: Service, since: float) -> bool:
     if not _shows_itself(stack, service, since):
         return False
     check = stack.filled(service.health_check)
-    return not check or stack.run(service, "sh", "-c", check).ok
+    if not check:
+        return True
+    environment = stack.environment(service)
+    return capture(["sh", "-c", check], directory=stack.backend, environment=environment).ok
 
 
 def _shows_itself(stack: Stack, service: Service, since: float) -> bool:

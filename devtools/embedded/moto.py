@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from .. import emulators, ports
-from ..declared.local_stack import Service
 from ..errors import DevError
 from ..services import AWS, COGNITO, EMULATORS
 from .stack import Program, Stack
@@ -15,36 +14,28 @@ from .stack import Program, Stack
 PROGRAM = "init-scripts/aws/emulator.py"
 
 
-class Moto:
-    """Defines how the server is started. It seeds itself, and repeats what was changed."""
+def program(stack: Stack) -> Program:
+    """The server as a process, with the variables of both containers.
 
-    def __init__(self, stack: Stack) -> None:
-        self.stack = stack
-        self.service = stack.declaration.services[AWS]
+    It seeds itself, and repeats what was changed.
+    """
+    service = stack.declaration.services[AWS]
+    cognito = stack.declaration.hosted.get(COGNITO)
+    variables = {**service.environment, **(cognito.environment if cognito else {})}
+    both = replace(service, declaration={**service.declaration, "environment": variables})
+    port = stack.ports[AWS]
+    path = stack.checkout.root / PROGRAM
+    command = [str(stack.python), str(path), "--host", ports.LOOPBACK, "--port", str(port)]
+    command += ["--changes", str(stack.places.data / "aws.jsonl")]
+    address = (ports.LOOPBACK, port, EMULATORS[COGNITO])
 
-    def program(self) -> Program:
-        """The server as a process, with the variables of its container."""
-        port = self.stack.ports[AWS]
-        address = (ports.LOOPBACK, port, EMULATORS[COGNITO])
-        program = self.stack.checkout.root / PROGRAM
-        command = [str(self.stack.python), str(program)]
-        command += ["--host", ports.LOOPBACK, "--port", str(port)]
-        command += ["--changes", str(self.stack.places.data / "aws.jsonl")]
-        return Program(
-            self.service,
-            self.stack.script(self._declared(), Path("/"), shlex.join(command)),
-            ready=lambda _: emulators.state(*address) == emulators.FILLED,
-            prepare=lambda: _must_exist(program),
-        )
+    def prepare() -> None:
+        if not path.exists():  # reported here, not by a crash later
+            raise DevError(f"{PROGRAM} is missing", f"git checkout HEAD {PROGRAM}")
 
-    def _declared(self) -> Service:
-        cognito = self.stack.declaration.hosted.get(COGNITO)
-        variables = {**self.service.environment, **(cognito.environment if cognito else {})}
-        return replace(
-            self.service, declaration={**self.service.declaration, "environment": variables}
-        )
-
-
-def _must_exist(program: Path) -> None:
-    if not program.exists():  # reported here, not by a crash later
-        raise DevError(f"{PROGRAM} is missing", f"git checkout HEAD {PROGRAM}")
+    return Program(
+        service,
+        stack.script(both, Path("/"), shlex.join(command)),
+        ready=lambda _: emulators.state(*address) == emulators.FILLED,
+        prepare=prepare,
+    )

@@ -59,14 +59,15 @@ class Postgres:
         self._places = stack.places
         self._socket = stack.places.sockets / f"db{suffix}"
         cluster = stack.place(self.service.volumes[_CLUSTER])
-        self._cluster = cluster.with_name(f"{cluster.name}{suffix}")
+        # The data directory, which may not exist yet.
+        self.cluster = cluster.with_name(f"{cluster.name}{suffix}")
         self._copies = stack.places.outside / f"programs{suffix}"
         # The mark of an upgrade of the cluster that is not complete.
         self.incomplete = cluster.with_name(INCOMPLETE)
         self.scripts = stack.place(self.service.volumes[_SCRIPTS])
         if programs:
             self.programs = programs
-        self._passwords = self._cluster.with_suffix(".pass")
+        self._passwords = self.cluster.with_suffix(".pass")
 
     def program(self) -> Program:
         """The server as a process."""
@@ -100,11 +101,6 @@ class Postgres:
         return postgres_programs.version(self.programs)
 
     @property
-    def cluster(self) -> Path:
-        """The data directory, which may not exist yet."""
-        return self._cluster
-
-    @property
     def written(self) -> int:
         """The major version that wrote the cluster; 0 if there is none."""
         try:
@@ -132,9 +128,9 @@ class Postgres:
             self._places.make_outside()
         if not self._usable_programs.exists():
             self._copy_programs()
-        if self._cluster.is_symlink() and not self._places.leads_outside(self._cluster):
-            self._cluster.unlink()
-        if self._home != self._cluster and not self._cluster.is_symlink():
+        if self.cluster.is_symlink() and not self._places.leads_outside(self.cluster):
+            self.cluster.unlink()
+        if self._home != self.cluster and not self.cluster.is_symlink():
             self._move_out()
         self._socket.mkdir(mode=0o700, exist_ok=True)
         self._account.own(self._socket)
@@ -200,13 +196,13 @@ class Postgres:
     @cached_property
     def _home(self) -> Path:
         """The cluster's parent: in the checkout, or outside if the account cannot read that."""
-        outside = self._places.outside / self._cluster.name
-        if self._places.leads_outside(self._cluster):
-            return self._cluster.resolve()
-        if outside.exists() and not self._cluster.exists():  # `.dev` was deleted
+        outside = self._places.outside / self.cluster.name
+        if self._places.leads_outside(self.cluster):
+            return self.cluster.resolve()
+        if outside.exists() and not self.cluster.exists():  # `.dev` was deleted
             return outside
-        if self._account.reaches(self.stack.checkout, self._cluster.parent):
-            return self._cluster
+        if self._account.reaches(self.stack.checkout, self.cluster.parent):
+            return self.cluster
         return outside
 
     @property
@@ -220,16 +216,16 @@ class Postgres:
         """Whether it was copied while a server used it: such a copy is inconsistent."""
         # https://www.postgresql.org/docs/18/storage-file-layout.html
         try:
-            _, original, *_ = (self._cluster / "postmaster.pid").read_text().split("\n")
+            _, original, *_ = (self.cluster / "postmaster.pid").read_text().split("\n")
             # A cluster that was moved leaves none at its old path.
-            return Path(original).is_dir() and not self._cluster.samefile(original)
+            return Path(original).is_dir() and not self.cluster.samefile(original)
         except (OSError, ValueError):
             return False
 
     def _move_out(self) -> None:
-        if self._cluster.exists():
-            shutil.move(str(self._cluster), self._home)
-        self._cluster.symlink_to(self._home)
+        if self.cluster.exists():
+            shutil.move(str(self.cluster), self._home)
+        self.cluster.symlink_to(self._home)
 
     # The cluster
 
@@ -289,18 +285,18 @@ class Postgres:
         """Give the cluster the path `new`, beside its own."""
         self._passwords.unlink(missing_ok=True)  # `prepare` writes that of the new path
         home = self._home
-        if home == self._cluster:
+        if home == self.cluster:
             home.rename(new)
             return
         home.rename(home.with_name(new.name))
-        self._cluster.unlink()
+        self.cluster.unlink()
         new.symlink_to(home.with_name(new.name))
 
     def delete(self) -> None:
         """Delete the cluster, if there is one."""
         shutil.rmtree(self._home, ignore_errors=True)
-        if self._cluster.is_symlink():
-            self._cluster.unlink()
+        if self.cluster.is_symlink():
+            self.cluster.unlink()
         self._passwords.unlink(missing_ok=True)
 
     def _write_access(self) -> None:
@@ -348,25 +344,15 @@ class Postgres:
             number = int(lock.read_text().split("\n", 1)[0])
         except (OSError, ValueError):
             return
-        if not self._serves(number):
-            lock.unlink(missing_ok=True)
-
-    def _serves(self, process: int) -> bool:
-        """Whether `process` is a server of this cluster, as far as that can be determined."""
         # A server's working directory is its cluster.
-        return processes.directory(process) == self._home.resolve()
+        if processes.directory(number) != self._home.resolve():
+            lock.unlink(missing_ok=True)
 
     # Running its programs
 
     def _server(self, cluster: Path, *options: str) -> list[str]:
-        program = [
-            str(self._usable_programs / "postgres"),
-            "-D",
-            str(cluster),
-            "-k",
-            str(self._socket),
-        ]
-        return [*self._account.prefix, *program, *options]
+        program = (str(self._usable_programs / "postgres"), "-D", str(cluster))
+        return [*self._account.prefix, *program, "-k", str(self._socket), *options]
 
     def _answers(self, host: str, port: str) -> bool:
         options = ("--quiet", "--timeout", "1", "--host", host, "--port", port)

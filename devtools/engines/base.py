@@ -112,9 +112,9 @@ class Engine(ABC):
     def data(self) -> list[str]:
         """The names of the items in `remains` with data that cannot be recreated."""
 
-    @abstractmethod
     def clean(self) -> None:
-        """Delete everything in `remains`."""
+        """Delete everything in `remains`; not asked of an engine where that is unknown."""
+        raise NotImplementedError
 
     def clusters(self, programs: Path | None) -> Clusters:
         """The clusters of the stopped database, for an upgrade.
@@ -157,13 +157,16 @@ class Engine(ABC):
             environment={**self.checkout.variables, **environment},
         )
 
-    @abstractmethod
     def memory(self) -> int:
-        """The memory that the running stack uses, in bytes."""
+        """The memory that the running stack uses, in bytes; not asked in a dev container."""
+        raise NotImplementedError
 
-    @abstractmethod
     def copy_files_to(self, other: Checkout) -> None:
-        """Copy what the services stored, without database and cache, to `other` on this engine."""
+        """Copy what the services stored, without database and cache, to `other` on this engine.
+
+        Not asked in a dev container, where no other checkout is.
+        """
+        raise NotImplementedError
 
     def in_database(
         self,
@@ -187,6 +190,10 @@ class Engine(ABC):
             given=given,
             into=into,
         )
+
+    def _in_backend(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
+        """Run `command` in the folder `backend` on this terminal; return its exit status."""
+        return hand_over(command, directory=self.checkout.root / "backend", environment=environment)
 
     def _tenant_names(self) -> list[str]:
         """The active tenants; none if the database does not answer."""
@@ -251,9 +258,9 @@ class Engine(ABC):
         """Install a Python for ./dev's own scripts; show progress on `terminal`."""
         return Local(environment.ensure(self.checkout, terminal))
 
+    @abstractmethod
     def empty_cache(self) -> None:
         """Delete everything in the application's cache, including sessions."""
-        raise DevError(f"the {self.name} engine cannot access the cache")
 
     @abstractmethod
     def test(self, arguments: Sequence[str], *, build: bool) -> int:
@@ -276,12 +283,12 @@ class Engine(ABC):
         """The variables in Compose files that ./dev set, not the user."""
         return MappingProxyType({})
 
+    @abstractmethod
     def ask(self, service: str, command: Sequence[str]) -> Result | None:
         """Run `command` in backend with the variables of the running `service`; return its result.
 
         None if the service is not running. Raises DevError if that is unknown.
         """
-        raise DevError("this engine cannot run a command as a service")
 
 
 def has_terminal() -> bool:

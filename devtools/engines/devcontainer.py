@@ -28,13 +28,12 @@ from .. import (
     texts,
 )
 from ..checkout import Checkout
-from ..debuggers import Debugger
 from ..declared import local_stack
 from ..declared.local_stack import Declaration, Service
 from ..errors import DevError, NoAnswer
 from ..interpolation import fill_in
 from ..nearest import must_be_known
-from ..process import Result, capture, hand_over
+from ..process import Result, capture
 from ..readiness import Verdict
 from ..services import CACHE, DATABASE, EMULATORS, RELEASE, TESTS, WEB
 from ..status import ServiceStatus, StackStatus
@@ -93,6 +92,8 @@ class DevContainerEngine(Engine):
     def status(self) -> StackStatus:
         state = self._state()
         found = health.ask(self._port)
+        # Of web alone: a debugger in another container would take our connection for an editor.
+        debug_port = self._choice.debug_port
         return StackStatus(
             engine=self.name,
             project=self.checkout.root.name,
@@ -103,7 +104,7 @@ class DevContainerEngine(Engine):
                 self._tenant_names(), self._host, self._port, self.checkout.variables
             ),
             reload=self._choice.reload,
-            debuggers=self._debuggers(),
+            debuggers={WEB: debuggers.look(debug_port)} if debug_port else {},
         )
 
     def logs(self, services: Sequence[str], *, follow: bool, tail: int | None) -> int:
@@ -135,9 +136,6 @@ class DevContainerEngine(Engine):
     def data(self) -> list[str]:
         _outside("the stack cannot be stopped, because it includes this container", "./dev down")
 
-    def clean(self) -> None:
-        _outside("the stack cannot be deleted, because it includes this container", "./dev clean")
-
     # Commands inside it
 
     def manage(self, arguments: Sequence[str], *, writes_code: bool = False) -> int:
@@ -151,17 +149,21 @@ class DevContainerEngine(Engine):
 
     def execute(self, service: str, command: Sequence[str]) -> int:
         self._only_here([service], "nothing can be run in {}", "./dev exec {} COMMAND")
-        return self._hand_over(command, os.environ)
+        return self._in_backend(command, os.environ)
 
     def _as_superuser(self, *options: str) -> tuple[Sequence[str], Mapping[str, str]]:
         self._must_reach(DATABASE)
-        return (), self._superuser()
-
-    def memory(self) -> int:
-        _outside("containers are not visible", "./dev worktree list")
-
-    def copy_files_to(self, other: Checkout) -> None:
-        _outside("files of other stacks are not here", "./dev worktree add BRANCH")
+        settings = self._settings(self._declared.services[DATABASE])
+        host, port = self._address(DATABASE)
+        environment = {
+            **os.environ,
+            "PGHOST": host,
+            "PGPORT": str(port),
+            "PGUSER": settings["POSTGRES_USER"],
+            "PGPASSWORD": settings["POSTGRES_PASSWORD"],
+            "PGDATABASE": settings["POSTGRES_DB"],
+        }
+        return (), environment
 
     def empty_cache(self) -> None:
         self._must_reach(CACHE)
@@ -182,7 +184,7 @@ class DevContainerEngine(Engine):
     def ask(self, service: str, command: Sequence[str]) -> Result | None:
         self._only_here([service], "{} cannot be asked", "./dev env --service {}")
         place = self.checkout.root / "backend"
-        return capture(list(command), directory=place, environment=self.checkout.variables)
+        return capture(command, directory=place, environment=self.checkout.variables)
 
     def _install(self) -> bool:
         """Install the locked packages that this container lacks; return whether there were any."""
@@ -330,14 +332,6 @@ class DevContainerEngine(Engine):
         word = "heard from" if healthy else "silent"
         return ServiceStatus.since_epoch(name, word, healthy, 0)
 
-    def _debuggers(self) -> dict[str, Debugger]:
-        found = {}
-        if port := self._choice.debug_port:
-            found[WEB] = debuggers.look(port)
-        # In another container we only see whether its port is open, and must not connect to a
-        # debugger's port: it would take the connection for an editor.
-        return found
-
     @property
     def _host(self) -> str:
         return addresses.host(self.checkout.root, self.checkout.variables.get("STACK_NAME", ""))
@@ -346,7 +340,7 @@ class DevContainerEngine(Engine):
 
     def _run(self, name: str, *command: str) -> int:
         service = {**self._declared.services, **self._declared.extra}[name]
-        return self._hand_over(command, {**os.environ, **self._settings(service)})
+        return self._in_backend(command, {**os.environ, **self._settings(service)})
 
     def _settings(self, service: Service) -> dict[str, str]:
         """The variables of a container of `service`."""
@@ -359,23 +353,6 @@ class DevContainerEngine(Engine):
             values["EXPORT_ROOT"] = str(self.checkout.state / "exports")
         # Only for this process: web uses the debugger's port.
         return {**values, debuggers.PORT_VARIABLE: "", debuggers.RELOAD_VARIABLE: ""}
-
-    def _superuser(self) -> Mapping[str, str]:
-        """The variables for psql to log in as the database's superuser."""
-        settings = self._settings(self._declared.services[DATABASE])
-        host, port = self._address(DATABASE)
-        return {
-            **os.environ,
-            "PGHOST": host,
-            "PGPORT": str(port),
-            "PGUSER": settings["POSTGRES_USER"],
-            "PGPASSWORD": settings["POSTGRES_PASSWORD"],
-            "PGDATABASE": settings["POSTGRES_DB"],
-        }
-
-    def _hand_over(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
-        place = self.checkout.root / "backend"
-        return hand_over(command, directory=place, environment=environment)
 
 
 def _not_ready(name: str, state: str) -> DevError:

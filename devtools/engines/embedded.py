@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Callable
 
 from .. import (
     cache,
@@ -22,18 +23,16 @@ from .. import (
 from ..checkout import Checkout
 from ..declared import local_stack
 from ..declared.local_stack import Declaration, Service
-from ..embedded import application, port_choice, report, runner
+from ..embedded import application, moto, port_choice, report, runner, valkey
 from ..embedded.clusters import DirectoryClusters
-from ..embedded.moto import Moto
 from ..embedded.places import Places
 from ..embedded.postgres import KEPT, Postgres
 from ..embedded.runner import Runner
 from ..embedded.stack import Program, Stack
-from ..embedded.valkey import Valkey
 from ..errors import DevError, Problem
 from ..nearest import must_be_known
 from ..preflight import disk_space, files
-from ..process import Result, hand_over
+from ..process import Result, capture
 from ..services import AWS, CACHE, DATABASE, RELEASE, TESTS, WEB
 from ..status import StackStatus
 from ..supervision import leftovers, web
@@ -41,10 +40,10 @@ from ..terminal import Mark, Terminal
 from .base import Engine, runs_once
 
 # The services that are not built from this checkout's code, and their replacements.
-STAND_INS: Mapping[str, type[Postgres | Valkey | Moto]] = {
-    DATABASE: Postgres,
-    CACHE: Valkey,
-    AWS: Moto,
+STAND_INS: Mapping[str, Callable[[Stack], Program]] = {
+    DATABASE: lambda stack: Postgres(stack).program(),
+    CACHE: valkey.program,
+    AWS: moto.program,
 }
 
 # Logged by the release as its last line.
@@ -207,10 +206,8 @@ class EmbeddedEngine(Engine):
 
     def shell(self, arguments: Sequence[str]) -> int:
         self._must_run(WEB)
-        stack = self._present()
         command = ["python", "manage.py", "shell", *arguments]
-        variables = stack.environment(stack.declaration.services[WEB])
-        return self._start_here(stack, command, variables)
+        return self._in_backend(command, self.variables_of(WEB))
 
     def execute(self, service: str, command: Sequence[str]) -> int:
         declared = self._declared()
@@ -222,7 +219,7 @@ class EmbeddedEngine(Engine):
         variables = stack.environment_as_started(name)
         if name == DATABASE:
             variables.update(Postgres(stack).superuser_environment)
-        return self._start_here(stack, command, variables)
+        return self._in_backend(command, variables)
 
     def _as_superuser(self, *options: str) -> tuple[Sequence[str], Mapping[str, str]]:
         self._must_run(DATABASE)
@@ -285,7 +282,8 @@ class EmbeddedEngine(Engine):
         states = self.runner.states
         if service not in states or not states[service].running:
             return None
-        return self._present().run_as_started(service, *command)
+        environment = self._present().environment_as_started(service)
+        return capture(command, directory=self.checkout.root / "backend", environment=environment)
 
     # Before a start
 
@@ -344,7 +342,7 @@ class EmbeddedEngine(Engine):
         programs = {}
         for name, service in stack.declaration.services.items():
             if name in STAND_INS:
-                programs[name] = STAND_INS[name](stack).program()
+                programs[name] = STAND_INS[name](stack)
             elif service.built:
                 programs[name] = application.program(stack, service, installed)
             else:
@@ -428,7 +426,7 @@ class EmbeddedEngine(Engine):
             stack = self.started(lambda: self._with_what_it_needs(declared, service))
             stack.make_places(service)
         command = command or [*service.command, *arguments]
-        return self._start_here(stack, command, {**stack.environment(service), **given})
+        return self._in_backend(command, {**stack.environment(service), **given})
 
     def _with_what_it_needs(self, declared: Declaration, service: Service) -> Stack:
         """The stack, with the long-running dependencies of `service` started."""
@@ -450,11 +448,6 @@ class EmbeddedEngine(Engine):
         """The environment of a command that runs as the service `name`."""
         stack = self._present()
         return stack.environment(stack.declaration.services[name])
-
-    def _start_here(
-        self, stack: Stack, command: Sequence[str], variables: Mapping[str, str]
-    ) -> int:
-        return hand_over(command, directory=stack.backend, environment=variables)
 
     def _known(self, declared: Declaration, services: Sequence[str]) -> list[str]:
         names = [local_stack.HOSTED.get(name, name) for name in services]

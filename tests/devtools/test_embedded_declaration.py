@@ -125,7 +125,7 @@ def test_all_of_aws_is_one_process_here(tmp_path, stack):
     # For browsers, on the automatically chosen port.
     assert web["AWS_S3_PUBLIC_ENDPOINT_URL"] == "http://localhost:14566"
     assert "cognito" not in stack.declaration.long_running
-    script = STAND_INS["localstack"](stack).program().script
+    script = STAND_INS["localstack"](stack).script
     assert "export MOTO_COGNITO_IDP_USER_POOL_ID_STRATEGY=HASH" in script
     assert "--host 127.0.0.1 --port 14566" in script
 
