@@ -12,6 +12,7 @@ from typing import Callable, NamedTuple
 from . import ports
 from .checkout import Checkout
 from .errors import DevError, Problem
+from .terminal import Mark, Terminal
 
 # The choices of each engine, and the ports of the embedded engine's last start, by service.
 COMPOSE = "ports"
@@ -51,11 +52,11 @@ def replace(
     taken: Sequence[Wanted],
     others: Iterable[int],
     free: Callable[[int, str], bool],
-    say: Callable[[str], None],
+    terminal: Terminal,
     *,
     holder: Callable[[int], str] = ports.holder,
 ) -> dict[Wanted, int]:
-    """Choose a `free` port, not in `others`, for each of `taken`; remember and `say` it.
+    """Choose a `free` port, not in `others`, for each of `taken`; remember and print it.
 
     Raises DevError if one must not change, because it was chosen explicitly.
     """
@@ -67,10 +68,8 @@ def replace(
     for port in taken:
         number = ports.next_free(port.number, {*avoid, *found.values()}, port.host, free)
         found[port] = number
-        say(
-            f"{port.service} gets port {number} ({port.variable}): "
-            f"{port.number} is taken by {holder(port.number)}"
-        )
+        why = f"{port.number} is taken by {holder(port.number)}"
+        terminal.mark(Mark.WARNING, f"{port.service} gets port {number} ({port.variable}): {why}")
     if found:
         remember(checkout, subject, {port.variable: number for port, number in found.items()})
     return found

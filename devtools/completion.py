@@ -14,7 +14,6 @@ from typing import Callable
 from . import texts
 from .checkout import ROOT
 
-SHELLS = ("bash", "zsh", "fish")
 WORDS = "words"
 
 # Run only a launcher like this one: another project may have a `dev` too.
@@ -60,12 +59,8 @@ end
 complete -c dev -f -a '(__dev_completion)'
 """
 
-_SCRIPTS = dict(zip(SHELLS, (_BASH, _ZSH, _FISH)))
-
-
-def script(shell: str) -> str:
-    """The completion script for a shell."""
-    return _SCRIPTS[shell]
+# The script of each shell.
+SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 
 
 def candidates(
@@ -153,7 +148,4 @@ def _values_of(action: argparse.Action) -> list[tuple[str, str]]:
 
 def _takes_value(parser: argparse.ArgumentParser, word: str) -> bool:
     """Whether the word after the option `word` is its value."""
-    return any(
-        word in action.option_strings and action.nargs != 0 and action.option_strings
-        for action in parser._actions
-    )
+    return any(word in action.option_strings and action.nargs != 0 for action in parser._actions)

@@ -20,7 +20,7 @@ def query(engine: Engine, *statements: str, database: str = "", timeout: float =
     All run in one session, each in a separate transaction. Raises DevError with PostgreSQL's
     message at the first that fails.
     """
-    arguments = [word for statement in statements for word in ("--command", statement)]
+    arguments = [f"--command={statement}" for statement in statements]
     return _psql(engine, arguments, database, timeout)
 
 
@@ -30,14 +30,10 @@ def run(engine: Engine, script: str, *, database: str, timeout: float) -> None:
 
 
 def _psql(
-    engine: Engine,
-    arguments: Sequence[str],
-    database: str,
-    timeout: float,
-    given: str = "",
+    engine: Engine, arguments: Sequence[str], database: str, timeout: float, given: str = ""
 ) -> list[str]:
     if database:
-        arguments = ["--dbname", database, *arguments]
+        arguments = [f"--dbname={database}", *arguments]
     done = engine.in_database(_PSQL, *arguments, timeout=timeout, given=given)
     if not done.ok:
         remedy = "./dev status   ./dev logs db"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from .clusters import Clusters
+from .clusters import Clusters, Found
 from .errors import DevError
 from .terminal import Terminal
 
@@ -53,24 +53,26 @@ def upgrade(clusters: Clusters, terminal: Terminal) -> dict[str, Any] | None:
 
 def go_back(clusters: Clusters) -> int:
     """Make the kept cluster the one in use; return its version. Raises DevError without one."""
-    kept = clusters.look().kept
-    if not kept:
-        raise DevError(f"nothing is kept: there is no {clusters.kept_place}")
+    kept = _must_keep(clusters).kept
     clusters.put_back()
     return kept
 
 
 def forget(clusters: Clusters) -> None:
     """Delete the kept cluster. Raises DevError unless the upgrade is complete."""
-    found = clusters.look()
-    if not found.kept:
-        raise DevError(f"nothing is kept: there is no {clusters.kept_place}")
-    if found.incomplete:
+    if _must_keep(clusters).incomplete:
         raise DevError(
             f"the upgrade is not complete, and {clusters.kept_place} is the only copy",
             "./dev upgrade-db",
         )
     clusters.forget()
+
+
+def _must_keep(clusters: Clusters) -> Found:
+    found = clusters.look()
+    if not found.kept:
+        raise DevError(f"nothing is kept: there is no {clusters.kept_place}")
+    return found
 
 
 def _rows(text: str) -> set[tuple[str, ...]]:

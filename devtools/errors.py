@@ -20,10 +20,11 @@ class Problem:
 class DevError(Exception):
     """A command cannot continue. Carries one or more problems and the exit status."""
 
-    def __init__(self, what: str, remedy: str = "", exit_status: int = FAILED) -> None:
+    exit_status = FAILED
+
+    def __init__(self, what: str, remedy: str = "") -> None:
         super().__init__(what)
-        self.problems: list[Problem] = [Problem(what, remedy)]
-        self.exit_status = exit_status
+        self.problems = [Problem(what, remedy)]
 
     @classmethod
     def of(cls, problems: Iterable[Problem]) -> DevError:
@@ -45,5 +46,4 @@ class PortLost(DevError):
 class UsageError(DevError):
     """The command line is invalid."""
 
-    def __init__(self, what: str, remedy: str = "") -> None:
-        super().__init__(what, remedy, exit_status=USAGE)
+    exit_status = USAGE

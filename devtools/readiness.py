@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Callable, NamedTuple, TypeVar
 
 from .errors import DevError
-from .terminal import Mark, Terminal
+from .terminal import Board, Mark, Terminal
 
 INTERVAL = 0.25
 # For cheap checks.
@@ -41,7 +41,7 @@ def follow(
     as long while the others wait, raises the error that `explain` returns for its
     name and state. `look` and `arrived` may raise. On Ctrl-C it prints the states and re-raises.
     """
-    board = terminal.board(names)
+    board = Board(terminal, names)
     # Each service's mark, and when it got that.
     marked = dict.fromkeys(names, (Mark.WAITING, 0.0))
     try:

@@ -89,10 +89,6 @@ class Terminal:
             raise
         step.end(Mark.GOOD)
 
-    def board(self, names: Sequence[str]) -> Board:
-        """A table of services that start together, one line each."""
-        return Board(self, names)
-
     def rewrite(self, lines: Sequence[str], over: int) -> None:
         """On a live terminal: print `lines` over the `over` lines printed last."""
         up = f"\x1b[{over}A" if over else ""

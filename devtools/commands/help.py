@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..checkout import Checkout
-from ..completion import SHELLS, WORDS, candidates, script
+from ..completion import SCRIPTS, WORDS, candidates
 from ..errors import FAILED
 from ..nearest import must_be_known
 from . import shapes
@@ -75,7 +75,7 @@ def _agreed(run: Run, what: str) -> bool:
     options=[
         option(
             "shell",
-            choices=[*SHELLS, WORDS],
+            choices=[*SCRIPTS, WORDS],
             help=f"the shell to print a script for; {WORDS}: completions, for the scripts",
         ),
         option("words", nargs="...", help=argparse.SUPPRESS),
@@ -84,7 +84,7 @@ def _agreed(run: Run, what: str) -> bool:
 def completion(run: Run) -> int:
     options = run.options
     if options.shell != WORDS:
-        run.terminal.say(script(options.shell).rstrip())
+        run.terminal.say(SCRIPTS[options.shell].rstrip())
         return 0
     summaries = {name: one.summary for name, one in COMMANDS.items()}
     found = candidates(

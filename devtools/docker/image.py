@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 from collections import deque
-from collections.abc import Iterator
 from pathlib import Path
 
 from ..checkout import Checkout
@@ -137,19 +136,15 @@ def fingerprint(project: Project, service: Service) -> str:
     build = service.declaration["build"]
     context = Path(build["context"])
     digest = hashlib.sha256(json.dumps(build, sort_keys=True).encode())
-    for path in _inputs(project, context, context / build.get("dockerfile", "Dockerfile")):
+    dockerfile = context / build.get("dockerfile", "Dockerfile")
+    ignored = (context / ".dockerignore", Path(f"{dockerfile}.dockerignore"))
+    # The code is mounted, not copied, so only installed files make an image outdated.
+    locks = sorted((project.checkout.root / "requirements").glob("*.txt"))
+    for path in (dockerfile, *ignored, *locks):
         digest.update(str(path).encode() + b"\0")
         if path.is_file():
             digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-def _inputs(project: Project, context: Path, dockerfile: Path) -> Iterator[Path]:
-    # The code is mounted, not copied, so only installed files make an image outdated.
-    yield dockerfile
-    yield context / ".dockerignore"
-    yield Path(f"{dockerfile}.dockerignore")
-    yield from sorted((project.checkout.root / "requirements").glob("*.txt"))
 
 
 def _record(project: Project, service: Service, image_id: str) -> dict[str, str]:

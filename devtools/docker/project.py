@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import chosen_ports, ports, project_table
@@ -76,6 +75,15 @@ class Service:
         return container.healthy
 
     @property
+    def digest(self) -> str:
+        """A digest of the declaration: changes when its container must be recreated.
+
+        Compose also has a hash, but for services with an `env_file`, `docker compose config --hash`
+        does not print the one that Compose compares.
+        """
+        return hashlib.sha256(json.dumps(self.declaration, sort_keys=True).encode()).hexdigest()
+
+    @property
     def published(self) -> list[PublishedPort]:
         """Its ports on this machine."""
         return [
@@ -125,7 +133,6 @@ class Container:
 
     @property
     def is_dev_container(self) -> bool:
-        """Whether it is a dev container."""
         return self.running and ".devcontainer/" in self.files
 
     @property
@@ -162,13 +169,14 @@ class Project:
     @property
     def warnings(self) -> list[Problem]:
         """Compose's warnings about its files; warnings about `.env` are separate, with lines."""
+        # Of unset variables in `.env`.
         known = " ".join(problem.what for problem in self.checkout.dotenv.warnings)
         found = dict.fromkeys(_WARNING.findall(self._configured.errors))
         texts = [text.replace('\\"', '"') for text in found]
         return [
             Problem(f"docker compose warns: {text}", "docker compose config --quiet   repeats it")
             for text in texts
-            if not _is_known(text, known)
+            if not ((unset := _UNSET.match(text)) and f"`${unset[1]}`" in known)
         ]
 
     @property
@@ -217,14 +225,6 @@ class Project:
             for target, variable in map(port_variable, declaration.get("ports") or ())
             if variable
         }
-
-    def digest(self, service: Service) -> str:
-        """A digest of the declaration of `service`: changes when its container must be recreated.
-
-        Compose also has a hash, but for services with an `env_file`, `docker compose config --hash`
-        does not print the one that Compose compares.
-        """
-        return hashlib.sha256(json.dumps(service.declaration, sort_keys=True).encode()).hexdigest()
 
     # Containers and volumes
 
@@ -319,14 +319,17 @@ class Project:
         environment = dict(self.checkout.variables)
         # Of COMPOSE_PROFILES keep the pool; commands choose the others. With the tests' profile in
         # the environment or `.env`, `up` would run the tests.
-        chosen_profiles = (self.checkout.chosen("COMPOSE_PROFILES") or "").split(",")
+        chosen_profiles = self.checkout.chosen("COMPOSE_PROFILES").split(",")
         environment["COMPOSE_PROFILES"] = POOL if POOL in chosen_profiles else ""
         environment.update(self._given)
         if self._added:
             separator = self.checkout.chosen("COMPOSE_PATH_SEPARATOR") or os.pathsep
-            chosen = self.checkout.chosen("COMPOSE_FILE") or separator.join(self._default_files)
+            there = [name for name in OVERRIDES if (self.checkout.root / name).is_file()]
+            by_default = separator.join([FILE, *there[:1]])
+            chosen = self.checkout.chosen("COMPOSE_FILE") or by_default
             environment["COMPOSE_FILE"] = separator.join([chosen, *self._added])
-        if not self.checkout.chosen(NAME) and not _named_after(self.checkout.root):
+        # Compose names a project after its folder, by Latin letters and digits.
+        if not self.checkout.chosen(NAME) and not re.search("[a-zA-Z0-9]", self.checkout.root.name):
             environment[NAME] = project_table.stack_name(self.checkout.root)
         environment.update(chosen_ports.remembered(self.checkout, chosen_ports.COMPOSE))
         if os.getuid() != 0:
@@ -334,12 +337,6 @@ class Project:
                 if not self.checkout.chosen(variable):
                     environment[variable] = str(value)
         return environment
-
-    @property
-    def _default_files(self) -> list[str]:
-        """The files that Compose reads by default."""
-        there = [name for name in OVERRIDES if (self.checkout.root / name).is_file()]
-        return [FILE, *there[:1]]
 
     def docker(self, *arguments: str, timeout: float = 60) -> Result:
         """Run `docker`; return the result."""
@@ -387,17 +384,6 @@ def one_each(replicas: Mapping[str, Sequence[Container]]) -> dict[str, Container
         name: next((one for one in group if one.running), group[0])
         for name, group in replicas.items()
     }
-
-
-def _is_known(text: str, known: str) -> bool:
-    """Whether Compose warns of an unset variable that is among the `known` warnings."""
-    unset = _UNSET.match(text)
-    return unset is not None and f"`${unset[1]}`" in known
-
-
-def _named_after(root: Path) -> bool:
-    """Whether Compose can name a project after this folder: by Latin letters and digits."""
-    return re.search(r"[a-zA-Z0-9]", root.name) is not None
 
 
 def _container(facts: Mapping[str, Any]) -> Container:

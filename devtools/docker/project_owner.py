@@ -11,6 +11,11 @@ from ..identity import DIRECTORY
 from .project import NAME, PROJECT_LABEL, Project
 
 
+def another_name(project: Project) -> str:
+    """The remedy for two checkouts of one project name, in this one."""
+    return f"give this one another name in .env: {NAME}={project.name}-2"
+
+
 def left_behind(project: Project) -> list[Problem]:
     """The data of this checkout under other project names, if it has none under the current one."""
     return [
@@ -71,7 +76,7 @@ def _owning(project: Project) -> list[Problem]:
     return [
         Problem(
             f"the data of the Compose project {project.name} belongs to the checkout in {other}",
-            f"give this one another name in .env: {NAME}={project.name}-2\n"
+            f"{another_name(project)}\n"
             f"or delete the other and its data: cd '{other}' && ./dev clean",
         )
         for other in others
@@ -88,7 +93,7 @@ def _copied(project: Project) -> list[Problem]:
     return [
         Problem(
             f"this copy of {first} has the same project name, {project.name}, and so the same data",
-            f"give this one another name in .env: {NAME}={project.name}-2",
+            another_name(project),
         )
     ]
 
@@ -104,8 +109,7 @@ def _running(project: Project) -> list[Problem]:
     return [
         Problem(
             f"the checkout in {other} already runs under the project name {project.name}",
-            f"give this one another name in .env: {NAME}={project.name}-2\n"
-            f"or stop the other: cd '{other}' && ./dev down",
+            f"{another_name(project)}\nor stop the other: cd '{other}' && ./dev down",
         )
         for other in sorted(directories)
         if _is_folder(here, other) is False

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Callable
 
 from .. import chosen_ports, ports, processes
 from ..chosen_ports import COMPOSE, EMBEDDED_NOW, OTHER_STACK, Wanted, explain, replace
 from ..errors import Problem
 from ..supervision import leftovers
+from ..terminal import Terminal
 from .project import PROJECT_LABEL, Project, PublishedPort
 
 
@@ -31,34 +33,37 @@ def taken(
 
 def problems(project: Project) -> tuple[list[Problem], bool]:
     """The users of the project's ports, and whether `up` can replace every taken one."""
-    return chosen_ports.problems(project.checkout, taken(project), lambda n: _holder(project, n))
+    return chosen_ports.problems(project.checkout, taken(project), partial(_holder, project))
 
 
 def lost(project: Project, numbers: set[int]) -> list[Problem]:
     """The problems of the project's ports that are among `numbers`."""
     found = [port for port in project.published() if port.port in numbers]
-    return [_explain(project, _wanted(project, port)) for port in found]
+    return [
+        explain(project.checkout, _wanted(project, port), _holder(project, port.port))
+        for port in found
+    ]
 
 
-def move(
-    project: Project,
-    taken: Sequence[Wanted],
-    say: Callable[[str], None],
-    *,
-    free: Callable[[int, str], bool] = ports.is_free,
+def settle(
+    project: Project, services: Sequence[str] | None, claims: ports.Claims, terminal: Terminal
 ) -> None:
-    """Choose other ports for those that are `taken`. Raises DevError as `replace`."""
-    others = [port.port for port in project.published()]
-    replace(
-        project.checkout,
-        COMPOSE,
-        taken,
-        others,
-        free,
-        say,
-        holder=lambda number: _holder(project, number),
-    )
-    project.forget_configuration()
+    """Reserve the ports of `services`, or of all; choose others for those that are taken.
+
+    Raises DevError as `replace`.
+    """
+    if busy := taken(project, services, claims.take):
+        others = [port.port for port in project.published()]
+        holder = partial(_holder, project)
+        replace(project.checkout, COMPOSE, busy, others, claims.take, terminal, holder=holder)
+        project.forget_configuration()
+    hold(project, services, claims)
+
+
+def hold(project: Project, services: Sequence[str] | None, claims: ports.Claims) -> None:
+    """Reserve the ports of `services`, or of all, even if in use: a container may be recreated."""
+    for port in project.published(services):
+        claims.hold(port.port)
 
 
 def _wanted(project: Project, port: PublishedPort) -> Wanted:
@@ -66,12 +71,10 @@ def _wanted(project: Project, port: PublishedPort) -> Wanted:
     return Wanted(port.service, variable, port.port, port.host)
 
 
-def _explain(project: Project, port: Wanted) -> Problem:
-    return explain(project.checkout, port, _holder(project, port.number))
-
-
 def _holder(project: Project, port: int) -> str:
-    if _is_embedded(project, port):
+    root = project.checkout.root
+    ours = port in project.checkout.recall(EMBEDDED_NOW).values()
+    if ours and processes.marked({leftovers.MARK: str(root)}):
         return OTHER_STACK
     form = f'{{{{.Names}}}}\t{{{{.Label "{PROJECT_LABEL}"}}}}'
     found = project.docker("ps", "--filter", f"publish={port}", "--format", form)
@@ -79,10 +82,3 @@ def _holder(project: Project, port: int) -> str:
         name, _, other = line.partition("\t")
         return f"the container {name}" + (f" of the Compose project {other}" if other else "")
     return ports.holder(port)
-
-
-def _is_embedded(project: Project, port: int) -> bool:
-    """Whether the embedded engine's stack of this checkout runs and has `port`."""
-    checkout = project.checkout
-    running = port in checkout.recall(EMBEDDED_NOW).values()
-    return running and bool(processes.marked({leftovers.MARK: str(checkout.root)}))

@@ -85,6 +85,7 @@ def _service_status(
     # A problem of any replica counts for the service.
     container = min(replicas, key=service.reached_by, default=None)
     published = _published(project, container)
+    count = len(replicas)
     return ServiceStatus.since_epoch(
         service.name,
         _state(service, container),
@@ -92,12 +93,8 @@ def _service_status(
         _moment(container.started_at) if container else 0,
         f"{published.host}:{published.port}" if published else None,
         running=container is not None and container.running,
-        replicas=_count(service, replicas) if len(replicas) > 1 else None,
+        replicas=(sum(map(service.reached_by, replicas)), count) if count > 1 else None,
     )
-
-
-def _count(service: Service, replicas: Sequence[Container]) -> tuple[int, int]:
-    return sum(map(service.reached_by, replicas)), len(replicas)
 
 
 def _state(service: Service, container: Container | None) -> str:

@@ -19,16 +19,15 @@ _WORST_FIRST = (Mark.BAD, Mark.WAITING, Mark.BUSY, Mark.GOOD)
 
 
 def judge(
-    service: Service, container: Container | None, before: Container | None, settled: bool
+    service: Service, container: Container, before: Container | None, settled: bool
 ) -> Verdict:
-    """The verdict on `service` during a start.
+    """The verdict on a container of `service` during a start.
 
     `before` is its container before the start; `settled` tells that the command that starts the
     services has ended, so that an unchanged container will not change any more.
     """
-    if container is None or container.state == "created":
-        return Verdict(Mark.WAITING, "waiting")
-    if before and before.run == container.run and not settled:
+    unchanged = before is not None and before.run == container.run
+    if container.state == "created" or (unchanged and not settled):
         return Verdict(Mark.WAITING, "waiting")
     if service.one_shot:
         return _judge_one_shot(container)
@@ -47,10 +46,8 @@ def judge_all(
     `before` is as in `judge`, by the id of the container.
     """
     verdicts = [judge(service, one, before.get(one.id), settled) for one in replicas]
-    return min(
-        verdicts or [judge(service, None, None, settled)],
-        key=lambda verdict: _WORST_FIRST.index(verdict.mark),
-    )
+    waiting = Verdict(Mark.WAITING, "waiting")
+    return min(verdicts, key=lambda verdict: _WORST_FIRST.index(verdict.mark), default=waiting)
 
 
 def follow(

@@ -9,7 +9,7 @@ from ..checkout import Checkout
 from ..chosen_ports import Wanted
 from ..declared.local_stack import Port
 from ..errors import PortLost, Problem
-from ..terminal import Mark, Terminal
+from ..terminal import Terminal
 
 
 def wanted(checkout: Checkout, port: Port) -> int:
@@ -47,7 +47,7 @@ def settle(
         busy,
         numbers.values(),
         claims.take,
-        lambda line: terminal.mark(Mark.WARNING, line),
+        terminal,
     )
     return {**given, **{port.service: number for port, number in moved.items()}}
 

@@ -6,7 +6,8 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Callable
 
@@ -108,7 +109,7 @@ class ComposeEngine(Engine):
             self._must_not_be_a_workspace(f"./dev restart {WEB}")
         with self.checkout.lock(self.terminal, "restart"), self.claims:
             self._must_exist(names)
-            self._hold_ports(names)
+            published_ports.hold(self.project, names, self.claims)
             for wave in self._waves(names):
                 # Without it, Compose would restart the dependents too.
                 self._start(["restart", "--no-deps"], wave, timeout)
@@ -125,7 +126,7 @@ class ComposeEngine(Engine):
             if web.running and bool(web.debug_port) == debug and self._answers(server):
                 return False
             self.project.give(SERVER, server)
-            self._settle_ports([WEB])
+            published_ports.settle(self.project, [WEB], self.claims, self.terminal)
             self._stop_unwell(only=WEB)
             self._start(
                 # Without dependencies, so that Compose neither touches nor reruns them.
@@ -166,7 +167,7 @@ class ComposeEngine(Engine):
     # Commands inside it
 
     def manage(self, arguments: Sequence[str], *, writes_code: bool = False) -> int:
-        caller = ["--user", _caller()] if writes_code else []
+        caller = ["--user", f"{os.getuid()}:{os.getgid()}"] if writes_code else []
         given = [f"--env={name}" for name in self.account_variables]
         return self._run(RELEASE, *caller, *given, command=["python", "manage.py", *arguments])
 
@@ -338,15 +339,10 @@ class ComposeEngine(Engine):
             chosen_ports.remember(self.checkout, chosen_ports.COMPOSE, found)
             self.project.forget_configuration()
 
-    def _prepare(
-        self,
-        *,
-        build: bool = False,
-        services: Sequence[str] | None = None,
-    ) -> None:
+    def _prepare(self, *, build: bool, services: Sequence[str] | None = None) -> None:
         """Ensure free ports and a current image for `services`, or for all, and the volumes."""
         self._hold_project()
-        self._settle_ports(services)
+        published_ports.settle(self.project, services, self.claims, self.terminal)
         if self.project.make_volumes():
             self.terminal.warn(
                 Problem(
@@ -364,27 +360,11 @@ class ComposeEngine(Engine):
         if not self.claims.hold(name):
             raise DevError(
                 f"another checkout is starting under the project name {name}",
-                f"give this one another name in .env: {NAME}={name}-2",
+                project_owner.another_name(self.project),
             )
         self.project.forget_begun()
         if found := project_owner.problems(self.project):
             raise DevError.of(found)
-
-    def _settle_ports(self, services: Sequence[str] | None) -> None:
-        taken = published_ports.taken(self.project, services, self.claims.take)
-        if taken:
-            published_ports.move(
-                self.project,
-                taken,
-                lambda line: self.terminal.mark(Mark.WARNING, line),
-                free=self.claims.take,
-            )
-        self._hold_ports(services)
-
-    def _hold_ports(self, services: Sequence[str] | None) -> None:
-        """Reserve the ports of `services`, or of all: a container may be recreated."""
-        for port in self.project.published(services):
-            self.claims.hold(port.port)
 
     def _nothing_changed(self) -> bool:
         """Whether the stack needs no `up`: as declared, healthy, migrated, image current."""
@@ -411,7 +391,7 @@ class ComposeEngine(Engine):
     def _record(self, container: Container) -> dict[str, str]:
         """The container's id and its declaration, so that a change of either is detected."""
         service = self.project.services[container.service]
-        return {"container": container.id, "declaration": self.project.digest(service)}
+        return {"container": container.id, "declaration": service.digest}
 
     def _remember(self, names: Iterable[str]) -> None:
         """Record the declarations that the containers of `names` were started with."""
@@ -454,19 +434,17 @@ class ComposeEngine(Engine):
         if lost:
             raise PortLost.of(lost)
 
-    def _waves(self, names: Sequence[str]) -> list[list[str]]:
+    def _waves(self, names: Sequence[str]) -> Iterator[Sequence[str]]:
         """`names` in groups, each after its dependencies: web and worker would crash until the
         emulators are seeded if all restarted at once."""
-        waves: list[list[str]] = []
-        left = list(names)
-        while left:
-            waits = {
-                name: set(self.project.services[name].declaration.get("depends_on") or ())
-                for name in left
-            }
-            waves.append([name for name in left if not waits[name].intersection(left)] or left)
-            left = [name for name in left if name not in waves[-1]]
-        return waves
+        services = self.project.services
+        waits = {name: services[name].declaration.get("depends_on") or () for name in names}
+        order = TopologicalSorter({name: {*waits[name]} & {*names} for name in names})
+        order.prepare()
+        while order.is_active():
+            wave = order.get_ready()
+            yield wave
+            order.done(*wave)
 
     def _stop_unwell(self, only: str = "") -> None:
         """Stop crashing and unhealthy services, so that the start is not delayed by back-off."""
@@ -512,7 +490,8 @@ class ComposeEngine(Engine):
         return self._hand_over(*_QUIETLY, "run", "--rm", "--no-deps", *options, service, *command)
 
     def _start_data_services(self, *, build: bool) -> None:
-        needed = self._data_services()
+        needs = self.project.services[RELEASE].declaration.get("depends_on") or {}
+        needed = [name for name in self.project.long_running if name in needs]
         with self.claims:
             self._prepare(build=build, services=needed)
             there = self.project.replicas()
@@ -520,10 +499,6 @@ class ComposeEngine(Engine):
             if not all(services[name].fulfilled_by(there.get(name, ())) for name in needed):
                 self._start(["up", "--detach", "--no-deps"], needed, timeout=60)
                 self.terminal.say(f"  {' and '.join(needed)} keep running; ./dev down stops them")
-
-    def _data_services(self) -> list[str]:
-        needs = self.project.services[RELEASE].declaration.get("depends_on") or {}
-        return [name for name in self.project.long_running if name in needs]
 
     def _exec(self, service: str, *command: str) -> int:
         self._check_docker()
@@ -587,7 +562,3 @@ class ComposeEngine(Engine):
 def _no_tty() -> list[str]:
     """Compose allocates a terminal by default, and fails if stdin or stdout is not one."""
     return [] if has_terminal() else ["-T"]
-
-
-def _caller() -> str:
-    return f"{os.getuid()}:{os.getgid()}"

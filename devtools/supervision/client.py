@@ -34,8 +34,8 @@ _ANSWER_WITHIN = 20  # seconds
 _KILLED_WITHIN = 10  # seconds
 # Raised if the supervisor exists but is busy: its queue of connections may be full, too.
 _SLOW = (TimeoutError, BlockingIOError)
-# http://supervisord.org/api.html#xml-rpc-api-documentation
-_ALREADY_STARTED, _NOT_RUNNING = 60, 70
+# ALREADY_STARTED, NOT_RUNNING: http://supervisord.org/api.html#xml-rpc-api-documentation
+_ALREADY = (60, 70)
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Client:
         """Start one service and return at once."""
         process = self.states()[name].process
         if process.endswith(SERVER):
-            with contextlib.suppress(_AlreadyStarted):
+            with contextlib.suppress(_Already):
                 self.ask("startProcess", f"{name}:{name}{HOLDER}", False)
         self.ask("startProcess", process, False)
 
@@ -137,13 +137,13 @@ class Client:
         running = [states[name] for name in patience if states[name].at_work]
         began = time.monotonic()
         for state in running:
-            with contextlib.suppress(_NotRunning):
+            with contextlib.suppress(_Already):
                 self.ask("stopProcess", state.process, False)
         for state in running:
             self._wait_or_kill(state, began + patience[state.name])
         for name in patience:
             if states[name].process.endswith(SERVER) and not keep_socket:
-                with contextlib.suppress(_NotRunning):
+                with contextlib.suppress(_Already):
                     self.ask("stopProcess", f"{name}:{name}{HOLDER}")
 
     def _wait_or_kill(self, state: State, end: float) -> None:
@@ -169,8 +169,8 @@ class Client:
             with xmlrpc.client.ServerProxy("http://supervisor", transport=transport) as server:
                 return getattr(server.supervisor, method)(*arguments)
         except xmlrpc.client.Fault as fault:
-            known = _FAULTS.get(fault.faultCode, DevError)
-            raise known(f"the supervisor rejected {method}: {fault.faultString}") from fault
+            kind = _Already if fault.faultCode in _ALREADY else DevError
+            raise kind(f"the supervisor rejected {method}: {fault.faultString}") from fault
         except _SLOW as error:
             raise NoAnswer(
                 f"the supervisor does not answer: {error}", "try again: is the machine overloaded?"
@@ -190,15 +190,8 @@ class _Absent(DevError):
     """No supervisor listens on its socket."""
 
 
-class _NotRunning(DevError):
-    """It exited before it was told to stop."""
-
-
-class _AlreadyStarted(DevError):
-    """It runs."""
-
-
-_FAULTS = {_NOT_RUNNING: _NotRunning, _ALREADY_STARTED: _AlreadyStarted}
+class _Already(DevError):
+    """A process runs that should start, or exited before it was told to stop."""
 
 
 class _UnixTransport(xmlrpc.client.Transport):
@@ -207,12 +200,6 @@ class _UnixTransport(xmlrpc.client.Transport):
     def __init__(self, path: str) -> None:
         super().__init__()
         self._path = path
-
-    def request(self, *arguments: Any, **options: Any) -> Any:
-        try:
-            return super().request(*arguments, **options)
-        finally:
-            self.close()
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
         self._connection = host, _UnixConnection(self._path)

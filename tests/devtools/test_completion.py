@@ -77,7 +77,7 @@ def test_services_are_read_as_compose_reads_them():
 # The shells themselves
 
 
-@pytest.fixture(params=completion.SHELLS)
+@pytest.fixture(params=completion.SCRIPTS)
 def shell(request) -> str:
     if not shutil.which(request.param):
         pytest.skip(f"{request.param} is not installed here")

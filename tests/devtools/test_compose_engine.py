@@ -237,8 +237,8 @@ def test_a_restart_restarts_a_service_after_those_that_it_waits_for():
             for name, awaited in needs.items()
         }
     )
-    assert engine._waves([*needs]) == [["cognito", "db"], ["localstack"], ["web"]]
-    assert engine._waves(["web"]) == [["web"]]
+    assert [*engine._waves([*needs])] == [("cognito", "db"), ("localstack",), ("web",)]
+    assert [*engine._waves(["web"])] == [("web",)]
 
 
 @pytest.mark.parametrize(

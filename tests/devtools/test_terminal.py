@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from devtools.errors import Problem
-from devtools.terminal import Mark, OnlyLines, Terminal, seconds, table
+from devtools.terminal import Board, Mark, OnlyLines, Terminal, seconds, table
 
 
 class Screen(io.StringIO):
@@ -21,7 +21,7 @@ class Screen(io.StringIO):
 
 
 def _board(out: io.StringIO) -> None:
-    board = Terminal(out, out, {}).board(["db", "web"])
+    board = Board(Terminal(out, out, {}), ["db", "web"])
     for mark, state in [(Mark.WAITING, "waiting"), (Mark.BUSY, "starting"), (Mark.GOOD, "healthy")]:
         board.show("db", mark, state)
         board.show("db", mark, state)

@@ -71,7 +71,3 @@ def test_a_scaled_service_has_the_state_of_its_worst_replica():
     assert mark(HEALTHY, waiting) is Mark.WAITING
     assert mark(HEALTHY, waiting, crashing) is Mark.BAD
     assert mark() is Mark.WAITING
-
-
-def test_a_service_without_a_container_waits():
-    assert judge(WEB, None, None, settled=False).mark is Mark.WAITING
