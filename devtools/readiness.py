@@ -31,15 +31,13 @@ def follow(
     explain: Callable[[str, str], DevError],
     timeout: float,
     *,
-    arrived: Callable[[], bool] = lambda: False,
     interval: float = INTERVAL,
 ) -> None:
     """Show the progress of `names`, polling `look`, until all are healthy.
 
-    `arrived` may end the wait early: a server answers before its next health check is due.
     If a service fails, or is not healthy `timeout` seconds after it began, or no service begins for
     as long while the others wait, raises the error that `explain` returns for its
-    name and state. `look` and `arrived` may raise. On Ctrl-C it prints the states and re-raises.
+    name and state. `look` may raise. On Ctrl-C it prints the states and re-raises.
     """
     board = Board(terminal, names)
     # Each service's mark, and when it got that.
@@ -55,13 +53,7 @@ def follow(
             failed = [name for name, verdict in verdicts.items() if verdict.mark is Mark.BAD]
             if failed:
                 raise explain(failed[0], verdicts[failed[0]].state)
-            late = [name for name, verdict in verdicts.items() if verdict.mark is not Mark.GOOD]
-            if arrived():
-                for name in late:
-                    board.show(name, Mark.GOOD, "answering")
-                board.draw()
-                return
-            if not late:
+            if all(verdict.mark is Mark.GOOD for verdict in verdicts.values()):
                 return
             if slow := _out_of_time(marked, board.elapsed - timeout):
                 state = f"not ready after {timeout:.0f} s ({verdicts[slow].state})"

@@ -57,19 +57,13 @@ def remove(project: Project) -> list[Problem]:
 
 def up_to_date(project: Project, present: dict[str, str]) -> bool:
     """Whether every image is present and every built one matches its inputs."""
-    absent = [one for one in project.services.values() if one.image not in present]
-    return not absent and not outdated(project, present)
+    absent = any(one.image not in present for one in project.services.values())
+    return not absent and not _stale(project, present)
 
 
 def outdated(project: Project, present: dict[str, str]) -> list[str]:
     """The names of the present images that do not match their inputs."""
-    known = project.checkout.recall(SUBJECT)
-    return [
-        service.image
-        for service in _built(project)
-        if service.image in present
-        and known.get(service.image) != _record(project, service, present[service.image])
-    ]
+    return [one.image for one in _stale(project, present) if one.image in present]
 
 
 def built_names(project: Project) -> list[str]:
@@ -92,16 +86,14 @@ def ensure(project: Project, terminal: Terminal, force: bool = False) -> None:
 def build_outdated(project: Project, terminal: Terminal, force: bool = False) -> None:
     """Build missing or outdated images, or all with `force`. Raises DevError as `ensure`."""
     present = ids(project)
-    known = project.checkout.recall(SUBJECT)
-    for service in _built(project):
-        record = _record(project, service, present.get(service.image, ""))
-        if force or known.get(service.image) != record:
-            title = f"building {service.image}"
-            if not force and service.image in present:
-                title += added(missing_packages(project, service.image))
-            _build(project, service, terminal, title)
-            known[service.image] = _record(project, service, ids(project)[service.image])
-            project.checkout.remember(SUBJECT, known)
+    for service in _built(project) if force else _stale(project, present):
+        title = f"building {service.image}"
+        if not force and service.image in present:
+            title += added(missing_packages(project, service.image))
+        _build(project, service, terminal, title)
+        record = _record(project, service, ids(project)[service.image])
+        known = project.checkout.recall(SUBJECT)
+        project.checkout.remember(SUBJECT, {**known, service.image: record})
 
 
 def missing_packages(project: Project, image: str, container: str = "") -> list[str]:
@@ -149,6 +141,16 @@ def fingerprint(project: Project, service: Service) -> str:
 
 def _record(project: Project, service: Service, image_id: str) -> dict[str, str]:
     return {"built_from": fingerprint(project, service), "id": image_id}
+
+
+def _stale(project: Project, present: dict[str, str]) -> list[Service]:
+    """As `_built`, those whose image is missing or does not match its inputs."""
+    known = project.checkout.recall(SUBJECT)
+    return [
+        service
+        for service in _built(project)
+        if known.get(service.image) != _record(project, service, present.get(service.image, ""))
+    ]
 
 
 def _built(project: Project) -> list[Service]:

@@ -66,33 +66,26 @@ def follow(
     Raises DevError, after the failing service's last log lines, if a service or the command fails,
     or after `timeout` seconds. On Ctrl-C it prints the current states and re-raises.
     """
-    status: int | None = None
 
     def look() -> dict[str, Verdict]:
-        nonlocal status
         # Checked first, so that the containers' states are final if the command has ended.
         status = command.status
+        ended = status is not None
         now = project.replicas()
-        return {
-            name: judge_all(
-                project.services[name], now.get(name, ()), before, settled=status is not None
-            )
+        verdicts = {
+            name: judge_all(project.services[name], now.get(name, ()), before, settled=ended)
             for name in names
         }
-
-    def settled() -> bool:
+        if any(verdict.mark is Mark.BAD for verdict in verdicts.values()) or not ended:
+            return verdicts
         if status:
             raise _command_failure(project, terminal, command.output)
-        return status is not None and arrived()
+        return dict.fromkeys(names, Verdict(Mark.GOOD, "answering")) if arrived() else verdicts
 
-    readiness.follow(
-        terminal,
-        names,
-        look,
-        lambda name, state: failure(project, terminal, name, state),
-        timeout,
-        arrived=settled,
-    )
+    def explain(name: str, state: str) -> DevError:
+        return failure(project, terminal, name, state)
+
+    readiness.follow(terminal, names, look, explain, timeout)
 
 
 def failure(project: Project, terminal: Terminal, name: str, state: str) -> DevError:

@@ -17,7 +17,7 @@ from ..errors import DevError, Problem
 from ..readiness import Verdict
 from ..services import WEB
 from ..supervision import web
-from ..supervision.client import CRASHES, Crashes, State
+from ..supervision.client import Crashes, State
 from ..terminal import Mark, Terminal
 from . import port_choice
 from .places import Places
@@ -178,7 +178,7 @@ class Runner:
                     verdicts[name] = Verdict(Mark.WAITING, "waiting")
                 elif name in healthy and healthy[name][0] == state.pid:
                     verdicts[name] = healthy[name][1]  # checking it again costs time
-                elif crashes.count(state) >= CRASHES:
+                elif crashes.are_too_many(state):
                     verdicts[name] = _crashed(state)
                 else:
                     verdicts[name] = verdict(stack, program, state)

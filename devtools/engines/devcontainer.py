@@ -38,7 +38,7 @@ from ..readiness import Verdict
 from ..services import CACHE, DATABASE, EMULATORS, RELEASE, TESTS, WEB
 from ..status import ServiceStatus, StackStatus
 from ..supervision import leftovers, web
-from ..supervision.client import CRASHES, Client, Crashes, State
+from ..supervision.client import Client, Crashes, State
 from ..terminal import Mark, Terminal
 from .base import Engine
 
@@ -245,7 +245,7 @@ class DevContainerEngine(Engine):
                 state = self._state()
             except NoAnswer:
                 return {WEB: Verdict(Mark.BUSY, "its supervisor does not answer yet")}
-            if state.word == "FATAL" or crashes.count(state) >= CRASHES:
+            if state.word == "FATAL" or crashes.are_too_many(state):
                 return {WEB: Verdict(Mark.BAD, state.crash)}
             if state.crashed:
                 return {WEB: Verdict(Mark.BUSY, "crashing")}

@@ -27,8 +27,7 @@ from ..errors import DevError, NoAnswer
 HOLDER, SERVER = "-0", "-1"
 # A process that is no service: see embedded/supervisor.py.
 WATCH = "watch"
-# After as many crashes in a row, a start has failed.
-CRASHES = 2
+_CRASHES = 2  # in a row; then a start has failed
 
 _ANSWER_WITHIN = 20  # seconds
 _KILLED_WITHIN = 10  # seconds
@@ -79,11 +78,11 @@ class Crashes:
     def __init__(self) -> None:
         self._seen: dict[str, set[int]] = defaultdict(set)
 
-    def count(self, state: State) -> int:
-        """The number of failed starts of this service, including this one."""
+    def are_too_many(self, state: State) -> bool:
+        """Whether this service will not start by itself, this failure included."""
         if state.crashed:
             self._seen[state.name].add(state.since)
-        return len(self._seen[state.name])
+        return len(self._seen[state.name]) >= _CRASHES
 
 
 class Client:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import uuid
 from pathlib import Path
 
 from front_door import Workspace
+from running_stack import free_ports
 
 STACK = Path(__file__).parent / "stack"
 BASE_IMAGE = (STACK / "backend" / "Dockerfile").read_text().split()[1]
@@ -24,10 +24,7 @@ def put_into(workspace: Workspace) -> None:
     """Copy the small stack to `workspace`, with a separate project and ports; do not start it."""
     shutil.copytree(STACK, workspace.root, dirs_exist_ok=True)
     workspace.variables["COMPOSE_PROJECT_NAME"] = f"devtools-{uuid.uuid4().hex[:8]}"
-    with socket.socket() as web, socket.socket() as db, socket.socket() as redis:
-        for variable, probe in (("WEB_PORT", web), ("DB_PORT", db), ("REDIS_PORT", redis)):
-            probe.bind(("127.0.0.1", 0))
-            workspace.variables[variable] = str(probe.getsockname()[1])
+    workspace.variables |= free_ports("WEB_PORT", "DB_PORT", "REDIS_PORT")
 
 
 def clean(workspace: Workspace) -> None:

@@ -114,27 +114,19 @@ def _type(workspace: Workspace, command: list[str], *lines: bytes) -> str:
     return written.decode(errors="replace")
 
 
-def test_bash_completes_what_is_typed(workspace):
-    if not shutil.which("bash"):
-        pytest.skip("bash is not installed here")
-    said = _type(
-        workspace,
-        ["bash", "--norc", "--noprofile", "-i"],
-        b"source <(./dev completion bash)",
-        b"./dev hel\tserv\t",
-    )
-    assert "usage: ./dev serve" in said
-
-
-def test_zsh_completes_what_is_typed(workspace):
-    if not shutil.which("zsh"):
-        pytest.skip("zsh is not installed here")
-    said = _type(
-        workspace,
-        ["zsh", "-f", "-i"],
-        b"autoload -U compinit; compinit -u -D; source <(./dev completion zsh)",
-        b"./dev hel\tserv\t",
-    )
+@pytest.mark.parametrize(
+    ("command", "set_up"),
+    [
+        ("bash --norc --noprofile -i", ""),
+        ("zsh -f -i", "autoload -U compinit; compinit -u -D; "),
+    ],
+)
+def test_a_shell_completes_what_is_typed(workspace, command, set_up):
+    name, *options = command.split()
+    if not shutil.which(name):
+        pytest.skip(f"{name} is not installed here")
+    source = f"{set_up}source <(./dev completion {name})".encode()
+    said = _type(workspace, [name, *options], source, b"./dev hel\tserv\t")
     assert "usage: ./dev serve" in said
 
 

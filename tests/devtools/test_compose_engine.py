@@ -16,9 +16,11 @@ from types import SimpleNamespace
 import pytest
 import small_stack
 from front_door import ROOT, Workspace, another_application, read_until
-from small_stack import BASE_IMAGE, STACK, lacks
+from misfits import misfit
+from small_stack import BASE_IMAGE, lacks
 
 from devtools import ports
+from devtools.commands import shapes
 from devtools.engines.compose import ComposeEngine
 from devtools.readiness import wait_until
 
@@ -156,10 +158,7 @@ def test_a_command_that_cannot_be_debugged_in_its_container_is_refused(up):
 def test_status_says_what_stopped_and_up_repairs_it(up):
     shown = json.loads(up.dev("status", "--json").stdout)
     assert shown["state"] == "up"
-    assert [*shown] == [
-        *("engine", "project", "state", "server", "services", "health", "addresses", "tenants"),
-        *("reload", "debuggers", "missing_packages"),
-    ]
+    assert misfit(shown, shapes.STATUS) == ""
     assert {service["name"] for service in shown["services"]} == {
         *("image", "db", "redis", "migrate", "web", "worker")
     }
@@ -406,24 +405,6 @@ def test_another_checkout_of_the_same_name_is_left_alone(up, tmp_path):
     assert up.dev("status").returncode == 0
 
 
-def test_data_of_another_checkout_of_the_same_name_is_left_alone(stack, tmp_path):
-    """A clone with the `.env` of the first checkout, whose stack is down."""
-    _up(stack)
-    stack.dev("down")
-    other = Workspace(tmp_path / "other", stack.variables)
-    shutil.copytree(stack.root, other.root, ignore=shutil.ignore_patterns(".dev"))
-    for command in (("up",), ("test",), ("down", "--volumes", "--yes"), ("clean", "--yes")):
-        done = other.dev(*command)
-        assert done.returncode == 1
-        assert f"belongs to the checkout in {stack.root}" in done.stderr
-    shutil.rmtree(stack.root / ".dev")  # the data still belongs to the first checkout
-    data = f"volume {stack.variables['COMPOSE_PROJECT_NAME']}_data"
-    assert data in stack.dev("clean").stdout
-    shutil.rmtree(stack.root)  # another checkout may take over the data of a deleted one
-    other.root.rename(stack.root)
-    _up(stack)
-
-
 def test_an_image_that_cannot_be_built_is_named_with_its_last_words(up):
     dockerfile = up.root / "backend" / "Dockerfile"
     sound = dockerfile.read_text()
@@ -563,19 +544,3 @@ def test_down_keeps_the_data_and_clean_deletes_it_only_with_yes(stack):
     assert _made(stack, "volume") == [volume]
     assert stack.dev("clean", "--yes").returncode == 0
     assert _made(stack, "volume") == []
-
-
-def test_the_small_stack_has_the_services_of_the_real_one():
-    assert _services(STACK) <= _services(ROOT)
-
-
-def _services(directory: Path) -> set[str]:
-    listed = subprocess.run(
-        ["docker", "compose", "--profile", "*", "config", "--services"],
-        cwd=directory,
-        env={**os.environ, "DB_PORT": "1", "REDIS_PORT": "2", "COMPOSE_PROJECT_NAME": "devtools"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return set(listed.stdout.split())

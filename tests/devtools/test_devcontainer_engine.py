@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 import pytest
 from front_door import ROOT, serving
+from running_stack import free_ports
 
 from devtools import devcontainer, emulators, ports, processes
 from devtools.checkout import Checkout
@@ -83,16 +84,12 @@ class Workspace:
 
     def eventually(self, holds, within: float = 30) -> State:
         """Return the first state for which `holds` is true."""
-        found: list[State] = []
 
-        def arrived() -> bool:
+        def arrived() -> State | None:
             state = self.look() if self.supervisor.answers else None
-            if state and holds(state):
-                found.append(state)
-            return bool(found)
+            return state if state and holds(state) else None
 
-        wait_until(arrived, within, "it did not come to that")
-        return found[0]
+        return wait_until(arrived, within, "it did not come to that")
 
     def processes(self) -> list[int]:
         """The server and all its descendants."""
@@ -117,21 +114,15 @@ class Workspace:
         processes.end({"DEV_CHECKOUT": str(self.place)})
 
 
-def _port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture
 def port() -> int:
-    return _port()
+    return int(free_ports("DEBUG")["DEBUG"])
 
 
 @pytest.fixture
 def workspace(monkeypatch):
     place = Path(tempfile.mkdtemp(dir="/tmp"))  # a socket's path must be short
-    made = Workspace(place, _port())
+    made = Workspace(place, int(free_ports("WEB")["WEB"]))
     for name, path in {"SOCKET": "supervisor.sock", "LOG": "web.log", "CHOICE": "web.env"}.items():
         monkeypatch.setattr(devcontainer, name, made.home / path)
     monkeypatch.setattr(devcontainer, "_CHECKOUT", made.home / "checkout")

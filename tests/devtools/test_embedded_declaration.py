@@ -15,7 +15,6 @@ from front_door import ROOT
 
 from devtools.checkout import Checkout
 from devtools.declared import local_stack
-from devtools.declared.compose import port_variable
 from devtools.embedded.places import Places
 from devtools.embedded.stack import Stack
 from devtools.engines.embedded import STAND_INS, runnable
@@ -198,16 +197,3 @@ def test_without_a_venv_nothing_is_declared(tmp_path):
     declared = local_stack.load(Checkout(tmp_path, {}), tmp_path / "no" / "python")
     assert declared.services == {}
     assert not (tmp_path / ".dev").exists()
-
-
-@pytest.mark.parametrize(
-    ("entry", "target", "variable"),
-    [
-        ("127.0.0.1:${DB_PORT:-5432}:5432", 5432, "DB_PORT"),
-        ("${ADDRESS:-127.0.0.1}:${DB_PORT:-5432}:5432", 5432, "DB_PORT"),
-        ("${ADDRESS:-127.0.0.1}:8080:80/tcp", 80, ""),
-        ({"target": 80, "published": "${WEB_PORT:-8080}"}, 80, "WEB_PORT"),
-    ],
-)
-def test_the_variable_of_a_port_is_not_that_of_its_address(entry, target, variable):
-    assert port_variable(entry) == (target, variable)

@@ -20,8 +20,10 @@ import pytest
 from embedded_checkout import EmbeddedCheckout
 from emulated_aws import AWS_STATE, fetched
 from front_door import another_application, read_until, single_spaced
+from misfits import misfit
 
 from devtools import environment, ports
+from devtools.commands import shapes
 from devtools.readiness import wait_until
 from devtools.supervision.client import WATCH
 from devtools.supervision.leftovers import MARK, MARK_SERVICE
@@ -95,14 +97,6 @@ def spare(venv, tmp_path_factory):
     made.clean()
 
 
-def _listener(port: int = 0) -> socket.socket:
-    server = socket.socket()
-    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    server.bind(("127.0.0.1", port))
-    server.listen()
-    return server
-
-
 def _alive(pids: dict[str, int]) -> list[str]:
     """The processes in `pids` that still run."""
     return [
@@ -136,12 +130,9 @@ def test_nothing_listens_beyond_this_machine(up):
         assert addresses == ["127.0.0.1"]
 
 
-def test_status_has_the_keys_of_every_engine(up):
+def test_status_has_the_shape_of_every_engine(up):
     found = json.loads(up.dev("status", "--json").stdout)
-    assert [*found] == [
-        *("engine", "project", "state", "server", "services", "health", "addresses", "tenants"),
-        *("reload", "debuggers", "missing_packages"),
-    ]
+    assert misfit(found, shapes.STATUS) == ""
     assert (found["engine"], found["state"], found["server"]) == ("embedded", "up", "gunicorn")
     assert [service["name"] for service in found["services"]] == SERVICES
     assert {*found["tenants"]} == {"test1", "test2"}
@@ -234,7 +225,7 @@ def test_serve_debug_returns_when_an_editor_can_attach(up):
 
 
 def test_a_debuggers_port_that_is_taken_is_named(up, monkeypatch):
-    with _listener() as server:
+    with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         monkeypatch.setitem(up.variables, "WEB_DEBUG_PORT", str(port))
         for command in (("serve", "gunicorn", "--debug"), ("up", "--debug")):
@@ -331,7 +322,7 @@ def test_down_stops_in_order_and_the_data_stays(up, survived):
 
 def test_taken_ports_are_replaced_and_remembered(spare):
     compose = spare.root / "docker-compose.yml"
-    with _listener() as server:
+    with socket.create_server(("127.0.0.1", 0)) as server:
         taken = server.getsockname()[1]
         compose.write_text(compose.read_text().replace("WEB_PORT:-8000", f"WEB_PORT:-{taken}"))
         tests = spare.dev("test", "--collect-only", "-q", "core/tests/test_liveness.py")
@@ -344,7 +335,7 @@ def test_taken_ports_are_replaced_and_remembered(spare):
     assert "nothing changed" in spare.up()  # remembered, though the first port is free again
     assert spare.port("web") == moved
 
-    with _listener() as server:
+    with socket.create_server(("127.0.0.1", 0)) as server:
         chosen = str(server.getsockname()[1])
         spare.variables["WEB_PORT"] = chosen
         done = spare.dev("up")
@@ -359,7 +350,7 @@ def test_a_port_that_is_taken_during_the_start_is_replaced(spare):
     spare.dev("down")
     with spare.start("up") as child:
         read_until(child, "db healthy")  # web starts after the release
-        with _listener(port):
+        with socket.create_server(("127.0.0.1", port)):
             output, errors = child.communicate(timeout=120)
     assert child.returncode == 0, output + errors
     assert f"took port {port} (WEB_PORT) in the meantime" in errors
@@ -552,51 +543,6 @@ def test_a_service_that_fails_is_named_with_its_last_words(up):
     assert "error: migrate: failed" in done.stderr
     assert "./dev logs migrate" in done.stderr
     up.up()
-
-
-def test_a_full_disk_is_named_before_anything_is_made(venv, tmp_path):
-    if os.getuid() != 0:
-        pytest.skip("only root can mount a small disk")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(disk)]
-    if subprocess.run(mount, capture_output=True).returncode != 0:
-        pytest.skip("this machine does not allow mounting a small disk")
-    try:
-        full = EmbeddedCheckout.make(disk / "own", venv)
-        done = full.dev("up")
-        assert done.returncode == 1
-        assert re.search(r"error: only \d+ MB are free on the disk of ", done.stderr)
-        assert "df -h" in done.stderr
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
-
-
-def test_a_checkout_that_cannot_be_written_is_named(venv, tmp_path):
-    checkout = EmbeddedCheckout.make(tmp_path / "own", venv)
-    checkout.write(".dev", "")  # a file, because root ignores permissions
-    done = checkout.dev("up")
-    assert done.returncode == 1
-    assert "cannot be written" in done.stderr
-    assert "move it away: mv " in done.stderr
-
-
-def test_an_older_python_is_told_what_is_needed(tmp_path):
-    checkout = EmbeddedCheckout.make(tmp_path / "own", venv=None)
-    fake = checkout.write("bin/python3.10", "#!/bin/sh\nexit 1\n", mode=0o755)
-    code = (
-        f"import runpy, sys; sys.version_info = (3, 10, 1); sys.executable = {str(fake)!r}; "
-        "sys.argv = ['dev', 'up']; runpy.run_path('dev', run_name='__main__')"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=checkout.root,
-        env={**checkout.variables, "PATH": str(fake.parent)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 1
-    assert f"needs Python 3.11 or newer; found only: {fake}" in done.stderr
 
 
 # Copied and moved checkouts
@@ -802,24 +748,6 @@ print(1)
 """
 
 
-@pytest.mark.parametrize(
-    ("change", "name", "remedy"),
-    [
-        (lambda up: up.sql("ALTER ROLE app PASSWORD 'another'"), "database", ["restart", "db"]),
-        (lambda up: up.python(CHANGE_PASSWORD), "cache", ["restart", "redis"]),
-    ],
-    ids=["db", "redis"],
-)
-def test_a_password_changed_in_the_service_is_named_and_set_again(up, change, name, remedy):
-    change(up)
-    done = up.dev("doctor", "services")
-    assert f"{name}: " in done.stdout
-    assert "authentica" in done.stdout
-    assert f"-> ./dev {' '.join(remedy)}\n" in done.stdout
-    up.dev(*remedy)
-    wait_until(up.healthy, 60, "not healthy")
-
-
 DELETE_BUCKET = """
 from django.conf import settings
 from cloud.clients import client
@@ -837,20 +765,24 @@ ADD_UNKNOWN_MIGRATION = "".join(
 
 
 @pytest.mark.parametrize(
-    ("make", "check", "remedy"),
+    ("make", "finding", "remedy"),
     [
-        (lambda up: up.supervisor.stop({"redis": 30}), "services", "restart redis"),
-        (lambda up: up.python(DELETE_BUCKET), "services", "restart localstack"),
-        (lambda up: up.sql(ADD_UNKNOWN_MIGRATION), "migrations", "manage migrate users --prune"),
+        (lambda up: up.supervisor.stop({"redis": 30}), "redis: ", "restart redis"),
+        (lambda up: up.python(DELETE_BUCKET), "files: ", "restart localstack"),
+        (lambda up: up.sql("ALTER ROLE app PASSWORD 'x'"), "authenticat", "restart db"),
+        (lambda up: up.python(CHANGE_PASSWORD), "uthenticat", "restart redis"),
+        (lambda up: up.sql(ADD_UNKNOWN_MIGRATION), "0099_x", "manage migrate users --prune"),
     ],
-    ids=["no Redis", "no bucket", "an unknown migration"],
+    ids=["no Redis", "no bucket", "a role's password", "Redis' password", "an unknown migration"],
 )
-def test_what_doctor_says_repairs_the_stack(up, make, check, remedy):
+def test_what_doctor_says_repairs_the_stack(up, make, finding, remedy):
+    check = "services" if remedy.startswith("restart") else "migrations"
     with ports.Claims() as claims:
         claims.hold(up.port("redis"))  # while it does not listen, another start would take it
         make(up)
         found = wait_until(lambda: _fault(up, check), 60, "the fault is not found")
         generic = remedy.replace("users", "APP")
+        assert finding in found
         assert f"./dev {generic}" in found
         done = up.dev(*remedy.split())
     assert done.returncode == 0, done.stdout + done.stderr

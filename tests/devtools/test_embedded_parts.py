@@ -188,11 +188,13 @@ def test_waiting_ends_as_soon_as_the_condition_holds():
         wait_until(lambda: False, 0, "it did not happen")
 
 
-def test_too_little_room_is_named_with_what_is_needed(checkout, monkeypatch):
+def test_too_little_room_is_named_before_anything_is_made(checkout, monkeypatch):
     assert disk_space.of_checkout(checkout)[1] == []
     monkeypatch.setattr(disk_space, "FOR_SET_UP", 2**60)
-    (problem,) = disk_space.of_checkout(checkout)[1]
-    assert "are free on the disk of" in problem.what
+    with pytest.raises(DevError, match=r"are free on the disk of") as refused:
+        EmbeddedEngine(checkout, Terminal()).up(build=False, debug=False, timeout=1)
+    assert "df -h" in refused.value.problems[0].remedy
+    assert not any(checkout.root.iterdir())
     monkeypatch.setattr(disk_space.environment, "installed", lambda _: "all")
     assert disk_space.of_checkout(checkout)[1] == []  # an existing .venv needs no more space
 

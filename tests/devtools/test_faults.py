@@ -49,19 +49,6 @@ def test_a_daemon_that_answers_is_used(workspace, fake_docker):
     assert "engine: compose (the Docker daemon answers)\n" in workspace.dev("up").stdout
 
 
-@pytest.mark.parametrize("where", ["option", "variable", "dotenv"])
-def test_an_engine_can_be_asked_for(workspace, fake_docker, where):
-    fake_docker(_docker())
-    workspace.write("docker-compose.yml", "services: {}\n")
-    if where == "variable":
-        workspace.variables["DEV_ENGINE"] = "embedded"
-    if where == "dotenv":
-        workspace.write(".env", "DEV_ENGINE=embedded\n")
-    done = workspace.dev("status", *(["--engine", "embedded"] if where == "option" else []))
-    assert done.returncode == 0
-    assert "engine: embedded (" in done.stdout
-
-
 @pytest.mark.parametrize(
     ("script", "what", "remedy"),
     [

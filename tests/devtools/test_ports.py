@@ -222,6 +222,8 @@ def test_damaged_remembered_ports_are_ignored(tmp_path, content):
         ("${DB_PORT}:5432/tcp", (5432, "DB_PORT")),
         ("127.0.0.1:$DB_PORT:5432", (5432, "DB_PORT")),
         ("127.0.0.1:6379:6379", (6379, "")),
+        ("${ADDRESS:-127.0.0.1}:${DB_PORT:-5432}:5432", (5432, "DB_PORT")),
+        ("${ADDRESS:-127.0.0.1}:8080:80/tcp", (80, "")),
         ({"target": 8000, "published": "${WEB_PORT:-8000}"}, (8000, "WEB_PORT")),
         ({"target": 8000}, (8000, "")),
     ],

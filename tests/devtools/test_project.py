@@ -134,6 +134,8 @@ def test_data_of_plain_compose_belongs_to_the_checkout_that_starts_it_first(chec
         assert f"belongs to the checkout in {checkout.root}" in problem.what
         project.docker("volume", "rm", data)
         assert project_owner.problems(Project(other)) == []
+        assert not project.make_volumes()  # with labels of the first checkout
+        assert len(project_owner.problems(Project(other))) == 1
     finally:
         project.docker("volume", "rm", "--force", data)
         project.forget_owner()
