@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from .engines.base import Engine
 from .errors import DevError
 from .health import RESTART_DATABASE
@@ -14,27 +12,17 @@ MAINTENANCE = "postgres"
 _PSQL = 'exec psql --no-psqlrc --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 "$@"'
 
 
-def query(engine: Engine, *statements: str, database: str = "", timeout: float = 60) -> list[str]:
-    """The output lines of `statements`, run in the application's database by default.
+def query(
+    engine: Engine, *statements: str, script: str = "", database: str = "", timeout: float = 60
+) -> list[str]:
+    """The output lines of `statements`, or of a `script`, in the application's database by default.
 
     All run in one session, each in a separate transaction. Raises DevError with PostgreSQL's
     message at the first that fails.
     """
-    arguments = [f"--command={statement}" for statement in statements]
-    return _psql(engine, arguments, database, timeout)
-
-
-def run(engine: Engine, script: str, *, database: str, timeout: float) -> None:
-    """Run a script of SQL in `database`. Raises DevError as `query`."""
-    _psql(engine, [], database, timeout, script)
-
-
-def _psql(
-    engine: Engine, arguments: Sequence[str], database: str, timeout: float, given: str = ""
-) -> list[str]:
-    if database:
-        arguments = [f"--dbname={database}", *arguments]
-    done = engine.in_database(_PSQL, *arguments, timeout=timeout, given=given)
+    arguments = [f"--dbname={database}"] if database else []
+    arguments += [f"--command={statement}" for statement in statements]
+    done = engine.in_database(_PSQL, *arguments, timeout=timeout, given=script)
     if not done.ok:
         remedy = "./dev status   ./dev logs db"
         if "password authentication failed" in done.last_words:

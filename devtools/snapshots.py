@@ -22,7 +22,7 @@ from typing import Any
 
 from . import texts
 from .checkout import Checkout
-from .database import MAINTENANCE, identifier, literal, query, run
+from .database import MAINTENANCE, identifier, literal, query
 from .engines.base import Engine
 from .errors import DevError, UsageError
 from .health import MIGRATIONS
@@ -283,7 +283,7 @@ class Snapshots:
         with self._plain_copy() as new:
             # A superuser is exempt from the limit.
             self._ask(f"ALTER DATABASE {identifier(new)} ALLOW_CONNECTIONS true CONNECTION LIMIT 0")
-            run(self.engine, masking.output, database=new, timeout=_COPYING)
+            query(self.engine, script=masking.output, database=new, timeout=_COPYING)
             yield new
 
     def _copy(self, source: str, target: str) -> None:

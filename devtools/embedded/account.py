@@ -22,10 +22,9 @@ class Account:
     uid: int
     gid: int
 
-    def reaches(self, checkout: Checkout, *paths: Path) -> bool:
-        """Whether the account may read and enter all of `paths`."""
-        condition = 'for path; do test -r "$path" -a -x "$path" || exit 1; done'
-        return _works(checkout, *self.prefix, "sh", "-c", condition, "sh", *map(str, paths))
+    def reaches(self, checkout: Checkout, path: Path) -> bool:
+        """Whether the account may read and enter `path`."""
+        return _works(checkout, *self.prefix, "test", "-r", str(path), "-a", "-x", str(path))
 
     def own(self, path: Path) -> None:
         """Make the account the owner of `path` and everything below. Only root can do this."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import processes
 from ..clusters import DONE_WITHIN, SUMS, Clusters, Found
-from ..process import Result, capture
+from ..process import Result
 from ..services import DATABASE
 from ..supervision import leftovers
 from . import postgres_programs
@@ -101,11 +101,5 @@ class DirectoryClusters(Clusters):
         self._in_use.incomplete.unlink()
 
     def _run(self, server: Postgres, *command: str, **files: Any) -> Result:
-        done = capture(
-            command,
-            directory=self._stack.checkout.root,
-            environment={**server.settings, **server.superuser_environment},
-            timeout=DONE_WITHIN,
-            **files,
-        )
+        done = server.run(*command, timeout=DONE_WITHIN, **files)
         return done.must(f"`{' '.join(command[:2])}` failed")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from .. import ports, processes, readiness
 from ..clusters import INCOMPLETE
@@ -356,18 +357,20 @@ class Postgres:
 
     def _answers(self, host: str, port: str) -> bool:
         options = ("--quiet", "--timeout", "1", "--host", host, "--port", port)
-        return self._capture(str(self.programs / "pg_isready"), *options).ok
+        return self.run(str(self.programs / "pg_isready"), *options).ok
 
     def _do(self, *command: str, what: str) -> None:
-        self._capture(*command, timeout=300).must(
+        self.run(*command, timeout=300).must(
             f"{what} failed", "fix that and run ./dev up again: it repeats this step"
         )
 
-    def _capture(self, *command: str, timeout: float = 60) -> Result:
+    def run(self, *command: str, timeout: float = 60, **files: Any) -> Result:
+        """Run `command` as superuser; return its result. `files` are as for `process.capture`."""
         settings = {**self.settings, "TZ": "UTC", "LC_ALL": "C"}
         return capture(
             command,
             directory=Path("/"),
             environment={**self.superuser_environment, **settings},
             timeout=timeout,
+            **files,
         )

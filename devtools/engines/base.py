@@ -236,8 +236,12 @@ class Engine(ABC):
 
     @property
     def code(self) -> dict[str, str]:
-        """Identifies the state of the backend's Python files."""
-        return {"backend": _version_of(self.checkout.root / "backend")}
+        """A digest of the sizes and times of the backend's Python files."""
+        found = hashlib.sha256()
+        for path in sorted((self.checkout.root / "backend").rglob("*.py")):
+            facts = path.stat()
+            found.update(f"{path} {facts.st_size} {facts.st_mtime_ns}\n".encode())
+        return {"backend": found.hexdigest()}
 
     def migrated(self, code: Mapping[str, str]) -> None:
         """Remember that no model in `code` has changes without a migration."""
@@ -294,15 +298,6 @@ class Engine(ABC):
 def has_terminal() -> bool:
     """Whether a program can ask here and be seen."""
     return sys.stdin.isatty() and sys.stdout.isatty()
-
-
-def _version_of(folder: Path) -> str:
-    """A digest of the sizes and times of the Python files in `folder`."""
-    found = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
-        facts = path.stat()
-        found.update(f"{path} {facts.st_size} {facts.st_mtime_ns}\n".encode())
-    return found.hexdigest()
 
 
 def runs_once(service: str) -> DevError:

@@ -126,7 +126,7 @@ class EmbeddedEngine(Engine):
         self._check()
         with self.checkout.lock(self.terminal, "restart"), self.claims:
             self._must_run()
-            stack = self._stack(self._set_up(), self._ports_now())
+            stack = self._stack(self._set_up(), self.ports())
             for port in stack.ports.values():
                 self.claims.hold(port)
             names = self._known(stack.declaration, services) or stack.declaration.long_running
@@ -141,7 +141,7 @@ class EmbeddedEngine(Engine):
         with self.checkout.lock(self.terminal, "serve"):
             self._must_run()
             given = web.chosen(server, debug_port)
-            stack = self._stack(self._declared(), self._ports_now(), {WEB: given})
+            stack = self._stack(self._declared(), self.ports(), {WEB: given})
             own = self.runner.debug_ports.get(WEB)
             if debug_port and debug_port != own and ports.listens(debug_port):
                 raise debuggers.taken(WEB, debug_port)
@@ -175,8 +175,10 @@ class EmbeddedEngine(Engine):
     # For the checks
 
     def ports(self) -> dict[str, int]:
-        """The port of each service: the current one, else the configured one."""
-        return self._ports_now()
+        """The port of each running service, and the configured port of every other."""
+        declared = self._declared().ports
+        wanted = {port.service: port_choice.wanted(self.checkout, port) for port in declared}
+        return {**wanted, **self.runner.ports_in_use}
 
     def taken_ports(self) -> tuple[list[Problem], bool]:
         """The ports that another program uses; and whether `up` may replace all of them."""
@@ -271,7 +273,7 @@ class EmbeddedEngine(Engine):
         return stack.settings(declared) if declared else None
 
     def filled_in(self) -> Mapping[str, str]:
-        now = self._ports_now()
+        now = self.ports()
         return {
             port.variable: str(now[port.service])
             for port in self._declared().ports
@@ -334,7 +336,7 @@ class EmbeddedEngine(Engine):
 
     def _present(self) -> Stack:
         """The stack as it is, for read-only commands; creates nothing."""
-        return self._stack(self._declared(), self._ports_now())
+        return self._stack(self._declared(), self.ports())
 
     def _programs(self, stack: Stack) -> dict[str, Program]:
         """Every service as a process, in the order of their dependencies."""
@@ -357,13 +359,7 @@ class EmbeddedEngine(Engine):
         needed = [port for port in declared.ports if port.service in names]
         own = self.runner.ports_in_use
         settled = port_choice.settle(self.checkout, self.terminal, self.claims, needed, own)
-        return {**self._ports_now(), **settled}
-
-    def _ports_now(self) -> dict[str, int]:
-        """The port of each running service, and the configured port of every other."""
-        declared = self._declared().ports
-        wanted = {port.service: port_choice.wanted(self.checkout, port) for port in declared}
-        return {**wanted, **self.runner.ports_in_use}
+        return {**self.ports(), **settled}
 
     def _must_run(self, name: str = "") -> None:
         leftover = self.runner.leftover
