@@ -4,6 +4,8 @@ Linux shows them in /proc, macOS by `ps` and `lsof`. This is the only file that 
 machine does not show is None, or an empty result, and no guess.
 
 A supervised server runs it alone, with the standard library, to end its predecessor's orphans:
+children that outlived it, and the debugger's adapter, which runs in a separate session and keeps
+its port while an editor is connected.
 
     processes.py NAME=VALUE...
 
@@ -29,6 +31,23 @@ _TURN = 0.01  # seconds between two polls
 # https://docs.kernel.org/networking/proc_net_tcp.html
 _LISTENING, _ESTABLISHED = "0A", "01"
 _STATES = {_LISTENING: "LISTEN", _ESTABLISHED: "ESTABLISHED"}
+
+
+# The variables that identify the processes that a checkout started, even after their supervisor
+# is gone, and the service that they belong to.
+MARK = "DEV_CHECKOUT"
+MARK_SERVICE = "DEV_SERVICE"
+
+
+def marks(checkout: Path, service: str = "") -> dict[str, str]:
+    """The marks of the processes of `checkout`, or of one `service`."""
+    return {MARK: str(checkout), **({MARK_SERVICE: service} if service else {})}
+
+
+def command_to_end(wanted: Mapping[str, str], python: Path) -> list[str]:
+    """The command that does `end`, for a server that the supervisor restarts."""
+    given = [f"{name}={value}" for name, value in wanted.items()]
+    return [str(python), "-ISB", __file__, *given]
 
 
 def end(wanted: Mapping[str, str]) -> None:

@@ -16,7 +16,7 @@ from .options import ENV_FILE, PRODUCTION, YES, flag, one_of, option, repeated
 from .registry import Run, group
 
 if TYPE_CHECKING:
-    from ..clusters import Clusters
+    from ..database_upgrade import Clusters
     from ..snapshots import Snapshots
 
 command = group(

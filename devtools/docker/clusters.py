@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import readiness
 from ..checkout import Checkout
-from ..clusters import DONE_WITHIN, INCOMPLETE, SUMS, Clusters, Found
+from ..database_upgrade import DONE_WITHIN, INCOMPLETE, SUMS, Clusters, Found
 from ..errors import DevError, Problem
 from ..process import Result, capture
 from ..services import DATABASE

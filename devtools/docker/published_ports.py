@@ -9,7 +9,6 @@ from typing import Callable
 from .. import chosen_ports, ports, processes
 from ..chosen_ports import COMPOSE, EMBEDDED_NOW, OTHER_STACK, Wanted, explain, replace
 from ..errors import Problem
-from ..supervision import leftovers
 from ..terminal import Terminal
 from .project import PROJECT_LABEL, Project, PublishedPort
 
@@ -72,9 +71,8 @@ def _wanted(project: Project, port: PublishedPort) -> Wanted:
 
 
 def _holder(project: Project, port: int) -> str:
-    root = project.checkout.root
     ours = port in project.checkout.recall(EMBEDDED_NOW).values()
-    if ours and processes.marked({leftovers.MARK: str(root)}):
+    if ours and processes.marked(processes.marks(project.checkout.root)):
         return OTHER_STACK
     form = f'{{{{.Names}}}}\t{{{{.Label "{PROJECT_LABEL}"}}}}'
     found = project.docker("ps", "--filter", f"publish={port}", "--format", form)

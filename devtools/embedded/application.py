@@ -8,7 +8,6 @@ from .. import health, processes
 from ..declared.local_stack import Service
 from ..process import capture
 from ..services import WEB, WORKER
-from ..supervision import leftovers
 from .stack import Program, Stack
 
 
@@ -33,8 +32,8 @@ def _script(stack: Stack, service: Service) -> str:
     command = shlex.join(service.command)
     if service.one_shot:
         return stack.script(service, stack.backend, command)
-    marks = leftovers.marks(stack.checkout.root, service.name)
-    before = [shlex.join(leftovers.command(stack.python, marks))]
+    marks = processes.marks(stack.checkout.root, service.name)
+    before = [shlex.join(processes.command_to_end(marks, stack.python))]
     if service.name == WEB:
         # The first process only holds the socket.
         before.insert(0, '[ "$1" = 1 ] || exec tail -f /dev/null')
@@ -45,7 +44,7 @@ def _script(stack: Stack, service: Service) -> str:
 def _prepare(stack: Stack, service: Service) -> None:
     stack.make_places(service)
     # For example a debugger's adapter with an editor still connected.
-    processes.end(leftovers.marks(stack.checkout.root, service.name))
+    processes.end(processes.marks(stack.checkout.root, service.name))
 
 
 def _ready(stack: Stack, service: Service, since: float) -> bool:

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import processes
-from ..clusters import DONE_WITHIN, SUMS, Clusters, Found
+from ..database_upgrade import DONE_WITHIN, SUMS, Clusters, Found
 from ..process import Result
 from ..services import DATABASE
-from ..supervision import leftovers
 from . import postgres_programs
 from .postgres import KEPT, Postgres
 from .stack import Stack
@@ -49,7 +48,7 @@ class DirectoryClusters(Clusters):
 
     def look(self) -> Found:
         # The servers of an upgrade that was killed.
-        marks = leftovers.marks(self._stack.checkout.root, DATABASE)
+        marks = processes.marks(self._stack.checkout.root, DATABASE)
         processes.stop(marks, signal.SIGINT, DONE_WITHIN)
         written = self._in_use.written
         return Found(

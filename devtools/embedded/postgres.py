@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import ports, processes, readiness
-from ..clusters import INCOMPLETE
+from ..database_upgrade import INCOMPLETE
 from ..declared import extensions
 from ..errors import DevError
 from ..process import Result, background, capture
 from ..services import DATABASE
-from ..supervision import leftovers
 from . import account, postgres_programs
 from .postgres_programs import PACKAGES
 from .stack import Program, Stack
@@ -269,7 +268,7 @@ class Postgres:
             # To be found if this command is killed.
             environment={
                 **self.stack.kept(),
-                **leftovers.marks(self.stack.checkout.root, self.service.name),
+                **processes.marks(self.stack.checkout.root, self.service.name),
             },
             stop=signal.SIGINT,
         ) as server:

@@ -10,13 +10,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Callable
 
-from .. import addresses, ports, project_table
+from .. import addresses, ports, processes, project_table
 from ..checkout import Checkout
 from ..declared.compose import limits
 from ..declared.local_stack import Declaration, Service
 from ..interpolation import fill_in
 from ..supervision import web
-from ..supervision.leftovers import MARK_SERVICE
 from .places import Places
 
 # The variables of the caller's environment that a process inherits. Like a container, it gets
@@ -119,7 +118,7 @@ class Stack:
 
         The lines `before` run in the supervisor's environment.
         """
-        variables = {**self.settings(service), MARK_SERVICE: service.name}
+        variables = {**self.settings(service), processes.MARK_SERVICE: service.name}
         # A shell cannot export names such as `A.B`; `env` sets them.
         odd = {name: variables.pop(name) for name in list(variables) if not _IDENTIFIER(name)}
         if odd:

@@ -16,7 +16,6 @@ from pathlib import Path
 from .. import processes, readiness, texts
 from ..process import capture
 from ..supervision.client import WATCH, Client
-from ..supervision.leftovers import MARK, MARK_SERVICE
 from .places import Places
 from .stack import Program
 
@@ -59,7 +58,7 @@ class Supervisor(Client):
                 *("-c", f"{self._places.sockets}/dev/run/{self.configuration.name}"),
             ],
             directory=Path("/"),
-            environment={**environment, **self._mark},
+            environment={**environment, **processes.marks(self._places.checkout.root)},
         ).must("the supervisor did not start")
         readiness.wait_until(lambda: self.answers, 20, "the supervisor did not answer")
 
@@ -73,19 +72,16 @@ class Supervisor(Client):
 
         `programs` are services with their stop signals, in stop order.
         """
-        marks = {name: {**self._mark, MARK_SERVICE: name} for name, _ in programs}
+        root = self._places.checkout.root
+        marks = {name: processes.marks(root, name) for name, _ in programs}
         of_services = {number for wanted in marks.values() for number in processes.marked(wanted)}
         # A running supervisor that does not answer would only restart them.
-        for number in set(processes.marked(self._mark)) - of_services:
+        for number in set(processes.marked(processes.marks(root))) - of_services:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(number, signal.SIGKILL)
         return [
             name for name, first in programs if processes.stop(marks[name], first, _ORPHANS_STOP)
         ]
-
-    @property
-    def _mark(self) -> dict[str, str]:
-        return {MARK: str(self._places.checkout.root)}
 
 
 def _configuration(programs: Sequence[Program]) -> str:

@@ -14,7 +14,7 @@ from typing import IO, Callable, TypeVar
 
 from .. import addresses, debuggers, environment, ports
 from ..checkout import Checkout
-from ..clusters import Clusters
+from ..database_upgrade import Clusters
 from ..errors import DevError, PortLost, Problem
 from ..interpreter import Interpreter, Local
 from ..process import Result, capture, hand_over

@@ -37,7 +37,7 @@ from ..process import Result, capture
 from ..readiness import Verdict
 from ..services import CACHE, DATABASE, EMULATORS, RELEASE, TESTS, WEB
 from ..status import ServiceStatus, StackStatus
-from ..supervision import leftovers, web
+from ..supervision import web
 from ..supervision.client import Client, Crashes, State
 from ..terminal import Mark, Terminal
 from .base import Engine
@@ -230,7 +230,7 @@ class DevContainerEngine(Engine):
     def _replace(self, variables: Mapping[str, str] | None = None) -> None:
         """Stop the server and start it, with other `variables` if they are given."""
         self.supervisor.stop({WEB: web.PATIENCE}, keep_socket=True)
-        processes.end(leftovers.marks(self.checkout.root, WEB))  # such as a debugger's adapter
+        processes.end(processes.marks(self.checkout.root, WEB))  # such as a debugger's adapter
         if variables is not None:
             devcontainer.CHOICE.write_text("\n".join([*web.exports(variables), ""]))
         self.supervisor.start(WEB)

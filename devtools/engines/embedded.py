@@ -35,7 +35,7 @@ from ..preflight import disk_space, files
 from ..process import Result, capture
 from ..services import AWS, CACHE, DATABASE, RELEASE, TESTS, WEB
 from ..status import StackStatus
-from ..supervision import leftovers, web
+from ..supervision import web
 from ..terminal import Mark, Terminal
 from .base import Engine, runs_once
 
@@ -228,7 +228,7 @@ class EmbeddedEngine(Engine):
         return (), Postgres(self._present()).superuser_environment
 
     def memory(self) -> int:
-        found = processes.marked({leftovers.MARK: str(self.checkout.root)})
+        found = processes.marked(processes.marks(self.checkout.root))
         # PostgreSQL's processes overwrite their environment with their titles.
         return sum(map(processes.memory, processes.with_descendants(found)))
 

@@ -22,11 +22,10 @@ from emulated_aws import AWS_STATE, fetched
 from front_door import another_application, read_until, single_spaced
 from misfits import misfit
 
-from devtools import environment, ports
+from devtools import environment, ports, processes
 from devtools.commands import shapes
 from devtools.readiness import wait_until
 from devtools.supervision.client import WATCH
-from devtools.supervision.leftovers import MARK, MARK_SERVICE
 
 pytestmark = pytest.mark.stack
 
@@ -466,7 +465,7 @@ def test_a_killed_process_comes_back_without_loss(up, service, survived):
 
 
 def test_only_orphans_of_a_killed_supervisor_are_stopped(up, survived):
-    mark = {MARK: str(up.root.parent), MARK_SERVICE: "web"}  # of another checkout
+    mark = processes.marks(up.root.parent, "web")  # of another checkout
     with subprocess.Popen(["sleep", "3600"], env={**os.environ, **mark}) as stranger:
         kept = survived("supervisor")
         before = up.pids()
