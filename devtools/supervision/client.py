@@ -6,7 +6,6 @@ http://supervisord.org/api.html
 from __future__ import annotations
 
 import contextlib
-import functools
 import http.client
 import os
 import signal
@@ -147,7 +146,9 @@ class Client:
 
     def _wait_or_kill(self, state: State, end: float) -> None:
         # supervisord looks at its processes once a second, and at each request.
-        rests = functools.partial(self._rests, state.name)
+        def rests() -> bool:
+            return not self.states()[state.name].at_work
+
         otherwise = f"{state.name} did not stop"
         within = max(0.0, end - time.monotonic()) + _KILLED_WITHIN
         readiness.wait_until(lambda: rests() or time.monotonic() > end, within, otherwise)
@@ -155,9 +156,6 @@ class Client:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(state.pid, signal.SIGKILL)
             readiness.wait_until(rests, _KILLED_WITHIN, otherwise)
-
-    def _rests(self, name: str) -> bool:
-        return not self.states()[name].at_work
 
     def ask(self, method: str, *arguments: object) -> Any:
         """Call a method of the API. Raises NoAnswer if supervisord is slow, DevError otherwise."""

@@ -199,9 +199,11 @@ def test_serve_replaces_the_server_and_nothing_else(up):
     assert {name for name, pid in up.pids().items() if pid != before[name]} == {"web"}
 
 
-def test_a_restart_keeps_the_chosen_server(up):
+def test_a_restart_keeps_the_chosen_server_and_leaves_the_others_alone(up):
     up.dev("serve", "runserver")
+    before = up.pids()
     assert "restarted in" in up.dev("restart", "web").stdout
+    assert {name for name, pid in up.pids().items() if pid != before[name]} == {"web"}
     assert up.server() == "runserver"
     up.up()
 
@@ -290,13 +292,6 @@ def test_doctor_invents_no_fault_on_a_busy_machine(up):
     assert [one for one in checks if one["state"] == "wrong"] == []
     assert {one["name"] for one in checks if one["state"] == "ok"} == {*STACK_CHECKS}
     assert {run.returncode for run in runs} == {0}
-
-
-def test_restart_leaves_the_others_alone(up):
-    before = up.pids()
-    assert "restarted in" in up.dev("restart", "worker").stdout
-    after = up.pids()
-    assert {name for name in after if after[name] != before[name]} == {"worker"}
 
 
 def test_down_stops_in_order_and_the_data_stays(up, survived):

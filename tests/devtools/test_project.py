@@ -118,7 +118,9 @@ def test_data_of_plain_compose_belongs_to_the_checkout_that_starts_it_first(chec
         pytest.skip("no Docker daemon answers")
     name = f"devtools-{uuid.uuid4().hex[:8]}"
     data = f"{name}_data"
-    (checkout.root / "docker-compose.yml").write_text(WEB % "A" + "volumes: {data: }\n")
+    (checkout.root / "docker-compose.yml").write_text(
+        "services: {web: {image: none, volumes: ['data:/data']}}\nvolumes: {data: }\n"
+    )
     variables = {**checkout.variables, "COMPOSE_PROJECT_NAME": name}
     shutil.copytree(checkout.root, tmp_path / "other")
     first, other = (Checkout(root, variables) for root in (checkout.root, tmp_path / "other"))

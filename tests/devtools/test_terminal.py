@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import pty
-import subprocess
 
 import pytest
 
@@ -57,31 +54,6 @@ def test_where_colour_is_shown(screen, variables, coloured):
     out = screen()
     Terminal(out, out, variables).fail(Problem("it broke", "fix it"))
     assert ("\x1b[31m" in out.getvalue()) is coloured
-
-
-def test_no_color_holds_on_a_real_terminal(workspace):
-    assert b"\x1b[" in _on_a_terminal(workspace)
-    workspace.variables["NO_COLOR"] = "1"
-    assert b"\x1b[" not in _on_a_terminal(workspace)
-
-
-def _on_a_terminal(workspace) -> bytes:
-    controller, terminal = pty.openpty()
-    with subprocess.Popen(
-        [workspace.root / "dev", "help"],
-        env={**workspace.variables, "TERM": "xterm"},
-        stdout=terminal,
-        stderr=terminal,
-    ):
-        os.close(terminal)
-        shown = b""
-        try:
-            while part := os.read(controller, 4096):
-                shown += part
-        except OSError:  # Linux reports a closed other end this way
-            pass
-        os.close(controller)
-    return shown
 
 
 def test_marks_are_spelled_where_they_cannot_be_shown():
