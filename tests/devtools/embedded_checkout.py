@@ -59,13 +59,10 @@ class EmbeddedCheckout(Workspace):
         return done.stdout
 
     def up(self, *arguments: str) -> str:
-        done = self.dev("up", *arguments)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return self.must("up", *arguments)
 
     def clean(self) -> None:
-        done = self.dev("clean", "--yes")
-        assert done.returncode == 0, done.stdout + done.stderr
+        self.must("clean", "--yes")
 
     # Processes
 
@@ -104,12 +101,8 @@ class EmbeddedCheckout(Workspace):
     # Data
 
     def sql(self, statement: str) -> str:
-        done = self.dev("psql", "-AtX", "-c", statement)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
+        return self.must("psql", "-AtX", "-c", statement).strip()
 
     def python(self, code: str):
         """The last line that `code` prints, as JSON, run in the worker's application."""
-        done = self.dev("manage", "shell", "-c", code)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return json.loads(done.stdout.strip().splitlines()[-1])
+        return json.loads(self.must("manage", "shell", "-c", code).strip().splitlines()[-1])

@@ -57,6 +57,12 @@ class Workspace:
             output, errors = child.communicate(timeout=_PATIENCE)
         return subprocess.CompletedProcess(arguments, child.returncode, output, errors)
 
+    def must(self, *arguments: str) -> str:
+        """The output of a command that has to succeed."""
+        done = self.dev(*arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
     def write(self, name: str, content: str | bytes, mode: int = 0o644) -> Path:
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)

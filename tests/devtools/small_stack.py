@@ -29,5 +29,4 @@ def put_into(workspace: Workspace) -> None:
 
 def clean(workspace: Workspace) -> None:
     """Remove everything that it created."""
-    cleaned = workspace.dev("clean", "--yes")
-    assert cleaned.returncode == 0, cleaned.stderr
+    workspace.must("clean", "--yes")

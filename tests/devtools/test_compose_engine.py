@@ -67,7 +67,7 @@ def _small_stack(directory: Path) -> Iterator[Workspace]:
 def up(shared: Workspace):
     """The shared stack, up; its variables and declarations are restored afterwards."""
     kept = dict(shared.variables)
-    _up(shared)
+    shared.must("up")
     yield shared
     for file in (".env", "docker-compose.debug.yml", *FAULTS):
         (shared.root / file).unlink(missing_ok=True)
@@ -83,34 +83,29 @@ def held(up: Workspace):
     return up
 
 
-def _up(stack: Workspace, *arguments: str) -> str:
-    done = stack.dev("up", *arguments)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def _containers(stack: Workspace) -> dict[str, str]:
-    """Container ids by service, with the time of their last start."""
-    listed = subprocess.run(
-        ["docker", "compose", "ps", "-aq", "--no-trunc"],
+def _docker(stack: Workspace, *arguments: str) -> str:
+    """The output of `docker`, as ./dev calls it for the stack."""
+    done = subprocess.run(
+        ["docker", *arguments],
         cwd=stack.root,
         env=stack.variables,
         capture_output=True,
         text=True,
         check=True,
     )
+    return done.stdout
+
+
+def _containers(stack: Workspace) -> dict[str, str]:
+    """Container ids by service, with the time of their last start."""
+    listed = _docker(stack, "compose", "ps", "-aq", "--no-trunc").split()
     form = '{{index .Config.Labels "com.docker.compose.service"}} {{.Id}}@{{.State.StartedAt}}'
-    inspected = subprocess.run(
-        ["docker", "inspect", "--format", form, *listed.stdout.split()],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return dict(line.split() for line in inspected.stdout.splitlines())
+    inspected = _docker(stack, "inspect", "--format", form, *listed)
+    return dict(line.split() for line in inspected.splitlines())
 
 
 def test_up_shows_each_service_and_a_second_one_changes_nothing(stack):
-    first = _up(stack)
+    first = stack.must("up")
     assert "building" in first
     for service in ("db", "redis", "web", "worker"):
         assert any(line.split()[1:3] == [service, "healthy"] for line in first.splitlines())
@@ -118,11 +113,11 @@ def test_up_shows_each_service_and_a_second_one_changes_nothing(stack):
     assert f"http://localhost:{stack.variables['WEB_PORT']}/" in first
     before = _containers(stack)
 
-    assert "already up, nothing changed" in _up(stack)
+    assert "already up, nothing changed" in stack.must("up")
     assert _containers(stack) == before
 
     stack.write("pending", "")  # health reports pending migrations, so the release runs
-    assert "migrate  completed" in _up(stack)
+    assert "migrate  completed" in stack.must("up")
     after = _containers(stack)
     assert {name for name in after if after[name] != before[name]} == {"image", "migrate"}
 
@@ -134,7 +129,7 @@ def test_serve_replaces_web_and_nothing_else(up):
     assert {name for name in after if after[name] != before[name]} == {"web"}
     assert json.loads(up.dev("status", "--json").stdout)["server"] == "runserver"
     assert "is already running" in up.dev("serve", "runserver").stdout
-    assert "served by gunicorn" in _up(up)
+    assert "served by gunicorn" in up.must("up")
 
 
 def test_up_debug_keeps_a_server_that_is_debugged(up):
@@ -142,10 +137,10 @@ def test_up_debug_keeps_a_server_that_is_debugged(up):
     up.write("docker-compose.debug.yml", debugged)
     assert up.dev("serve", "runserver", "--debug").returncode == 0
     before = _containers(up)
-    _up(up, "--debug")
+    up.must("up", "--debug")
     assert _containers(up)["web"] == before["web"]
     up.variables["SERVER"] = "gunicorn"
-    assert "served by gunicorn" in _up(up, "--debug")
+    assert "served by gunicorn" in up.must("up", "--debug")
 
 
 def test_a_command_that_cannot_be_debugged_in_its_container_is_refused(up):
@@ -165,39 +160,39 @@ def test_status_says_what_stopped_and_up_repairs_it(up):
     assert shown["health"]["checks"]["database"] == {"status": "ok", "latency_ms": 1.2}
 
     project = up.variables["COMPOSE_PROJECT_NAME"]
-    subprocess.run(["docker", "stop", f"{project}-worker-1"], check=True, capture_output=True)
+    _docker(up, "stop", f"{project}-worker-1")
     failing = up.dev("status")
     assert failing.returncode == 1
     assert "stopped" in failing.stdout
-    _up(up)
+    up.must("up")
     assert up.dev("status").returncode == 0
 
 
 def test_a_container_that_only_runs_the_image_is_no_service(up):
     """As ./dev itself runs its scripts in the image, beside other commands."""
     project = up.variables["COMPOSE_PROJECT_NAME"]
-    run = ("docker", "run", "--detach", "--rm", f"{project}-backend:development", "sleep", "60")
-    other = subprocess.check_output(run, text=True).strip()
+    image = f"{project}-backend:development"
+    other = _docker(up, "run", "--detach", "--rm", image, "sleep", "60").strip()
     try:
         assert "healthy, " not in up.dev("status").stdout
-        assert "nothing changed" in _up(up)
+        assert "nothing changed" in up.must("up")
     finally:
-        subprocess.run(["docker", "kill", other], check=True, capture_output=True)
+        _docker(up, "kill", other)
 
 
 def test_a_fault_of_any_replica_of_a_scaled_service_shows(up):
-    _compose(up, "up", "--detach", "--no-recreate", "--scale", "worker=2")
+    _docker(up, "compose", "up", "--detach", "--no-recreate", "--scale", "worker=2")
     assert "worker   healthy, 2/2 healthy" in up.dev("status").stdout
-    assert "nothing changed" in _up(up)
+    assert "nothing changed" in up.must("up")
     project = up.variables["COMPOSE_PROJECT_NAME"]
-    subprocess.run(["docker", "kill", f"{project}-worker-2"], check=True, capture_output=True)
+    _docker(up, "kill", f"{project}-worker-2")
     failing = up.dev("status", "--json")
     assert failing.returncode == 1
     [worker] = [one for one in json.loads(failing.stdout)["services"] if one["name"] == "worker"]
     assert (worker["healthy"], worker["replicas"]) == (False, [1, 2])
     assert worker["state"].startswith("stopped")
     assert "hello" in up.dev("exec", "worker", "echo", "hello").stdout
-    assert "nothing changed" not in _up(up)
+    assert "nothing changed" not in up.must("up")
     assert up.dev("status").returncode == 0
 
 
@@ -247,20 +242,16 @@ def test_a_failing_service_is_named_with_its_last_words(up, service, fault, stat
     """Also one that others wait for."""
     up.write(fault, f"the last words of {service}\n")
     container = f"{up.variables['COMPOSE_PROJECT_NAME']}-{service}-1"
-    subprocess.run(["docker", "restart", container], check=True, capture_output=True)
-    wait_until(lambda: _restarts(container), 60, "it did not crash")
+    _docker(up, "restart", container)
+    restarts = ("inspect", "--format", "{{.RestartCount}}", container)
+    wait_until(lambda: int(_docker(up, *restarts)), 60, "it did not crash")
     done = up.dev("up")
     assert done.returncode == 1
     assert f"the last words of {service}" in done.stdout
     assert f"error: {service}: {state}" in done.stderr
     assert f"./dev logs {service}" in done.stderr
     (up.root / fault).unlink()
-    _up(up)
-
-
-def _restarts(container: str) -> int:
-    asked = ["docker", "inspect", "--format", "{{.RestartCount}}", container]
-    return int(subprocess.run(asked, check=True, capture_output=True).stdout)
+    up.must("up")
 
 
 def test_ctrl_c_leaves_the_stack_as_it_is_and_says_how(held):
@@ -306,10 +297,10 @@ def test_a_taken_port_is_replaced_unless_it_was_chosen(stack):
         compose = stack.root / "docker-compose.yml"
         compose.write_text(compose.read_text().replace("${WEB_PORT:-0}", f"${{WEB_PORT:-{port}}}"))
         del stack.variables["WEB_PORT"]
-        moved = _up(stack)
+        moved = stack.must("up")
         remembered = json.loads((stack.root / ".dev" / "ports.json").read_text())["WEB_PORT"]
         assert f"http://localhost:{remembered}/" in moved
-        assert "already up" in _up(stack)
+        assert "already up" in stack.must("up")
 
 
 def test_a_port_that_is_taken_during_the_start_is_replaced(stack):
@@ -333,13 +324,13 @@ def test_ports_outlive_a_deleted_state_and_data_is_found_under_an_earlier_name(s
     compose.write_text(compose.read_text().replace("${WEB_PORT:-0}", "${WEB_PORT:-8000}"))
     (stack.root / ".dev").mkdir()
     (stack.root / ".dev" / "ports.json").write_text(json.dumps({"WEB_PORT": port}))
-    _up(stack)
+    stack.must("up")
     shutil.rmtree(stack.root / ".dev")  # like `git clean -fdx`
     shown = stack.dev("status")
     assert f"the ports are kept that the containers have: WEB_PORT={port}" in shown.stderr
     assert f"127.0.0.1:{port}" in shown.stdout
     shutil.rmtree(stack.root / ".dev")
-    assert f"http://localhost:{port}/" in _up(stack)
+    assert f"http://localhost:{port}/" in stack.must("up")
 
     before = stack.variables["COMPOSE_PROJECT_NAME"]
     shutil.rmtree(stack.root / ".dev")
@@ -409,7 +400,7 @@ def test_an_image_that_cannot_be_built_is_named_with_its_last_words(up):
     assert "the step that fails" in done.stdout
     assert "could not be built" in done.stderr
     assert "the step that fails" in (up.root / ".dev" / "build.log").read_text()
-    assert "already up, nothing changed" in _up(up)
+    assert "already up, nothing changed" in up.must("up")
 
 
 def test_a_locked_package_that_the_image_lacks_is_named(stack):
@@ -418,25 +409,25 @@ def test_a_locked_package_that_the_image_lacks_is_named(stack):
     for name in ("__init__.py", "packages.py"):
         shutil.copy(ROOT / "backend" / "development" / name, package)
     lock = stack.write("requirements/test.txt", "")
-    _up(stack)
+    stack.must("up")
     assert json.loads(stack.dev("status", "--json").stdout)["missing_packages"] == []
     lock.write_text("leftpad==1.2\n")
     said = "requirements/test.txt locks what is not installed: leftpad 1.2; install it: ./dev up"
     assert said in stack.dev("status").stdout
     project = stack.variables["COMPOSE_PROJECT_NAME"]
-    subprocess.run(["docker", "stop", f"{project}-web-1"], check=True, capture_output=True)
+    _docker(stack, "stop", f"{project}-web-1")
     assert said in stack.dev("status").stdout
-    assert f"building {project}-backend:development: leftpad 1.2" in _up(stack)
+    assert f"building {project}-backend:development: leftpad 1.2" in stack.must("up")
 
 
 def test_plain_compose_builds_one_image_and_keeps_its_name(stack):
-    _compose(stack, "up", "--detach")
+    _docker(stack, "compose", "up", "--detach")
     built = _made(stack, "image")
     assert len(built) == 1
-    _compose(stack, "run", "--rm", "test")
-    _compose(stack, "up", "--detach", "--build")
+    _docker(stack, "compose", "run", "--rm", "test")
+    _docker(stack, "compose", "up", "--detach", "--build")
     assert _made(stack, "image") == built
-    _up(stack)
+    stack.must("up")
     assert _made(stack, "image") == built
 
 
@@ -444,37 +435,21 @@ def test_clean_deletes_every_image_that_was_built(stack):
     dockerfile = stack.root / "backend" / "Dockerfile"
     for label in ("one", "two"):  # the second build takes over the name
         dockerfile.write_text(f"FROM {BASE_IMAGE}\nLABEL it={label}\n")
-        _compose(stack, "build")
+        _docker(stack, "compose", "build")
     assert len(_made(stack, "image")) == 2
     assert stack.dev("clean", "--yes").returncode == 0
     assert _made(stack, "image") == []
 
 
-def _compose(stack: Workspace, *arguments: str) -> None:
-    subprocess.run(
-        ["docker", "compose", *arguments],
-        cwd=stack.root,
-        env=stack.variables,
-        capture_output=True,
-        check=True,
-    )
-
-
 def _made(stack: Workspace, kind: str) -> list[str]:
     """The images (by id) or volumes (by name) of the project."""
     label = f"label=com.docker.compose.project={stack.variables['COMPOSE_PROJECT_NAME']}"
-    listed = subprocess.run(
-        ["docker", kind, "ls", "-q", "--filter", label],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return listed.stdout.split()
+    return _docker(stack, kind, "ls", "-q", "--filter", label).split()
 
 
 def test_profiles_in_the_environment_do_not_start_the_tests(up):
     up.write(".env", "COMPOSE_PROFILES=test\n")
-    _up(up)
+    up.must("up")
     assert "test" not in _containers(up)
 
 
@@ -524,7 +499,7 @@ def test_exec_runs_a_command_in_a_service(up):
 
 
 def test_down_keeps_the_data_and_clean_deletes_it_only_with_yes(stack):
-    _up(stack)
+    stack.must("up")
     volume = f"{stack.variables['COMPOSE_PROJECT_NAME']}_data"
     assert volume in stack.dev("down").stdout
     down = stack.dev("status", "--json")

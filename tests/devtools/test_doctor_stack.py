@@ -55,11 +55,6 @@ def stack(workspace: Workspace):
     small_stack.clean(workspace)
 
 
-def _up(stack: Workspace) -> None:
-    done = stack.dev("up")
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 def _container(stack: Workspace, service: str, directory: Path) -> str:
     """Create a container with the labels of one of the project; return its id."""
     labels = {
@@ -146,7 +141,7 @@ def test_a_volume_of_an_older_postgresql(stack):
 def test_the_faults_of_a_stack_that_is_up(stack):
     assert _one(stack, "image")["state"] == "not applicable"
     assert _one(stack, "services")["finding"] == "the stack is down"
-    _up(stack)
+    stack.must("up")
     for name in ("image", "services", "migrations", "ports", "orphans", "project-name"):
         assert _one(stack, name)["state"] == "ok", name
 

@@ -53,8 +53,7 @@ def editors(stack: EmbeddedCheckout, name: str) -> list[Editor]:
     """
     commands, configurations = launch.entry(name)
     for command in commands:
-        done = stack.dev(*shlex.split(command)[1:])
-        assert done.returncode == 0, done.stdout + done.stderr
+        stack.must(*shlex.split(command)[1:])
     moved = {port: int(stack.variables[variable]) for variable, port in debuggers.PORTS.values()}
     return [
         Editor(one, str(stack.root), lambda host, port: Direct(host, moved[port]))

@@ -172,8 +172,7 @@ def test_web_is_not_the_databases_owner_and_manage_is(up):
 def test_an_account_gets_the_password_of_the_shell(up, monkeypatch):
     monkeypatch.setitem(up.variables, "DJANGO_SUPERUSER_PASSWORD", "correct horse battery")
     account = ("manage", "createsuperuser", "--noinput", "--email", "shell@example.com")
-    done = up.dev(*account, "--tenant", "test1")
-    assert done.returncode == 0, done.stderr
+    up.must(*account, "--tenant", "test1")
     code = "from users.models import User; u = User.objects.get(email='shell@example.com')\n"
     code += "print(u.check_password('correct horse battery')); u.delete()"
     assert up.dev("shell", "--tenant", "test1", "-c", code).stdout.split()[-1] == "True"
@@ -211,9 +210,8 @@ def test_a_restart_keeps_the_chosen_server_and_leaves_the_others_alone(up):
 def test_serve_debug_returns_when_an_editor_can_attach(up):
     """Under the others, breakpoints are hit: test_embedded_debugging.py."""
     port = up.variables["WEB_DEBUG_PORT"]
-    done = up.dev("serve", "runserver", "--debug")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"attach an editor to localhost:{port}" in done.stdout
+    served = up.must("serve", "runserver", "--debug")
+    assert f"attach an editor to localhost:{port}" in served
     assert ports.listens(int(port))
     wait_until(up.healthy, 60, "not healthy under the debugger")
     shown = json.loads(up.dev("status", "--json").stdout)["debuggers"]
@@ -265,8 +263,7 @@ def test_logs_have_the_services_name_before_each_line(up):
 
 
 def test_the_tests_arguments_and_exit_status_are_passed_through(up):
-    good = up.dev("test", "-q", "core/tests/test_liveness.py")
-    assert good.returncode == 0, good.stdout + good.stderr
+    up.must("test", "-q", "core/tests/test_liveness.py")
     assert up.dev("test", "-q", "core/tests/nosuch.py").returncode == 4
 
 
@@ -319,9 +316,8 @@ def test_taken_ports_are_replaced_and_remembered(spare):
     with socket.create_server(("127.0.0.1", 0)) as server:
         taken = server.getsockname()[1]
         compose.write_text(compose.read_text().replace("WEB_PORT:-8000", f"WEB_PORT:-{taken}"))
-        tests = spare.dev("test", "--collect-only", "-q", "core/tests/test_liveness.py")
-        assert tests.returncode == 0, tests.stdout + tests.stderr
-        first = tests.stdout + spare.up()
+        tests = spare.must("test", "--collect-only", "-q", "core/tests/test_liveness.py")
+        first = tests + spare.up()
         moved = spare.port("web")
         assert moved > taken
         assert f"web gets port {moved} (WEB_PORT): {taken} is taken by " in first
@@ -429,8 +425,7 @@ def _fetched_again(url: str) -> str:
 
 def test_a_restart_of_everything_ends_healthy_with_all_of_its_data(up):
     before, used = up.pids(), up.dev("shell", "-c", AWS_STATE).stdout.splitlines()[-1]
-    done = up.dev("restart")
-    assert done.returncode == 0, done.stdout + done.stderr
+    up.must("restart")
     assert up.healthy()
     assert all(pid != before[name] for name, pid in up.pids().items() if pid)
     assert _stored(up)[1] == "hello"
@@ -778,8 +773,7 @@ def test_what_doctor_says_repairs_the_stack(up, make, finding, remedy):
         generic = remedy.replace("users", "APP")
         assert finding in found
         assert f"./dev {generic}" in found
-        done = up.dev(*remedy.split())
-    assert done.returncode == 0, done.stdout + done.stderr
+        up.must(*remedy.split())
     wait_until(lambda: not up.dev("doctor", check).returncode, 60, "the fault is still there")
 
 
