@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from .. import chosen_ports, ports, project_table
+from .. import chosen_ports, project_table
 from ..checkout import Checkout
-from ..debuggers import PORT_VARIABLE, RELOAD_VARIABLE
 from ..declared.compose import by_dependency, one_shots, port_variable, with_builds
 from ..errors import DevError, Problem
 from ..process import Result, capture
 from ..services import POOL
+from ..supervision.web import Choice
 
 FILE = "docker-compose.yml"
 # The override files that Compose looks for; the first one that exists is used.
@@ -390,8 +390,7 @@ def _container(facts: Mapping[str, Any]) -> Container:
     labels = facts["Config"].get("Labels") or {}
     state = facts["State"]
     variables = dict(one.partition("=")[::2] for one in facts["Config"].get("Env") or ())
-    debug_port = variables.get(PORT_VARIABLE, "")
-    server = variables.get("SERVER", "")
+    choice = Choice.of(variables)
     service = labels.get("com.docker.compose.service", "")
     published = {}
     for port, bindings in (facts["NetworkSettings"].get("Ports") or {}).items():
@@ -411,9 +410,9 @@ def _container(facts: Mapping[str, Any]) -> Container:
         started_at=state["StartedAt"],
         image_id=facts["Image"],
         directory=labels.get(_DIRECTORY_LABEL, ""),
-        debug_port=int(debug_port) if ports.valid(debug_port) else 0,
-        server=server,
-        reload=server == "runserver" or variables.get(RELOAD_VARIABLE) == "true",
+        server=choice.server,
+        debug_port=choice.debug_port or 0,
+        reload=choice.reload,
         files=labels.get("com.docker.compose.project.config_files", ""),
         published=published,
     )

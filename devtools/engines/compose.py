@@ -27,10 +27,10 @@ from ..preflight import daemon, disk_space, files
 from ..process import Result, background, hand_over, stream
 from ..services import CACHE, DATABASE, RELEASE, TESTS, WEB
 from ..status import StackStatus
+from ..supervision.web import SERVER
 from ..terminal import Mark, Terminal
 from .base import Engine, has_terminal, runs_once
 
-SERVER = "SERVER"
 # Publishes the debuggers' ports on loopback. There is no debugger without it.
 DEBUG_FILE = "docker-compose.debug.yml"
 

@@ -394,8 +394,8 @@ class EmbeddedEngine(Engine):
             given[name] = debuggers.variables(port)
         served = self.runner.served
         # A server that already runs under a debugger is kept: an editor may be attached.
-        if served and served.debug_port and web.SERVER_VARIABLE not in self.checkout.variables:
-            given[WEB][web.SERVER_VARIABLE] = served.server
+        if served and served.debug_port and web.SERVER not in self.checkout.variables:
+            given[WEB][web.SERVER] = served.server
         return given
 
     def _is_ready(self, stack: Stack) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .. import debuggers, health, ports, texts
 
-SERVER_VARIABLE = "SERVER"
+SERVER = "SERVER"  # the variable that chooses it
 DEFAULT = "gunicorn"
 # For a replaced server to finish its requests. One that is paused at a breakpoint does not.
 PATIENCE = 5  # seconds
@@ -31,7 +31,7 @@ class Choice:
     @classmethod
     def of(cls, variables: Mapping[str, str]) -> Choice:
         """The choice that a process with these variables makes."""
-        server = variables.get(SERVER_VARIABLE) or DEFAULT
+        server = variables.get(SERVER) or DEFAULT
         port = variables.get(debuggers.PORT_VARIABLE, "")
         reload = variables.get(debuggers.RELOAD_VARIABLE) == "true" or server == "runserver"
         return cls(server, int(port) if ports.valid(port) else None, reload)
@@ -51,7 +51,7 @@ class Choice:
 
 def chosen(server: str, debug_port: int | None) -> dict[str, str]:
     """The variables that choose a server and the port of its debugger."""
-    return {SERVER_VARIABLE: server, **debuggers.variables(debug_port)}
+    return {SERVER: server, **debuggers.variables(debug_port)}
 
 
 def exports(variables: Mapping[str, str]) -> list[str]:
