@@ -520,8 +520,7 @@ def test_a_roll_to_asgi_and_one_under_it_fail_no_request(trial, pooled):
         roll = partial(pooled.dev, "roll", timeout=900)
         figures = during(trial, fault, roll, RECOVERY_TIMEOUT)
         assert figures.failed == {}
-    (web, *_) = trial.containers("web")
-    assert "core.asgi" in pooled.run("docker", "top", web).stdout
+    assert pooled.ask("/api/v1/health/").json()["server"] == "asgi"
 
 
 # --- results --------------------------------------------------------------------------------

@@ -7,9 +7,12 @@ import json
 import os
 import socket
 import ssl
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 import pytest
 from running_stack import CHECKOUT, Stack, eventually, free_ports
@@ -43,17 +46,19 @@ class Proxy:
             return received(connection)
 
     @contextlib.contextmanager
-    def broken_web(self) -> Iterator[None]:
-        code = Path(__file__).with_name("broken_web.py").read_text()
-        web = f"{self.name}-web"
-        self.docker.run(
-            *("docker", "run", "--detach", "--name", web, "--network", self.name),
-            *("--network-alias", "web", "python:3.13-slim", "python", "-c", code),
-        )
+    def web(self, *command: str) -> Iterator[None]:
+        """Run `command` in a container that the proxy finds as a web."""
+        given = ("--detach", "--network", self.name, "--network-alias", "web")
+        web = self.docker.run("docker", "run", *given, "python:3.13-slim", *command).stdout.strip()
         try:
             yield
         finally:
             self.docker.run("docker", "rm", "--force", web)
+
+
+def program(name: str) -> tuple[str, str, str]:
+    """Return the command that runs a program of this folder."""
+    return ("python", "-c", Path(__file__).with_name(name).read_text())
 
 
 def received(connection: ssl.SSLSocket) -> tuple[int, str, bytes]:
@@ -105,9 +110,30 @@ def test_an_unusable_answer_of_web_is_a_bad_gateway(proxy):
     def status() -> int:
         return proxy.answer(f"GET / HTTP/1.1\r\n{HOST}\r\n")[0]
 
-    with proxy.broken_web():
+    with proxy.web(*program("broken_web.py")):
         eventually(lambda: status() == 502)
         is_problem(proxy.answer(f"GET / HTTP/1.1\r\n{HOST}\r\n"), 502)
+
+
+def test_a_web_that_does_not_listen_yet_fails_no_request_while_the_others_are_full(proxy):
+    ended = Event()
+
+    def statuses() -> set[int]:
+        found = set()
+        while not ended.is_set():
+            found.add(proxy.answer(f"GET / HTTP/1.1\r\n{HOST}\r\n")[0])
+        return found
+
+    with proxy.web(*program("slow_web.py")), ThreadPoolExecutor(15) as pool:
+        eventually(lambda: proxy.answer(f"GET / HTTP/1.1\r\n{HOST}\r\n")[0] == 200)
+        asked = [pool.submit(statuses) for _ in range(15)]
+        try:
+            for _ in range(3):
+                with proxy.web("sleep", "60"):
+                    time.sleep(2)  # the proxy learns its address, and counts it as up for a moment
+        finally:
+            ended.set()
+        assert set().union(*(one.result() for one in asked)) == {200}
 
 
 def test_a_body_that_stops_arriving_is_a_request_timeout(proxy):
