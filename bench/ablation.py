@@ -1,7 +1,7 @@
-"""What each middleware has of a request's processor time, and each receiver of a task's.
+"""What each middleware has of a request's processor time.
 
-The whole, less the whole without that part, inside one process: without Gunicorn's share and the
-broker's. What another part needs cannot be left out.
+The whole, less the whole without that one, inside one process: without Gunicorn's share. What
+another one needs cannot be left out.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What each part of a request and of a task costs: the whole, less the whole without that part.
+"""What each middleware costs a request: the whole, less the whole without it.
 
-In this process, so without the shares of Gunicorn and of the broker. Whole and part take turns, so
+In this process, so without Gunicorn's share. Whole and part take turns, so
 that all meet the same machine.
 """
 
@@ -11,8 +11,6 @@ import io
 import logging
 import statistics
 import time
-import uuid
-import weakref
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from json import dumps
@@ -20,30 +18,22 @@ from operator import sub
 from pathlib import Path
 from typing import Any
 
-import celery
-from celery import signals
-from celery.app.trace import build_tracer
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.management.base import BaseCommand
-from django.db import connection
 from django.test import RequestFactory, override_settings
-from django_structlog.celery.receivers import CeleryReceiver
 
-from core.celery.application import SENDER, app, echo
 from core.logging import BatchHandler, start_batches
-from tenants.models import Tenant
 
 ROUNDS, TIMES = 15, 60
 REQUESTS = {"trivial request": "/api/v1/health/live/", "list of products": "/api/v1/products/"}
-SIGNALS = (signals.task_prerun, signals.task_success, signals.task_postrun)
 WHOLE = "all of it"
 
 Work = Callable[[], bool]  # tells whether it succeeds
 
 
 class Command(BaseCommand):
-    help = "Measure requests and a task, each without one of its parts after another."
+    help = "Measure requests without one middleware after another."
     requires_system_checks = []
 
     def add_arguments(self, parser: Any) -> None:
@@ -51,13 +41,10 @@ class Command(BaseCommand):
 
     def handle(self, *, json: bool, **options: Any) -> None:
         settings.DEBUG = False  # it would keep every query
-        logger = CeleryReceiver()
-        logger.connect_worker_signals()  # as a step of the worker's start does
         figures: dict[str, float | None] = {}
         with logs_discarded():
             for name, path in REQUESTS.items():
                 figures |= costs(name, requests(path))
-            figures |= costs("task", tasks(Tenant.objects.earliest("pk")))
         if json:
             kept = [
                 {"name": name, "unit": "ms", "values": [] if value is None else [value]}
@@ -127,47 +114,3 @@ def server(path: str, without: str) -> Work:
         return answer.status_code == HTTPStatus.OK
 
     return serve
-
-
-def tasks(tenant: Tenant) -> dict[str, Work]:
-    """Return what runs a tenant's task: whole, without each receiver, and without our Task."""
-    plain = app.task(base=celery.Task, name="bench.echo")(echo.run)
-    whole = runner(echo, tenant)
-    found = {WHOLE: whole, "core.celery.application.Task": runner(plain, tenant)}
-    for signal in SIGNALS:
-        for entry in signal.receivers:
-            receiver = entry[1]() if isinstance(entry[1], weakref.ref) else entry[1]
-            label = f"{receiver.__module__}.{receiver.__qualname__}"
-            found[label] = disconnected(signal.receivers, entry, whole)
-    return found
-
-
-def runner(task: celery.Task, tenant: Tenant) -> Work:
-    """Return what runs a task as a process of the worker does, and stores its result."""
-    tracer = build_tracer(task.name, task, app=app)
-    connection.set_tenant(tenant)
-    request = {"task": task.name, "_schema_name": tenant.schema_name, "delivery_info": {}}
-    request[SENDER] = connection.tenant_identity
-    connection.set_schema_to_public()
-
-    def work() -> bool:
-        identity = str(uuid.uuid4())
-        done = tracer(identity, ["hello"], {}, {**request, "id": identity})
-        app.backend.forget(identity)
-        return done.info is None
-
-    return work
-
-
-def disconnected(receivers: list[Any], one: Any, work: Work) -> Work:
-    """Return `work` without one receiver of a signal."""
-
-    def without() -> bool:
-        place = receivers.index(one)
-        receivers.remove(one)
-        try:
-            return work()
-        finally:
-            receivers.insert(place, one)
-
-    return without
