@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 FAULTS = Path(__file__).with_name("accessibility.js")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+# Chromium ends all its requests when an address is added to this machine, as each new network of
+# Docker does, those of other projects too.
+NETWORK_CHANGED = "net::ERR_NETWORK_CHANGED"
+ICON = "/favicon.ico"
+TRIES = 5  # at most, of one step
 
 
 @contextlib.contextmanager
@@ -42,18 +48,49 @@ class Watched:
         self.said: list[str] = []
         self.asked_elsewhere: list[str] = []
         self._page = page
+        self._network_changed = False
         page.on("console", self._hear)
         page.on("pageerror", lambda error: self.said.append(str(error)))
         page.on("request", self._see)
+        page.on("requestfailed", self._lose)
+
+    def visit(self, address: str) -> None:
+        """Load this address with all that it needs. Raises Error if that cannot be done."""
+        self.again_if_cut(lambda: self._page.goto(address))
+
+    def again_if_cut(self, step: Callable[[], object]) -> None:
+        """Take a step that can be repeated; again if the machine's network changed during it.
+
+        Raises:
+            Error: what the step raises; or NETWORK_CHANGED, each time.
+        """
+        for _ in range(TRIES):
+            self._network_changed = False
+            said = len(self.said)
+            try:
+                step()
+            except Error as error:
+                if NETWORK_CHANGED not in str(error) and not self._network_changed:
+                    raise
+            else:
+                if not self._network_changed:
+                    return
+            del self.said[said:]
+        raise Error(f"{NETWORK_CHANGED}, {TRIES} times")
 
     def _hear(self, message) -> None:
-        if message.type in ("error", "warning"):
+        # Chromium asks for an icon that no page names, once in a while.
+        expected = NETWORK_CHANGED in message.text or message.location["url"].endswith(ICON)
+        if message.type in ("error", "warning") and not expected:
             self.said.append(message.text)
 
     def _see(self, request) -> None:
-        own = {urlsplit(self._page.url).netloc, urlsplit(self._page.url).hostname, ""}
-        if self._page.url != "about:blank" and urlsplit(request.url).netloc not in own:
+        page = urlsplit(self._page.url)  # before the first address, and after an error, not of HTTP
+        if page.scheme.startswith("http") and urlsplit(request.url).netloc not in {page.netloc, ""}:
             self.asked_elsewhere.append(request.url)
+
+    def _lose(self, request) -> None:
+        self._network_changed |= request.failure == NETWORK_CHANGED
 
 
 def faults(page: Page) -> list[str]:

@@ -73,7 +73,7 @@ def visit(lively, browser) -> Callable[..., Page]:
         page.watched = Watched(page)
         address = lively.url(path).replace("127.0.0.1", "localhost")
         try:
-            page.goto(address)
+            page.watched.visit(address)
             yield page
         finally:
             context.close()
