@@ -36,6 +36,7 @@ class Shoppers:
     host: str
     buyers: list[tuple[int, str]]
     accepted: dict[str, str] = field(default_factory=dict)  # order numbers, by idempotency key
+    orders: Counter[int] = field(default_factory=Counter)  # accepted, by the customer's product
     failures: list[Failure] = field(default_factory=list)
     answered: int = 0
     slowest: float = 0  # seconds
@@ -43,6 +44,7 @@ class Shoppers:
     def __enter__(self) -> Shoppers:
         self._end = threading.Event()
         self._lock = threading.Lock()
+        self.orders.update({product: 0 for product, _token in self.buyers})
         self._threads = [threading.Thread(target=self._shop, args=one) for one in self.buyers]
         for thread in self._threads:
             thread.start()
@@ -70,6 +72,7 @@ class Shoppers:
                     if client.add() and (number := client.order(key)):
                         with self._lock:
                             self.accepted[key] = number
+                            self.orders[product] += 1
                         break
 
     def note(self, began: float, why: str) -> None:

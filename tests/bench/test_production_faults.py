@@ -197,8 +197,13 @@ class Trial:
             return True
 
         eventually(is_well, within=within)
-        orders = len(self.shoppers.accepted)
-        eventually(lambda: len(self.shoppers.accepted) >= orders + BUYERS, within=RECOVERS_WITHIN)
+        # Of each customer: no request of this fault is still under way when the next begins.
+        orders = self.shoppers.orders
+        made = orders.copy()
+        eventually(
+            lambda: all(orders[product] > number for product, number in made.items()),
+            within=RECOVERS_WITHIN,
+        )
         failed = self.shoppers.failed_since(began)
         recovery = max([well, *(one.ended for one in failed)]) - ended
         asked = self.shoppers.answered - before
