@@ -8,7 +8,7 @@ from pathlib import Path
 
 from devtools import environment
 from devtools.errors import DevError
-from devtools.process import background, capture
+from devtools.process import background
 
 from .copy import Copy
 from .measure import Measure
@@ -27,11 +27,8 @@ class Process:
     def processor(self) -> float:
         """Seconds of processor time used so far. Raises DevError if it has ended."""
         checkout = self._copy.checkout
-        done = capture(
-            [str(environment.python(checkout)), "-B", str(_PROCESSOR), str(self._process)],
-            directory=checkout.root,
-            environment=checkout.variables,
-        )
+        python = str(environment.python(checkout))
+        done = checkout.run([python, "-B", str(_PROCESSOR), str(self._process)])
         if not done.ok:
             raise DevError(f"the measured process has ended: {done.last_words}")
         return float(done.output)

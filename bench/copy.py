@@ -1,4 +1,4 @@
-"""A copy of the checkout with a separate stack on the embedded engine, for benchmarks."""
+"""A copy of the checkout with a separate stack, for benchmarks."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from pathlib import Path
 from devtools import environment, ports
 from devtools.checkout import Checkout
 from devtools.chosen_ports import EMBEDDED_NOW
+from devtools.docker.project import Project
 from devtools.embedded.places import Places
 from devtools.engines.embedded import EmbeddedEngine
 from devtools.errors import DevError
-from devtools.process import Result, capture
+from devtools.process import Result
 from devtools.services import WEB
 from devtools.terminal import Terminal
 
+PROJECT = "homeport-bench"
 _HERE = Path(__file__).parent
 # The user's own stack has these.
 _OWN = ("WEB_PORT", "DB_PORT", "REDIS_PORT", "WEB_DEBUG_PORT", "WORKER_DEBUG_PORT")
@@ -27,9 +29,16 @@ _OWN = ("WEB_PORT", "DB_PORT", "REDIS_PORT", "WEB_DEBUG_PORT", "WORKER_DEBUG_POR
 class Copy:
     """The copy in `directory`; `variables` are added to those of `checkout`."""
 
-    def __init__(self, checkout: Checkout, directory: Path, variables: dict[str, str]) -> None:
+    def __init__(
+        self,
+        checkout: Checkout,
+        directory: Path,
+        variables: dict[str, str],
+        engine: str = EmbeddedEngine.name,
+    ) -> None:
         kept = {name: v for name, v in checkout.variables.items() if name not in _OWN}
         self.checkout = checkout.copy(directory / "checkout", {**kept, **variables})
+        self._engine = engine
 
     def share(self, checkout: Checkout, terminal: Terminal) -> None:
         """Use the `.venv` of `checkout`, which is made if it is missing, instead of another one."""
@@ -45,29 +54,27 @@ class Copy:
         finally:
             self.dev("clean", "--yes")
 
+    def command(self, *arguments: str) -> list[str]:
+        """What runs `./dev ARGUMENTS` in the copy."""
+        dev = str(self.checkout.root / "dev")
+        return [sys.executable, dev, "--engine", self._engine, *arguments]
+
     def dev(self, *arguments: str, timeout: float = 600) -> str:
         """Run `./dev ARGUMENTS` in the copy; return its output. Raises DevError if it fails."""
-        done = capture(
-            [sys.executable, str(self.checkout.root / "dev"), "--engine", "embedded", *arguments],
-            directory=self.checkout.root,
-            environment=self.checkout.variables,
-            timeout=timeout,
-        )
+        done = self.checkout.run(self.command(*arguments), timeout=timeout)
         return done.must(f"./dev {' '.join(arguments)} failed").output
 
     def ask_of_supervisor(self, script: str) -> Result:
         """Run a script of this folder on the supervisor's process, with the Python of .venv."""
         process = (Places(self.checkout).scripts / "supervisord.pid").read_text().strip()
-        return capture(
-            [str(environment.python(self.checkout)), "-B", str(_HERE / script), process],
-            directory=self.checkout.root,
-            environment=self.checkout.variables,
-        )
+        python = str(environment.python(self.checkout))
+        return self.checkout.run([python, "-B", str(_HERE / script), process])
 
     @property
     def port(self) -> int:
         """The port that web answers on."""
-        return self.checkout.recall(EMBEDDED_NOW)[WEB]
+        chosen = self.checkout.variables.get("WEB_PORT")
+        return int(chosen) if chosen else self.checkout.recall(EMBEDDED_NOW)[WEB]
 
     def variables_of(self, service: str, terminal: Terminal) -> dict[str, str]:
         """The environment that a process of `service` gets."""
@@ -77,6 +84,22 @@ class Copy:
 def empty_caches(directory: Path) -> dict[str, str]:
     """The variables by which packages are downloaded once more, into `directory`."""
     return {"UV_CACHE_DIR": str(directory / "uv"), "PIP_CACHE_DIR": str(directory / "pip")}
+
+
+def separate_project(checkout: Checkout) -> dict[str, str]:
+    """The variables of a Compose project with ports of its own."""
+    variables = {"COMPOSE_PROJECT_NAME": PROJECT}
+    taken: list[int] = []
+    for variable in set(Project(checkout).port_variables.values()):
+        taken.append(ports.next_free(20000, taken))
+        variables[variable] = str(taken[-1])
+    return variables
+
+
+def image_megabytes(checkout: Checkout, image: str) -> float:
+    """The size of an image. Raises DevError if it is missing."""
+    asked = checkout.run(["docker", "image", "inspect", "--format", "{{.Size}}", image])
+    return int(asked.must(f"there is no image {image}").output) / 1e6
 
 
 def page(port: int, path: str = "/") -> http.client.HTTPResponse:

@@ -7,8 +7,6 @@ import sys
 from typing import Any
 
 from devtools.checkout import Checkout
-from devtools.errors import DevError
-from devtools.process import capture
 from devtools.terminal import Terminal
 
 from .measure import Measure
@@ -37,13 +35,8 @@ def rounds_of(
 
 
 def _once(checkout: Checkout, command: tuple[str, ...], timeout: float) -> list[dict[str, Any]]:
-    done = capture(
-        [sys.executable, str(checkout.root / "dev"), "manage", *command, "--json"],
-        directory=checkout.root,
-        environment=checkout.variables,
-        timeout=timeout,
-    )
-    if not done.ok:
-        raise DevError(f"manage.py {command[0]} failed: {done.last_words}", "./dev status")
+    dev = str(checkout.root / "dev")
+    done = checkout.run([sys.executable, dev, "manage", *command, "--json"], timeout=timeout)
+    done.must(f"manage.py {command[0]} failed", "./dev status")
     # What was started for it is said before.
     return json.loads(done.output[done.output.index("\n[") if "\n[" in done.output else 0 :])

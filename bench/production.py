@@ -14,6 +14,7 @@ from devtools.checkout import Checkout
 from devtools.terminal import Terminal
 
 from . import wrk
+from .copy import image_megabytes
 from .measure import Measure
 from .trial import HOST, TENANT, Trial
 
@@ -64,10 +65,12 @@ def measure(checkout: Checkout, terminal: Terminal, rounds: int) -> list[Measure
                 _load(trial, found)
                 found[WORKER, "/s"].append(_tasks_a_second(trial))
                 found[REBUILD, "s"].append(_rebuilt(trial, number))
-    return [
+        size = image_megabytes(trial.checkout, f"{trial.project}:production")
+    measures = [
         Measure(name, unit, 0 if name.endswith("errors") else None, values)
         for (name, unit), values in found.items()
     ]
+    return [*measures, Measure("image", "MB", 240, [size])]
 
 
 # --- load ---------------------------------------------------------------------------------

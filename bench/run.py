@@ -14,7 +14,6 @@ from typing import Any
 from devtools.checkout import Checkout
 from devtools.engines.choice import choose
 from devtools.errors import DevError
-from devtools.process import capture
 from devtools.terminal import Terminal
 
 from . import growth_page
@@ -143,9 +142,7 @@ def _total_memory() -> int:
 
 def _said(checkout: Checkout, *command: str) -> str:
     try:
-        asked = capture(
-            command, directory=checkout.root, environment=checkout.variables, timeout=20
-        )
+        asked = checkout.run(command, timeout=20)
     except DevError:
         return ""
     return asked.output.strip() if asked.ok else ""

@@ -9,14 +9,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from devtools import devcontainer_cli, ports
+from devtools import devcontainer_cli
 from devtools.checkout import Checkout
 from devtools.docker.project import Project
-from devtools.errors import DevError
-from devtools.process import Result, capture
+from devtools.process import Result
 from devtools.services import WEB, WORKER
 from devtools.terminal import Terminal
 
+from .copy import separate_project
 from .measure import Measure
 
 COLD = "devcontainer up, image built, no data"
@@ -25,7 +25,6 @@ RUNNING = "devcontainer up, already running"
 
 BUDGETS = {COLD: ("s", 60), WARM: ("s", 30), RUNNING: ("s", 10)}
 
-_PROJECT = "homeport-bench"
 _LONGEST = 1800  # seconds; the first build fetches everything
 
 
@@ -53,11 +52,7 @@ def measure(checkout: Checkout, terminal: Terminal, rounds: int) -> list[Measure
 class _Workspace:
     def __init__(self, checkout: Checkout, directory: Path, program: Path) -> None:
         self._program = program
-        variables = {**checkout.variables, "COMPOSE_PROJECT_NAME": _PROJECT}
-        taken: list[int] = []
-        for variable in set(Project(checkout).port_variables.values()):
-            taken.append(ports.next_free(20000, taken))
-            variables[variable] = str(taken[-1])
+        variables = {**checkout.variables, **separate_project(checkout)}
         self._copy = checkout.copy(directory / "checkout", variables)
         _open_to_all(directory)
 
@@ -81,15 +76,8 @@ class _Workspace:
         project.docker("image", "rm", *set(named.output.split()))
 
     def _run(self, command: Sequence[str], timeout: float = 300) -> Result:
-        done = capture(
-            command,
-            directory=self._copy.root,
-            environment=self._copy.variables,
-            timeout=timeout,
-        )
-        if not done.ok:
-            raise DevError(f"`{' '.join(command[:2])}` failed: {done.last_words}")
-        return done
+        done = self._copy.run(command, timeout=timeout)
+        return done.must(f"`{' '.join(command[:2])}` failed")
 
 
 def _open_to_all(directory: Path) -> None:

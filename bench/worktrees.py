@@ -18,9 +18,7 @@ from pathlib import Path
 from devtools.checkout import Checkout
 from devtools.engines.compose import ComposeEngine
 from devtools.engines.embedded import EmbeddedEngine
-from devtools.errors import DevError
 from devtools.preflight import daemon
-from devtools.process import capture
 from devtools.repository import git
 from devtools.terminal import Terminal
 from devtools.worktrees import WorkTree
@@ -30,6 +28,7 @@ from .copy import empty_caches
 from .measure import Measure
 
 TREES = 4
+GOALS = {(EmbeddedEngine.name, TREES): 1200}  # MB of this number of stacks
 _WHO = ("-c", "user.name=Bench", "-c", "user.email=bench@localhost")
 
 
@@ -68,8 +67,8 @@ def _on(engine: str, checkout: Checkout, terminal: Terminal, rounds: int) -> lis
         Measure(f"{engine}: start of the first again, caches filled", "s", None, starts[1]),
         ratio(f"{engine}: second over first, caches filled", None, starts[2], starts[1]),
         *(
-            Measure(f"{engine}: memory of {count}, idle", "MB", None, memory[count])
-            for count in memory
+            Measure(f"{engine}: memory of {count}, idle", "MB", GOALS.get((engine, count)), found)
+            for count, found in memory.items()
         ),
         Measure(f"{engine}: disk of the fourth, beside its data", "MB", 100, disk),
     ]
@@ -123,12 +122,7 @@ class _Repository:
         return self._copy.root.with_name(f"{self._copy.root.name}-bench{number}")
 
     def _dev(self, *arguments: str) -> str:
-        done = capture(
-            [sys.executable, str(self._copy.root / "dev"), "--engine", self._engine, *arguments],
-            directory=self._copy.root,
-            environment=self._copy.variables,
-            timeout=1200,
-        )
-        if not done.ok:
-            raise DevError(f"./dev {' '.join(arguments)} failed: {done.last_words}")
-        return done.output
+        dev = str(self._copy.root / "dev")
+        command = [sys.executable, dev, "--engine", self._engine, *arguments]
+        done = self._copy.run(command, timeout=1200)
+        return done.must(f"./dev {' '.join(arguments)} failed").output
