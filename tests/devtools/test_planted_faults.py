@@ -14,7 +14,7 @@ import pytest
 from embedded_checkout import EmbeddedCheckout
 from protocol_client import Client, talk
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.long]
 
 # By file: a line, and what is planted in its place. Each fault is the line with FAULT.
 FAULT = "fault"
