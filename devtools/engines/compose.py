@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import sys
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -486,8 +487,13 @@ class ComposeEngine(Engine):
         self._check()
         with self.checkout.lock(self.terminal, service):
             self.started(lambda: self._start_data_services(build=build))
-        options = (*_no_tty(), *options)
-        return self._hand_over(*_QUIETLY, "run", "--rm", "--no-deps", *options, service, *command)
+        name = f"{self.project.name}-{service}-run-{uuid.uuid4().hex[:12]}"
+        options = ("--rm", "--no-deps", "--name", name, *_no_tty(), *options)
+        try:
+            return self._hand_over(*_QUIETLY, "run", *options, service, *command)
+        finally:
+            # Compose leaves the container running if it is interrupted without a terminal.
+            self.project.docker("stop", name)
 
     def _start_data_services(self, *, build: bool) -> None:
         needs = self.project.services[RELEASE].declaration.get("depends_on") or {}

@@ -467,6 +467,26 @@ def test_the_tests_arguments_and_exit_status_are_passed_through(data_services):
         assert ("tests passed" in done.stdout) is (status == 0)
 
 
+@pytest.mark.parametrize(
+    ("kill", "number"),
+    [(os.killpg, signal.SIGINT), (os.kill, signal.SIGTERM)],
+    ids=["Ctrl-C", "SIGTERM"],
+)
+def test_a_separate_container_ends_with_an_interrupt(data_services, kill, number):
+    def running() -> list[str]:
+        name = f"name={data_services.variables['COMPOSE_PROJECT_NAME']}-migrate-run"
+        return _docker(data_services, "ps", "--quiet", "--filter", name).split()
+
+    (data_services.root / "hold").touch()
+    with data_services.start("migrate", process_group=0) as child:
+        wait_until(running, 60, "the release does not run")
+        kill(child.pid, number)
+        output, errors = child.communicate(timeout=60)
+    (data_services.root / "hold").unlink()
+    assert child.returncode == 130, output + errors
+    assert not running()
+
+
 def test_manage_runs_beside_the_database_and_its_files_are_the_callers(data_services):
     for arguments in ("makemigrations users --name it", "manage squashmigrations users 0002"):
         done = data_services.dev(*arguments.split())
