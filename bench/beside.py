@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from devtools import environment
-from devtools.errors import DevError
 from devtools.process import background
 
 from .copy import Copy
@@ -29,9 +28,7 @@ class Process:
         checkout = self._copy.checkout
         python = str(environment.python(checkout))
         done = checkout.run([python, "-B", str(_PROCESSOR), str(self._process)])
-        if not done.ok:
-            raise DevError(f"the measured process has ended: {done.last_words}")
-        return float(done.output)
+        return float(done.must("the measured process has ended").output)
 
 
 @contextlib.contextmanager
