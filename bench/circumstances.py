@@ -14,7 +14,7 @@ def circumstances(found: Mapping[str, Any]) -> str:
     return (
         f"{found['at'][:16].replace('T', ' ')} UTC, "
         f"{found['rounds']} rounds in {found['seconds']} s; "
-        f"{machine['engine']} engine on {machine['cores']} cores, {memory}, {machine['system']}, "
-        f"Python {machine['python']}{docker}; "
+        f"{machine['cores']} cores, {memory}, {machine['system']}, "
+        f"Python {machine['python']}{docker}; engine chosen there: {machine['engine']}; "
         f"load average {load['start'][0]:.1f} at the start, {load['end'][0]:.1f} at the end."
     )
