@@ -493,7 +493,8 @@ class ComposeEngine(Engine):
             return self._hand_over(*_QUIETLY, "run", *options, service, *command)
         finally:
             # Compose leaves the container running if it is interrupted without a terminal.
-            self.project.docker("stop", name)
+            with contextlib.suppress(DevError):  # the command's own outcome counts
+                self.project.docker("stop", name)
 
     def _start_data_services(self, *, build: bool) -> None:
         needs = self.project.services[RELEASE].declaration.get("depends_on") or {}

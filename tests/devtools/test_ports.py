@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from front_door import ROOT
@@ -244,6 +245,8 @@ def test_a_command_that_loses_a_port_to_another_program_starts_again(tmp_path, m
     monkeypatch.setattr(engine, "_check", lambda: None)
     monkeypatch.setattr(engine, "_start_data_services", start)
     monkeypatch.setattr(engine, "_hand_over", lambda *_: 7)
+    project = SimpleNamespace(name="any", docker=lambda *_: None)
+    monkeypatch.setattr(engine, "project", project)
     assert engine.manage(["check"]) == 7
     assert not outcomes
     assert "starting again with another port" in capsys.readouterr().err
