@@ -56,8 +56,7 @@ class Copy:
 
     def command(self, *arguments: str) -> list[str]:
         """What runs `./dev ARGUMENTS` in the copy."""
-        dev = str(self.checkout.root / "dev")
-        return [sys.executable, dev, "--engine", self._engine, *arguments]
+        return dev_command(self.checkout, self._engine, *arguments)
 
     def dev(self, *arguments: str, timeout: float = 600) -> str:
         """Run `./dev ARGUMENTS` in the copy; return its output. Raises DevError if it fails."""
@@ -79,6 +78,11 @@ class Copy:
     def variables_of(self, service: str, terminal: Terminal) -> dict[str, str]:
         """The environment that a process of `service` gets."""
         return EmbeddedEngine(self.checkout, terminal).variables_of(service)
+
+
+def dev_command(checkout: Checkout, engine: str, *arguments: str) -> list[str]:
+    """What runs `./dev ARGUMENTS` in `checkout` on this engine."""
+    return [sys.executable, str(checkout.root / "dev"), "--engine", engine, *arguments]
 
 
 def empty_caches(directory: Path) -> dict[str, str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -24,7 +23,7 @@ from devtools.terminal import Terminal
 from devtools.worktrees import WorkTree
 
 from .beside import ratio
-from .copy import empty_caches
+from .copy import dev_command, empty_caches
 from .measure import Measure
 
 TREES = 4
@@ -122,7 +121,5 @@ class _Repository:
         return self._copy.root.with_name(f"{self._copy.root.name}-bench{number}")
 
     def _dev(self, *arguments: str) -> str:
-        dev = str(self._copy.root / "dev")
-        command = [sys.executable, dev, "--engine", self._engine, *arguments]
-        done = self._copy.run(command, timeout=1200)
+        done = self._copy.run(dev_command(self._copy, self._engine, *arguments), timeout=1200)
         return done.must(f"./dev {' '.join(arguments)} failed").output
