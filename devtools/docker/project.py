@@ -392,12 +392,15 @@ def _container(facts: Mapping[str, Any]) -> Container:
     variables = dict(one.partition("=")[::2] for one in facts["Config"].get("Env") or ())
     choice = Choice.of(variables)
     service = labels.get("com.docker.compose.service", "")
+    bindings = facts["NetworkSettings"].get("Ports") or {}
+    if state["Status"] == "restarting":
+        # A crashing container has no port now, but may listen again in the next moment.
+        bindings = facts["HostConfig"].get("PortBindings") or {}
     published = {}
-    for port, bindings in (facts["NetworkSettings"].get("Ports") or {}).items():
+    for port, (first, *_) in ((port, some) for port, some in bindings.items() if some):
         target = int(port.partition("/")[0])
-        for binding in (bindings or ())[:1]:
-            host, number = binding["HostIp"], int(binding["HostPort"])
-            published[target] = PublishedPort(service, host, number, target)
+        if number := int(first["HostPort"] or 0):  # 0: any, which Docker chooses at each start
+            published[target] = PublishedPort(service, first["HostIp"], number, target)
     return Container(
         id=facts["Id"],
         service=service,

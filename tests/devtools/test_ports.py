@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -201,6 +202,29 @@ def test_a_port_of_the_embedded_stack_of_the_same_checkout_is_explained(
         one.kill()
     assert problem.what.endswith("is taken by this checkout's stack without Docker")
     assert problem.remedy.endswith("or stop that stack: ./dev --engine embedded down")
+
+
+@pytest.mark.parametrize(
+    ("state", "own"), [("running", True), ("restarting", True), ("exited", False)]
+)
+def test_a_crashing_container_keeps_its_port(tmp_path, listener, monkeypatch, state, own):
+    """It may be between two of its starts when it is asked for its port."""
+    published = {"5432/tcp": [{"HostIp": ports.LOOPBACK, "HostPort": str(listener)}]}
+    facts = {
+        "Id": "1",
+        "Image": "1",
+        "Config": {"Labels": {"com.docker.compose.service": "db"}},
+        "HostConfig": {"PortBindings": {**published, "80/tcp": [{"HostIp": "", "HostPort": ""}]}},
+        "NetworkSettings": {"Ports": published if state == "running" else {}},
+        "State": {"Status": state, "ExitCode": 1, "StartedAt": ""},
+    }
+    declared = PublishedPort("db", ports.LOOPBACK, listener, 5432)
+    monkeypatch.setattr(Project, "published", lambda *_: [declared])
+    monkeypatch.setattr(Project, "port_variables", {("db", 5432): "DB_PORT"})
+    answers = {"ps": "1", "inspect": json.dumps([facts])}
+    monkeypatch.setattr(Project, "docker", lambda _, asked, *__: Result(0, answers[asked], ""))
+    monkeypatch.setattr(Project, "name", "one")
+    assert bool(published_ports.taken(Project(Checkout(tmp_path, {})))) is not own
 
 
 def test_a_chosen_port_wins_over_a_remembered_one(tmp_path):
