@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
 import os
 import re
 import sys
@@ -19,13 +18,13 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
 import botocore.session
 import moto.core.utils
 import seed
+from machines import leave_out_machines
 from moto.core.loaders import create_loader
 from moto.moto_api._internal import mock_random
 from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
@@ -45,8 +44,7 @@ def main() -> int:
     application = DomainDispatcherApplication(create_backend_app)
     try:
         fill(application, options.parts or seed.PARTS)
-    except seed.NotSeeded as fault:
-        seed.say("error", "not seeded", error=str(fault))
+    except seed.NotSeeded:
         return 1
     served: Any = application
     if options.changes:
@@ -71,21 +69,6 @@ def read_descriptions_once() -> None:
     loader = create_loader()
     botocore.session.create_loader = lambda _path=None: loader
     moto.core.utils.create_loader = lambda: loader
-
-
-def leave_out_machines() -> None:
-    """Let Parameter Store not load EC2 and its tables, before something asks for it: 70 MB.
-
-    moto imports it to run commands on machines.
-    """
-    sys.modules["moto.ec2"] = SimpleNamespace(ec2_backends=_Machines())  # type: ignore[assignment]
-    importlib.import_module("moto.ssm.models")
-    del sys.modules["moto.ec2"]
-
-
-class _Machines:
-    def __getitem__(self, account: str) -> Any:
-        return importlib.import_module("moto.ec2").ec2_backends[account]
 
 
 class OwnPages:
@@ -125,7 +108,7 @@ def fill(application: Any, parts: list[str] | tuple[str, ...]) -> None:
     """Run the seed on `application` through a private port.
 
     Raises:
-        seed.NotSeeded: on failure.
+        seed.NotSeeded: on failure, which is reported.
     """
     # The demo accounts get the same `sub` at each start, so that the application's accounts stay
     # linked to them; accounts created later get random ones.
@@ -134,9 +117,8 @@ def fill(application: Any, parts: list[str] | tuple[str, ...]) -> None:
         for name in [name for name in os.environ if name.startswith("AWS_ENDPOINT_URL")]:
             del os.environ[name]
         os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{port}"
-        made = seed.seed(parts)
+        seed.fill(parts)
     mock_random.seed()
-    seed.say("info", "seeded", made=made)
 
 
 @contextlib.contextmanager

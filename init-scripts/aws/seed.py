@@ -3,8 +3,8 @@
 
     seed.py [--wait] [accounts] [store]
 
-Each emulator runs it at its start (emulator.py, localstack/10-seed.sh), because emulators lose
-their data when they stop; persistence.py then repeats later changes. It creates only what is
+Each emulator runs it at its start (emulator.py, localstack/seed_and_keep.py), because emulators
+lose their data when they stop; persistence.py then repeats later changes. It creates only what is
 missing and keeps changes. With --wait it waits for an emulator that does not answer yet. It
 refuses addresses of the real AWS. Exits with 0, or with 1 after a line that names the error and
 its remedy.
@@ -124,21 +124,33 @@ def main() -> int:
     parser.add_argument("--wait", action="store_true", help="wait for the emulators")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; or all")
     options = parser.parse_args()
+    try:
+        fill(options.parts or PARTS, wait=options.wait)
+    except NotSeeded:
+        return 1
+    return 0
+
+
+def fill(parts: Collection[str], *, wait: bool = False) -> None:
+    """Seed `parts` and report it; with `wait`, once the emulators answer.
+
+    Raises:
+        NotSeeded: which is reported, too.
+    """
     started, said = time.monotonic(), ""
     while True:
         try:
-            made = seed(options.parts or PARTS)
+            made = seed(parts)
             break
         except NotSeeded as fault:
-            if not (options.wait and isinstance(fault, NotYet)):
+            if not (wait and isinstance(fault, NotYet)):
                 say("error", "not seeded", error=str(fault))
-                return 1
+                raise
             if said != str(fault):
                 said = str(fault)
                 say("warning", "not seeded yet", error=said)
             time.sleep(WAIT)
     say("info", "seeded", made=made, seconds=round(time.monotonic() - started, 2))
-    return 0
 
 
 def seed(parts: Collection[str] = PARTS) -> int:

@@ -95,7 +95,14 @@ def test_localstack_does_what_moto_does_and_refuses_forged_signatures(running):
 
 
 def test_a_second_seed_creates_nothing(running):
-    ended = running.compose("exec", "-T", "localstack", "/etc/localstack/init/ready.d/10-seed.sh")
+    variables = {
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }
+    given = [part for item in variables.items() for part in ("-e", "=".join(item))]
+    seed = ("localstack", "python3", "-B", "/aws/seed.py")
+    ended = running.compose("exec", "-T", *given, *seed)
     last = json.loads(ended.stdout.splitlines()[-1])
     assert (last["event"], last["made"]) == ("seeded", 0)
 
