@@ -8,9 +8,49 @@ On ECS a task definition names its parameters and nothing is asked. Elsewhere th
 from __future__ import annotations
 
 import gc
+import json
 import os
+import socket
+import sys
+import time
+from urllib.parse import urlsplit
 
 from cloud.clients import client, endpoint
+
+# How long a start of LocalStack may take on a busy machine, in seconds.
+PATIENCE = 120
+# Without containers ./dev starts the emulator first.
+THIS_MACHINE = ("127.0.0.1", "localhost")
+
+
+def wait(seconds: float = PATIENCE) -> None:
+    """Return when LocalStack is filled, or after `seconds`; at once for every other store.
+
+    Its container starts beside those that read it, and it has only some of its parameters until
+    its hooks have run. Whatever is wrong then is told by `fetch`.
+    """
+    # Imported when needed: it costs every start time.
+    from http.client import HTTPException
+    from urllib.error import HTTPError
+    from urllib.request import urlopen
+
+    url, until, told = endpoint("SSM"), time.monotonic() + seconds, False
+    while url and time.monotonic() < until:
+        try:
+            if urlsplit(url).hostname in THIS_MACHINE:
+                return
+            with urlopen(f"{url}/_localstack/init/ready", timeout=3) as answer:  # noqa: S310
+                if json.load(answer)["completed"]:
+                    return
+        except (HTTPError, HTTPException, ValueError, LookupError):
+            return  # another emulator, or no URL
+        except OSError as error:  # it does not listen yet
+            if isinstance(getattr(error, "reason", None), socket.gaierror):
+                return  # its container does not run
+        if not told:
+            print(f"waiting until {url} has its parameters", file=sys.stderr)
+            told = True
+        time.sleep(0.1)
 
 
 def fetch(path: str) -> dict[str, str]:

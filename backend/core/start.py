@@ -15,11 +15,22 @@ import importlib
 import os
 import runpy
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from core import garbage
+
+# What web and worker load without settings, and what reads these.
+LIBRARIES = (
+    "botocore.session",
+    "celery.app",
+    "django.core.wsgi",
+    "jwt",
+    "psycopg",
+    "redis",
+    "structlog",
+)
 
 
 def web(socket: str = "") -> None:
@@ -37,7 +48,7 @@ def web(socket: str = "") -> None:
     else:
         application = "core.asgi" if server == "asgi" else "core.wsgi"
         command = ["-m", "gunicorn", application, *(["--bind", f"fd://{socket}"] if socket else [])]
-    run(reload, [*listen, *command])
+    run(reload, [*listen, *command], LIBRARIES)
 
 
 def worker() -> None:
@@ -51,7 +62,7 @@ def worker() -> None:
     if env["DEBUGPY_PORT"]:
         # Threads, which need no other process than the debugged one. They know no time limits.
         command += ["--pool", "threads"]
-    run(env["RELOAD"], ["-m", "celery", *command])
+    run(env["RELOAD"], ["-m", "celery", *command], LIBRARIES)
 
 
 def release() -> None:
@@ -64,9 +75,17 @@ def process(reload: str, *arguments: str) -> None:
     run(reload == "true", list(arguments))
 
 
-def run(reload: bool, arguments: list[str]) -> None:
-    """Become `python ARGUMENT...`, restarted after edits or debugged where that is asked for."""
+def run(reload: bool, arguments: list[str], libraries: Sequence[str] = ()) -> None:
+    """Become `python ARGUMENT...`, restarted after edits or debugged where that is asked for.
+
+    `libraries` are loaded while the store may still be filled, if this process will use them.
+    """
+    from core.env import wait_for_store  # not at the top, for the reason of _own
+
     env = _own("DEBUGPY_HOST", "DEBUGPY_PORT")
+    for name in () if reload or env["DEBUGPY_PORT"] else libraries:
+        importlib.import_module(name)
+    wait_for_store()
     if reload:
         arguments = ["-m", "development.reload", *arguments]
     if env["DEBUGPY_PORT"]:

@@ -15,6 +15,8 @@ from .project import Container, Project, Service
 
 # A service that crashes once during a start may recover; one that crashes twice does not.
 CRASHES = 3
+# For several services: each look starts `docker` twice, and takes processor time from their start.
+INTERVAL = 0.5
 _WORST_FIRST = (Mark.BAD, Mark.WAITING, Mark.BUSY, Mark.GOOD)
 
 
@@ -85,7 +87,8 @@ def follow(
     def explain(name: str, state: str) -> DevError:
         return failure(project, terminal, name, state)
 
-    readiness.follow(terminal, names, look, explain, timeout)
+    interval = INTERVAL if len(names) > 1 else readiness.INTERVAL
+    readiness.follow(terminal, names, look, explain, timeout, interval=interval)
 
 
 def failure(project: Project, terminal: Terminal, name: str, state: str) -> DevError:

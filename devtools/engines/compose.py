@@ -378,6 +378,8 @@ class ComposeEngine(Engine):
     def _standing(self) -> set[str]:
         """The services that are healthy, match the declaration and run the current image."""
         replicas = self.project.replicas()
+        if not replicas:
+            return set()
         first = one_each(replicas)
         known = self.checkout.recall(SUBJECT)
         present = image.ids(self.project)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 import subprocess
 import sys
 import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from botocore.config import Config
@@ -16,7 +21,7 @@ from botocore.exceptions import DataNotFoundError
 from botocore.loaders import Loader
 
 from cloud.clients import client
-from cloud.parameters import fetch
+from cloud.parameters import fetch, wait
 from cloud.tests.conftest import as_emulated, emulated, patient_client
 from core.env import FILLED, EnvironmentProblems, fill, read
 from core.tests.test_env import PRODUCTION
@@ -146,6 +151,88 @@ def test_a_parameter_that_may_set_nothing_is_named_and_ignored(path, name, reaso
 
     assert source == local(path, LOG_LEVEL="WARNING", **{FILLED: f"{path} LOG_LEVEL"})
     assert f"parameter {path}/{name} is ignored: {name} {reason}" in capsys.readouterr().err
+
+
+# --- LocalStack, which starts at the same time --------------------------------------------
+
+
+class Hooks(BaseHTTPRequestHandler):
+    """LocalStack's page of its hooks: `answers` are the statuses and bodies that are left."""
+
+    answers: ClassVar[list[tuple[int, str]]] = []
+
+    def do_GET(self) -> None:
+        status, body = self.answers.pop(0)
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def localstack(monkeypatch):
+    """A server of `Hooks` in a container, so to speak, that does not listen yet."""
+    monkeypatch.setattr("cloud.parameters.THIS_MACHINE", ())
+    monkeypatch.setattr(Hooks, "answers", [])
+    with HTTPServer(("127.0.0.1", 0), Hooks, bind_and_activate=False) as server:
+        server.server_bind()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.delenv("AWS_ENDPOINT_URL_SSM", raising=False)
+        yield server
+
+
+@contextlib.contextmanager
+def serving(server: HTTPServer) -> Iterator[None]:
+    server.server_activate()
+    with ThreadPoolExecutor() as pool:
+        pool.submit(server.serve_forever, 0.01)
+        try:
+            yield
+        finally:
+            server.shutdown()
+
+
+def test_it_waits_until_the_hooks_have_run(localstack, capsys):
+    Hooks.answers = [(200, '{"completed": false}')] * 2 + [(200, '{"completed": true}')]
+    with serving(localstack):
+        wait()
+    assert not Hooks.answers
+    assert capsys.readouterr().err.count("has its parameters") == 1
+
+
+def test_it_waits_until_localstack_listens(localstack, monkeypatch):
+    Hooks.answers = [(200, '{"completed": true}')]
+    with contextlib.ExitStack() as stack:
+        # The first attempt was refused, and the next is made.
+        monkeypatch.setattr("time.sleep", lambda _: stack.enter_context(serving(localstack)))
+        wait()
+    assert not Hooks.answers
+
+
+def test_it_waits_for_no_other_emulator(localstack):
+    Hooks.answers = [(404, "")]
+    with serving(localstack):
+        wait()
+    assert not Hooks.answers
+
+
+@pytest.mark.parametrize(
+    "url", ["", "localstack", "http://localhost:1", "http://gone:1", "http://[bad"]
+)
+def test_it_does_not_wait_for_what_does_not_run(url, monkeypatch):
+    def unknown(*_: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+    monkeypatch.setattr("time.sleep", lambda _: pytest.fail("it waits"))
+    wait()
+
+
+def test_it_does_not_wait_for_ever(localstack):
+    wait(0.2)
 
 
 # --- once for a process and its children --------------------------------------------------

@@ -4,7 +4,7 @@
 """
 
 from .contract import CONTRACT, MODES, PRODUCTION_DEFAULTS, SETTINGS
-from .process import FILLED, environment, environment_or_exit, fill, own, source_of
+from .process import FILLED, environment, environment_or_exit, fill, own, source_of, wait_for_store
 from .validation import Environment, EnvironmentProblems, emulation, read
 
 __all__ = (
@@ -22,4 +22,5 @@ __all__ = (
     "own",
     "read",
     "source_of",
+    "wait_for_store",
 )

@@ -12,9 +12,9 @@ from .contract import CONTRACT, SETTINGS
 from .parsers import parameter_path
 from .validation import BY_NAME, Environment, EnvironmentProblems, mode_of, read, report
 
-# Asked for unset variables, where SSM_PARAMETER_PATH is set. By its dotted name, as settings
-# name middleware, because core imports no application; and only then, because it is slow.
-PARAMETER_STORE = "cloud.parameters.fetch"
+# Asked for unset variables, where SSM_PARAMETER_PATH is set. By its name, as settings name
+# middleware, because core imports no application; and only then, because it is slow.
+PARAMETER_STORE = "cloud.parameters"
 # Set when a process starts, so that scripts and health checks need not ask the store.
 NEVER_STORED = frozenset({"DJANGO_SETTINGS_MODULE", "SSM_PARAMETER_PATH"}) | {
     variable.name for variable in CONTRACT if variable.group == "Processes"
@@ -92,6 +92,12 @@ def fill(source: MutableMapping[str, str]) -> None:
         source[FILLED] = " ".join([path, *unset])
 
 
+def wait_for_store() -> None:
+    """Return when a store that starts beside this process has its parameters, or takes too long."""
+    if os.environ.get("SSM_PARAMETER_PATH"):
+        importlib.import_module(PARAMETER_STORE).wait()
+
+
 def source_of(name: str) -> str:
     """Return where this process has a value from: "ssm", "environment" or "default".
 
@@ -109,8 +115,7 @@ def source_of(name: str) -> str:
 
 def _stored(path: str, mode: str) -> dict[str, str]:
     """Return the store's values for declared variables; what it may not set is named."""
-    module, _dot, function = PARAMETER_STORE.rpartition(".")
-    found: dict[str, str] = getattr(importlib.import_module(module), function)(path)
+    found: dict[str, str] = importlib.import_module(PARAMETER_STORE).fetch(path)
     refused = {name: reason for name in found if (reason := _not_stored(name, mode))}
     for name, reason in sorted(refused.items()):
         print(f"parameter {path}/{name} is ignored: {name} {reason}", file=sys.stderr)

@@ -106,6 +106,12 @@ def test_a_starting_worker_removes_the_heartbeat_of_a_killed_one(started, tmp_pa
     assert not file.exists()
 
 
+def test_what_is_loaded_early_reads_no_settings():
+    code = "import importlib, core.start as start; [*map(importlib.import_module, start.LIBRARIES)]"
+    variables = {k: v for k, v in os.environ.items() if k != "DJANGO_SETTINGS_MODULE"}
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=BACKEND, env=variables)
+
+
 def said_by(tmp_path: Path, code: str) -> str:
     """Return what a program of this code prints."""
     program = tmp_path / "program.py"
