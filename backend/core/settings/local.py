@@ -52,6 +52,7 @@ TENANT_FREE_COMMANDS += [
     "bench_api",
     "bench_cloud",
     "bench_growth",
+    "bench_profile",
     "bench_tenancy",
 ]
 
