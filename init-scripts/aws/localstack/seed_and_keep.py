@@ -13,7 +13,6 @@ sys.path.insert(0, "/aws")
 
 import seed
 from machines import leave_out_machines
-from persistence import Persistent
 
 leave_out_machines()
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
@@ -23,6 +22,7 @@ with mock.patch.dict(os.environ, KEYS, AWS_ENDPOINT_URL="http://127.0.0.1:4566")
 
 try:
     from localstack.runtime import get_current_runtime
+    from persistence import Persistent
     from rolo.gateway.wsgi import WsgiGateway
 
     gateway = WsgiGateway(get_current_runtime().components.gateway)
