@@ -42,8 +42,11 @@ def wait(seconds: float = PATIENCE) -> None:
             with urlopen(f"{url}/_localstack/init/ready", timeout=3) as answer:  # noqa: S310
                 if json.load(answer)["completed"]:
                     return
-        except (HTTPError, HTTPException, ValueError, LookupError):
-            return  # another emulator, or no URL
+        except HTTPError as answer:
+            answer.close()
+            return  # another emulator
+        except (HTTPException, ValueError, LookupError):
+            return  # no emulator at all, or no URL
         except OSError as error:  # it does not listen yet
             if isinstance(getattr(error, "reason", None), socket.gaierror):
                 return  # its container does not run
