@@ -397,10 +397,11 @@ def _container(facts: Mapping[str, Any]) -> Container:
         # A crashing container has no port now, but may listen again in the next moment.
         bindings = facts["HostConfig"].get("PortBindings") or {}
     published = {}
-    for port, (first, *_) in ((port, some) for port, some in bindings.items() if some):
+    for port, bound in bindings.items():
         target = int(port.partition("/")[0])
-        if number := int(first["HostPort"] or 0):  # 0: any, which Docker chooses at each start
-            published[target] = PublishedPort(service, first["HostIp"], number, target)
+        number = int(bound[0]["HostPort"] or 0) if bound else 0  # 0: Docker chooses at each start
+        if number:
+            published[target] = PublishedPort(service, bound[0]["HostIp"], number, target)
     return Container(
         id=facts["Id"],
         service=service,
