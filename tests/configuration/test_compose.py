@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from itertools import product
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,14 +14,10 @@ from compose_files import CHECKOUT, COMBINATIONS, DEVELOPMENT, compose_config, r
 ONE_SHOT = {"check", "image", "migrate", "test"}
 # A team's other services follow its own rules, but are as closed to the network and the machine.
 OURS = ONE_SHOT | {"db", "redis", "localstack", "cognito", "web", "worker", "proxy", "pool"}
-# Of AWS, web and worker wait for what they need by themselves, and a build ends before any start.
-WITHOUT_WAITING = {
-    ("web", "localstack"),
-    ("web", "cognito"),
-    ("worker", "localstack"),
-    ("worker", "cognito"),
-    ("cognito", "image"),
-}
+# Web and worker wait by themselves for what they need of these.
+EMULATORS = {"localstack", "cognito"}
+# A build ends before any start.
+WITHOUT_WAITING = {*product(("web", "worker"), EMULATORS), ("cognito", "image")}
 # Rules only for the local stack; production's are in test_production_compose.py.
 in_development = pytest.mark.parametrize(
     "combination", DEVELOPMENT.values(), ids=DEVELOPMENT, indirect=True, scope="session"
@@ -38,7 +35,7 @@ def test_the_services_are_called_by_their_roles(services):
 
 @in_development
 def test_the_emulators_of_aws_are_called_by_their_roles(services):
-    assert {"localstack", "cognito"} <= services.keys()
+    assert services.keys() >= EMULATORS
 
 
 def test_ports_are_published_on_loopback_only(services):
@@ -92,7 +89,8 @@ def test_long_running_services_have_a_quick_health_check(ours):
         check = ours[name]["healthcheck"]
         assert check["test"], name
         assert not check.get("disable"), name
-        assert check["start_interval"] in ("250ms", "500ms", "1s"), name
+        quick = ("1s",) if name in EMULATORS else ("250ms", "500ms")
+        assert check["start_interval"] in quick, name
         assert check["start_period"], name
 
 
@@ -211,7 +209,7 @@ def test_web_and_worker_are_not_the_databases_owner(services):
 @in_development
 def test_web_and_worker_read_the_parameters_of_a_seeded_aws(services):
     for name in ("web", "worker"):
-        assert {"localstack", "cognito"} <= services[name]["depends_on"].keys()
+        assert services[name]["depends_on"].keys() >= EMULATORS
         # Set in the environment of what waits: backend/cloud/parameters.py.
         assert services[name]["environment"]["SSM_PARAMETER_PATH"]
     # Otherwise it would be healthy before its seed has run.
