@@ -29,31 +29,38 @@ def wait(seconds: float = PATIENCE) -> None:
     Its container starts beside those that read it, and it has only some of its parameters until
     its hooks have run. Whatever is wrong then is told by `fetch`.
     """
-    # Imported when needed: it costs every start time.
+    url = endpoint("SSM")
+    if not url or _is_settled(url):
+        return
+    print(f"waiting until {url} has its parameters", file=sys.stderr)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and not _is_settled(url):
+        time.sleep(0.1)
+
+
+def _is_settled(url: str) -> bool:
+    """Return whether waiting changes nothing: LocalStack is filled, or this is none, or is down."""
+    try:
+        if urlsplit(url).hostname in THIS_MACHINE:
+            return True
+    except ValueError:  # no URL
+        return True
+    # Imported when needed: it costs a start time.
     from http.client import HTTPException
     from urllib.error import HTTPError
     from urllib.request import urlopen
 
-    url, until, told = endpoint("SSM"), time.monotonic() + seconds, False
-    while url and time.monotonic() < until:
-        try:
-            if urlsplit(url).hostname in THIS_MACHINE:
-                return
-            with urlopen(f"{url}/_localstack/init/ready", timeout=3) as answer:  # noqa: S310
-                if json.load(answer)["completed"]:
-                    return
-        except HTTPError as answer:
-            answer.close()
-            return  # another emulator
-        except (HTTPException, ValueError, LookupError):
-            return  # no emulator at all, or no URL
-        except OSError as error:  # it does not listen yet
-            if isinstance(getattr(error, "reason", None), socket.gaierror):
-                return  # its container does not run
-        if not told:
-            print(f"waiting until {url} has its parameters", file=sys.stderr)
-            told = True
-        time.sleep(0.1)
+    try:
+        with urlopen(f"{url}/_localstack/init/ready", timeout=3) as answer:  # noqa: S310
+            return bool(json.load(answer)["completed"])
+    except HTTPError as answer:
+        answer.close()
+        return True  # another emulator
+    except (HTTPException, ValueError, LookupError):
+        return True  # no emulator at all, or no URL
+    except OSError as error:
+        # It does not listen yet, unless its container does not run, which has no name then.
+        return isinstance(getattr(error, "reason", None), socket.gaierror)
 
 
 def fetch(path: str) -> dict[str, str]:
