@@ -16,7 +16,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 from itertools import islice
 from json import dumps
@@ -86,13 +86,12 @@ def start() -> Seconds:
     importing = [sys.executable, "-X", "importtime", "-c", "import core.wsgi"]
     done = subprocess.run(importing, cwd=BACKEND, capture_output=True, text=True, check=True)
     whole = time.monotonic() - began
-    found: Counter[str] = Counter()
+    found: dict[str, float] = defaultdict(float)
     for microseconds, name in _IMPORT.findall(done.stderr):
         top = name.partition(".")[0]
         ours = OWN if (BACKEND / top).exists() else top
-        found[STANDARD if top in sys.stdlib_module_names else ours] += int(microseconds)
-    imports = {package: took / 1e6 for package, took in found.items()}
-    return imports | {"work beside imports": whole - sum(imports.values())}
+        found[STANDARD if top in sys.stdlib_module_names else ours] += int(microseconds) / 1e6
+    return found | {"work beside imports": whole - sum(found.values())}
 
 
 def request(path: str) -> Seconds:
@@ -135,16 +134,15 @@ def task() -> Seconds:
 
 def by_package(profile: cProfile.Profile) -> Seconds:
     """Return the seconds of each package in one of TIMES."""
-    found: Counter[str] = Counter()
-    nanoseconds = 1_000_000_000
+    found: dict[str, float] = defaultdict(float)
     stats: Mapping[Any, Any] = vars(pstats.Stats(profile))["stats"]
     for (file, _line, _name), (_, _, took, _, callers) in stats.items():
         if file != "~":
-            found[_package(file)] += round(took * nanoseconds)
+            found[_package(file)] += took / TIMES
             continue
         for (caller, _line, _name), (_, _, share, _) in callers.items():
-            found[_package(caller)] += round(share * nanoseconds)
-    return {package: took / nanoseconds / TIMES for package, took in found.items()}
+            found[_package(caller)] += share / TIMES
+    return found
 
 
 def _package(file: str) -> str:
