@@ -391,10 +391,11 @@ def test_up_does_not_wait_for_an_emulator_whose_seed_failed(engine, emulator):
 
 @pytest.mark.parametrize("silent", ["db", "redis", "localstack", "cognito"])
 def test_up_names_a_service_that_stays_silent(engine, silent):
-    with socket.create_server(("127.0.0.1", 0)) as closed:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # keeps the port from all others, and refuses connections
         engine.places[silent] = closed.getsockname()[1]
-    with pytest.raises(DevError, match=rf"{silent}: not ready .*\(silent\)") as raised:
-        up(engine, timeout=0.1)
+        with pytest.raises(DevError, match=rf"{silent}: not ready .*\(silent\)") as raised:
+            up(engine, timeout=0.1)
     assert "on your machine" in raised.value.problems[0].remedy
 
 

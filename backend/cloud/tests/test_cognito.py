@@ -330,12 +330,11 @@ def test_known_keys_outlive_an_outage_of_a_day_and_not_more(pool, key_server, cl
 
 
 def test_nobody_listening_is_unavailable(monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    as_emulated(monkeypatch, f"http://127.0.0.1:{port}")
-
-    with pytest.raises(KeysUnavailable):
-        UserPool(POOL, CLIENT).verify(make_token())
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # keeps the port from all others, and refuses connections
+        as_emulated(monkeypatch, f"http://127.0.0.1:{closed.getsockname()[1]}")
+        with pytest.raises(KeysUnavailable):
+            UserPool(POOL, CLIENT).verify(make_token())
 
 
 def test_a_server_that_never_answers_is_given_up(monkeypatch):
