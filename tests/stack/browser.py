@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,8 +17,11 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 # Chromium ends all its requests when an address is added to this machine, as each new network of
 # Docker does, those of other projects too.
 NETWORK_CHANGED = "net::ERR_NETWORK_CHANGED"
+# Then it shows an error page and loads the address again by itself, maybe during the next step.
+INTERRUPTED = "is interrupted by another navigation"
 ICON = "/favicon.ico"
 TRIES = 5  # at most, of one step
+PATIENCE = 60  # seconds
 
 
 @contextlib.contextmanager
@@ -58,6 +62,22 @@ class Watched:
         """Load this address with all that it needs. Raises Error if that cannot be done."""
         self.again_if_cut(lambda: self._page.goto(address))
 
+    def wait_for(self, selector: str) -> None:
+        """Wait until an element is shown, `PATIENCE` seconds at most, but not for a cut request.
+
+        Raises:
+            Error: if it is not shown.
+        """
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self._page.wait_for_selector(selector, timeout=1000)
+            except Error:
+                if self._network_changed or time.monotonic() > end:
+                    raise
+            else:
+                return
+
     def again_if_cut(self, step: Callable[[], object]) -> None:
         """Take a step that can be repeated; again if the machine's network changed during it.
 
@@ -70,11 +90,14 @@ class Watched:
             try:
                 step()
             except Error as error:
-                if NETWORK_CHANGED not in str(error) and not self._network_changed:
+                cut = any(reason in str(error) for reason in (NETWORK_CHANGED, INTERRUPTED))
+                if not cut and not self._network_changed:
                     raise
             else:
                 if not self._network_changed:
                     return
+            with contextlib.suppress(Error):
+                self._page.goto("about:blank")  # what the cut page still says comes before
             del self.said[said:]
         raise Error(f"{NETWORK_CHANGED}, {TRIES} times")
 

@@ -244,14 +244,14 @@ def test_the_pages_keep_their_own_security_policy_in_a_browser(running):
 
         def read_the_api() -> None:
             page.goto(f"{site}/api/v1/docs/")
-            page.wait_for_selector(".opblock", timeout=60_000)
+            watched.wait_for(".opblock")
 
         def log_in() -> None:
             page.goto(f"{site}/admin/login/?next=/admin/")
             page.fill("#id_username", "office@example.com")
             page.fill("#id_password", "a-long-password-1")
             page.click("input[type=submit]")
-            page.wait_for_selector("#user-tools", timeout=60_000)
+            watched.wait_for("#user-tools")
 
         watched.visit(f"{site}/")
         with showing(watched.said, page):
