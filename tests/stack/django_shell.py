@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import select
+import queue
 import subprocess
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import IO, Any
 
 # Answers each line of its input, {"code", "tenant"}, by a line {"printed", "fault"}. A piece of
 # code sees no name and no context variable of the one before it.
@@ -48,6 +49,7 @@ class DjangoShell:
     ) -> None:
         self._start = {"args": command, "cwd": directory, "env": dict(environment)}
         self._process: subprocess.Popen[str] | None = None
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()  # "" at the end
 
     def ask(self, code: str, tenant: str, timeout: float) -> str:
         """What `code` prints. Raises AssertionError if it fails or takes too long (s)."""
@@ -68,12 +70,34 @@ class DjangoShell:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-            self._process.stdout.close()
             self._process = None
 
     def _answer(self, question: str, timeout: float, *, last: bool = False) -> dict[str, Any]:
         """The answer; nothing if the process ended without one, unless this is the `last` try."""
-        self._process = self._process or subprocess.Popen(
+        if not self._process:
+            self._begin()
+        said: deque[str] = deque(maxlen=2)  # a fault, and what to do about it
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(question + "\n")
+            self._process.stdin.flush()
+        with contextlib.suppress(queue.Empty):
+            while line := self._lines.get(timeout=timeout):
+                with contextlib.suppress(ValueError):
+                    found = json.loads(line)
+                    if isinstance(found, dict) and "printed" in found:
+                        return found
+                said.append(line.strip())
+            self.close()
+            if last:
+                raise AssertionError(f"Django's shell ended: {' '.join(said)}")
+            return {}
+        self.close()
+        raise AssertionError(
+            f"Django's shell did not answer within {timeout:.0f} s: {' '.join(said)}"
+        )
+
+    def _begin(self) -> None:
+        self._process = subprocess.Popen(
             **self._start,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -81,22 +105,13 @@ class DjangoShell:
             encoding="utf-8",
             errors="replace",
         )
-        said: deque[str] = deque(maxlen=2)  # a fault, and what to do about it
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(question + "\n")
-            self._process.stdin.flush()
-        # Lines are few and whole: none waits in the buffer while select sees nothing.
-        while select.select([self._process.stdout], [], [], timeout)[0]:
-            line = self._process.stdout.readline()
-            if not line:
-                self.close()
-                if last:
-                    raise AssertionError(f"Django's shell ended: {' '.join(said)}")
-                return {}
-            with contextlib.suppress(ValueError):
-                found = json.loads(line)
-                if isinstance(found, dict) and "printed" in found:
-                    return found
-            said.append(line.strip())
-        self.close()
-        raise AssertionError(f"Django's shell did not answer within {timeout:.0f} s")
+        self._lines = queue.SimpleQueue()
+        # A thread, because a line may wait in Python's buffer, where select does not see it.
+        Thread(target=_read, args=(self._process.stdout, self._lines), daemon=True).start()
+
+
+def _read(output: IO[str], lines: queue.SimpleQueue[str]) -> None:
+    with output:
+        for line in output:
+            lines.put(line)
+    lines.put("")
