@@ -1,14 +1,15 @@
 """Where caches keep a tenant's entries apart from those of every other, in Redis and in Django."""
 
 from collections import UserDict
+from contextvars import ContextVar
 from typing import Any
 
-from asgiref.local import Local
 from django.db import connection
 
 from tenants.postgresql.base import current_tenant
 
-_content_types = Local()
+# The tenant of this context, None for none; and what is cached of it, by database.
+_content_types: ContextVar[tuple[Any, dict[str, Any]]] = ContextVar("content_types")
 
 
 def make_key(key: str, key_prefix: str, version: int) -> str:
@@ -31,10 +32,16 @@ class ContentTypeCache(UserDict):
     @property
     def data(self) -> dict[str, Any]:
         tenant = current_tenant.get()
-        if getattr(_content_types, "tenant", None) is not tenant:
-            _content_types.tenant, _content_types.by_database = tenant, {}
-        return _content_types.by_database
+        cached = _content_types.get(None)
+        if cached is None or cached[0] is not tenant:
+            cached = (tenant, {})
+            _content_types.set(cached)
+        return cached[1]
 
     @data.setter
     def data(self, _empty: dict[str, Any]) -> None:
         """Ignore what UserDict begins with."""
+
+    def clear(self) -> None:
+        """Forget all at once; each request does this twice, as django-tenants enters and leaves."""
+        self.data.clear()
