@@ -21,7 +21,7 @@ from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
 from django.db import connection, connections
 from django.http import HttpRequest, JsonResponse
-from django.views.decorators.cache import never_cache
+from django.views.decorators.cache import cache_control
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
@@ -73,7 +73,7 @@ def prepare() -> None:
 
 @csrf_exempt  # they change nothing: another method is answered 405, not 403
 @require_safe
-@never_cache
+@cache_control(no_store=True)
 def live(request: HttpRequest) -> JsonResponse:
     """Answer 200 while this process serves requests, independent of the rest of the stack.
 
@@ -85,7 +85,7 @@ def live(request: HttpRequest) -> JsonResponse:
 
 @csrf_exempt  # they change nothing: another method is answered 405, not 403
 @require_safe
-@never_cache
+@cache_control(no_store=True)
 def ready(request: HttpRequest) -> JsonResponse:
     """Answer 200, or 503 when a needed dependency is down.
 

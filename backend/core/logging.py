@@ -16,7 +16,8 @@ import structlog
 from opentelemetry import trace
 from structlog.typing import EventDict, Processor
 
-# Asked again and again, for ever: the liveness probe, and the workbench of a local stack.
+# Asked several times a minute, for ever: the liveness probe, and the workbench of a local stack.
+# Good answers are not logged.
 QUIET_PATHS = ("/api/v1/health/live/", "/workbench/live/")
 
 # Seconds that a line may wait for others. The reader of a container's output wakes at each
@@ -79,14 +80,18 @@ def logging_config(log_format: str, level: str) -> dict[str, Any]:
                 "()": BatchHandler,
                 "stream": "ext://sys.stdout",
                 "formatter": "structured",
-                "filters": ["quiet_probes"],
             }
         },
         "root": {"handlers": ["stdout"], "level": level},
         "loggers": {
             # They have handlers already; here they only propagate.
             "django": {"level": level, "handlers": [], "propagate": True},
-            "django.server": {"level": level, "handlers": [], "propagate": True},
+            "django.server": {
+                "level": level,
+                "handlers": [],
+                "propagate": True,
+                "filters": ["quiet_probes"],
+            },
             "gunicorn.error": {"level": level, "handlers": [], "propagate": True},
             # core.request_log logs each refused and each failed request already.
             "django.request": {"level": "CRITICAL"},
@@ -172,14 +177,11 @@ def _batches(lines: list[str]) -> Iterator[str]:
 
 
 class QuietProbes(logging.Filter):
-    """Drop lines about what is asked several times a minute and was answered well."""
+    """Drop runserver's lines about quiet paths that were answered well."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.levelno > logging.INFO:
-            return True
-        message = record.msg.get("request", "") if isinstance(record.msg, dict) else ""
-        message = message or record.getMessage()
-        return not any(path in message for path in QUIET_PATHS)
+        quiet = any(path in record.getMessage() for path in QUIET_PATHS)
+        return record.levelno > logging.INFO or not quiet
 
 
 def trace_id() -> str:

@@ -25,6 +25,7 @@ from django.utils.functional import SimpleLazyObject
 from django_structlog.middlewares import request as request_middleware
 from rest_framework.throttling import BaseThrottle
 
+from core.logging import QUIET_PATHS
 from core.middleware import GetResponse
 
 log = structlog.get_logger(__name__)
@@ -48,11 +49,14 @@ class RequestLogMiddleware:
         try:
             response = self.get_response(request)
             response["X-Request-ID"] = request_id
+            level = LEVELS.get(response.status_code // 100, logging.INFO)
+            if level == logging.INFO and request.path.startswith(QUIET_PATHS):
+                return response
             if not hasattr(request, "failed"):
                 structlog.contextvars.bind_contextvars(user_id=_user_of(request))
                 duration = round((time.perf_counter() - began) * 1000, 1)
                 log.log(
-                    LEVELS.get(response.status_code // 100, logging.INFO),
+                    level,
                     "request_finished",
                     request=_described(request),
                     code=response.status_code,

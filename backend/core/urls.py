@@ -18,10 +18,10 @@ admin.site.site_header = f"{settings.SPECTACULAR_SETTINGS['TITLE']} administrati
 admin.site.site_title = str(settings.SPECTACULAR_SETTINGS["TITLE"])
 
 urlpatterns = [
+    path("api/v1/health/", include("core.urls_health")),  # first: probes ask most often
     path("", landing, name="landing"),
     path("admin/", admin.site.urls),
     path("choose-tenant/", include("tenants.urls")),
-    path("api/v1/health/", include("core.urls_health")),
     path("api/", include(api)),  # the address that existing clients use
     path("api/v1/", include(api)),  # last, so that names lead here
     re_path(r"^api/", no_such_api),
