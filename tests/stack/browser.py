@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Error, Page, sync_playwright
+from running_stack import eventually
 
 FAULTS = Path(__file__).with_name("accessibility.js")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -21,7 +21,6 @@ NETWORK_CHANGED = "net::ERR_NETWORK_CHANGED"
 INTERRUPTED = "is interrupted by another navigation"
 ICON = "/favicon.ico"
 TRIES = 5  # at most, of one step
-PATIENCE = 60  # seconds
 
 
 @contextlib.contextmanager
@@ -63,20 +62,12 @@ class Watched:
         self.again_if_cut(lambda: self._page.goto(address))
 
     def wait_for(self, selector: str) -> None:
-        """Wait until an element is shown, `PATIENCE` seconds at most, but not for a cut request.
+        """Wait until an element is shown; no longer once a request was cut.
 
         Raises:
-            Error: if it is not shown.
+            AssertionError: if it is not shown.
         """
-        end = time.monotonic() + PATIENCE
-        while True:
-            try:
-                self._page.wait_for_selector(selector, timeout=1000)
-            except Error:
-                if self._network_changed or time.monotonic() > end:
-                    raise
-            else:
-                return
+        eventually(lambda: self._network_changed or self._page.is_visible(selector))
 
     def again_if_cut(self, step: Callable[[], object]) -> None:
         """Take a step that can be repeated; again if the machine's network changed during it.
@@ -96,8 +87,8 @@ class Watched:
             else:
                 if not self._network_changed:
                     return
-            with contextlib.suppress(Error):
-                self._page.goto("about:blank")  # what the cut page still says comes before
+            # For what the cut page still says; and a stack that starts changes it several times.
+            self._page.wait_for_timeout(1000)
             del self.said[said:]
         raise Error(f"{NETWORK_CHANGED}, {TRIES} times")
 
