@@ -50,9 +50,8 @@ class RequestLogMiddleware:
             response = self.get_response(request)
             response["X-Request-ID"] = request_id
             level = LEVELS.get(response.status_code // 100, logging.INFO)
-            if level == logging.INFO and request.path.startswith(QUIET_PATHS):
-                return response
-            if not hasattr(request, "failed"):
+            quiet = level == logging.INFO and request.path.startswith(QUIET_PATHS)
+            if not quiet and not hasattr(request, "failed"):
                 structlog.contextvars.bind_contextvars(user_id=_user_of(request))
                 duration = round((time.perf_counter() - began) * 1000, 1)
                 log.log(

@@ -8,7 +8,7 @@ from django.db import connection
 
 from tenants.postgresql.base import current_tenant
 
-# The tenant of this context, None for none; and what is cached of it, by database.
+# The tenant that this context was last asked in, and what is cached of it, by database.
 _content_types: ContextVar[tuple[Any, dict[str, Any]]] = ContextVar("content_types")
 
 

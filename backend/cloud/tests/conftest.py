@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -108,6 +109,16 @@ def emulated(url: str) -> dict[str, str]:
 
 
 # --- files --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def refused(monkeypatch) -> Iterator[str]:
+    """The URL of an emulator in force that does not run."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # keeps the port from all others, and refuses connections
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        as_emulated(monkeypatch, url)
+        yield url
 
 
 @pytest.fixture

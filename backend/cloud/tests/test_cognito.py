@@ -329,12 +329,10 @@ def test_known_keys_outlive_an_outage_of_a_day_and_not_more(pool, key_server, cl
         pool.verify(make_token())
 
 
-def test_nobody_listening_is_unavailable(monkeypatch):
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))  # keeps the port from all others, and refuses connections
-        as_emulated(monkeypatch, f"http://127.0.0.1:{closed.getsockname()[1]}")
-        with pytest.raises(KeysUnavailable):
-            UserPool(POOL, CLIENT).verify(make_token())
+@pytest.mark.usefixtures("refused")
+def test_nobody_listening_is_unavailable():
+    with pytest.raises(KeysUnavailable):
+        UserPool(POOL, CLIENT).verify(make_token())
 
 
 def test_a_server_that_never_answers_is_given_up(monkeypatch):
