@@ -36,9 +36,5 @@ def mcp(run: Run) -> int:
     return hand_over(
         [str(python), "-m", "devtools.mcp.server", run.asked_engine, changes],
         directory=run.checkout.root,
-        environment={
-            **run.checkout.variables,
-            "PYTHONPATH": str(beside),
-            "PYTHONDONTWRITEBYTECODE": "1",
-        },
+        environment={**run.checkout.variables, "PYTHONPATH": str(beside)},
     )
