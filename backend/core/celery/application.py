@@ -136,6 +136,7 @@ class App(CeleryApp):
 
 app = App("homeport", task_cls=Task)
 app.config_from_object("django.conf:settings", namespace="CELERY")
+app.loader.override_backends = dict.fromkeys(("redis", "rediss"), "core.celery.results:Backend")
 app.autodiscover_tasks()
 app.steps["worker"].add(DjangoStructLogInitStep)
 app.steps["worker"].add(LeaseStep)

@@ -8,11 +8,13 @@ import sys
 import pytest
 from celery import signals
 from celery.exceptions import Reject
+from celery.exceptions import TimeoutError as ResultTimeout
 from django.conf import settings
 from django.db import OperationalError, connection
 from django_tenants.utils import schema_context
 
 from core.celery import app, application, echo
+from core.celery.broker import broker
 
 pytestmark = pytest.mark.django_db
 
@@ -31,6 +33,20 @@ def test_a_task_of_a_tenant_that_is_gone_fails_instead_of_running_in_public():
     assert result.failed()
     assert isinstance(result.result, LookupError)
     assert "gone" in str(result.result)
+
+
+def test_a_task_that_is_sent_subscribes_to_nothing_until_its_result_is_asked_for():
+    queue, subscribed = "subscription-tests", app.backend.result_consumer.subscribed_to
+    before = len(subscribed)
+    try:
+        sent = echo.apply_async(args=["hello"], queue=queue)
+        assert len(subscribed) == before
+        with pytest.raises(ResultTimeout):
+            sent.get(timeout=0.1)
+        assert len(subscribed) == before + 1
+        sent.forget()
+    finally:
+        broker().delete(queue)
 
 
 def test_only_json_is_accepted():
