@@ -39,6 +39,7 @@ def channel():
         assert channel.basic_get(QUEUE) is not None
         yield channel
         _empty(channel)
+    channel.pool.disconnect()  # Celery opens one again as it closes the channel
 
 
 def _empty(channel) -> None:
