@@ -1,8 +1,9 @@
 """Tasks that end the process they run in: stopped after a few tries, and kept to be looked at.
 
-A process that ends (no memory left, a crash in a library) cannot count its own end. So
-each start of a task is counted in the broker, and the count is removed when the task has ended in
-any way that left its process alive. `manage.py tasks` lists, sends again and forgets.
+A process that ends (no memory left, a crash in a library) cannot count its own end. But its task
+comes back to the queue. So each start of a task that came back is counted in the broker, and the
+count is removed when the task has ended in any way that left its process alive. What a worker gave
+back for another reason has one try less. `manage.py tasks` lists, sends again and forgets.
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ log = structlog.get_logger(__name__)
 def counted(
     name: str, request: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Iterator[bool]:
-    """Count this start of a task until its end; yield whether it may run.
+    """Count this start of a task that came back until its end; yield whether it may run.
 
     A task that may not was kept instead. Without the broker nothing is counted, and all may run.
     """
-    if request.called_directly or request.is_eager:
+    if not (request.delivery_info or {}).get("redelivered"):
         yield True
         return
     key = _STARTED + request.id
@@ -59,8 +60,8 @@ def _count(
     with broker().pipeline() as pipe:
         pipe.incr(key)
         pipe.expire(key, _REMEMBERED)
-        started, _ = pipe.execute()
-    if started <= TRIES:
+        came_back, _ = pipe.execute()
+    if came_back < TRIES:
         return True
     kept = {
         "task": name,

@@ -14,6 +14,8 @@ from core.tests.crashing import QUEUE, RUNS, crash
 from core.tests.waiting import wait_until
 from core.tests.workers import worker
 
+CAME_BACK = {"delivery_info": {"redelivered": True}}
+
 
 @pytest.fixture
 def names():
@@ -52,10 +54,10 @@ def test_a_task_that_ends_its_process_is_stopped_kept_and_sent_again(names):
 
 
 def test_a_task_is_kept_with_the_tenant_that_sent_it(monkeypatch):
-    monkeypatch.setattr(stopped_tasks, "TRIES", 0)
+    monkeypatch.setattr(stopped_tasks, "TRIES", 1)
     monkeypatch.setattr(stopped_tasks, "KEPT", f"homeport:tests:kept:{uuid4()}")
     whose = {"_schema_name": "test1", SENDER: "0f5c1d1e-0000-4000-8000-000000000000"}
-    request = Context({"id": "x", "called_directly": False, **whose})
+    request = Context({"id": "x", **CAME_BACK, **whose})
 
     with stopped_tasks.counted("core.echo", request, ("hello",), {}) as allowed:
         assert not allowed
@@ -66,6 +68,12 @@ def test_a_task_is_kept_with_the_tenant_that_sent_it(monkeypatch):
 
 def test_without_the_broker_tasks_run_uncounted(settings):
     settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
-    request = type("Request", (), {"called_directly": False, "is_eager": False, "id": "x"})
+    with stopped_tasks.counted("a.task", Context({"id": "x", **CAME_BACK}), (), {}) as allowed:
+        assert allowed
+
+
+def test_a_task_that_is_taken_first_asks_the_broker_nothing(monkeypatch):
+    monkeypatch.setattr(stopped_tasks, "broker", lambda: pytest.fail("the broker was asked"))
+    request = Context({"id": "x", "delivery_info": {"redelivered": False}})
     with stopped_tasks.counted("a.task", request, (), {}) as allowed:
         assert allowed
