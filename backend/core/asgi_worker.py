@@ -19,7 +19,7 @@ from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.workers import gasgi
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER
 
-from core import liveness
+from core import liveness, streams
 from core.gunicorn_worker import FIRST_BYTES, problem_answer
 
 
@@ -89,7 +89,7 @@ class Worker(gasgi.ASGIWorker):
 
     def handle_exit_signal(self) -> None:
         super().handle_exit_signal()
-        liveness.stopping.set()
+        streams.stopping.set()
 
     async def _shutdown(self) -> None:
         """Let kept connections not hold up the end, as the worker of threads does."""

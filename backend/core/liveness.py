@@ -9,7 +9,6 @@ stack can reach is answered at /api/v1/health/ (see core/health.py).
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import time
 import urllib.error
@@ -50,10 +49,6 @@ def drain() -> str:
     """
     DRAIN_FILE.touch()
     return "draining"
-
-
-# Set when a server of ASGI begins to stop: a stream without an end ends itself then.
-stopping = asyncio.Event()
 
 
 def state() -> tuple[int, str]:

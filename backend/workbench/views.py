@@ -24,7 +24,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_safe
 
-from core import liveness
+from core import streams
 from core import views as core_views
 from core.health import server_name
 from tenants.middleware import enter
@@ -73,11 +73,11 @@ async def events(request: HttpRequest) -> StreamingHttpResponse:
         raise Http404("Only ./dev serve asgi sends events; the page asks the other servers.")
 
     async def parts() -> AsyncIterator[str]:
-        while not liveness.stopping.is_set():
+        while not streams.stopping.is_set():
             part = await sync_to_async(live_part)(request)
             yield f"data: {json.dumps(part)}\n\n"
             with suppress(TimeoutError):
-                await asyncio.wait_for(liveness.stopping.wait(), EVERY)
+                await asyncio.wait_for(streams.stopping.wait(), EVERY)
 
     return StreamingHttpResponse(parts(), content_type="text/event-stream")
 

@@ -1,5 +1,7 @@
 """The containers' health checks."""
 
+import subprocess
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -75,3 +77,9 @@ def test_web_that_does_not_listen_is_unhealthy(monkeypatch, capsys):
 def test_an_unknown_check_is_a_usage_error(capsys):
     assert liveness.main(["db"]) == 2
     assert "usage" in capsys.readouterr().err
+
+
+def test_a_check_loads_no_more_than_it_needs():
+    code = "import sys, core.liveness; print({'asyncio', 'django.conf'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

@@ -21,7 +21,7 @@ from django.test import AsyncClient
 from django.test.utils import CaptureQueriesContext
 from structlog.testing import capture_logs
 
-from core import health, liveness
+from core import health, streams
 from core.celery.stopped_tasks import KEPT
 from core.health import Result
 from core.tests.test_env import PRODUCTION
@@ -167,7 +167,7 @@ def test_what_hangs_does_not_hold_the_page_up_and_is_asked_once(bench, services,
 def test_events_bring_the_live_part_until_the_server_stops(bench, services, monkeypatch):
     services(harbour=Result(1))
     stopping = asyncio.Event()
-    monkeypatch.setattr(liveness, "stopping", stopping)
+    monkeypatch.setattr(streams, "stopping", stopping)
 
     @async_to_sync
     async def listened():
