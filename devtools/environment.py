@@ -217,8 +217,8 @@ def _uv_ready(checkout: Checkout, terminal: Terminal) -> Path:
     uv = _uv(checkout)
     if made_elsewhere(checkout) or not runs(checkout):
         _make(checkout, terminal)
-    found = checkout.run([str(path), "-m", "uv", "--version"]).output.split()[1:2]
-    if found == [uv.version]:
+    found = _uv_of(checkout, _home(checkout))
+    if found == uv.version:
         return path
     listing = _home(checkout) / "uv.txt"
     listing.write_text(uv.text)
@@ -233,11 +233,16 @@ def _uv_ready(checkout: Checkout, terminal: Terminal) -> Path:
 def _uv_beside(checkout: Checkout, version: str) -> list[str]:
     """The uv of another work tree, if one has this version: it links what pip would copy."""
     for home in _homes_beside(checkout):
-        uv = home / "bin" / "uv"
-        found = checkout.run([str(uv), "--version"]).output if uv.exists() else ""
-        if found.split()[1:2] == [version]:
-            return [str(uv), "pip"]
+        if _uv_of(checkout, home) == version:
+            return [str(home / "bin" / "uv"), "pip"]
     return []
+
+
+def _uv_of(checkout: Checkout, home: Path) -> str:
+    """The version of the uv in the `.venv` at `home`; empty without one."""
+    uv = home / "bin" / "uv"
+    said = checkout.run([str(uv), "--version"]).output if uv.exists() else ""
+    return "".join(said.split()[1:2])
 
 
 def _homes_beside(checkout: Checkout) -> Iterator[Path]:

@@ -28,10 +28,12 @@ def find(venv: Path, path: str, wanted: Sequence[str]) -> Path:
 
     Raises DevError if there is none.
     """
-    found = [programs for programs in _candidates(venv, path) if version(programs) >= OLDEST]
-    for programs in found:
-        if not _lacking(programs, wanted):
-            return programs
+    found = []
+    for programs in _candidates(venv, path):
+        if version(programs) >= OLDEST:
+            if not _lacking(programs, wanted):
+                return programs
+            found.append(programs)
     if found:
         lacking = ", ".join(_lacking(found[0], wanted))
         raise DevError(
