@@ -7,6 +7,8 @@ from functools import cache
 import redis
 from django.conf import settings
 
+from core.redis_pool import Pool
+
 CONNECT_TIMEOUT = 1  # seconds
 # Seconds for each answer. Redis waits up to 2 s for a busy disk before it takes a change, and what
 # is told here is told once: that a task failed, ended its process or was sent by a schedule.
@@ -21,4 +23,6 @@ def broker() -> redis.Redis:
 
 @cache
 def _client(url: str) -> redis.Redis:
-    return redis.Redis.from_url(url, socket_connect_timeout=CONNECT_TIMEOUT, socket_timeout=TIMEOUT)
+    return redis.Redis.from_pool(
+        Pool.from_url(url, socket_connect_timeout=CONNECT_TIMEOUT, socket_timeout=TIMEOUT)
+    )

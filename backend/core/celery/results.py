@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from celery.backends.redis import RedisBackend
 
+from core.redis_pool import Pool
+
 
 class Backend(RedisBackend):
+    ConnectionPool = Pool
+
     def on_task_call(self, producer: object, task_id: str) -> None:
         """Leave out what Celery does here: subscribe to the result of a task as it is sent.
 

@@ -186,7 +186,11 @@ CACHES = {
         "LOCATION": env["REDIS_URL"],
         # Every key carries the tenant, or one tenant reads another's entries and sessions.
         "KEY_FUNCTION": "tenants.cache.make_key",
-        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 2},
+        "OPTIONS": {
+            "pool_class": "core.redis_pool.Pool",
+            "socket_connect_timeout": 1,
+            "socket_timeout": 2,
+        },
     }
 }
 SESSION_ENGINE = "django.contrib.sessions.backends.cache"
