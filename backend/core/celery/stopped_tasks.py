@@ -8,7 +8,6 @@ back for another reason has one try less. `manage.py tasks` lists, sends again a
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from typing import Any, cast
 import redis
 import structlog
 from django.conf import settings
+from kombu.utils import json
 
 from core.celery.broker import broker
 
@@ -68,9 +68,10 @@ def _count(
         "args": args,
         "kwargs": kwargs,
         "headers": sender_headers(request),
+        "queue": (request.delivery_info or {}).get("routing_key"),
         "stopped_at": time.time(),
     }
-    broker().hset(KEPT, request.id, json.dumps(kept, default=str))
+    broker().hset(KEPT, request.id, json.dumps(kept))
     log.error("task stopped: it ended its process too often", task=name, id=request.id, tries=TRIES,
               remedy=remedy())  # fmt: skip
     return False
@@ -112,9 +113,10 @@ def send_again(app: Any, task_id: str) -> None:
         redis.RedisError: when the broker does not answer.
     """
     one = kept()[task_id]
-    app.tasks[one["task"]].apply_async(
-        one["args"], one["kwargs"], task_id=task_id, headers=one["headers"]
-    )
+    task = app.tasks[one["task"]]
+    # Tasks that an earlier release kept have no queue.
+    sent_to = {"headers": one["headers"], "queue": one.get("queue")}
+    task.apply_async(one["args"], one["kwargs"], task_id=task_id, **sent_to)
     forget(task_id)
 
 

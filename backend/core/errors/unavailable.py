@@ -8,13 +8,15 @@ from __future__ import annotations
 import redis
 import structlog
 from django.db import InterfaceError, OperationalError
+from kombu.exceptions import OperationalError as NotSent
 
 from core.errors.problem_details import Unavailable
 
 DEPENDENCY_ERRORS: dict[str, tuple[type[Exception], ...]] = {
     # Also what the server refuses for now: a full disk, a deadlock, too many connections.
     "database": (OperationalError, InterfaceError),
-    "Redis": (redis.ConnectionError, redis.TimeoutError, redis.OutOfMemoryError),
+    # The last one is Celery's, of a task that could not be sent.
+    "Redis": (redis.ConnectionError, redis.TimeoutError, redis.OutOfMemoryError, NotSent),
 }
 
 # https://www.postgresql.org/docs/18/errcodes-appendix.html
