@@ -91,13 +91,15 @@ def change_item(user: User, item_id: int, quantity: int) -> CartItem:
     return _set_quantity(user, item, item.product, quantity)
 
 
+@transaction.atomic
 def remove_item(user: User, item_id: int) -> None:
     """Take an item out of the user's cart.
 
     Raises:
         CartItem.DoesNotExist: when it is not in it.
     """
-    count, _by_model = CartItem.objects.filter(cart__user=user, pk=item_id).delete()
+    cart = locked_cart(user)
+    count, _by_model = cart.items.filter(pk=item_id).delete()
     if not count:
         raise CartItem.DoesNotExist
 

@@ -88,6 +88,7 @@ def create_order(user: User, idempotency_key: str = "") -> tuple[Order, bool]:
         KeyReused: when the key's order had other items than the cart has now.
         cart.services.TooExpensive: when the prices have risen beyond what an order can hold.
         products.services.OutOfStock: when somebody was faster.
+        products.services.NoLongerSold: when a product was deleted meanwhile.
     """
     cart = locked_cart(user)
     items = list(items_of(user))
@@ -154,7 +155,9 @@ def change_status(order: Order, status: str, by: User | None = None) -> Order:
 
 @transaction.atomic
 def send_confirmation(number: str) -> bool:
-    """Send the confirmation of an order, unless it was sent; tell whether it was sent now.
+    """Send the confirmation of an order, unless it was sent or the order is cancelled.
+
+    Return whether it was sent now.
 
     The row is locked while it is sent, so that two workers never both send it. Only a process
     that dies between the mail server's answer and the commit lets it be sent a second time.
@@ -164,7 +167,7 @@ def send_confirmation(number: str) -> bool:
         OSError, smtplib.SMTPException: when the mail server does not take it.
     """
     order = Order.objects.select_for_update().get(number=number)
-    if order.confirmation_sent_at:
+    if order.confirmation_sent_at or order.status == Status.CANCELLED:
         return False
     body = render_to_string("orders/confirmation.txt", {"order": order, "items": order.items.all()})
     # The same for a second one, which mail systems then drop.
@@ -191,6 +194,7 @@ def send_missing_confirmations(after: int | None = None) -> int:
     newest = timezone.now() - timedelta(seconds=FORGOTTEN_AFTER if after is None else after)
     oldest = timezone.now() - TOO_OLD_AFTER
     forgotten = Order.objects.filter(confirmation_sent_at=None, created_at__range=(oldest, newest))
+    forgotten = forgotten.exclude(status=Status.CANCELLED)
     numbers = list(forgotten.order_by("pk").values_list("number", flat=True))
     for number in numbers:
         send_task(CONFIRMATION_TASK, number)

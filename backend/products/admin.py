@@ -1,4 +1,8 @@
+from typing import Any
+
+from django import forms
 from django.contrib import admin
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
@@ -13,8 +17,32 @@ class CategoryAdmin(admin.ModelAdmin):
     prepopulated_fields = {"slug": ["name"]}
 
 
+class ProductForm(forms.ModelForm):
+    """Sets a stock only where it is changed here, and has not been changed by orders meanwhile."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        if "stock" in self.fields:
+            # Sent back with the form: what its reader saw.
+            self.fields["stock"].show_hidden_initial = True
+
+    def clean_stock(self) -> int:
+        given: int = self.cleaned_data["stock"]
+        if not self.instance.pk:
+            return given
+        # Locked until it is saved.
+        now = Product.objects.select_for_update().values_list("stock", flat=True)
+        left = now.get(pk=self.instance.pk)
+        if "stock" not in self.changed_data:
+            return left
+        if str(left) != self.data.get(self["stock"].html_initial_name):
+            raise ValidationError(f"It is {left} by now: open the product again to change it.")
+        return given
+
+
 @admin.register(Product)
 class ProductAdmin(admin.ModelAdmin):
+    form = ProductForm
     list_display = ["name", "sku", "category", "price", "currency", "stock", "is_active"]
     list_filter = ["is_active", "category", "currency"]
     list_select_related = ["category"]

@@ -27,6 +27,13 @@ class OutOfStock(Conflict):
         super().__init__(f"Only {left} of {product.name!r} left.")
 
 
+class NoLongerSold(Conflict):
+    """A product of a cart was deleted."""
+
+    def __init__(self) -> None:
+        super().__init__("A product in the cart is no longer sold; look at the cart again.")
+
+
 def visible_products() -> QuerySet[Product]:
     """Return what customers see; the category comes with it, the search vector does not."""
     return Product.objects.filter(SHOWN).select_related("category").defer("search")
@@ -56,9 +63,12 @@ def take_from_stock(quantities: dict[int, int]) -> dict[int, Product]:
 
     Raises:
         OutOfStock: naming the first that cannot be had.
+        NoLongerSold: when one was deleted.
     """
     rows = Product.objects.select_for_update().filter(pk__in=quantities).order_by("pk")
     products = {product.pk: product for product in rows.defer("search")}
+    if products.keys() != quantities.keys():
+        raise NoLongerSold
     for pk, product in products.items():
         check_stock(product, quantities[pk])
         product.stock -= quantities[pk]

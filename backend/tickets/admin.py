@@ -1,15 +1,16 @@
 from typing import Any, cast
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
+from django.forms import BaseInlineFormSet
 from django.http import FileResponse, HttpRequest
 from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
 from django.utils.html import format_html, format_html_join
 
 from tickets.models import Attachment, Message, Ticket
-from tickets.services import answer_ticket, close_ticket
+from tickets.services import TicketClosed, answer_ticket, close_ticket
 from tickets.views import file_response
 from users.models import User
 
@@ -18,17 +19,32 @@ def link_to(attachment: Attachment) -> tuple[str, str]:
     return reverse("admin:tickets_attachment_file", args=[attachment.pk]), attachment.name
 
 
+class MessageFormSet(BaseInlineFormSet):
+    """Refuses an answer to a ticket that was closed while it was written."""
+
+    def clean(self) -> None:
+        super().clean()
+        if self.instance.pk and any(form.has_changed() for form in self.extra_forms):
+            # Locked until the answer is saved.
+            ticket = Ticket.objects.select_for_update().get(pk=self.instance.pk)
+            if ticket.status == Ticket.Status.CLOSED:
+                raise ValidationError(str(TicketClosed()))
+
+
 class MessageInline(admin.StackedInline):
-    """The conversation so far, and room for an answer."""
+    """The conversation so far, and room for an answer while the ticket is open."""
 
     model = Message
-    extra = 1
+    formset = MessageFormSet
     can_delete = False
     fields = ["body", "author", "created_at", "files"]
     readonly_fields = ["author", "created_at", "files"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
         return super().get_queryset(request).prefetch_related("attachments")
+
+    def get_extra(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> int:
+        return 0 if obj and obj.status == Ticket.Status.CLOSED else 1
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 from django.core.files import File
@@ -83,11 +84,14 @@ def close_ticket(user: User, ticket_id: int) -> Ticket:
 def _add_message(ticket: Ticket, author: User, body: str, attachments: Sequence[File]) -> None:
     types = [checked_type(file) for file in attachments]  # all, before any is stored
     message = Message.objects.create(ticket=ticket, author=author, body=body)
-    for file, content_type in zip(attachments, types, strict=True):
-        Attachment.objects.create(
-            message=message,
-            file=file,
-            name=(file.name or "")[-200:],
-            content_type=content_type,
-            size=file.size,
-        )
+    with contextlib.ExitStack() as stored:
+        for file, content_type in zip(attachments, types, strict=True):
+            made = Attachment.objects.create(
+                message=message,
+                file=file,
+                name=(file.name or "")[-200:],
+                content_type=content_type,
+                size=file.size,
+            )
+            stored.callback(made.file.storage.delete, str(made.file.name))
+        stored.pop_all()  # kept, unless a later one could not be stored: then no row names them

@@ -43,6 +43,42 @@ def test_a_product_is_changed_and_lists_show_it(office, site, django_capture_on_
     assert site.get("/api/products/").json()["count"] == 0
 
 
+def product_form(office, product) -> dict:
+    """Return what the page of a product sends back when nothing is changed."""
+    page = office.get(reverse("admin:products_product_change", args=[product.pk]))
+    form = page.context["adminform"].form
+    sent = [field for field in form if field.name != "image" and field.value() not in (None, False)]
+    values = {field.html_name: field.value() for field in sent}
+    seen = {field.html_initial_name: field.value() for field in sent}
+    return values | {name: seen[name] for name in seen if name in page.content.decode()}
+
+
+def save(office, product, form):
+    return office.post(reverse("admin:products_product_change", args=[product.pk]), form)
+
+
+def test_a_product_is_edited_while_it_sells(office):
+    product = make_product(stock=10)
+    form = product_form(office, product) | {"name": "Another name"}
+    Product.objects.update(stock=7)
+    assert save(office, product, form).status_code == 302
+    product.refresh_from_db()
+    assert (product.name, product.stock) == ("Another name", 7)
+
+
+def test_a_stock_that_orders_changed_meanwhile_is_not_set(office):
+    product = make_product(stock=10)
+    form = product_form(office, product) | {"stock": 20}
+    Product.objects.update(stock=7)
+    assert "It is 7 by now" in save(office, product, form).content.decode()
+    product.refresh_from_db()
+    assert product.stock == 7
+
+    assert save(office, product, product_form(office, product) | {"stock": 20}).status_code == 302
+    product.refresh_from_db()
+    assert product.stock == 20
+
+
 def test_orders_are_moved_on_by_actions_and_nothing_is_skipped(office, things):
     order = Order.objects.first()
 
@@ -82,12 +118,25 @@ def test_confirmations_that_were_not_sent_are_sent(office, things, monkeypatch):
     assert sorted(sent) == sorted(order.number for order in others)
 
 
-def test_a_ticket_is_answered(office, things):
-    ticket = Ticket.objects.first()
+def answer(office, ticket):
     address = reverse("admin:tickets_ticket_change", args=[ticket.pk])
     form = {"messages-TOTAL_FORMS": 2, "messages-INITIAL_FORMS": 1, "messages-1-body": "An answer"}
     form |= {"messages-0-id": ticket.messages.get().pk, "messages-0-ticket": ticket.pk}
-    assert office.post(address, form).status_code == 302
+    return office.post(address, form)
+
+
+def test_a_ticket_that_is_closed_meanwhile_keeps_the_answer_on_the_page(office, things):
+    ticket = Ticket.objects.first()
+    Ticket.objects.update(status="closed")
+    page = answer(office, ticket)
+    assert (page.status_code, ticket.messages.count()) == (200, 1)
+    assert "The ticket is closed" in page.content.decode()
+    assert "An answer" in page.content.decode()
+
+
+def test_a_ticket_is_answered(office, things):
+    ticket = Ticket.objects.first()
+    assert answer(office, ticket).status_code == 302
     ticket.refresh_from_db()
 
     assert ticket.status == "answered"

@@ -378,6 +378,15 @@ def test_a_table_takes_the_same_queries_for_many_orders(
         csv_of(as_ann, "/api/orders/csv/")
 
 
+def test_a_cancelled_order_is_not_confirmed(order, sent_tasks):
+    order.created_at = timezone.now() - timedelta(hours=1)
+    order.status = Order.Status.CANCELLED
+    order.save()
+    assert app.tasks["orders.send_missing_confirmations"].apply().get() == 0
+    assert send_confirmation(order.number) is False
+    assert mail.outbox == []
+
+
 @pytest.mark.parametrize(("age", "is_sent"), [(60, False), (1900, True), (86400 * 3, False)])
 def test_a_forgotten_confirmation_is_sent_later(order, sent_tasks, age, is_sent):
     order.created_at = timezone.now() - timedelta(seconds=age)

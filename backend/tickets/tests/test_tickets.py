@@ -233,3 +233,31 @@ def test_an_attachment_the_storage_has_lost_is_not_found(as_ann):
     ticket = upload(as_ann, ("notes.txt", b"x", "text/plain")).json()
     default_storage.delete(Attachment.objects.get().file.name)
     assert as_ann.get(ticket["messages"][0]["attachments"][0]["url"]).status_code == 404
+
+
+def files_of(ticket: int) -> list[str]:
+    return default_storage.listdir(f"tickets/{ticket}")[1]
+
+
+def test_a_file_goes_with_its_attachment(as_ann, django_capture_on_commit_callbacks):
+    opened = upload(as_ann, ("a.png", picture(), "image/png")).json()
+    assert len(files_of(opened["id"])) == 1
+    with django_capture_on_commit_callbacks(execute=True):
+        Attachment.objects.all().delete()
+    assert files_of(opened["id"]) == []
+
+
+def test_files_of_an_upload_that_fails_are_removed(as_ann, monkeypatch):
+    save, stored = default_storage.save, []
+
+    def fails_later(name, content, max_length=None):
+        if stored:
+            raise OSError("no room")
+        stored.append(save(name, content, max_length))
+        return stored[0]
+
+    monkeypatch.setattr(type(default_storage._wrapped), "save", staticmethod(fails_later))
+    one = ("a.png", picture(), "image/png")
+    assert upload(as_ann, one, one).status_code >= 500
+    assert not default_storage.exists(stored[0])
+    assert Ticket.objects.count() == 0
