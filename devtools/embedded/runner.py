@@ -51,13 +51,14 @@ class Runner:
         """The ports of the running services, by service.
 
         One that crashes has its port only if it listens there: another program may have taken it.
+        A failed start leaves web stopped and its socket open.
         """
         recorded = self._recorded_ports
         return {
             name: recorded[name]
             for name, state in self.states.items()
-            if state.at_work and name in recorded
-            if not state.crashed or ports.held_by(state.holder, recorded[name])
+            if name in recorded
+            if (state.at_work and not state.crashed) or ports.held_by(state.holder, recorded[name])
         }
 
     @property

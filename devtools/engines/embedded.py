@@ -126,9 +126,8 @@ class EmbeddedEngine(Engine):
         self._check()
         with self.checkout.lock(self.terminal, "restart"), self.claims:
             self._must_run()
-            stack = self._stack(self._set_up(), self.ports())
-            for port in stack.ports.values():
-                self.claims.hold(port)
+            declared = self._set_up()
+            stack = self._stack(declared, self._settle(declared, list(declared.services)))
             names = self._known(stack.declaration, services) or stack.declaration.long_running
             self.runner.stop(stack.declaration, names, replaced=True)
             # Unchanged: keeps a server that `serve` chose.

@@ -75,6 +75,17 @@ def test_a_crashing_service_has_no_port_that_another_program_took(checkout, monk
     assert found == {"web": port}
 
 
+def test_a_server_that_stopped_keeps_the_port_of_its_open_socket(checkout, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        stopped = State("web", "web:web-1", "STOPPED", 0, os.getpid(), 1, 0)
+        gone = State("worker", "worker", "STOPPED", 0, 0, 1, 0)
+        monkeypatch.setattr(Runner, "states", {"web": stopped, "worker": gone})
+        checkout.remember(chosen_ports.EMBEDDED_NOW, {"web": port, "worker": port})
+        found = Runner(checkout, Terminal(), Places(checkout)).ports_in_use
+    assert found == {"web": port}
+
+
 def test_a_daemon_that_is_slow_does_not_choose_the_other_engine(checkout, tmp_path, monkeypatch):
     monkeypatch.setattr(daemon, "TIMEOUT", 0.2)
     slow = _with_programs(tmp_path, docker="exec sleep 60")
