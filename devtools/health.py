@@ -14,9 +14,11 @@ from .ports import LOOPBACK
 PATH = "/api/v1/health/"
 # The entry for pending migrations.
 MIGRATIONS = "migrations"
-# The entry for migrations that the code, or a process, does not know.
+# The entry for migrations that the code does not know.
 UNKNOWN_MIGRATIONS = "unknown_migrations"
-_OF_MIGRATIONS = (MIGRATIONS, UNKNOWN_MIGRATIONS)
+# The entry for a process that is older than the migrations, and its code.
+CODE = "code"
+OF_MIGRATIONS = (MIGRATIONS, UNKNOWN_MIGRATIONS, CODE)
 # A start of db also sets the configured passwords of its roles.
 RESTART_DATABASE = "./dev restart db"
 # Remedies for entries whose reason names no command.
@@ -30,6 +32,7 @@ _REMEDIES = {
     # A fault of the database; other reasons name a command.
     MIGRATIONS: RESTART_DATABASE,
     UNKNOWN_MIGRATIONS: RESTART_DATABASE,
+    CODE: RESTART_DATABASE,
 }
 # In the messages of PostgreSQL and Redis about a wrong password.
 _REFUSED = "authenticat"
@@ -73,6 +76,12 @@ class Health:
         ]
 
     @property
+    def outdated(self) -> bool:
+        """Whether web is older than the migrations that a release has applied."""
+        why = self.failing.get(CODE, "")
+        return bool(why) and not remedy(CODE, why)
+
+    @property
     def late(self) -> dict[str, str]:
         """The `failing` entries whose checks timed out."""
         return {name: why for name, why in self.failing.items() if why.startswith(_LATE)}
@@ -82,7 +91,7 @@ class Health:
         """Whether an entry fails for a reason that waiting does not change: a refused password, or
         migrations that only the code has, or only the database."""
         return any(
-            _REFUSED in why.lower() or (name in _OF_MIGRATIONS and not remedy(name, why))
+            _REFUSED in why.lower() or (name in OF_MIGRATIONS and not remedy(name, why))
             for name, why in self.failing.items()
         )
 

@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
 from core.health import register
-from tenants.migration import files_of, migrations_on_disk, stamp, unknown
+from tenants.migration import files, migrations_on_disk, stamp, unknown
 from tenants.models import Release, Tenant
 
 SHOWN = 5  # of a list in one line
@@ -17,11 +17,13 @@ SHOWN = 5  # of a list in one line
 
 @register("migrations")
 def probe_migrations() -> None:
-    """Raise what the database lacks. While it is ahead, see `probe_unknown_migrations`."""
-    connection.set_schema_to_public()
-    applied = set(MigrationRecorder(connection).applied_migrations())
+    """Raise what the database lacks, also of files that are newer than this process.
+
+    While the database is ahead, see `probe_unknown_migrations`.
+    """
+    applied = _applied()
     pending = migrations_on_disk() - applied
-    behind = ["public"] if pending else []
+    behind = ["public"] if pending or files() - applied else []
     # The last release may be that of newer code or of another branch: public has all that this
     # code needs, so the tenants that were released with it have, too.
     tenants = Tenant.objects.exclude(migrations_stamp=stamp())
@@ -34,19 +36,33 @@ def probe_migrations() -> None:
         raise RuntimeError(f"migrations are pending in {_listed(behind)}; {remedy}")
 
 
-# Optional: the old web goes on serving while a release migrates for the new one.
+# Both optional: the old web goes on serving while a release migrates for the new one.
 @register("unknown_migrations", optional=True)
 def probe_unknown_migrations() -> None:
-    """Raise what the database has that this process does not know."""
+    """Raise what the database has that this code lacks."""
+    if found := unknown(_applied()) - files():
+        remedy = settings.REMEDIES["migrations ahead"]
+        raise RuntimeError(
+            f"the database has migrations that this code lacks: {_named(found)}; {remedy}"
+        )
+
+
+@register("code", optional=True)
+def probe_code() -> None:
+    """Raise what the database has that only this process does not know: its files are newer."""
+    if found := unknown(_applied()) & files():
+        raise RuntimeError(
+            f"this process is older than {_named(found)}; {settings.REMEDIES['restart']}"
+        )
+
+
+def _applied() -> set[tuple[str, str]]:
     connection.set_schema_to_public()
-    found = unknown(MigrationRecorder(connection).applied_migrations())
-    if not found:
-        return
-    names = _listed(f"{app}.{name}" for app, name in sorted(found))
-    if found <= files_of(app for app, _name in found):
-        raise RuntimeError(f"this process is older than {names}; {settings.REMEDIES['restart']}")
-    remedy = settings.REMEDIES["migrations ahead"]
-    raise RuntimeError(f"the database has migrations that this code lacks: {names}; {remedy}")
+    return set(MigrationRecorder(connection).applied_migrations())
+
+
+def _named(migrations: Iterable[tuple[str, str]]) -> str:
+    return _listed(f"{app}.{name}" for app, name in sorted(migrations))
 
 
 def _listed(names: Iterable[str]) -> str:

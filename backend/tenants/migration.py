@@ -67,14 +67,19 @@ def unknown(applied: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
     }
 
 
-def files_of(labels: Iterable[str]) -> set[tuple[str, str]]:
+def files() -> set[tuple[str, str]]:
     """Return the migrations that the applications have as files now, unlike at the start."""
-    found = set()
-    for label in set(labels):
-        module = sys.modules.get(MigrationLoader.migrations_module(label)[0] or "")
-        names = (entry.name for entry in pkgutil.iter_modules(getattr(module, "__path__", ())))
-        found |= {(label, name) for name in names}
-    return found
+    return {
+        (label, entry.name)
+        for label in {app for app, _name in migrations_on_disk()}
+        for entry in pkgutil.iter_modules(_folders_of(label))
+        if not entry.ispkg and entry.name[0] not in "_~"  # as Django's loader
+    }
+
+
+def _folders_of(label: str) -> list[str]:
+    module = sys.modules.get(MigrationLoader.migrations_module(label)[0] or "")
+    return list(getattr(module, "__path__", ()))
 
 
 def faults() -> str:

@@ -11,11 +11,13 @@ import time
 import structlog
 from django.conf import settings
 from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
+from django_tenants.routers import TenantSyncRouter
 from django_tenants.utils import get_public_schema_name
 
 from tenants.extensions import ExtensionUnavailable, make_extensions
 from tenants.locks import exclusive_lock, retry_locks
-from tenants.migration import faults, migrate, stamp
+from tenants.migration import faults, migrate, stamp, unknown
 from tenants.models import Release, Tenant
 from tenants.provisioning import grant_in_public, provision, unprovisioned
 
@@ -47,6 +49,7 @@ def release() -> None:
         except ExtensionUnavailable as error:
             raise ReleaseFailed(f"{error}. Nothing was migrated.") from error
         _migrate(get_public_schema_name())
+        _forget_what_failed()
         Release.objects.update_or_create(stamp=stamp())
         grant_in_public()
         log.info("released", schema=get_public_schema_name(), seconds=_since(started))
@@ -77,6 +80,29 @@ def _release_all(tenants: list[Tenant]) -> None:
             start_afresh()
     if failed:
         raise ReleaseFailed(f"not released: {', '.join(failed)}. The log above says why.")
+
+
+def _forget_what_failed() -> None:
+    """Forget in public what no file describes any more and no tenant has: a migration that failed.
+
+    Public records every migration, and a tenant's has nothing to do there. One that fails in the
+    tenants is corrected by a file of another name.
+    """
+    connection.set_schema_to_public()
+    public = MigrationRecorder(connection)
+    in_list = TenantSyncRouter().app_in_list
+    found = {
+        (app, name)
+        for app, name in unknown(public.applied_migrations())
+        if not in_list(app, settings.SHARED_APPS)
+    }
+    for tenant in Tenant.objects.exclude(migrations_stamp="") if found else ():
+        connection.set_schema(tenant.schema_name)
+        found -= set(MigrationRecorder(connection).applied_migrations())
+    connection.set_schema_to_public()
+    for app, name in sorted(found):
+        public.record_unapplied(app, name)
+        log.warning("forgotten: no tenant has it, and no file", migration=f"{app}.{name}")
 
 
 def _refuse_faults() -> None:

@@ -13,6 +13,7 @@ from .. import texts
 from ..environment import not_installed
 from ..errors import FAILED, DevError
 from ..readiness import INTERVAL
+from ..services import WEB, WORKER
 from ..terminal import Mark, OnlyLines, Terminal, seconds, table
 from . import shapes
 from .options import BUILD, DEBUG, SERVICES, TIMEOUT, YES, flag, option, positive, trace_id
@@ -73,10 +74,16 @@ def up(run: Run) -> int:
 def _settled(run: Run) -> StackStatus:
     """Wait until health is ok, because a worker may still be loading; return the status.
 
+    Processes that ran on while the release applied a newer migration are restarted.
+
     Raises DevError with all problems if it is not ok after HEALTH_TIMEOUT, or if waiting is
     useless.
     """
     status = run.engine.status()
+    if status.health and status.health.outdated:
+        run.terminal.mark(Mark.WARNING, f"{WEB} and {WORKER} are older than the migrations")
+        run.engine.restart((WEB, WORKER), timeout=run.options.timeout)
+        status = run.engine.status()
     if not status.problems:
         return status
     deadline = time.monotonic() + min(HEALTH_TIMEOUT, run.options.timeout)

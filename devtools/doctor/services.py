@@ -8,7 +8,7 @@ from .. import emulators as emulator
 from .. import health
 from ..environment import not_installed
 from ..errors import NoAnswer, Problem
-from ..health import MIGRATIONS, UNKNOWN_MIGRATIONS
+from ..health import CODE, MIGRATIONS, OF_MIGRATIONS, UNKNOWN_MIGRATIONS
 from ..services import EMULATORS, WEB
 from ..status import StackStatus
 from .check import Result, State, check, of, ok, wrong
@@ -47,8 +47,7 @@ def _remedy(status: StackStatus, name: str, reason: str) -> str:
 
 def _but_migrations(failing: Mapping[str, str]) -> dict[str, str]:
     # The check `migrations` reports them, with its remedies.
-    apart = (MIGRATIONS, UNKNOWN_MIGRATIONS)
-    return {name: reason for name, reason in failing.items() if name not in apart}
+    return {name: reason for name, reason in failing.items() if name not in OF_MIGRATIONS}
 
 
 @check
@@ -64,6 +63,7 @@ def packages(context: Context) -> Result:
 AHEAD = """\
 ./dev snapshot list   if one is from before the migration: ./dev snapshot restore NAME
 or git switch BRANCH-THAT-HAS-IT, ./dev manage migrate APP MIGRATION-BEFORE-IT, git switch -
+or, if it failed and its file is gone: ./dev up
 or, if a squash was reverted, forget its record: ./dev manage migrate APP --prune
 or use a stack for each branch: ./dev worktree add BRANCH"""
 
@@ -76,7 +76,7 @@ def migrations(context: Context) -> Result:
         raise NotApplicable("web does not answer, and only web can compare migrations")
     if MIGRATIONS not in said.checks:
         raise NotApplicable("web does not report migrations")
-    late = said.late.keys() & {MIGRATIONS, UNKNOWN_MIGRATIONS}
+    late = said.late.keys() & set(OF_MIGRATIONS)
     if late:
         raise NoAnswer(said.late[min(late)], "try again: ./dev doctor migrations")
     pending = said.failing.get(MIGRATIONS)
@@ -84,7 +84,7 @@ def migrations(context: Context) -> Result:
         raise NotApplicable("web cannot use the database: see services")
     if pending:
         return wrong(pending, health.remedy(MIGRATIONS, pending) or "./dev migrate")
-    unknown = said.failing.get(UNKNOWN_MIGRATIONS)
+    unknown = said.failing.get(UNKNOWN_MIGRATIONS) or said.failing.get(CODE)
     if unknown:
         finding, _, command = unknown.partition("; run: ")
         return wrong(finding, AHEAD if "doctor" in command else command)

@@ -92,6 +92,18 @@ def test_up_does_not_wait_for_what_does_not_change(name, reason, monkeypatch):
         stack._settled(_run(name, reason))
 
 
+def test_up_restarts_what_is_older_than_the_migrations():
+    older = _run("code", "this process is older than a.0002; run: ./dev restart web worker")
+    well = StackStatus("embedded", "p", [], Health("ok", "gunicorn", {}))
+
+    def restart(services, *, timeout):
+        assert set(services) == {"web", "worker"}
+        older.engine.status = lambda: well
+
+    older.engine.restart = restart
+    assert stack._settled(older) is well
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [

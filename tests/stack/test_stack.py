@@ -145,7 +145,7 @@ def test_a_dependency_that_hangs_is_named_and_the_others_still_answer(running):
         running.compose("unpause", "db")
 
     assert answer.status == 503
-    assert set(answer.json()["down"]) == {"database", "migrations", "unknown_migrations"}
+    assert set(answer.json()["down"]) == {"code", "database", "migrations", "unknown_migrations"}
     assert answer.json()["checks"]["cache"]["status"] == "ok"
     eventually(lambda: running.get("/api/v1/health/").status == 200)
 

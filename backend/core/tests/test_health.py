@@ -42,7 +42,7 @@ def test_readiness_has_an_entry_with_latency_for_every_dependency(browser):
     body = answer.json()
     assert body["status"] == "ok"
     assert body["server"] == "runserver"
-    migrations = {"migrations", "unknown_migrations"}
+    migrations = {"code", "migrations", "unknown_migrations"}
     assert set(body["checks"]) == {"database", "cache", "broker", "worker", "beat", *migrations}
     assert all(check["latency_ms"] >= 0 for check in body["checks"].values())
 

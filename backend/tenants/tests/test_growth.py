@@ -6,7 +6,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.test.utils import CaptureQueriesContext
 from django_tenants.utils import schema_context
 
-from tenants.health import SHOWN, probe_migrations, probe_unknown_migrations
+from tenants.health import SHOWN, probe_code, probe_migrations, probe_unknown_migrations
 from tenants.models import Tenant
 from tenants.postgresql import base, shared
 
@@ -29,7 +29,7 @@ def entries_read() -> int:
         return cursor.fetchone()[0]
 
 
-@pytest.mark.parametrize("probe", [probe_migrations, probe_unknown_migrations])
+@pytest.mark.parametrize("probe", [probe_code, probe_migrations, probe_unknown_migrations])
 def test_a_health_check_reads_the_tables_of_public_alone(others, probe):
     before = entries_read()
     probe()

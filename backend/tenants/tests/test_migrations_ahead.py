@@ -7,10 +7,12 @@ import pytest
 from django.core.wsgi import get_wsgi_application
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
+from django_tenants.utils import schema_context
 
-from tenants.health import probe_migrations, probe_unknown_migrations
-from tenants.migration import files_of, migrations_on_disk, stamp_of, unknown
+from tenants.health import probe_code, probe_migrations, probe_unknown_migrations
+from tenants.migration import files, migrations_on_disk, stamp_of, unknown
 from tenants.models import Release, Tenant
+from tenants.release import release as release_again
 
 EXAMPLE = "development.notes"
 NEWER = ("notes", "0003_note_of_another_branch")
@@ -75,15 +77,44 @@ def test_tenants_of_a_release_with_fewer_migrations_are_not_called_behind(releas
     probe_unknown_migrations()
 
 
-def test_a_process_that_is_older_than_its_files_is_told_to_restart(applied, monkeypatch, tmp_path):
-    applied(*NEWER)
+@pytest.fixture
+def newer_file(monkeypatch, tmp_path):
+    """The file of a migration that came after the start of this process."""
     (tmp_path / f"{NEWER[1]}.py").touch()
+    (tmp_path / "_shared.py").touch()  # which is none
     package = ModuleType(f"{EXAMPLE}.migrations")
     package.__path__ = [str(tmp_path)]
     monkeypatch.setitem(sys.modules, f"{EXAMPLE}.migrations", package)
 
-    with pytest.raises(RuntimeError, match=r"older than .*; run: \./dev restart web worker"):
+
+def test_a_process_that_is_older_than_its_files_is_told_to_restart(applied, newer_file):
+    applied(*NEWER)
+    applied("notes", "0003_of_no_file")
+
+    with pytest.raises(RuntimeError, match=r"older than notes\.0003_note_of_another_branch; run: "
+                       r"\./dev restart web worker"):  # fmt: skip
+        probe_code()
+    with pytest.raises(RuntimeError, match=r"code lacks: notes\.0003_of_no_file; run"):
         probe_unknown_migrations()
+
+
+def test_a_file_that_is_newer_than_its_process_is_pending(applied, newer_file):
+    with pytest.raises(RuntimeError, match=r"pending in public; run: \./dev migrate"):
+        probe_migrations()
+    applied(*NEWER)
+    probe_migrations()
+
+
+def test_a_release_forgets_a_migration_that_failed_and_has_no_file_any_more(applied):
+    applied(*NEWER)
+    applied("notes", "0003_of_a_tenant")
+    with schema_context("test2"):
+        MigrationRecorder(connection).record_applied("notes", "0003_of_a_tenant")
+    applied("tenants", "9999_of_public")
+    release_again()
+
+    lacking = unknown(MigrationRecorder(connection).applied_migrations())
+    assert lacking == {("notes", "0003_of_a_tenant"), ("tenants", "9999_of_public")}
 
 
 def test_the_migrations_of_a_process_are_those_of_its_start():
@@ -94,7 +125,7 @@ def test_the_migrations_of_a_process_are_those_of_its_start():
 
 def test_the_files_of_an_application_are_its_migrations():
     known = {(app, name) for app, name in migrations_on_disk() if app == "notes"}
-    assert known <= files_of(["notes", "notes"])
+    assert known <= files()
 
 
 @pytest.mark.parametrize("name", ["0001_squashed_0003_all", "0001_initial_squashed_0003_all"])
