@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import psycopg
 import structlog
@@ -16,6 +17,8 @@ MAINTENANCE_DATABASE = "postgres"  # every cluster has it
 # first time; then twice as long each time. In the pauses, queries that waited behind it run.
 LOCK_TRIES = 6
 LOCK_PAUSE = 1.0
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -42,21 +45,19 @@ def exclusive_lock() -> Iterator[None]:
         yield
 
 
-def retry_locks(work: Callable[[], None], schema_name: str) -> None:
+def retry_locks(work: Callable[[], T], schema_name: str) -> T:
     """Do `work`, and again when it was given up because a lock was not to be had in time.
 
     Raises:
         django.db.OperationalError: when the last try failed by a lock, too.
     """
-    pause = LOCK_PAUSE
-    for left in reversed(range(LOCK_TRIES)):
+    left, pause = LOCK_TRIES - 1, LOCK_PAUSE
+    while True:
         try:
-            work()
+            return work()
         except OperationalError as error:
             if not (left and is_lock_timeout(error)):
                 raise
             log.warning("waiting for a lock", schema=schema_name, tries_left=left, pause=pause)
             time.sleep(pause)
-            pause *= 2
-        else:
-            return
+            left, pause = left - 1, pause * 2

@@ -6,6 +6,7 @@ notice what was done here.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,12 +22,12 @@ from django.db.models import prefetch_related_objects
 from django_tenants.utils import tenant_context
 
 from tenants.archive import check_restorable, restore, write
-from tenants.locks import exclusive_lock
+from tenants.locks import exclusive_lock, retry_locks
 from tenants.migration import stamp
 from tenants.models import Domain, Tenant
 from tenants.provisioning import drop_schema
 from tenants.release import release_tenants
-from tenants.resolution import forget
+from tenants.resolution import CACHE_SECONDS, forget
 
 log = structlog.get_logger(__name__)
 
@@ -235,15 +236,20 @@ class Dropped:
 def drop_tenant(name: str, *, export: bool = True) -> Dropped:
     """Export the tenant, then remove its files, schema, role, row, domains and cache entries.
 
-    It is suspended first, so that nothing new is written while it is exported. When the export
-    fails nothing is dropped, and the tenant stays suspended. Files go before what names them:
-    where they cannot be deleted the tenant is still there, and can be dropped again.
+    It is suspended first, and the export waits until every process has noticed: what was written
+    until then is in it. When the export fails nothing is dropped, and the tenant stays suspended.
+    Files go before what names them: where they cannot be deleted the tenant is still there, and
+    can be dropped again.
 
     Raises:
         NoSuchTenant: when there is none of that name.
         OSError: when the archive cannot be written, or files cannot be read or deleted.
     """
+    was_active = get_tenant(name).is_active
     suspend_tenant(name)
+    if was_active and export:
+        log.info("suspended, waiting until every process has noticed", seconds=CACHE_SECONDS)
+        time.sleep(CACHE_SECONDS)
     with exclusive_lock():
         tenant = get_tenant(name)
         archive = export_tenant(name) if export and tenant.migrations_stamp else None
@@ -258,10 +264,14 @@ def _remove(tenant: Tenant) -> bool:
     """Remove files, schema, role, row and domains; tell whether the role is gone."""
     with tenant_context(tenant):
         default_storage.delete_all()
-    with transaction.atomic():
-        role_dropped = drop_schema(tenant)
-        tenant.delete()
-    return role_dropped
+
+    def drop() -> bool:
+        with transaction.atomic():
+            role_dropped = drop_schema(tenant)
+            tenant.delete()
+        return role_dropped
+
+    return retry_locks(drop, tenant.schema_name)  # requests that began before may hold some
 
 
 def _forget_cache(name: str) -> None:

@@ -20,7 +20,7 @@ DEPENDENCY_ERRORS: dict[str, tuple[type[Exception], ...]] = {
 }
 
 # https://www.postgresql.org/docs/18/errcodes-appendix.html
-LOCK_NOT_AVAILABLE = "55P03"
+LOCK_NOT_AVAILABLE, DEADLOCK = "55P03", "40P01"
 
 log = structlog.get_logger(__name__)
 
@@ -35,8 +35,9 @@ def is_lost_connection(error: Exception) -> bool:
 
 
 def is_lock_timeout(error: Exception | None) -> bool:
-    """Tell whether a database error says that a lock was not to be had within its limit."""
-    return getattr(getattr(error, "__cause__", None), "sqlstate", None) == LOCK_NOT_AVAILABLE
+    """Tell whether a lock was not to be had: within its limit, or in a deadlock with another."""
+    state = getattr(getattr(error, "__cause__", None), "sqlstate", None)
+    return state in (LOCK_NOT_AVAILABLE, DEADLOCK)
 
 
 def as_unavailable(error: BaseException | None) -> Unavailable | None:

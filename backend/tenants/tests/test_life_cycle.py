@@ -9,12 +9,15 @@ from django.core.cache import cache
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
-from django.db import ProgrammingError, connection, transaction
+from django.db import OperationalError, ProgrammingError, connection, transaction
 from django_tenants.utils import schema_context, schema_exists, tenant_context
+from psycopg.errors import DeadlockDetected
 
 from tenants import archive, services
+from tenants.locks import LOCK_PAUSE
 from tenants.migration import stamp
 from tenants.models import Domain, Tenant
+from tenants.resolution import CACHE_SECONDS
 from users.models import User
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("alone", "empty_cache")]
@@ -24,6 +27,14 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("alone", "empty_cac
 def _own_directories(settings, tmp_path):
     settings.EXPORT_ROOT = str(tmp_path / "exports")
     settings.MEDIA_ROOT = str(tmp_path / "media")
+
+
+@pytest.fixture(autouse=True)
+def waited(monkeypatch):
+    """Collect the pauses, in seconds, instead of waiting."""
+    seconds = []
+    monkeypatch.setattr("time.sleep", seconds.append)
+    return seconds
 
 
 @pytest.fixture
@@ -157,6 +168,26 @@ def test_a_dropped_tenant_leaves_nothing_behind(third, said, client):
         assert not default_storage.exists("invoices/1.txt")
     with schema_context("test1"):
         assert cache.get("cart") == "bob's"
+
+
+def test_a_drop_waits_until_every_process_has_noticed(third, said, waited):
+    said("drop_tenant", third, "--yes")
+    assert waited == [CACHE_SECONDS]
+
+
+def test_a_drop_in_a_deadlock_with_a_request_is_tried_again(third, said, waited, monkeypatch):
+    drop, tries = services.drop_schema, []
+
+    def in_a_deadlock(tenant):
+        tries.append(tenant)
+        if len(tries) == 1:
+            raise OperationalError from DeadlockDetected()
+        return drop(tenant)
+
+    monkeypatch.setattr(services, "drop_schema", in_a_deadlock)
+    said("drop_tenant", third, "--yes", "--no-export")
+    assert not schema_exists(third)
+    assert waited == [LOCK_PAUSE]
 
 
 def test_what_was_dropped_comes_back_from_its_archive(third, said):
