@@ -355,7 +355,8 @@ class Postgres:
         return [*self._account.prefix, *program, "-k", str(self._socket), *options]
 
     def _answers(self, host: str, port: str) -> bool:
-        options = ("--quiet", "--timeout", "1", "--host", host, "--port", port)
+        # Not as the superuser, whom TCP rejects with a line in the log.
+        options = ("--quiet", "--timeout", "1", "--host", host, "--port", port, "--username", "any")
         return self.run(str(self.programs / "pg_isready"), *options).ok
 
     def _do(self, *command: str, what: str) -> None:
