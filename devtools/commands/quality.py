@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import time
 from collections import Counter, deque
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Callable
 
 from .. import environment, locking
@@ -67,7 +69,7 @@ def test(run: Run) -> int:
     if run.json:
         return _test_results(run)
     suites = {
-        "backend": lambda: run.engine.test(run.rest, build=options.build),
+        "backend": lambda: run.engine.test(_in_backend(run), build=options.build),
         "workspace": lambda: _suite(run, "not stack"),
         "stack": lambda: _suite(run, "stack"),
     }
@@ -77,6 +79,22 @@ def test(run: Run) -> int:
         run.say_engine()
     statuses = [_test_suite(run.terminal, name, suites[name]) for name in chosen]
     return next(filter(None, statuses), 0)
+
+
+def _in_backend(run: Run) -> list[str]:
+    """The arguments of pytest, which runs in `backend`; paths may be given from elsewhere."""
+    backend = run.checkout.root / "backend"
+
+    def place(word: str) -> str:
+        path, *test = word.split("::")
+        if "/" in path and not (backend / path).exists():
+            for start in (Path.cwd(), run.checkout.root):
+                found = Path(os.path.normpath(start / path))
+                if found.exists() and backend in found.parents:
+                    return "::".join([str(found.relative_to(backend)), *test])
+        return word
+
+    return [place(word) for word in run.rest]
 
 
 def _test_results(run: Run) -> int:
@@ -144,10 +162,11 @@ def _pytest(run: Run, *arguments: str) -> int:
 
 @command(
     "lint",
-    "run all checks on all files",
+    "run all checks on all files, also on new ones",
     "./dev lint",
     "./dev lint --fix",
     "./dev lint --install   the hooks work on this machine and in the dev container",
+    "./dev lint backend/core/views.py   only some files",
     "./dev lint --hook-stage manual ruff-check   arguments go to pre-commit run",
     options=[
         one_of(

@@ -68,16 +68,31 @@ def test_a_foreign_hook_is_kept(repository, name):
     assert hook.read_text() == "#!/bin/sh\nmake lint\n"
 
 
-def test_what_can_be_fixed_is_fixed(tmp_path):
+@pytest.fixture
+def unclean(tmp_path):
+    """A repository with faults in a file that git knows, and in one that is new."""
     own_hooks(tmp_path / ".pre-commit-config.yaml")
-    (tmp_path / "bad.py").write_text("import os\nX = ( 1)\n")
     (tmp_path / "text.md").write_bytes(b"one  \r\ntwo\r\n")
     git(tmp_path, "init", "--quiet")
     git(tmp_path, "add", ".")
+    (tmp_path / "bad.py").write_text("import os\nX = ( 1)\n")
+    return tmp_path
 
-    commits.fix(Checkout(tmp_path), Terminal(out=io.StringIO()), sys.executable)
-    assert (tmp_path / "bad.py").read_text() == "X = 1\n"
-    assert (tmp_path / "text.md").read_bytes() == b"one\ntwo\n"
+
+@pytest.mark.parametrize(("named", "shown"), [([], True), (["text.md"], False)])
+def test_new_files_are_checked_unless_others_are_named(unclean, monkeypatch, named, shown):
+    asked = []
+    monkeypatch.setattr(commits, "hand_over", lambda command, **_: asked.extend(command) or 0)
+    commits.check(Checkout(unclean), sys.executable, "ruff-check", *named, staged=False)
+    files = asked[asked.index("--files") + 1 :]
+    assert ("bad.py" in files, "text.md" in files) == (shown, True)
+    assert "ruff-check" in asked[: asked.index("--files")]
+
+
+def test_what_can_be_fixed_is_fixed(unclean):
+    commits.fix(Checkout(unclean), Terminal(out=io.StringIO()), sys.executable)
+    assert (unclean / "bad.py").read_text() == "X = 1\n"
+    assert (unclean / "text.md").read_bytes() == b"one\ntwo\n"
 
 
 # The hooks that load the whole program, and so take most of the time.
