@@ -37,7 +37,9 @@ class Checkout:
     @cached_property
     def dotenv(self) -> dotenv.Dotenv:
         """The contents of `.env`."""
-        return dotenv.load(self.root / ".env", self.variables.get)
+        found = dotenv.load(self.root / ".env", self.variables.get)
+        found.warnings += dotenv.misspelt(found.values, texts.read(self.root / ".env.example"))
+        return found
 
     def chosen(self, variable: str) -> str:
         """The value of `variable` in the environment or `.env`; empty if there is none."""

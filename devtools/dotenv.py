@@ -5,7 +5,9 @@ https://github.com/compose-spec/compose-go/blob/main/dotenv/parser.go
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable
@@ -47,6 +49,21 @@ def assignment(*names: str) -> re.Pattern[str]:
     value = r"(?:'[^']*'|\"[^\"]*\")?.*\n?"
     either = "|".join(names)
     return re.compile(rf"^[ \t]*(?:export\s+)?(?:{either})[ \t]*[=:][ \t]*{value}", re.MULTILINE)
+
+
+def misspelt(names: Iterable[str], example: str) -> list[Problem]:
+    """The warnings about `names` that are nearly those of the template `example`."""
+    declared = set(re.findall(r"^(?:# )?([A-Z][A-Z0-9_]*)=", example, re.MULTILINE))
+    near = {
+        name: difflib.get_close_matches(name, declared, n=1, cutoff=0.85)
+        for name in names
+        if name not in declared
+    }
+    return [
+        Problem(f".env sets {name}, which is not declared: did you mean {found[0]}?", "correct .env")
+        for name, found in near.items()
+        if found
+    ]
 
 
 def load(path: Path, lookup: Lookup) -> Dotenv:

@@ -102,6 +102,13 @@ def test_a_dollar_that_names_no_variable_is_reported(text, values, name):
     assert "single quotes" in warning.remedy
 
 
+@pytest.mark.parametrize(("name", "meant"), [("LOG_LEVL", "LOG_LEVEL"), ("WEBPORT", "WEB_PORT")])
+def test_a_name_that_is_nearly_a_declared_one_is_reported(name, meant):
+    example = "# How much is logged\n# LOG_LEVEL=INFO\n# WEB_PORT=8000\nSECRET_KEY=\n"
+    [warning] = dotenv.misspelt([name, meant, "SECRET_KEY", "ANOTHER_PROGRAMS"], example)
+    assert warning.what == f".env sets {name}, which is not declared: did you mean {meant}?"
+
+
 @pytest.mark.parametrize(("content", "line", "what", "remedy"), REFUSED + REFUSED_HERE_ALONE)
 def test_what_is_wrong_with_it(content, line, what, remedy):
     [problem] = dotenv.parse(content, OUTSIDE.get).problems
