@@ -46,7 +46,8 @@ def resolve(request: HttpRequest) -> Tenant | Operators:
     if host == settings.OPERATIONS_HOST:
         return Operators()
     if name := _name_in_host(host):
-        return _active(_by_name(name), name)
+        # A tenant may have a domain below the base domain.
+        return _active(_by_name(name) or _by_domain(host), name)
     if tenant := _by_domain(host):
         return _active(tenant, host)
     if chosen := _from_cookie(request):

@@ -7,7 +7,7 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.core.mail import send_mail
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from django.utils import timezone
 from django_tenants.utils import tenant_context
 from rest_framework_simplejwt.tokens import Token
@@ -125,11 +125,24 @@ def log_out(token: Token, *, everywhere: bool = False) -> None:
 def remove_expired_log_ins() -> int:
     """Delete the log-ins whose tokens have all expired; return how many.
 
-    Of the operators, in their role, and of every active tenant.
+    Of the operators, in their role, and of every active tenant. One that is broken, or dropped
+    meanwhile, does not keep those of the others.
+
+    Raises:
+        django.db.Error: at the end, of the last tenant that failed.
     """
     with tenant_context(Operators()):
         removed = _remove_expired()
-    return removed + sum(_remove_expired() for _tenant in each_active_tenant())
+    failure: DatabaseError | None = None
+    for tenant in each_active_tenant():
+        try:
+            removed += _remove_expired()
+        except DatabaseError as error:
+            log.warning("expired log-ins not removed", schema=tenant.schema_name, error=str(error))
+            failure = error
+    if failure:
+        raise failure
+    return removed
 
 
 def _remove_expired() -> int:

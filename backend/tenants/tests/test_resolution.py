@@ -95,6 +95,12 @@ def test_an_unknown_host_has_no_tenant_where_there_is_no_default(client, setting
     assert site(client, "localhost") == 404
 
 
+@pytest.mark.parametrize("host", ["shop-eu.localhost", "a.b.localhost"])
+def test_a_domain_below_the_base_domain_chooses(client, host):
+    Domain.objects.create(domain=host, tenant=Tenant.objects.get(schema_name="test2"))
+    assert client.get("/", headers={"host": host}).context["schema"] == "test2"
+
+
 def test_a_domain_row_chooses(client, settings):
     settings.ALLOWED_HOSTS = ["shop.example.com"]
     Domain.objects.create(domain="shop.example.com", tenant=Tenant.objects.get(schema_name="test2"))

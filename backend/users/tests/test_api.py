@@ -5,11 +5,13 @@ from datetime import timedelta
 import jwt
 import pytest
 from django.core import mail
+from django.db import ProgrammingError, connection
 from django.utils import timezone
 from django_tenants.utils import schema_context
 from rest_framework.settings import api_settings
 
 from cloud.cognito import LEEWAY
+from users import services
 from users.models import LogIn, User
 from users.tasks import remove_expired_log_ins, send_notice
 from users.throttling import AccountThrottle, ClientThrottle, StrangersThrottle
@@ -198,6 +200,21 @@ def test_expired_log_ins_are_removed(post, ann):
 
     assert remove_expired_log_ins.apply().get() == 1
     assert LogIn.objects.exclude(pk=old.pk).count() == LogIn.objects.count() == 1
+
+
+def test_a_broken_tenant_does_not_keep_the_expired_log_ins_of_the_others(post, ann, monkeypatch):
+    remove, tried = services._remove_expired, []
+
+    def broken_in_one():
+        tried.append(connection.schema_name)
+        if connection.schema_name == "test1":
+            raise ProgrammingError('relation "users_login" does not exist')
+        return remove()
+
+    monkeypatch.setattr(services, "_remove_expired", broken_in_one)
+    with pytest.raises(ProgrammingError):
+        remove_expired_log_ins.apply().get()
+    assert tried == ["public", "test1", "test2"]
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.b.c", "x" * 10_000, 7, None, "a\0b"])
