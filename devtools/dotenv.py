@@ -60,7 +60,7 @@ def misspelt(names: Iterable[str], example: str) -> list[Problem]:
         if name not in declared
     }
     return [
-        Problem(f".env sets {name}, which is not declared: did you mean {found[0]}?", "correct .env")
+        Problem(f".env sets {name}, which is undeclared: did you mean {found[0]}?", "correct .env")
         for name, found in near.items()
         if found
     ]

@@ -106,7 +106,7 @@ def test_a_dollar_that_names_no_variable_is_reported(text, values, name):
 def test_a_name_that_is_nearly_a_declared_one_is_reported(name, meant):
     example = "# How much is logged\n# LOG_LEVEL=INFO\n# WEB_PORT=8000\nSECRET_KEY=\n"
     [warning] = dotenv.misspelt([name, meant, "SECRET_KEY", "ANOTHER_PROGRAMS"], example)
-    assert warning.what == f".env sets {name}, which is not declared: did you mean {meant}?"
+    assert warning.what == f".env sets {name}, which is undeclared: did you mean {meant}?"
 
 
 @pytest.mark.parametrize(("content", "line", "what", "remedy"), REFUSED + REFUSED_HERE_ALONE)
