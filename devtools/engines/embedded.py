@@ -127,8 +127,16 @@ class EmbeddedEngine(Engine):
         with self.checkout.lock(self.terminal, "restart"), self.claims:
             self._must_run()
             declared = self._set_up()
-            stack = self._stack(declared, self._settle(declared, list(declared.services)))
-            names = self._known(stack.declaration, services) or stack.declaration.long_running
+            names = self._known(declared, services) or declared.long_running
+            own, wanted = self.runner.ports_in_use, self.ports()
+            lost = [
+                name
+                for name in names
+                if name in wanted and name not in own and not ports.is_free(wanted[name])
+            ]
+            stack = self._stack(declared, self._settle(declared, lost))
+            for port in stack.ports.values():
+                self.claims.hold(port)
             self.runner.stop(stack.declaration, names, replaced=True)
             # Unchanged: keeps a server that `serve` chose.
             self.runner.start(
