@@ -189,7 +189,7 @@ def export(run: Run) -> int:
         problems = export.differences(directory, made)
     if problems:
         raise DevError.of(problems)
-    paths = [] if options.check else export.write(run.checkout, directory, made)
+    paths = [] if options.check else export.write(directory, made)
     notes = [note for task in made for note in task.notes]
     placeholders = list(target.placeholders())
     parameters = sorted({name for task in made for name in tasks.parameters(task)})

@@ -51,14 +51,12 @@ class Run:
     # As they were given, the command's name first.
     words: Sequence[str] = ()
 
-    @property
+    @functools.cached_property
     def engine(self) -> Engine:
         """The engine that runs the stack, chosen when a command first needs it."""
-        if not hasattr(self, "_engine"):
-            from ..engines.choice import choose
+        from ..engines.choice import choose
 
-            self._engine = choose(self.asked_engine, self.checkout, self.terminal)
-        return self._engine
+        return choose(self.asked_engine, self.checkout, self.terminal)
 
     @property
     def production(self) -> ProductionStack:

@@ -22,7 +22,6 @@ class Stage:
     variables: dict[str, str] = field(default_factory=dict)
     arguments: dict[str, str] = field(default_factory=dict)
     user: str = ""
-    command: str = ""
 
 
 def stages(text: str) -> dict[str, Stage]:
@@ -40,8 +39,6 @@ def stages(text: str) -> dict[str, Stage]:
             stage.arguments[name] = default
         elif instruction == "USER":
             stage.user = fill_in(rest, stage.arguments.get)
-        elif instruction == "CMD":
-            stage.command = rest
     return found
 
 

@@ -96,7 +96,7 @@ def text(task: Task) -> str:
     return json.dumps(task.definition, indent=2) + "\n"
 
 
-def write(checkout: Checkout, directory: Path, found: Sequence[Task]) -> list[Path]:
+def write(directory: Path, found: Sequence[Task]) -> list[Path]:
     """Write one file for each task. Raises DevError on failure."""
     paths = []
     try:

@@ -63,10 +63,7 @@ class Runner:
 
     @property
     def _recorded_ports(self) -> dict[str, int]:
-        try:
-            beside = json.loads(self.places.ports.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            beside = {}
+        beside = texts.json_object(texts.read(self.places.ports))
         return self.checkout.recall(chosen_ports.EMBEDDED_NOW) or beside
 
     @property
