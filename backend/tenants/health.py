@@ -40,20 +40,29 @@ def probe_migrations() -> None:
 @register("unknown_migrations", optional=True)
 def probe_unknown_migrations() -> None:
     """Raise what the database has that this code lacks."""
-    if found := unknown(_applied()) - files():
+    _newer, lacking = _unknown()
+    if lacking:
         remedy = settings.REMEDIES["migrations ahead"]
         raise RuntimeError(
-            f"the database has migrations that this code lacks: {_named(found)}; {remedy}"
+            f"the database has migrations that this code lacks: {_named(lacking)}; {remedy}"
         )
 
 
 @register("code", optional=True)
 def probe_code() -> None:
     """Raise what the database has that only this process does not know: its files are newer."""
-    if found := unknown(_applied()) & files():
+    newer, _lacking = _unknown()
+    if newer:
         raise RuntimeError(
-            f"this process is older than {_named(found)}; {settings.REMEDIES['restart']}"
+            f"this process is older than {_named(newer)}; {settings.REMEDIES['restart']}"
         )
+
+
+def _unknown() -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+    """Return what the database has that this process does not know: with a file, and without."""
+    found = unknown(_applied())
+    newer = found & files() if found else set()  # usually nothing: no look at the disk
+    return newer, found - newer
 
 
 def _applied() -> set[tuple[str, str]]:

@@ -99,6 +99,8 @@ def _forget_what_failed() -> None:
     for tenant in Tenant.objects.exclude(migrations_stamp="") if found else ():
         connection.set_schema(tenant.schema_name)
         found -= set(MigrationRecorder(connection).applied_migrations())
+        if not found:
+            break
     connection.set_schema_to_public()
     for app, name in sorted(found):
         public.record_unapplied(app, name)

@@ -245,9 +245,7 @@ def drop_tenant(name: str, *, export: bool = True) -> Dropped:
         NoSuchTenant: when there is none of that name.
         OSError: when the archive cannot be written, or files cannot be read or deleted.
     """
-    was_active = get_tenant(name).is_active
-    suspend_tenant(name)
-    if was_active and export:
+    if suspend_tenant(name) and export:
         log.info("suspended, waiting until every process has noticed", seconds=CACHE_SECONDS)
         time.sleep(CACHE_SECONDS)
     with exclusive_lock():
