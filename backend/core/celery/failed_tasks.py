@@ -16,7 +16,7 @@ from celery import signals
 from kombu.utils import json
 
 from core.celery.broker import broker
-from core.celery.stopped_tasks import sender_headers
+from core.celery.stopped_tasks import as_sent, send_kept
 
 LENGTH = 100  # tasks that are kept; the oldest go
 LONGEST = 16_000  # characters of the arguments, and of the traceback's end, that are kept of each
@@ -56,8 +56,7 @@ def send_again(app: Any, one: Mapping[str, Any]) -> str:
     """
     if one["args"] is None:
         raise ValueError(f"its arguments were longer than {LONGEST} characters, and are not kept")
-    task = app.tasks[one["task"]]
-    sent = task.apply_async(one["args"], one["kwargs"], headers=one["headers"], queue=one["queue"])
+    sent = send_kept(app, one)
     forget(one["id"])
     return str(sent.id)
 
@@ -109,8 +108,7 @@ def _described(request: Any, state: str, name: str) -> dict[str, Any]:
         "id": request.id,
         "task": name,
         "state": state,
-        "headers": sender_headers(request),
-        "queue": (request.delivery_info or {}).get("routing_key"),
+        **as_sent(request),
         "retries": request.retries or 0,
     }
 

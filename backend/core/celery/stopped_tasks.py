@@ -9,7 +9,7 @@ back for another reason has one try less. `manage.py tasks` lists, sends again a
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -67,8 +67,7 @@ def _count(
         "task": name,
         "args": args,
         "kwargs": kwargs,
-        "headers": sender_headers(request),
-        "queue": (request.delivery_info or {}).get("routing_key"),
+        **as_sent(request),
         "stopped_at": time.time(),
     }
     broker().hset(KEPT, request.id, json.dumps(kept))
@@ -77,16 +76,32 @@ def _count(
     return False
 
 
-def sender_headers(request: Any) -> dict[str, str]:
-    """Return the headers of a task's message that say whose task it is.
+def as_sent(request: Any) -> dict[str, Any]:
+    """Return what `send_kept` needs of a task's message: whose task it is, and its queue.
 
     Celery makes attributes of headers; its own have other names, or are no texts.
     """
-    return {
+    headers = {
         name: value
         for name, value in vars(request).items()
         if name.startswith("_") and isinstance(value, str)
     }
+    return {"headers": headers, "queue": (request.delivery_info or {}).get("routing_key")}
+
+
+def send_kept(app: Any, one: Mapping[str, Any], task_id: str | None = None) -> Any:
+    """Send a kept task to its queue, as its tenant's; return its result.
+
+    Raises:
+        KeyError: when there is no such task in this code.
+    """
+    return app.tasks[one["task"]].apply_async(
+        one["args"],
+        one["kwargs"],
+        task_id=task_id,
+        headers=one["headers"],
+        queue=one.get("queue"),  # a task that an earlier release kept has none
+    )
 
 
 def remedy() -> str:
@@ -112,11 +127,7 @@ def send_again(app: Any, task_id: str) -> None:
         KeyError: when there is none of this id, or no such task in this code.
         redis.RedisError: when the broker does not answer.
     """
-    one = kept()[task_id]
-    task = app.tasks[one["task"]]
-    # Tasks that an earlier release kept have no queue.
-    sent_to = {"headers": one["headers"], "queue": one.get("queue")}
-    task.apply_async(one["args"], one["kwargs"], task_id=task_id, **sent_to)
+    send_kept(app, kept()[task_id], task_id)
     forget(task_id)
 
 
