@@ -10,7 +10,7 @@ from django.urls import path, reverse
 from django.utils.html import format_html, format_html_join
 
 from tickets.models import Attachment, Message, Ticket
-from tickets.services import TicketClosed, answer_ticket, close_ticket
+from tickets.services import TicketClosed, answer_ticket, close_ticket, locked_open
 from tickets.views import file_response
 from users.models import User
 
@@ -25,10 +25,10 @@ class MessageFormSet(BaseInlineFormSet):
     def clean(self) -> None:
         super().clean()
         if self.instance.pk and any(form.has_changed() for form in self.extra_forms):
-            # Locked until the answer is saved.
-            ticket = Ticket.objects.select_for_update().get(pk=self.instance.pk)
-            if ticket.status == Ticket.Status.CLOSED:
-                raise ValidationError(str(TicketClosed()))
+            try:
+                locked_open(Ticket.objects.all(), self.instance.pk)
+            except TicketClosed as refusal:
+                raise ValidationError(str(refusal)) from refusal
 
 
 class MessageInline(admin.StackedInline):

@@ -58,13 +58,24 @@ def answer_ticket(
         TicketClosed: when it is closed.
         ValidationError: when a file may not be attached.
     """
-    ticket = tickets_for(user).select_for_update().get(pk=ticket_id)
-    if ticket.status == Ticket.Status.CLOSED:
-        raise TicketClosed
+    ticket = locked_open(tickets_for(user), ticket_id)
     _add_message(ticket, user, body, attachments)
     is_owner = ticket.user_id == user.pk
     ticket.status = Ticket.Status.OPEN if is_owner else Ticket.Status.ANSWERED
     ticket.save()
+    return ticket
+
+
+def locked_open(tickets: QuerySet[Ticket], ticket_id: int) -> Ticket:
+    """Return an open one of these tickets, locked until the caller's transaction ends.
+
+    Raises:
+        Ticket.DoesNotExist: when it is none of them.
+        TicketClosed: when it is closed.
+    """
+    ticket = tickets.select_for_update().get(pk=ticket_id)
+    if ticket.status == Ticket.Status.CLOSED:
+        raise TicketClosed
     return ticket
 
 
