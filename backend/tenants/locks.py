@@ -9,7 +9,7 @@ import psycopg
 import structlog
 from django.db import OperationalError, connection
 
-from core.errors.unavailable import is_lock_timeout
+from core.errors.unavailable import is_lock_failure
 
 LOCK = 0x686F6D65  # "home": the number of the advisory lock
 MAINTENANCE_DATABASE = "postgres"  # every cluster has it
@@ -56,7 +56,7 @@ def retry_locks(work: Callable[[], T], schema_name: str) -> T:
         try:
             return work()
         except OperationalError as error:
-            if not (left and is_lock_timeout(error)):
+            if not (left and is_lock_failure(error)):
                 raise
             log.warning("waiting for a lock", schema=schema_name, tries_left=left, pause=pause)
             time.sleep(pause)

@@ -30,7 +30,7 @@ from core.celery.requeue import LeaseStep, RequeueStep
 from core.celery.stopped_tasks import TRIES, counted, remedy
 from core.database_limits import limit_sessions
 from core.env import environment_or_exit
-from core.errors.unavailable import is_lock_timeout, is_lost_connection
+from core.errors.unavailable import is_lock_failure, is_lost_connection
 
 env = environment_or_exit()
 # Celery prefers its own reading of these to the settings, and Compose gives them no password.
@@ -94,7 +94,7 @@ class Task(TenantTask):
             tracing.tag_tenant()
             return super().__call__(*args, **kwargs)
         except DatabaseError as error:
-            if not (is_lost_connection(error) or is_lock_timeout(error)):
+            if not (is_lost_connection(error) or is_lock_failure(error)):
                 raise
             log.warning("task goes back to the queue", task=self.name, error=str(error).strip())
             time.sleep(REQUEUE_DELAY)

@@ -34,7 +34,7 @@ def is_lost_connection(error: Exception) -> bool:
     )
 
 
-def is_lock_timeout(error: Exception | None) -> bool:
+def is_lock_failure(error: Exception | None) -> bool:
     """Tell whether a lock was not to be had: within its limit, or in a deadlock with another."""
     state = getattr(getattr(error, "__cause__", None), "sqlstate", None)
     return state in (LOCK_NOT_AVAILABLE, DEADLOCK)
