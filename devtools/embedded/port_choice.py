@@ -68,13 +68,17 @@ def taken(
     checkout: Checkout, declared: Sequence[Port], own: Mapping[str, int]
 ) -> tuple[list[Problem], bool]:
     """The users of wanted ports that are not `own`, and whether `up` can replace all."""
+    return chosen_ports.problems(checkout, busy(checkout, declared, own))
+
+
+def busy(checkout: Checkout, declared: Sequence[Port], own: Mapping[str, int]) -> list[Wanted]:
+    """The wanted ports that are in use, and not `own`."""
     found = [Wanted(port.service, port.variable, wanted(checkout, port)) for port in declared]
-    busy = [
+    return [
         port
         for port in found
         if own.get(port.service) != port.number and not ports.is_free(port.number)
     ]
-    return chosen_ports.problems(checkout, busy)
 
 
 def lost(port: Port, number: int) -> PortLost:

@@ -128,13 +128,10 @@ class EmbeddedEngine(Engine):
             self._must_run()
             declared = self._set_up()
             names = self._known(declared, services) or declared.long_running
-            own, wanted = self.runner.ports_in_use, self.ports()
-            lost = [
-                name
-                for name in names
-                if name in wanted and name not in own and not ports.is_free(wanted[name])
-            ]
-            stack = self._stack(declared, self._settle(declared, lost))
+            stopped = set(names) - self.runner.ports_in_use.keys()
+            theirs = [port for port in declared.ports if port.service in stopped]
+            busy = port_choice.busy(self.checkout, theirs, {})
+            stack = self._stack(declared, self._settle(declared, [port.service for port in busy]))
             for port in stack.ports.values():
                 self.claims.hold(port)
             self.runner.stop(stack.declaration, names, replaced=True)
