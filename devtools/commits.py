@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from . import environment
+from . import environment, repository
 from .checkout import Checkout
 from .errors import DevError
 from .process import capture, hand_over
@@ -26,7 +26,7 @@ def check(checkout: Checkout, python: Path, *arguments: str, staged: bool) -> in
     others = [word for word in arguments if word not in files]
     if not staged:
         others = ["--hook-stage", "pre-push", *others]
-        files = files or _files(checkout)
+        files = files or repository.files(checkout, new=True)
     which = ["--files", *files] if files else []
     return hand_over(
         _pre_commit(python, *others, *which),
@@ -37,10 +37,11 @@ def check(checkout: Checkout, python: Path, *arguments: str, staged: bool) -> in
 
 def fix(checkout: Checkout, terminal: Terminal, python: Path) -> None:
     """Apply the formatters and automatic fixes; `check` reports the remaining problems."""
+    files = repository.files(checkout, new=True)
     with terminal.step("formatting and fixing"):
         # The exit status is 1 if a file was changed.
         capture(
-            _pre_commit(python, "fix", "--hook-stage", "manual", "--files", *_files(checkout)),
+            _pre_commit(python, "fix", "--hook-stage", "manual", "--files", *files),
             directory=checkout.root,
             environment=environment.activated(checkout),
             timeout=600,
@@ -84,13 +85,6 @@ def _install(path: Path) -> None:
         )
     path.write_text(hook(path.name), encoding="utf-8")
     path.chmod(0o755)
-
-
-def _files(checkout: Checkout) -> list[str]:
-    """Every file that git knows or would add: those of a new application are checked, too."""
-    found = checkout.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
-    found.must("the files cannot be listed", "git init")
-    return found.output.strip("\0").split("\0")
 
 
 def _pre_commit(python: Path, *arguments: str) -> list[str]:

@@ -66,9 +66,13 @@ def work_trees(checkout: Checkout, *, fails: bool = False) -> Iterator[tuple[Pat
             yield Path(facts["worktree"]), facts.get("branch", "").removeprefix("refs/heads/")
 
 
-def files(checkout: Checkout, *rooms: str) -> list[str]:
-    """The files that git tracks; with `rooms`, those that .gitattributes declares to be in them."""
-    listed = git(checkout, "ls-files", "-z", *(f":(attr:room={room})" for room in rooms))
+def files(checkout: Checkout, *rooms: str, new: bool = False) -> list[str]:
+    """The files that git tracks; with `rooms`, those that .gitattributes declares to be in them.
+
+    With `new`, also those that git would add.
+    """
+    which = ("--cached", "--others", "--exclude-standard") if new else ()
+    listed = git(checkout, "ls-files", "-z", *which, *(f":(attr:room={room})" for room in rooms))
     return [path for path in listed.split("\0") if path]
 
 
