@@ -38,7 +38,7 @@ class Checkout:
     def dotenv(self) -> dotenv.Dotenv:
         """The contents of `.env`."""
         found = dotenv.load(self.root / ".env", self.variables.get)
-        found.warnings += dotenv.misspelt(found.values, texts.read(self.root / ".env.example"))
+        found.warnings += dotenv.misspelt(found.values, texts.read(self.root / dotenv.EXAMPLE))
         return found
 
     def chosen(self, variable: str) -> str:

@@ -15,6 +15,9 @@ from typing import Callable
 from .errors import Problem
 from .interpolation import Reference, fill_in, invalid
 
+# Describes every variable of a `.env`; generated.
+EXAMPLE = ".env.example"
+
 # A variable's value outside the file, None if it has none.
 Lookup = Callable[[str], "str | None"]
 
@@ -89,7 +92,7 @@ def parse(content: bytes, lookup: Lookup, name: str = ".env") -> Dotenv:
     if binary:
         problem = Problem(
             f"{name}, line {binary}: not UTF-8 text",
-            f"save {name} as UTF-8 text, or start over: cp .env.example {name}",
+            f"save {name} as UTF-8 text, or start over: cp {EXAMPLE} {name}",
         )
         return Dotenv(problems=[problem])
     return _Reader(content, lookup, name).read()

@@ -12,13 +12,13 @@ from .checkout import Checkout
 from .declared import compose, local_stack, variables
 from .declared.compose import ComposeFile, with_defaults
 from .declared.variables import PRODUCTION, Variable
+from .dotenv import EXAMPLE
 from .errors import Problem
 from .interpreter import Interpreter
 from .texts import read
 
 _WIDTH = 118
 PAGE = "docs/reference.md"
-EXAMPLE = ".env.example"
 
 _HEAD = """\
 # Reference

@@ -17,7 +17,7 @@ from ..checkout import Checkout
 from ..declared import compose, dev_container, dockerfile, local_stack, variables
 from ..declared.compose import ComposeFile
 from ..declared.variables import LOCAL_COMPOSE, LOCAL_EMBEDDED, PRODUCTION, Variable
-from ..dotenv import Dotenv
+from ..dotenv import EXAMPLE, Dotenv
 from ..ecs import export
 from ..ecs.target import Target
 from ..embedded.places import Places
@@ -28,7 +28,6 @@ from ..interpreter import Interpreter
 from . import foreign, uses
 from .uses import Use
 
-EXAMPLE = ".env.example"
 EMBEDDED = "devtools/embedded/stack.py"
 SEED = "init-scripts/aws/seed.py"
 REQUIREMENTS = "requirements/base.txt"

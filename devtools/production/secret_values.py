@@ -7,10 +7,10 @@ import secrets
 from collections.abc import Iterator
 
 from ..checkout import Checkout
+from ..dotenv import EXAMPLE
 from ..errors import DevError
 from .stack import COMPOSE_FILE, ENVIRONMENT_FILE
 
-EXAMPLE = ".env.example"  # describes each variable
 KEY_BYTES = 48  # 64 characters
 PASSWORD_BYTES = 32  # 43 characters, of which none needs quoting in a URL
 
